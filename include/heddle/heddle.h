@@ -1,0 +1,231 @@
+/* heddle.h - text in, vectors out: the public C API of Heddle.
+ *
+ * The shape of it:
+ *
+ *   hd_engine   worker threads, memory limit, vector cache. One per process is enough.
+ *   hd_model    one model, registered in microseconds, loaded at its first use, unloaded when idle.
+ *   hd_job      texts on their way through a model. hd_encode() is start + wait in one call.
+ *
+ * Threads: every function may be called from any thread at any time, on the same engine and the same
+ * model, except that the *_close functions must be the last use of what they close.
+ * Fork: an engine does not survive fork(); open it in the child.
+ *
+ * Errors: fallible functions return hd_status. When `err` is not NULL it receives the status and one line
+ * of text naming what failed, the value and the limit. On failure output arguments are left untouched
+ * unless a function says otherwise. Nothing here prints, exits or aborts on bad input.
+ *
+ * Text is UTF-8 with a length; bytes that are not UTF-8 count as U+FFFD, one per maximal invalid prefix
+ * (Unicode 15, section 3.9, "substitution of maximal subparts"), unless `strict` is set.
+ */
+#ifndef HEDDLE_HEDDLE_H
+#define HEDDLE_HEDDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HD_API __attribute__((visibility("default")))
+#define HD_MUST_USE __attribute__((warn_unused_result))
+#else
+#define HD_API
+#define HD_MUST_USE
+#endif
+
+#define HD_VERSION_MAJOR 0
+#define HD_VERSION_MINOR 1
+#define HD_VERSION_PATCH 0
+
+/* ---- errors ------------------------------------------------------------------------------------- */
+
+typedef enum hd_status {
+    HD_OK = 0,
+    HD_ERR_ARG,         /* the caller's argument is out of its documented range */
+    HD_ERR_LIMIT,       /* a named limit would be exceeded */
+    HD_ERR_FORMAT,      /* a file or message is malformed */
+    HD_ERR_NOT_FOUND,   /* no such model, file or prompt */
+    HD_ERR_IO,          /* the operating system refused to read or write */
+    HD_ERR_PEER,        /* another machine answered wrongly or not at all */
+    HD_ERR_MEMORY,      /* not enough memory, also after trying with half the batch */
+    HD_ERR_BUSY,        /* somebody else holds what is needed */
+    HD_ERR_CANCELLED,   /* hd_job_cancel was called */
+    HD_ERR_UNSUPPORTED, /* valid, but not something Heddle can do */
+    HD_ERR_NUMERIC,     /* the model produced a NaN or an infinity */
+} hd_status;
+
+#define HD_ERROR_TEXT_BYTES 512
+
+typedef struct hd_error {
+    hd_status status;
+    char text[HD_ERROR_TEXT_BYTES]; /* NUL-terminated, cut with "..." when too long */
+} hd_error;
+
+/* A short constant name: "ok", "argument", "limit", ... */
+HD_API const char *hd_status_name(hd_status status);
+
+/* "0.1.0" */
+HD_API const char *hd_version(void);
+
+/* ---- engine ------------------------------------------------------------------------------------- */
+
+typedef struct hd_engine hd_engine;
+
+/* All zero means defaults. */
+typedef struct hd_engine_options {
+    uint32_t n_threads;          /* worker threads; 0: one for each core this process may use */
+    uint32_t idle_unload_s;      /* unload a model unused for so many seconds; 0: never */
+    uint64_t memory_limit_bytes; /* plan batches within this much; 0: 0.8 of the machine's (or cgroup's) */
+    uint64_t cache_bytes;        /* vectors kept by (model, prompt, text), least recently used go; 0: off */
+    const char *cache_dir;       /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
+    bool no_packed_cache;        /* neither read nor write packed weights on disk */
+} hd_engine_options;
+
+/* Starts no thread and allocates almost nothing: workers start with the first job.
+ * HD_ERR_ARG for impossible options, HD_ERR_MEMORY. *engine is closed by hd_engine_close. */
+HD_API HD_MUST_USE hd_status hd_engine_open(const hd_engine_options *options, hd_engine **engine, hd_error *err);
+
+/* Waits for running jobs, closes every model still open, frees all. NULL is allowed. */
+HD_API void hd_engine_close(hd_engine *engine);
+
+typedef struct hd_engine_stats {
+    uint64_t n_texts, n_tokens;              /* encoded since the engine opened, cache hits not counted */
+    uint64_t cache_hits, cache_misses;       /* lookups in the vector cache */
+    uint64_t cache_entries, cache_used_bytes;
+    uint64_t weights_bytes;                  /* packed weights of the loaded models (mapped or allocated) */
+    uint64_t scratch_bytes;                  /* planned activations of all workers */
+    uint32_t n_threads, n_models_loaded;
+} hd_engine_stats;
+
+HD_API void hd_engine_get_stats(hd_engine *engine, hd_engine_stats *stats);
+
+/* ---- models ------------------------------------------------------------------------------------- */
+
+typedef struct hd_model hd_model;
+
+typedef enum hd_dtype {
+    HD_DTYPE_AUTO = 0, /* the fastest type that keeps a mean cosine of 0.9999 here: bf16 where the CPU has it, else f32 */
+    HD_DTYPE_F32,
+    HD_DTYPE_BF16,
+    HD_DTYPE_INT8,     /* weights and activations of the matrix products in 8 bits; mean cosine about 0.995 */
+} hd_dtype;
+
+typedef struct hd_model_options {
+    hd_dtype dtype;
+    uint32_t max_length; /* tokens with specials; 0: what the model's own files say */
+} hd_model_options;
+
+/* Registers a model: a folder in the Hub's layout, or a name ("sentence-transformers/all-MiniLM-L6-v2",
+ * optionally "@revision") found among pulled models or in the Hugging Face cache. Nothing is downloaded.
+ * Reads the settings files only; weights are loaded at first use.
+ * HD_ERR_NOT_FOUND when there is no such folder; HD_ERR_FORMAT, HD_ERR_UNSUPPORTED for its contents. */
+HD_API HD_MUST_USE hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options,
+                                           hd_model **model, hd_error *err);
+
+/* Jobs on the model must have been waited for. NULL is allowed. */
+HD_API void hd_model_close(hd_model *model);
+
+/* Loads tokenizer and weights now, once, whatever the number of threads asking. */
+HD_API HD_MUST_USE hd_status hd_model_load(hd_model *model, hd_error *err);
+
+/* Frees what a load took; the next use loads again. HD_ERR_BUSY while jobs run. */
+HD_API HD_MUST_USE hd_status hd_model_unload(hd_model *model, hd_error *err);
+
+typedef struct hd_model_info {
+    const char *name;          /* as given to hd_model_open; these strings live as long as the model */
+    const char *path;          /* the folder it was found in */
+    const char *architecture;  /* "bert" */
+    const char *pooling;       /* "mean", "cls", "max", "last", "mean_sqrt_len" */
+    const char *similarity;    /* "cosine", "dot", "euclidean", "manhattan" */
+    const char *default_prompt_name; /* "" for none */
+    hd_dtype dtype;            /* as resolved, never AUTO */
+    uint32_t n_dimensions;     /* length of a vector without the `dimensions` option */
+    uint32_t max_length;       /* tokens, specials included */
+    uint32_t n_layers, hidden_size, n_heads;
+    uint32_t n_prompts;
+    bool normalizes;           /* the model's own files ask for unit vectors */
+    bool loaded;
+    uint64_t flops_per_token;  /* matrix products of one token, attention left out: 2 * weights */
+} hd_model_info;
+
+HD_API void hd_model_get_info(hd_model *model, hd_model_info *info);
+
+/* The i-th prompt: its name and text; false when there is none. */
+HD_API bool hd_model_get_prompt(hd_model *model, uint32_t i, const char **name, const char **text);
+
+/* ---- encode ------------------------------------------------------------------------------------- */
+
+typedef struct hd_text {
+    const char *ptr; /* UTF-8, need not be NUL-terminated; may be NULL when len is 0 */
+    size_t len;      /* bytes */
+} hd_text;
+
+typedef struct hd_encode_options {
+    const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
+    const char *prompt;      /* put before each text; wins over prompt_name; "" for none at all */
+    uint32_t dimensions;     /* keep the first so many values (Matryoshka), then normalise; 0: all */
+    uint32_t max_length;     /* tokens with specials, at most the model's; 0: the model's */
+    bool no_normalize;       /* leave vectors as pooled even where the model's files ask for unit length */
+    bool strict;             /* invalid UTF-8 is HD_ERR_FORMAT */
+} hd_encode_options;
+
+typedef struct hd_encode_stats {
+    uint64_t n_tokens;     /* computed, specials included */
+    uint64_t n_truncated;  /* texts that were longer than max_length */
+    uint64_t n_cached;     /* texts answered from the vector cache */
+} hd_encode_stats;
+
+/* Encodes n texts. out is [n, dimensions] f32, rows in input order; every value is finite.
+ * Empty text is valid. The same text gives the same bits alone or among others, on any number of threads.
+ * HD_ERR_ARG (unknown option values), HD_ERR_NOT_FOUND (prompt_name), HD_ERR_FORMAT (strict),
+ * HD_ERR_NUMERIC, HD_ERR_MEMORY, and whatever hd_model_load reports. On failure out is unspecified. */
+HD_API HD_MUST_USE hd_status hd_encode(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
+                                       float *out, hd_encode_stats *stats, hd_error *err);
+
+typedef struct hd_job hd_job;
+
+/* The same in two steps. start tokenises on the caller's thread and returns while workers compute.
+ * texts may go once start returns; out must stay until hd_job_wait returns, which frees the job also on
+ * failure. Every started job must be waited for. */
+HD_API HD_MUST_USE hd_status hd_job_start(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
+                                          float *out, hd_job **job, hd_error *err);
+HD_API HD_MUST_USE hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err);
+
+/* Asks a job to stop; hd_job_wait must still be called and then says HD_ERR_CANCELLED or HD_OK. */
+HD_API void hd_job_cancel(hd_job *job);
+
+/* ---- tokens ------------------------------------------------------------------------------------- */
+
+typedef struct hd_token {
+    int32_t id;
+    uint32_t byte_begin, byte_end; /* where in the text; both 0 for tokens not in it (specials) */
+    uint32_t char_begin, char_end; /* the same counted in code points */
+    bool special;                  /* added by the template */
+} hd_token;
+
+typedef struct hd_tokens {
+    hd_token *tokens; /* [n] */
+    size_t n;
+    bool truncated;
+} hd_tokens;
+
+/* The tokens the model sees, specials included. *tokens is freed by hd_tokens_free. */
+HD_API HD_MUST_USE hd_status hd_tokenize(hd_model *model, hd_text text, const hd_encode_options *options, hd_tokens *tokens,
+                                         hd_error *err);
+HD_API void hd_tokens_free(hd_tokens *tokens);
+
+/* The vocabulary entry of an id, "" for an id out of range. Lives as long as the model is loaded. */
+HD_API const char *hd_token_text(hd_model *model, int32_t id);
+
+/* ---- vectors ------------------------------------------------------------------------------------ */
+
+/* Cosine of two vectors of n values; 0 when either has no length. */
+HD_API float hd_cosine(const float *a, const float *b, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,78 @@
+/* buffer.c - see buffer.h. */
+#include "base/buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+
+void hd__buffer_init(hd_buffer *buffer)
+{
+    *buffer = (hd_buffer){0};
+}
+
+void hd__buffer_clear(hd_buffer *buffer)
+{
+    hd__free(buffer->ptr);
+    hd__buffer_init(buffer);
+}
+
+void hd__buffer_reset(hd_buffer *buffer)
+{
+    buffer->len = 0;
+    buffer->failed = false;
+}
+
+char *hd__buffer_reserve(hd_buffer *buffer, size_t n)
+{
+    if (buffer->failed)
+        return NULL;
+    size_t need = hd__add(buffer->len, n);
+    if (need > buffer->capacity) {
+        size_t capacity = buffer->capacity < 256 ? 256 : buffer->capacity;
+        while (capacity < need && capacity < SIZE_MAX / 2)
+            capacity *= 2;
+        char *ptr = capacity < need ? NULL : hd__realloc(buffer->ptr, capacity);
+        if (ptr == NULL) {
+            buffer->failed = true;
+            return NULL;
+        }
+        buffer->ptr = ptr;
+        buffer->capacity = capacity;
+    }
+    return buffer->ptr + buffer->len;
+}
+
+void hd__buffer_append(hd_buffer *buffer, const void *bytes, size_t n)
+{
+    char *to = n != 0 ? hd__buffer_reserve(buffer, n) : NULL;
+    if (to != NULL) {
+        memcpy(to, bytes, n);
+        buffer->len += n;
+    }
+}
+
+void hd__buffer_append_text(hd_buffer *buffer, const char *text)
+{
+    hd__buffer_append(buffer, text, strlen(text));
+}
+
+void hd__buffer_append_char(hd_buffer *buffer, char c)
+{
+    hd__buffer_append(buffer, &c, 1);
+}
+
+void hd__buffer_printf(hd_buffer *buffer, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *to = n < 0 ? NULL : hd__buffer_reserve(buffer, (size_t)n + 1);
+    if (to != NULL) {
+        vsnprintf(to, (size_t)n + 1, format, again);
+        buffer->len += (size_t)n;
+    }
+    va_end(again);
+}

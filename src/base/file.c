@@ -1,0 +1,244 @@
+/* file.c - see file.h. */
+#define _GNU_SOURCE
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+
+static hd_status open_regular(const char *path, int *fd_out, struct stat *st, hd_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int e = errno;
+        if (e == ENOENT || e == ENOTDIR)
+            return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such file", path);
+        return hd__fail_errno(err, e, "%s: cannot open", path);
+    }
+    if (fstat(fd, st) != 0) {
+        int e = errno;
+        close(fd);
+        return hd__fail_errno(err, e, "%s: cannot stat", path);
+    }
+    if (!S_ISREG(st->st_mode)) {
+        close(fd);
+        return hd__fail(err, HD_ERR_IO, "%s: not a regular file", path);
+    }
+    *fd_out = fd;
+    return HD_OK;
+}
+
+hd_status hd__file_map_open(const char *path, hd_file_map *map, hd_error *err)
+{
+    struct stat st;
+    int fd;
+    HD_TRY(open_regular(path, &fd, &st, err));
+    hd_file_map result = {
+        .bytes = {"", (size_t)st.st_size},
+        .size = (uint64_t)st.st_size,
+        .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec,
+        .inode = (uint64_t)st.st_ino,
+    };
+    if (st.st_size > 0) {
+        void *ptr = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (ptr == MAP_FAILED) {
+            int e = errno;
+            close(fd);
+            return hd__fail_errno(err, e, "%s: cannot map %lld bytes", path, (long long)st.st_size);
+        }
+        result.bytes.ptr = ptr;
+    }
+    close(fd);
+    *map = result;
+    return HD_OK;
+}
+
+void hd__file_map_close(hd_file_map *map)
+{
+    if (map->bytes.len > 0)
+        munmap((void *)(uintptr_t)map->bytes.ptr, map->bytes.len);
+    *map = (hd_file_map){0};
+}
+
+hd_status hd__file_read(const char *path, uint64_t max_bytes, hd_arena *arena, hd_span *bytes, hd_error *err)
+{
+    struct stat st;
+    int fd;
+    HD_TRY(open_regular(path, &fd, &st, err));
+    hd_status status = HD_OK;
+    uint64_t size = (uint64_t)st.st_size;
+    char *text = NULL;
+    if (size > max_bytes) {
+        status = hd__fail(err, HD_ERR_LIMIT, "%s: %llu bytes, the limit is %llu", path, (unsigned long long)size,
+                          (unsigned long long)max_bytes);
+        goto out;
+    }
+    text = hd__arena_alloc(arena, (size_t)size + 1);
+    if (text == NULL) {
+        status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %llu bytes", path, (unsigned long long)size);
+        goto out;
+    }
+    for (size_t at = 0; at < size;) {
+        ssize_t n = read(fd, text + at, (size_t)size - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            status = n < 0 ? hd__fail_errno(err, errno, "%s: cannot read", path)
+                           : hd__fail(err, HD_ERR_IO, "%s: ended after %zu of %llu bytes", path, at, (unsigned long long)size);
+            goto out;
+        }
+        at += (size_t)n;
+    }
+    text[size] = '\0';
+    *bytes = hd__span(text, (size_t)size);
+out:
+    close(fd);
+    return status;
+}
+
+bool hd__file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool hd__dir_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+hd_status hd__dir_make(const char *path, hd_error *err)
+{
+    char part[HD_LIMIT_PATH_BYTES];
+    size_t len = strlen(path);
+    if (len >= sizeof part)
+        return hd__fail(err, HD_ERR_LIMIT, "path of %zu bytes, the limit is %u", len, HD_LIMIT_PATH_BYTES - 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST && !hd__dir_exists(part))
+            return hd__fail_errno(err, errno, "%s: cannot make folder", part);
+    }
+    return hd__dir_exists(path) ? HD_OK : hd__fail(err, HD_ERR_IO, "%s: exists and is not a folder", path);
+}
+
+hd_status hd__file_writer_open(hd_file_writer *writer, const char *path, hd_error *err)
+{
+    *writer = (hd_file_writer){.fd = -1};
+    size_t len = strlen(path) + sizeof ".XXXXXX.tmp";
+    writer->path = hd__strdup(path);
+    writer->temp_path = hd__malloc(len);
+    if (writer->path == NULL || writer->temp_path == NULL) {
+        hd__file_writer_abandon(writer);
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to write it", path);
+    }
+    snprintf(writer->temp_path, len, "%s.XXXXXX.tmp", path);
+    writer->fd = mkostemps(writer->temp_path, 4, O_CLOEXEC);
+    if (writer->fd < 0) {
+        hd_status status = hd__fail_errno(err, errno, "%s: cannot create", path);
+        hd__free(writer->temp_path);
+        writer->temp_path = NULL;
+        hd__file_writer_abandon(writer);
+        return status;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(writer->fd, 0666 & ~mask) != 0)
+        writer->failed_errno = errno;
+    return HD_OK;
+}
+
+void hd__file_writer_add(hd_file_writer *writer, hd_span bytes)
+{
+    size_t at = 0;
+    while (writer->failed_errno == 0 && at < bytes.len) {
+        ssize_t n = write(writer->fd, bytes.ptr + at, bytes.len - at);
+        if (n >= 0)
+            at += (size_t)n;
+        else if (errno != EINTR)
+            writer->failed_errno = errno;
+    }
+    writer->n_written += at;
+}
+
+void hd__file_writer_align(hd_file_writer *writer, size_t to)
+{
+    static const char zeroes[4096];
+    size_t n = hd__round_up((size_t)writer->n_written, to) - (size_t)writer->n_written;
+    while (n > 0 && writer->failed_errno == 0) {
+        size_t part = n < sizeof zeroes ? n : sizeof zeroes;
+        hd__file_writer_add(writer, hd__span(zeroes, part));
+        n -= part;
+    }
+}
+
+hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err)
+{
+    hd_status status = HD_OK;
+    if (writer->failed_errno == 0 && fsync(writer->fd) != 0)
+        writer->failed_errno = errno;
+    if (close(writer->fd) != 0 && writer->failed_errno == 0)
+        writer->failed_errno = errno;
+    writer->fd = -1;
+    if (writer->failed_errno == 0 && rename(writer->temp_path, writer->path) != 0)
+        writer->failed_errno = errno;
+    if (writer->failed_errno != 0) {
+        status = hd__fail_errno(err, writer->failed_errno, "%s: cannot write", writer->path);
+    } else {
+        hd__free(writer->temp_path);
+        writer->temp_path = NULL;
+    }
+    hd__file_writer_abandon(writer);
+    return status;
+}
+
+void hd__file_writer_abandon(hd_file_writer *writer)
+{
+    if (writer->fd >= 0)
+        close(writer->fd);
+    if (writer->temp_path != NULL)
+        unlink(writer->temp_path);
+    hd__free(writer->temp_path);
+    hd__free(writer->path);
+    *writer = (hd_file_writer){.fd = -1};
+}
+
+hd_status hd__file_lock_open(const char *path, uint32_t wait_ms, int *fd_out, hd_error *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return hd__fail_errno(err, errno, "%s: cannot open lock", path);
+    const uint32_t step_ms = 20;
+    for (uint32_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += step_ms) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            int e = errno;
+            close(fd);
+            return hd__fail_errno(err, e, "%s: cannot lock", path);
+        }
+        if (waited >= wait_ms) {
+            close(fd);
+            return hd__fail(err, HD_ERR_BUSY, "%s: held by another process for %u ms", path, wait_ms);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = (long)step_ms * 1000000}, NULL);
+    }
+    *fd_out = fd;
+    return HD_OK;
+}
+
+void hd__file_lock_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}

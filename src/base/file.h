@@ -1,0 +1,51 @@
+/* file.h - files: mapped read-only, read whole, written so that a reader sees the old or the new, never half.
+ *
+ * Error texts name the path and what the system said.
+ */
+#ifndef HD_BASE_FILE_H
+#define HD_BASE_FILE_H
+
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/span.h"
+
+/* A read-only private mapping. Files that shrink while mapped raise SIGBUS: files of ours are only ever
+ * replaced by rename. */
+typedef struct hd_file_map {
+    hd_span bytes;
+    uint64_t size, mtime_ns, inode;
+} hd_file_map;
+
+HD_MUST_USE hd_status hd__file_map_open(const char *path, hd_file_map *map, hd_error *err);
+void hd__file_map_close(hd_file_map *map);
+
+/* Reads a whole file of at most max_bytes into the arena (and a NUL after it). HD_ERR_NOT_FOUND, _LIMIT, _IO. */
+HD_MUST_USE hd_status hd__file_read(const char *path, uint64_t max_bytes, hd_arena *arena, hd_span *bytes, hd_error *err);
+
+bool hd__file_exists(const char *path);
+bool hd__dir_exists(const char *path);
+HD_MUST_USE hd_status hd__dir_make(const char *path, hd_error *err); /* with parents; fine when it exists */
+
+/* A file under a temporary name beside `path`, moved into place by commit (fsync + rename) and removed by
+ * abandon. One of the two must be called. Write errors are sticky and reported by commit. */
+typedef struct hd_file_writer {
+    char *path, *temp_path;
+    int fd;
+    int failed_errno; /* 0: none */
+    uint64_t n_written;
+} hd_file_writer;
+
+HD_MUST_USE hd_status hd__file_writer_open(hd_file_writer *writer, const char *path, hd_error *err);
+void hd__file_writer_add(hd_file_writer *writer, hd_span bytes);
+void hd__file_writer_align(hd_file_writer *writer, size_t to); /* zeroes up to a multiple of a power of two */
+HD_MUST_USE hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err);
+void hd__file_writer_abandon(hd_file_writer *writer);
+
+/* An exclusive lock on a file beside what it protects, freed by the kernel when its holder dies.
+ * Waits up to wait_ms, then HD_ERR_BUSY. */
+HD_MUST_USE hd_status hd__file_lock_open(const char *path, uint32_t wait_ms, int *fd, hd_error *err);
+void hd__file_lock_close(int fd);
+
+#endif

@@ -1,0 +1,48 @@
+/* tokenizer.h - text to token ids, equal id for id to the Hugging Face `tokenizers` library.
+ *
+ * A tokenizer is read-only once open: any number of threads may encode with it at once.
+ */
+#ifndef HD_TOKEN_TOKENIZER_H
+#define HD_TOKEN_TOKENIZER_H
+
+#include "base/span.h"
+#include "base/status.h"
+
+typedef struct hd_tokenizer hd_tokenizer;
+
+/* Reads `dir`/tokenizer.json, or `dir`/vocab.txt (with tokenizer_config.json's do_lower_case,
+ * strip_accents, tokenize_chinese_chars) when there is none. Padding and truncation settings inside
+ * tokenizer.json are ignored: the caller decides. HD_ERR_NOT_FOUND, _FORMAT (file, field), _UNSUPPORTED (a
+ * model or step not implemented, by name), _LIMIT, _MEMORY. Freed by hd__tokenizer_close (NULL allowed). */
+HD_MUST_USE hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err);
+void hd__tokenizer_close(hd_tokenizer *tokenizer);
+
+typedef struct hd_tokenize_options {
+    uint32_t max_length; /* specials included, longer text is cut on the right; 0: no limit */
+    bool no_specials;    /* leave out what the template adds */
+    bool lower_case;     /* lower-case first, as sentence_bert_config.json's do_lower_case asks */
+    bool strict;         /* invalid UTF-8 is HD_ERR_FORMAT instead of U+FFFD */
+} hd_tokenize_options;
+
+/* Token ids that grow; one owner. `ids` is [n] and stays allocated between calls. */
+typedef struct hd_ids {
+    int32_t *ids;
+    size_t n, capacity;
+} hd_ids;
+
+void hd__ids_clear(hd_ids *ids);
+
+/* Appends the ids of one text. When max_length cannot be exceeded by what comes after a point, the rest of
+ * the text is not looked at. *truncated (may be NULL) says whether something was cut off.
+ * On failure nothing is appended. HD_ERR_FORMAT (strict), HD_ERR_LIMIT, HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options,
+                                           hd_ids *ids, bool *truncated, hd_error *err);
+
+/* The same with offsets into the text; tokens->tokens is freed by hd_tokens_free. Slower: for people. */
+HD_MUST_USE hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span text,
+                                                   const hd_tokenize_options *options, hd_tokens *tokens, hd_error *err);
+
+uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer); /* highest id + 1, added tokens included */
+const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id); /* "" out of range */
+
+#endif
