@@ -18,7 +18,7 @@ function(hd_compile_options target)
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wundef -Wstrict-prototypes -Wmissing-prototypes
     -Wimplicit-fallthrough -ffp-contract=off)
-  target_compile_definitions(${target} PRIVATE _POSIX_C_SOURCE=200809L)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   if(HD_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
