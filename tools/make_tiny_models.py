@@ -29,10 +29,12 @@ BASE = dict(
     dtype="F32", prefix="", shards=1, pooler=True, position_ids=False, aligned=True,
     lower=True,                 # what the tokenizer's normaliser does
     strip_accents=None,         # None: as `lower` says
+    split_chinese=True,
     sbert_lower=False,          # sentence_bert_config.json: text is lower-cased before tokenising
     prompts=None, default_prompt=None, similarity="cosine", include_prompt=None,
     specials_first=True,        # False: [PAD] and friends at the end of the vocabulary, as some models have
     vocab_only=False,           # True: vocab.txt and tokenizer_config.json but no tokenizer.json
+    modern=False,               # True: the file names and keys that sentence-transformers 6 writes
     outlier=None,               # a channel that LayerNorm scales up, as trained models have
 )
 
@@ -64,8 +66,9 @@ MODELS = {
                  dict(hidden=40, heads=5, intermediate=72, pooling=("mean_tokens",), types=1)),
     "tiny-relu": ("ReLU, a cased tokenizer, weights that start at an odd address of the file",
                   dict(act="relu", lower=False, aligned=False, pooling=("mean_tokens",))),
-    "tiny-gelu-new": ("GELU by tanh, one layer, 16 dimensions a head, text lower-cased before a cased tokenizer",
-                      dict(act="gelu_new", layers=1, lower=False, sbert_lower=True, pooling=("mean_tokens",))),
+    "tiny-gelu-new": ("GELU by tanh, one layer, text lower-cased before a cased tokenizer, no split between Chinese characters",
+                      dict(act="gelu_new", layers=1, lower=False, sbert_lower=True, split_chinese=False,
+                           pooling=("mean_tokens",))),
     "tiny-head32": ("two heads of 32, accents kept while lower-casing, only vocab.txt beside the weights",
                     dict(heads=2, strip_accents=False, vocab_only=True, pooling=("mean_tokens",))),
     "tiny-head64": ("two heads of 64 and intermediate 512, as the base and large models have",
@@ -76,6 +79,10 @@ MODELS = {
     "tiny-pool-sqrt": ("the sum over tokens divided by the square root of their number",
                        dict(hidden=32, heads=4, intermediate=64, normalize=False,
                             pooling=("mean_sqrt_len_tokens",))),
+    "tiny-modern": ("the layout that sentence-transformers 6 writes: other module names, pooling by name, the "
+                    "maximal length in tokenizer_config.json, neither vocab.txt nor special_tokens_map.json",
+                    dict(modern=True, pooling=("mean_tokens", "lasttoken"), max_length=72,
+                         dense=(48, "Tanh", True))),
 }
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -130,7 +137,7 @@ def tokenizer_json(settings, vocab):
         "added_tokens": [
             {"id": ids[t], "content": t, "single_word": False, "lstrip": False, "rstrip": False,
              "normalized": False, "special": True} for t in sorted(SPECIALS, key=ids.get)],
-        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": settings["split_chinese"],
                        "strip_accents": settings["strip_accents"], "lowercase": settings["lower"]},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": {
@@ -257,6 +264,7 @@ def write_weights(folder, name, s, n_vocab):
 
 
 def write_config(folder, s, vocab):
+    dtype_key = "dtype" if s["modern"] else "torch_dtype"
     write_json(folder / "config.json", {
         "architectures": ["BertForMaskedLM" if s["prefix"] else "BertModel"],
         "attention_probs_dropout_prob": 0.1, "classifier_dropout": None, "hidden_act": s["act"],
@@ -265,56 +273,84 @@ def write_config(folder, s, vocab):
         "max_position_embeddings": s["positions"], "model_type": "bert",
         "num_attention_heads": s["heads"], "num_hidden_layers": s["layers"],
         "pad_token_id": vocab.index("[PAD]"), "position_embedding_type": "absolute",
-        "torch_dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[s["dtype"]],
+        dtype_key: {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[s["dtype"]],
         "type_vocab_size": s["types"], "use_cache": True, "vocab_size": len(vocab)})
 
 
 def write_tokenizer(folder, s, vocab):
-    (folder / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+    roles = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS))
+    if not s["modern"]:
+        (folder / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+        write_json(folder / "special_tokens_map.json", roles)
     if not s["vocab_only"]:
         write_json(folder / "tokenizer.json", tokenizer_json(s, vocab))
-    roles = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS))
-    write_json(folder / "special_tokens_map.json", roles)
     write_json(folder / "tokenizer_config.json", dict(
         roles, do_basic_tokenize=True, do_lower_case=s["lower"], model_max_length=s["max_length"],
-        never_split=None, strip_accents=s["strip_accents"], tokenize_chinese_chars=True,
+        never_split=None, strip_accents=s["strip_accents"], tokenize_chinese_chars=s["split_chinese"],
         tokenizer_class="BertTokenizer"))
 
 
-def write_modules(folder, s):
-    kinds = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    width = s["hidden"] * len(s["pooling"])
+def write_pooling(folder, s):
     modes = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
-    chosen = {"cls_token" if p == "cls" else p for p in s["pooling"]}
-    pooling = {"word_embedding_dimension": s["hidden"]}
-    pooling.update({f"pooling_mode_{m}": m in chosen for m in modes})
+    if s["modern"]:
+        names = [p.replace("mean_tokens", "mean").replace("max_tokens", "max") for p in s["pooling"]]
+        pooling = {"embedding_dimension": s["hidden"],
+                   "pooling_mode": names[0] if len(names) == 1 else names, "include_prompt": True}
+    else:
+        chosen = {"cls_token" if p == "cls" else p for p in s["pooling"]}
+        pooling = {"word_embedding_dimension": s["hidden"]}
+        pooling.update({f"pooling_mode_{m}": m in chosen for m in modes})
     if s["include_prompt"] is not None:
         pooling["include_prompt"] = s["include_prompt"]
     write_json(folder / "1_Pooling/config.json", pooling)
+
+
+def write_dense(path, s):
+    width, (out, activation, bias) = s["hidden"] * len(s["pooling"]), s["dense"]
+    module = {"Tanh": "torch.nn.modules.activation.Tanh", "Identity": "torch.nn.modules.linear.Identity"}
+    config = {"in_features": width, "out_features": out, "bias": bias, "activation_function": module[activation]}
+    if s["modern"]:
+        config.update(module_input_name="sentence_embedding", module_output_name="sentence_embedding")
+    write_json(path / "config.json", config)
+    seed = path.parent.name
+    tensors = [("linear.weight", [out, width], numbers(f"{seed}/linear.weight", out * width, 3 / width ** 0.5))]
+    if bias:
+        tensors.insert(0, ("linear.bias", [out], numbers(f"{seed}/linear.bias", out, 0.3)))
+    write_safetensors(path / "model.safetensors",
+                      [(tensor, "F32", shape, encode(values, "F32")) for tensor, shape, values in tensors])
+
+
+def write_modules(folder, s):
+    write_pooling(folder, s)
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
     if s["dense"]:
-        out, activation, bias = s["dense"]
-        module = {"Tanh": "torch.nn.modules.activation.Tanh", "Identity": "torch.nn.modules.linear.Identity"}
-        kinds.append((f"{len(kinds)}_Dense", "Dense"))
-        path = folder / kinds[-1][0]
-        write_json(path / "config.json", {"in_features": width, "out_features": out, "bias": bias,
-                                          "activation_function": module[activation]})
-        values = numbers(f"{folder.name}/linear.weight", out * width, 3 / width ** 0.5)
-        tensors = [("linear.weight", "F32", [out, width], encode(values, "F32"))]
-        if bias:
-            values = numbers(f"{folder.name}/linear.bias", out, 0.3)
-            tensors.insert(0, ("linear.bias", "F32", [out], encode(values, "F32")))
-        write_safetensors(path / "model.safetensors", tensors)
-    if s["normalize"]:          # has no files, so the Hub has no such folder
-        kinds.append((f"{len(kinds)}_Normalize", "Normalize"))
+        modules.append(("2_Dense", "Dense"))
+        write_dense(folder / "2_Dense", s)
+    if s["normalize"]:
+        modules.append((f"{len(modules)}_Normalize", "Normalize"))  # has no files, so the Hub has no such folder
+    where = {kind: "sentence_transformers.models." for _, kind in modules}
+    if s["modern"]:
+        where = {kind: f"sentence_transformers.base.modules.{kind.lower()}." for _, kind in modules}
+        where["Pooling"] = "sentence_transformers.sentence_transformer.modules.pooling."
     write_json(folder / "modules.json", [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, (path, kind) in enumerate(kinds)])
-    write_json(folder / "sentence_bert_config.json",
-               {"max_seq_length": s["max_length"], "do_lower_case": s["sbert_lower"]})
-    settings = {"__version__": {"sentence_transformers": "3.4.1", "transformers": "4.48.0", "pytorch": "2.5.1"},
-                "prompts": s["prompts"] or {}, "default_prompt_name": s["default_prompt"],
-                "similarity_fn_name": s["similarity"]}
-    write_json(folder / "config_sentence_transformers.json", settings)
+        {"idx": i, "name": str(i), "path": path, "type": where[kind] + kind}
+        for i, (path, kind) in enumerate(modules)])
+
+
+def write_sentence_settings(folder, s):
+    """How long, in which case, with which prompts: what sentence-transformers keeps beside the modules."""
+    if s["modern"]:
+        transformer = {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
+                       "modality_config": {"text": {"method": "forward",
+                                                    "method_output_name": "last_hidden_state"}}}
+        versions = {"sentence_transformers": "6.2.0", "transformers": "5.23.0", "pytorch": "2.15.0"}
+    else:
+        transformer = {"max_seq_length": s["max_length"], "do_lower_case": s["sbert_lower"]}
+        versions = {"sentence_transformers": "3.4.1", "transformers": "4.48.0", "pytorch": "2.5.1"}
+    write_json(folder / "sentence_bert_config.json", transformer)
+    write_json(folder / "config_sentence_transformers.json", {
+        "__version__": versions, "prompts": s["prompts"] or {}, "default_prompt_name": s["default_prompt"],
+        "similarity_fn_name": s["similarity"]})
 
 
 def settings_of(name):
@@ -329,6 +365,7 @@ def write_model(dest, name):
     write_config(folder, s, vocab)
     write_tokenizer(folder, s, vocab)
     write_modules(folder, s)
+    write_sentence_settings(folder, s)
     write_weights(folder, name, s, len(vocab))
     return folder
 
