@@ -1,0 +1,36 @@
+/* attention.h - softmax(q k^T * scale) v for one head of one sequence: the contract of the attention family.
+ *
+ *   out[i, :] = sum_j p[i, j] v[j, :],   p[i, j] = exp(s[i, j]) / sum_j exp(s[i, j]),   s[i, j] = scale * q[i] . k[j]
+ *
+ * Computed block by block over keys with a running maximum and sum (Milakov & Gimelshein 2018,
+ * "Online normalizer calculation for softmax"; Dao et al. 2022, "FlashAttention"), so memory is linear in
+ * the length. Scores are kept transposed, keys down and queries across the vector lanes: maximum and sum are
+ * then vertical, k is read as it lies, and only q (and, for 16-bit types, v) is rearranged.
+ *
+ * A query's bits depend on its q, all k and v of the sequence and the level, not on the other queries.
+ * Tolerance class: reduction + softmax.
+ */
+#ifndef HD_KERNEL_ATTENTION_H
+#define HD_KERNEL_ATTENTION_H
+
+#include "kernel/gemm.h"
+
+#define K_HEAD_DIM_MAX 256
+
+typedef struct k_attention {
+    const void *q, *k, *v;  /* f32 or bf16: q [n_q, stride], k and v [n_k, stride]; any alignment of the element */
+    size_t q_stride, kv_stride; /* elements */
+    int n_q, n_k;           /* at least 1 */
+    int head_dim;           /* a multiple of 2, 2 to K_HEAD_DIM_MAX; a multiple of 32 is fastest */
+    float scale;            /* usually 1 / sqrt(head_dim); positive */
+    float *out;             /* [n_q, out_stride]; head_dim values of each row are written */
+    size_t out_stride;      /* elements */
+    void *scratch;          /* k_attention_scratch_bytes(n_k, head_dim), 64-byte aligned */
+} k_attention;
+
+typedef void k_attention_fn(const k_attention *attention);
+
+/* Enough for every level and type. Linear in n_k. */
+size_t k_attention_scratch_bytes(int n_k, int head_dim);
+
+#endif

@@ -1,0 +1,115 @@
+/* gemm.h - matrix products with packed weights: the contract of the gemm family.
+ *
+ *   y[m, n] = epilogue( sum_k a[m, k] * w[n, k] + bias[n] )
+ *
+ * Weights are packed once into panels of 16 output channels, in groups of G consecutive k
+ * (G = 1 for f32, 2 for bf16, 4 for int8), so that one 64-byte row holds 16 channels times one group:
+ *
+ *   panels[n_pad / 16][k_pad / G][16][G]
+ *
+ * That is the operand of VPDPBUSD and VDPBF16PS as it is, and 16 such rows are one AMX B tile. k_pad and
+ * n_pad are multiples of 64; the padding is zero, so kernels have no tails in k or n.
+ *
+ * Activations are row-major with a stride of at least k_pad elements; elements in [k, k_pad) must be zero
+ * for f32 and bf16 (they are multiplied by zero weights, and NaN times zero is NaN) and may be anything for
+ * int8. Outputs have a stride of at least n_pad; columns in [n, n_pad) receive epilogue(0) = 0.
+ *
+ * int8: w[n, k] ~ scale[n] * q[n, k], q in [-127, 127]; a[m, k] ~ a_scale[m] * u[m, k] + a_offset[m],
+ * u in [0, K_I8_ACT_MAX of the level] (AVX2 needs 7 bits: VPMADDUBSW saturates at 16). Then
+ *
+ *   sum_k a w = a_scale[m] * scale[n] * (sum_k u q) + a_offset[m] * channel_sum[n],
+ *   channel_sum[n] = scale[n] * sum_k q[n, k]
+ *
+ * Integer sums are exact, so all levels with the same activations agree to the last rounding of this line.
+ *
+ * Rounding: f32 and bf16 accumulate in f32, k ascending. An element's bits depend on its row of a, its
+ * channel and the level, never on m, n, the range of panels or the rows beside it. (The reference for the
+ * tests accumulates in double.) Tolerance class: reduction.
+ */
+#ifndef HD_KERNEL_GEMM_H
+#define HD_KERNEL_GEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define K_PANEL 16        /* output channels in a panel */
+#define K_PAD 64          /* k and n are padded to multiples of this */
+#define K_PANEL_STEP 2    /* panel_begin and panel_end are multiples of this */
+
+typedef enum k_type { K_F32, K_BF16, K_I8 } k_type;
+
+/* Bytes of one element of weights of a type. */
+static inline size_t k_type_bytes(k_type type)
+{
+    return type == K_F32 ? 4 : type == K_BF16 ? 2 : 1;
+}
+
+typedef struct k_weights {
+    k_type type;
+    int n, k, n_pad, k_pad;
+    const void *panels;       /* as above, 64-byte aligned */
+    const float *bias;        /* [n_pad] */
+    const float *scale;       /* [n_pad], int8 only */
+    const float *channel_sum; /* [n_pad], int8 only */
+} k_weights;
+
+typedef enum k_epilogue {
+    K_STORE,
+    K_ADD, /* out += y; f32 only: the residual stream */
+    K_GELU, /* y * Phi(y) with the normal distribution's Phi; within 1e-6 for f32 weights, 1e-4 else */
+    K_GELU_TANH,
+    K_RELU,
+    K_SILU,
+    K_TANH,
+} k_epilogue;
+
+typedef struct k_gemm {
+    const k_weights *w;
+    const void *a;         /* [rows, a_stride] of the weights' type (uint8_t for int8), 64-byte aligned rows */
+    size_t a_stride;       /* elements, a multiple of 64 */
+    const float *a_scale;  /* [rows], int8 only */
+    const float *a_offset; /* [rows], int8 only */
+    int rows;
+    int panel_begin, panel_end; /* which panels to compute: output columns [16 * begin, 16 * end) */
+    k_epilogue epilogue;
+    k_type out_type;       /* K_F32 or K_BF16 (round to nearest even) */
+    void *out;             /* [rows, out_stride], 64-byte aligned rows */
+    size_t out_stride;     /* elements, a multiple of 64 */
+} k_gemm;
+
+typedef void k_gemm_fn(const k_gemm *gemm);
+
+/* ---- packing (gemm_pack.c) ---- */
+
+static inline int k_padded(int n)
+{
+    return (n + K_PAD - 1) / K_PAD * K_PAD;
+}
+
+/* Bytes of the panels of an [n, k] matrix. */
+size_t k_pack_bytes(k_type type, int n, int k);
+
+/* Packs rows [first, first + n_rows) of w, `rows` being [n_rows, k] f32, into the panels of an [n, k]
+ * matrix; first is a multiple of 16. The panels must have been zeroed. For int8 also writes scale and
+ * channel_sum of those rows. */
+void k_pack_rows(k_type type, int n, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
+                 float *channel_sum);
+
+/* ---- conversions shared by kernels' scalar code ---- */
+
+static inline uint16_t k_bf16_from_f32(float value)
+{
+    union { float f; uint32_t u; } v = {value};
+    if ((v.u & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(v.u >> 16 | 0x40); /* quiet NaN */
+    return (uint16_t)((v.u + 0x7fffu + (v.u >> 16 & 1)) >> 16);
+}
+
+static inline float k_f32_from_bf16(uint16_t value)
+{
+    union { uint32_t u; float f; } v = {(uint32_t)value << 16};
+    return v.f;
+}
+
+#endif

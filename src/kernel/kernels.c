@@ -1,0 +1,44 @@
+/* kernels.c - from the list of kernels to the table in use. Compiled at baseline. See kernels.h. */
+#include "kernel/kernels.h"
+
+#include <string.h>
+
+/* Declarations. */
+#define K(entry, type, isa, symbol) type symbol;
+#include "kernel/kernels.inc"
+#undef K
+
+static const hd_kernel_row rows[] = {
+#define K(entry, type, isa, symbol) {#entry, #symbol, isa, (k_any_fn *)symbol},
+#include "kernel/kernels.inc"
+#undef K
+};
+
+const hd_kernel_row *hd__kernel_rows(size_t *n)
+{
+    *n = sizeof rows / sizeof rows[0];
+    return rows;
+}
+
+const hd_kernel_row *hd__kernel_chosen(const char *entry)
+{
+    const hd_kernel_row *chosen = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(rows[i].entry, entry) == 0 && hd__isa_has(rows[i].isa))
+            chosen = &rows[i];
+    }
+    return chosen;
+}
+
+void hd__kernels_fill(hd_kernels *kernels)
+{
+    *kernels = (hd_kernels){0};
+#define K(entry, type, isa, symbol) \
+    if (hd__isa_has(isa))           \
+        kernels->entry = symbol;
+#include "kernel/kernels.inc"
+#undef K
+    bool avx2_products = hd__isa_has(HD_ISA_AVX2) && !hd__isa_has(HD_ISA_AVXVNNI) && !hd__isa_has(HD_ISA_VNNI);
+    kernels->i8_act_max = avx2_products ? 127 : 255;
+    kernels->bf16_native = hd__isa_has(HD_ISA_BF16) || hd__isa_has(HD_ISA_AMX);
+}

@@ -1,0 +1,69 @@
+/* rows.h - what happens to rows of hidden states between matrix products: the contract of the rows family.
+ *
+ * All rows are f32 with a stride in elements that is a multiple of 16 and at least n; rows start at 64-byte
+ * boundaries. n is any size from 1. Sums of norm run over ascending lanes and are folded in a fixed order, so
+ * a row's bits depend on that row and the level alone.
+ */
+#ifndef HD_KERNEL_ROWS_H
+#define HD_KERNEL_ROWS_H
+
+#include "kernel/gemm.h"
+
+/* A row as the next matrix product reads it. Exactly one of the three destinations is used, by type:
+ * K_F32: nothing is written. K_BF16: bf16 [n_rows, stride], rounded to nearest even. K_I8: uint8_t
+ * [n_rows, stride] with x ~ scale * u + offset, u in [0, act_max], offset = min(row),
+ * scale = (max(row) - min(row)) / act_max (1 for a constant row); when the row holds a NaN or an infinity,
+ * scale and offset are NaN. Elements in [n, k_padded(n)) are written as zero. */
+typedef struct k_act {
+    k_type type;
+    int act_max;      /* K_I8: 255 or 127, the gemm level's */
+    void *data;       /* [n_rows, stride] */
+    size_t stride;    /* elements, a multiple of 64, at least k_padded(n) */
+    float *scale;     /* [n_rows], K_I8 */
+    float *offset;    /* [n_rows], K_I8 */
+} k_act;
+
+/* Layer normalisation in place, then conversion:
+ *   x = (x - mean) / sqrt(variance + eps) * gamma + beta,   act = convert(x)
+ * variance is the mean of (x - mean)^2. Padding columns of x in [n, k_padded(n)) that lie within the stride
+ * are left as they are. Tolerance class: reduction (mean, variance), then elementwise. */
+typedef struct k_norm {
+    float *x; /* [n_rows, stride] */
+    size_t stride;
+    int n_rows, n;
+    const float *gamma, *beta; /* [n], 64-byte aligned */
+    float eps;
+    k_act act;
+} k_norm;
+typedef void k_norm_fn(const k_norm *norm);
+
+/* Conversion alone: act = convert(x). */
+typedef void k_convert_fn(const float *x /* [n_rows, stride] */, size_t stride, int n_rows, int n, const k_act *act);
+
+/* Embedding sum: out[i] = words[ids[i]] + positions[pos[i]] + types[type_id]; words in f32, bf16, or int8 with
+ * a scale for each row. Ids were checked by the caller. Tolerance class: elementwise. */
+typedef struct k_embed {
+    k_type type;             /* of words */
+    const void *words;       /* [vocab, word_stride] */
+    size_t word_stride;      /* elements */
+    const float *word_scale; /* [vocab], K_I8: word = scale * int8_t */
+    const float *positions;  /* [n_positions, n] f32, rows 4-byte aligned */
+    const float *token_type; /* [n]: the row of the one token type, or NULL */
+    const int32_t *ids;      /* [n_rows] */
+    const int32_t *pos;      /* [n_rows] */
+    int n_rows, n;
+    float *out;              /* [n_rows, stride] */
+    size_t stride;
+} k_embed;
+typedef void k_embed_fn(const k_embed *embed);
+
+/* Pooling over the rows of one sequence, f32 in and out:
+ *   k_pool_sum: out[j] = sum_i weight_i * x[i, j], weight_i = 1 or, when linear, i + 1;
+ *   k_pool_max: out[j] = max_i x[i, j] (NaN if any is NaN). */
+typedef void k_pool_sum_fn(const float *x, size_t stride, int n_rows, int n, bool linear, float *out /* [n] */);
+typedef void k_pool_max_fn(const float *x, size_t stride, int n_rows, int n, float *out /* [n] */);
+
+/* sum_j a[j] * b[j]; rows of any alignment. Tolerance class: reduction. */
+typedef float k_dot_fn(const float *a, const float *b, size_t n);
+
+#endif
