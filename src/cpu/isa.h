@@ -35,11 +35,16 @@ HD_MUST_USE hd_status hd__isa_init(hd_error *err);
 bool hd__isa_has(hd_isa isa);
 
 /* Why a level is or is not granted: "granted", "not in CPUID", "not enabled by the operating system",
- * "refused by the kernel (errno …)", "removed by HEDDLE_CPU". Static text. */
+ * "refused by the kernel (errno …)", "a level it is built on is missing", "belongs to another architecture",
+ * "removed by HEDDLE_CPU". Static text. */
 const char *hd__isa_reason(hd_isa isa);
 
 /* Removes levels as HEDDLE_CPU would ("-amx,-avx512"), starting from what was detected; "" restores all.
  * For tests and kcheck, before other threads run kernels. */
 HD_MUST_USE hd_status hd__isa_set_mask(const char *mask, hd_error *err);
+
+/* What a mask leaves of a set of levels (bit i is level i): those it names go, and those built on them.
+ * Pure; the two functions above are made of it. HD_ERR_ARG for a name that is not a level's. */
+HD_MUST_USE hd_status hd__isa_apply_mask(uint32_t from, const char *mask, uint32_t *result, hd_error *err);
 
 #endif

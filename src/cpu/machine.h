@@ -19,6 +19,10 @@ typedef struct hd_machine {
 
 void hd__machine_get(hd_machine *machine);
 
+/* The same from the files below another root ("" is the real one), for a process whose affinity mask holds
+ * n_affine processors (0: unknown). hd__machine_get is made of it; tests give it machines that do not exist. */
+void hd__machine_read(const char *root, uint32_t n_affine, hd_machine *machine);
+
 /* Peak and current resident set of this process, bytes. */
 uint64_t hd__machine_rss_peak(void);
 uint64_t hd__machine_rss(void);
