@@ -1,7 +1,11 @@
-# hd_module(NAME [DEPS module...] [LIBS library...]): one static library for the folder src/NAME.
+# hd_module(NAME [DEPS module...] [LIBS library...] [EXCLUDE noun...]): one static library for the folder
+# src/NAME, without the files <noun>.c.
 function(hd_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;EXCLUDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.c")
+  foreach(noun ${ARG_EXCLUDE})
+    list(REMOVE_ITEM sources "${PROJECT_SOURCE_DIR}/src/${name}/${noun}.c")
+  endforeach()
   if(NOT sources)
     set(sources "${PROJECT_BINARY_DIR}/empty_${name}.c")
     file(WRITE "${sources}" "typedef int hd_empty_module;\n")
