@@ -1,0 +1,42 @@
+# What a person types. Each target does its own set-up; the build itself is in CMakeLists.txt.
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 600
+
+.PHONY: build demo test bench install format check fuzz clean help
+
+build: ## build/heddle, build/libheddle.so (default)
+	@tools/setup.sh build
+	@[ -f build/build.ninja ] || cmake --preset release
+	@cmake --build --preset release
+
+demo: build ## embed real text with real MiniLM weights and look for the nearest sentences
+	@model=$$(tools/fetch_model.sh) && build/examples/nearest "$$model" examples/sentences.txt
+
+test: ## everything: all tests, sanitizers, 64-bit Arm kernels
+	@tools/setup.sh build test
+	@tools/fetch_model.sh >/dev/null
+	@tools/run_tests.sh
+
+check: build ## the quick part of the tests: lint and unit
+	@ctest --test-dir build -L 'lint|unit' -j "$$(nproc)" --output-on-failure
+
+bench: build ## against ONNX Runtime, OpenVINO, sentence-transformers, side by side
+	@tools/setup.sh bench
+	@bench/run.sh
+
+fuzz: ## every parser, FUZZ_SECONDS each
+	@tools/setup.sh build fuzz
+	@tools/run_fuzzers.sh $(FUZZ_SECONDS)
+
+install: build ## to PREFIX (/usr/local); DESTDIR is honoured
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+format: ## clang-format over our own C
+	@tools/setup.sh format
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+clean: ## remove build/
+	@rm -rf build
+
+help: ## this list
+	@sed -n -E 's/^([a-z]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done

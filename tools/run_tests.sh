@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Every test there is, in steps; `make test` calls it. Ends with the line "N passed, N failed".
+#
+#   tools/run_tests.sh [STEP ...]     steps: release asan tsan aarch64; all when none is named
+#
+# A step that cannot be configured or built counts as one failed test. The last line is also left in
+# build/test-summary for .ci/run.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+n_jobs=$(nproc)
+n_passed=0
+n_failed=0
+failures=()
+
+headline() { printf '\n\033[1m== %s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi; }
+
+fail() {
+    n_failed=$((n_failed + 1))
+    failures+=("$1")
+}
+
+# build PRESET [TARGET ...]: quiet when it goes well.
+build() {
+    local preset=$1 log=build/$1.log
+    shift
+    mkdir -p build
+    if cmake --preset "$preset" >"$log" 2>&1 && cmake --build --preset "$preset" -j "$n_jobs" ${1+--target "$@"} >>"$log" 2>&1; then
+        return 0
+    fi
+    grep -E -A 5 'error|Error|FAILED' "$log" | head -n 40
+    echo "the whole log is $log"
+    fail "$preset: build"
+    return 1
+}
+
+# ctests NAME DIR [ctest option ...]: runs and counts from the JUnit file that ctest writes. -j 1 per timing
+# test is not needed: none of them asserts a time.
+ctests() {
+    local name=$1 dir=$2 report
+    shift 2
+    report=$PWD/$dir/report.xml
+    rm -f "$report"
+    ${wrapper[@]+"${wrapper[@]}"} ctest --test-dir "$dir" -j "$n_jobs" --output-on-failure --no-tests=error \
+        --output-junit "$report" "$@" 2>&1 | grep -v -E '^ *Start +[0-9]+:|^Internal ctest|^Test project'
+    if [ ! -s "$report" ]; then
+        fail "$name: ctest gave no report"
+        return
+    fi
+    while read -r result test; do
+        case $result in
+        run) n_passed=$((n_passed + 1)) ;;
+        fail) fail "$name: $test" ;;
+        esac
+    done < <(sed -n -E 's/.*<testcase name="([^"]*)".* status="([a-z]*)".*/\2 \1/p' "$report")
+}
+
+wrapper=()
+
+step_release() {
+    headline "release build: unit, golden, kernel, command line, lint"
+    build release && ctests release build
+}
+
+step_asan() {
+    headline "AddressSanitizer and UndefinedBehaviorSanitizer: unit, golden, fault, fuzz corpus"
+    build asan || return
+    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        ctests asan build/asan -L 'unit|golden|fault|fuzz'
+}
+
+step_tsan() {
+    headline "ThreadSanitizer: engine"
+    build tsan || return
+    # Older sanitizer runtimes cannot start where the kernel randomises addresses widely.
+    setarch "$(uname -m)" -R true 2>/dev/null && wrapper=(setarch "$(uname -m)" -R)
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 ctests tsan build/tsan -R 'engine|base_log|cpu_isa'
+    wrapper=()
+}
+
+step_aarch64() {
+    headline "64-bit Arm: kernels under qemu"
+    build aarch64 && ctests aarch64 build/aarch64
+}
+
+for step in "${@:-release}" $([ $# -gt 0 ] || echo asan tsan aarch64); do
+    "step_$step" || true
+done
+
+headline "summary"
+for failure in ${failures[@]+"${failures[@]}"}; do
+    echo "failed: $failure"
+done
+mkdir -p build
+echo "$n_passed passed, $n_failed failed" | tee build/test-summary
+[ "$n_failed" -eq 0 ] && [ "$n_passed" -gt 0 ]

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a task needs and this machine lacks; does nothing when all are there.
+#
+#   tools/setup.sh build|test|fuzz|bench|format ...
+#
+# Each need is probed by what it offers (a command, a pkg-config module), not by package name, so that a
+# compiler or library installed another way counts. Without root, sudo is used, and said so.
+set -euo pipefail
+
+# task  probe            package
+needs="
+build   command:cc         gcc
+build   command:make       make
+build   command:cmake      cmake
+build   command:ninja      ninja-build
+build   command:pkg-config pkg-config
+build   module:jansson     libjansson-dev
+build   module:libcrypto   libssl-dev
+build   module:libutf8proc libutf8proc-dev
+build   module:libzip      libzip-dev
+build   module:libcurl     libcurl4-openssl-dev
+build   module:libxxhash   libxxhash-dev
+build   module:cmocka      libcmocka-dev
+build   command:python3    python3
+build   command:curl       curl
+build   command:pip        python3-pip
+test    command:c++        g++
+test    command:nm         binutils
+test    command:mandoc     mandoc
+test    command:setarch    util-linux
+test    command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+test    file:/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
+test    command:qemu-aarch64 qemu-user
+fuzz    command:clang      clang
+fuzz    fuzzer:            libclang-rt-14-dev
+format  command:clang-format clang-format
+bench   command:git        git
+bench   venv:              python3-venv
+"
+
+present() {
+    case $1 in
+    command:pip) python3 -m pip --version ;;
+    command:*) command -v "${1#command:}" ;;
+    module:*) pkg-config --exists "${1#module:}" ;;
+    file:*) [ -e "${1#file:}" ] ;;
+    venv:) python3 -c 'import ensurepip, venv' ;;
+    fuzzer:) echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 9; }' |
+        clang -fsanitize=fuzzer -x c -o /dev/null - ;;
+    esac >/dev/null 2>&1
+}
+
+missing=()
+while read -r task probe package; do
+    for wanted in "$@"; do
+        if [ "$task" = "$wanted" ] && ! present "$probe"; then
+            missing+=("$package")
+        fi
+    done
+done <<<"$(sed '/^$/d' <<<"$needs")"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "setup: installing ${missing[*]}"
+if ! command -v apt-get >/dev/null; then
+    echo "setup: error: this is not a Debian system; install what these packages hold: ${missing[*]}" >&2
+    exit 1
+fi
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "setup: error: not root and no sudo: run 'apt-get install ${missing[*]}' as root" >&2; exit 1; }
+    echo "setup: using sudo for apt-get"
+    root=(sudo)
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 "$@" >"$log" 2>&1; }
+apt install -y --no-install-recommends "${missing[@]}" ||
+    { apt update && apt install -y --no-install-recommends "${missing[@]}"; } ||
+    { tail -n 20 "$log" >&2; echo "setup: error: apt-get could not install ${missing[*]}" >&2; exit 1; }
