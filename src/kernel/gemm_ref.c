@@ -59,7 +59,8 @@ void k_gemm_bf16_ref(const k_gemm *gemm)
     for (int row = 0; row < gemm->rows; row++) {
         const uint16_t *a = (const uint16_t *)gemm->a + (size_t)row * gemm->a_stride;
         for (int panel = gemm->panel_begin; panel < gemm->panel_end; panel++) {
-            const uint16_t *p = (const uint16_t *)w->panels + (size_t)panel * K_PANEL * (size_t)w->k_pad; /* [k_pad / 2][16][2] */
+            /* [k_pad / 2][16][2] */
+            const uint16_t *p = (const uint16_t *)w->panels + (size_t)panel * K_PANEL * (size_t)w->k_pad;
             double sum[K_PANEL] = {0};
             for (int k = 0; k < w->k_pad; k += 2, p += K_PANEL * 2) {
                 double a0 = (double)k_f32_from_bf16(a[k]), a1 = (double)k_f32_from_bf16(a[k + 1]);
@@ -77,7 +78,8 @@ void k_gemm_i8_ref(const k_gemm *gemm)
     for (int row = 0; row < gemm->rows; row++) {
         const uint8_t *a = (const uint8_t *)gemm->a + (size_t)row * gemm->a_stride;
         for (int panel = gemm->panel_begin; panel < gemm->panel_end; panel++) {
-            const int8_t *p = (const int8_t *)w->panels + (size_t)panel * K_PANEL * (size_t)w->k_pad; /* [k_pad / 4][16][4] */
+            /* [k_pad / 4][16][4] */
+            const int8_t *p = (const int8_t *)w->panels + (size_t)panel * K_PANEL * (size_t)w->k_pad;
             int32_t dot[K_PANEL] = {0};
             for (int k = 0; k < w->k_pad; k += 4, p += K_PANEL * 4) {
                 for (int c = 0; c < K_PANEL; c++)

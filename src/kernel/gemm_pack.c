@@ -1,0 +1,70 @@
+/* gemm_pack.c - weights into panels; the layout is drawn in gemm.h. Runs once per model, or never when the packed
+ * cache has it. Compiled at baseline.
+ */
+#include "kernel/gemm.h"
+
+#include <math.h>
+#include <string.h>
+
+size_t k_pack_bytes(k_type type, int n, int k)
+{
+    return (size_t)k_padded(n) * (size_t)k_padded(k) * k_type_bytes(type);
+}
+
+/* Where element (channel, 0) lies; element (channel, i) is i / group * 16 * group + i % group further. */
+static size_t panel_at(int channel, int k_pad, int group)
+{
+    return (size_t)(channel / K_PANEL) * K_PANEL * (size_t)k_pad + (size_t)(channel % K_PANEL) * (size_t)group;
+}
+
+static void pack_f32(int k, int channel, const float *row, float *panels)
+{
+    float *to = panels + panel_at(channel, k_padded(k), 1);
+    for (int i = 0; i < k; i++)
+        to[(size_t)i * K_PANEL] = row[i];
+}
+
+static void pack_bf16(int k, int channel, const float *row, uint16_t *panels)
+{
+    uint16_t *to = panels + panel_at(channel, k_padded(k), 2);
+    for (int i = 0; i < k; i++)
+        to[(size_t)(i / 2) * K_PANEL * 2 + (size_t)(i % 2)] = k_bf16_from_f32(row[i]);
+}
+
+/* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / 127. */
+static void pack_i8(int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
+{
+    float most = 0.0f;
+    for (int i = 0; i < k; i++) {
+        float size = fabsf(row[i]);
+        most = size > most ? size : most;
+    }
+    float unit = most > 0.0f ? most / 127.0f : 1.0f;
+    float inverse = 1.0f / unit;
+    int8_t *to = panels + panel_at(channel, k_padded(k), 4);
+    int32_t sum = 0;
+    for (int i = 0; i < k; i++) {
+        /* 2^23 * 1.5 pushes the fraction out of the mantissa: round to nearest even without a call. */
+        float q = (row[i] * inverse + 12582912.0f) - 12582912.0f;
+        int32_t rounded = (int32_t)q;
+        sum += rounded;
+        to[(size_t)(i / 4) * K_PANEL * 4 + (size_t)(i % 4)] = (int8_t)rounded;
+    }
+    *scale = unit;
+    *channel_sum = unit * (float)sum;
+}
+
+void k_pack_rows(k_type type, int n, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
+                 float *channel_sum)
+{
+    (void)n;
+    for (int r = 0; r < n_rows; r++) {
+        const float *row = rows + (size_t)r * (size_t)k;
+        int channel = first + r;
+        switch (type) {
+        case K_F32: pack_f32(k, channel, row, panels); break;
+        case K_BF16: pack_bf16(k, channel, row, panels); break;
+        case K_I8: pack_i8(k, channel, row, panels, scale + channel, channel_sum + channel); break;
+        }
+    }
+}
