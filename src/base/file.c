@@ -104,6 +104,24 @@ out:
     return status;
 }
 
+bool hd__path_is_below(hd_span path)
+{
+    if (path.len == 0 || path.len >= HD_LIMIT_PATH_BYTES)
+        return false;
+    for (size_t begin = 0, i = 0; i <= path.len; i++) {
+        char c = i < path.len ? path.ptr[i] : '/';
+        if ((unsigned char)c < 0x20 || c == 0x7f || c == '\\' || c == ':')
+            return false;
+        if (c != '/')
+            continue;
+        hd_span part = hd__span(path.ptr + begin, i - begin);
+        if (part.len == 0 || hd__span_is(part, ".") || hd__span_is(part, ".."))
+            return false;
+        begin = i + 1;
+    }
+    return true;
+}
+
 bool hd__file_exists(const char *path)
 {
     struct stat st;

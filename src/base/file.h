@@ -24,6 +24,11 @@ void hd__file_map_close(hd_file_map *map);
 /* Reads a whole file of at most max_bytes into the arena (and a NUL after it). HD_ERR_NOT_FOUND, _LIMIT, _IO. */
 HD_MUST_USE hd_status hd__file_read(const char *path, uint64_t max_bytes, hd_arena *arena, hd_span *bytes, hd_error *err);
 
+/* Whether a path from outside names something below the folder it will be joined to: relative, of parts that
+ * are neither empty nor "." nor "..", without backslash, colon or control character, of at most
+ * HD_LIMIT_PATH_BYTES - 1 bytes. */
+bool hd__path_is_below(hd_span path);
+
 bool hd__file_exists(const char *path);
 bool hd__dir_exists(const char *path);
 HD_MUST_USE hd_status hd__dir_make(const char *path, hd_error *err); /* with parents; fine when it exists */

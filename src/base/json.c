@@ -1,6 +1,8 @@
 /* json.c - see json.h. */
 #include "base/json.h"
 
+#include <math.h>
+
 #include "base/file.h"
 #include "base/limits.h"
 
@@ -8,6 +10,8 @@ hd_status hd__json_parse(hd_span text, const char *file, json_t **root, hd_error
 {
     json_error_t e;
     json_t *parsed = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &e);
+    if (parsed == NULL && json_error_code(&e) == json_error_numeric_overflow)
+        parsed = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &e);
     if (parsed == NULL) {
         if (json_error_code(&e) == json_error_out_of_memory)
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to parse it", file);
@@ -42,9 +46,16 @@ hd_status hd__json_get_uint(const json_t *object, const char *key, uint64_t min,
     const json_t *f = field(object, key);
     if (f == NULL)
         return HD_OK;
-    if (!json_is_integer(f))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is not an integer", file, key);
     json_int_t v = json_integer_value(f);
+    if (!json_is_integer(f)) {
+        double real = json_real_value(f);
+        if (!json_is_real(f) || floor(real) != real)
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is not an integer", file, key);
+        if (fabs(real) > 0x1p53)
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is %g, allowed are %llu to %llu", file, key, real,
+                            (unsigned long long)min, (unsigned long long)max);
+        v = (json_int_t)real;
+    }
     if (v < 0 || (uint64_t)v < min || (uint64_t)v > max)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is %lld, allowed are %llu to %llu", file, key, (long long)v,
                         (unsigned long long)min, (unsigned long long)max);

@@ -3,6 +3,10 @@
  *
  * `file` in the getters is only for the message. A missing field leaves *value as it was (its default); a
  * field of the wrong type or range is HD_ERR_FORMAT. JSON null counts as missing.
+ *
+ * Integers past 64 bits are allowed, because tokenizer_config.json says "no limit" as 10^30: a text holding
+ * one is read with all its integers as doubles, and the getters take a double of integral value up to 2^53
+ * as the integer it is.
  */
 #ifndef HD_BASE_JSON_H
 #define HD_BASE_JSON_H

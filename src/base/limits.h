@@ -3,20 +3,24 @@
 #define HD_BASE_LIMITS_H
 
 #define HD_LIMIT_JSON_FILE_BYTES (256u << 20)        /* tokenizer.json of large vocabularies is about 20 MB */
-#define HD_LIMIT_SAFETENSORS_HEADER_BYTES (100u << 20) /* the format's own limit */
+#define HD_LIMIT_SAFETENSORS_HEADER_BYTES 100000000u /* the format's own limit */
 #define HD_LIMIT_TENSORS 100000u
 #define HD_LIMIT_TENSOR_DIMS 8u
 #define HD_LIMIT_SHARDS 1000u
+#define HD_LIMIT_PACKED_KEY_BYTES (1u << 20)         /* names every file that the weights came from */
 #define HD_LIMIT_TEXT_BYTES (1u << 30)               /* one text; offsets are 32 bits */
 #define HD_LIMIT_VOCAB 2000000u
+#define HD_LIMIT_VOCAB_BYTES (64u << 20)             /* all entries of a vocabulary */
 #define HD_LIMIT_TOKEN_BYTES 4096u                   /* one vocabulary entry */
 #define HD_LIMIT_LAYERS 512u
 #define HD_LIMIT_HIDDEN 65536u
 #define HD_LIMIT_HEAD_DIM 256u
+#define HD_LIMIT_DENSE_WIDTH 1048576u               /* values into or out of a Dense module */
 #define HD_LIMIT_SEQUENCE 131072u                    /* tokens in one sequence */
 #define HD_LIMIT_THREADS 1024u
 #define HD_LIMIT_PROMPTS 256u
 #define HD_LIMIT_PATH_BYTES 4096u
+#define HD_LIMIT_MODEL_NAME_BYTES 128u               /* owner, name and revision, each */
 #define HD_LIMIT_LINE_BYTES (1u << 30)               /* one line of an input file */
 
 #endif

@@ -1,6 +1,7 @@
 /* locate.h - where models are on this machine: a folder, our own store, or the Hugging Face cache.
  *
- * Our store: <cache_dir>/models/<owner>/<name>[@revision]/, complete folders only (placed by rename).
+ * Our store: <cache_dir>/models/<owner>/<name>[@revision]/, complete folders only (placed by rename); a '/'
+ * in a revision is "%2F" there.
  * Hugging Face cache: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub:
  * models--<owner>--<name>/refs/<revision> -> snapshots/<commit>/.
  */
@@ -17,6 +18,27 @@ HD_MUST_USE hd_status hd__cache_dir(hd_arena *arena, const char **dir, hd_error 
  * and how to pull. Path lives in the arena. */
 HD_MUST_USE hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path,
                                        hd_error *err);
+
+/* "owner/name@revision" in its parts. */
+typedef struct hd_model_name {
+    const char *owner;    /* "" for a bare name */
+    const char *name;
+    const char *revision; /* "" when not pinned */
+} hd_model_name;
+
+/* HD_ERR_ARG for a text that is not a name: letters, digits, '.', '_', '-', as on the Hub. */
+HD_MUST_USE hd_status hd__model_name_parse(const char *text, hd_arena *arena, hd_model_name *name, hd_error *err);
+
+/* The folder of our store where the model is or would be. */
+HD_MUST_USE hd_status hd__model_store_path(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
+                                           hd_error *err);
+
+/* The folder in the Hugging Face cache, when it is there and all that Heddle reads of it; else HD_ERR_NOT_FOUND. */
+HD_MUST_USE hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena, const char **path, hd_error *err);
+
+/* Whether a folder holds what a model needs: settings, tokenizer, weights with sound headers. The error says
+ * what is missing or wrong. */
+HD_MUST_USE hd_status hd__model_check_folder(const char *dir, hd_error *err);
 
 typedef struct hd_located_model {
     const char *name, *revision, *path; /* revision "" when not pinned */

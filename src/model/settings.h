@@ -2,12 +2,17 @@
  *
  * Files: config.json (architecture), modules.json and the module folders it names (pooling, Dense,
  * Normalize), sentence_bert_config.json, config_sentence_transformers.json, tokenizer_config.json. A folder
- * without modules.json is a plain transformer: mean pooling and unit vectors, as sentence-transformers does.
+ * without modules.json is a plain transformer: mean pooling (last token for causal language models), vectors
+ * left as pooled, and neither of the two sentence-transformers files is read, as sentence-transformers does.
+ *
+ * Source of the rules: sentence-transformers 6.2, transformers 5 (what is read, in which order, and what holds
+ * when a field or a file is absent).
  */
 #ifndef HD_MODEL_SETTINGS_H
 #define HD_MODEL_SETTINGS_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/limits.h"
 
 typedef enum hd_activation {
@@ -43,17 +48,17 @@ typedef struct hd_dense_settings {
 } hd_dense_settings;
 
 typedef struct hd_settings {
-    const char *dir;
+    const char *dir; /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer */
     const char *model_type; /* config.json's, e.g. "bert" */
     const char *architecture; /* first of config.json's architectures, e.g. "BertModel"; "" when absent */
 
     /* the transformer */
-    uint32_t n_layers, hidden, n_heads, intermediate;
+    uint32_t n_layers, hidden, n_heads, intermediate; /* a missing field has BertConfig's default for bert, else 0 */
     uint32_t vocab_size, n_positions, n_token_types;
     double norm_eps;
     hd_activation activation;
     bool absolute_positions; /* position_embedding_type; others are HD_ERR_UNSUPPORTED for bert */
-    int32_t pad_id;
+    int32_t pad_id; /* -1: none */
 
     /* what happens to its output */
     uint32_t pooling; /* hd_pooling bits, at least one */
@@ -61,6 +66,7 @@ typedef struct hd_settings {
     uint32_t n_dense;
     hd_dense_settings dense[HD_LIMIT_DENSE_MODULES];
     bool normalize;
+    uint32_t truncate_dim; /* vectors are cut to so many values when nobody asks otherwise; 0: not */
 
     /* text side */
     uint32_t max_length; /* tokens with specials: sentence_bert_config, else tokenizer_config, else positions */
@@ -71,10 +77,21 @@ typedef struct hd_settings {
     const char *similarity; /* "cosine" unless config_sentence_transformers.json says otherwise */
 } hd_settings;
 
+/* Where settings files come from. read gives the parsed file of a path relative to the model's folder, to be
+ * freed by json_decref, or HD_ERR_NOT_FOUND. */
+typedef struct hd_settings_source {
+    hd_status (*read)(void *data, const char *path, json_t **root, hd_error *err);
+    void *data;
+} hd_settings_source;
+
 /* Reads and checks the folder's files; texts live in the arena. Errors name file, field and limit.
  * Unknown architectures are left to the encoder registry: model_type is passed on as it is, and the fields
  * of the transformer are read by config.json's BERT names. */
 HD_MUST_USE hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
+
+/* The same from anywhere; dir only goes into paths and error texts. */
+HD_MUST_USE hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena,
+                                             hd_settings *settings, hd_error *err);
 
 /* "mean", "cls", "cls+mean", … into the arena. */
 const char *hd__pooling_name(uint32_t pooling, hd_arena *arena);

@@ -1,0 +1,101 @@
+/* convert.c - see convert.h.
+ *
+ * The loops work on blocks of a constant length, which every compiler at -O2 turns into vector code for the
+ * base level, and on integers, so that the check costs an addition and an OR: the exponent field of f32 is
+ * all ones for NaN and infinity alone, and then adding one to it carries into bit 31.
+ */
+#include "model/convert.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define BLOCK 128 /* values */
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "model files are little-endian, and so must be the machine"
+#endif
+
+/* Bit 31 is set when the f32 with these bits is a NaN or an infinity. */
+static inline uint32_t not_finite(uint32_t bits)
+{
+    return (bits & 0x7fffffffu) + 0x00800000u;
+}
+
+static inline uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint32_t f32_from_f64(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return bits_of((float)value);
+}
+
+static inline uint32_t f32_from_f32(uint32_t bits)
+{
+    return bits;
+}
+
+static inline uint32_t f32_from_bf16(uint16_t bits)
+{
+    return (uint32_t)bits << 16;
+}
+
+/* f16 is 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. Normal numbers need the exponent moved to
+ * bias 127. Subnormal ones are fraction * 2^-24: the fraction goes below the exponent of 2^-14, where its
+ * last bit weighs 2^-24, and 2^-14 is taken away again. No f32 subnormal appears on the way, so the result
+ * does not depend on the thread's flush-to-zero mode. */
+static inline uint32_t f32_from_f16(uint16_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
+    uint32_t rest = (uint32_t)(bits & 0x7fffu) << 13;
+    uint32_t normal = rest + ((127u - 15u) << 23);
+    uint32_t subnormal = bits_of(float_of(rest + 0x38800000u) - float_of(0x38800000u));
+    uint32_t is_subnormal = 0u - (uint32_t)(rest < 0x00800000u); /* all ones or none: no branch to vectorise */
+    uint32_t is_special = 0u - (uint32_t)(rest >= 0x0f800000u);
+    return sign | (is_special & 0x7f800000u) | (subnormal & is_subnormal) | (normal & ~is_subnormal);
+}
+
+/* A loop over blocks, and one over what is left. Aliasing and alignment rule out pointer casts; memcpy of a
+ * whole block costs nothing beside the conversion. */
+#define DEFINE_CONVERT(type, bits_type)                                            \
+    __attribute__((always_inline)) static inline uint32_t block_##type(const char *in, size_t n, float *out) \
+    {                                                                              \
+        bits_type from[BLOCK];                                                     \
+        uint32_t to[BLOCK];                                                        \
+        uint32_t flags = 0;                                                        \
+        memcpy(from, in, n * sizeof *from);                                        \
+        for (size_t i = 0; i < n; i++) {                                           \
+            to[i] = f32_from_##type(from[i]);                                      \
+            flags |= not_finite(to[i]);                                            \
+        }                                                                          \
+        memcpy(out, to, n * sizeof *to);                                           \
+        return flags;                                                              \
+    }                                                                              \
+                                                                                   \
+    bool hd__convert_##type(const char *in, size_t n, float *out)                  \
+    {                                                                              \
+        uint32_t flags = 0;                                                        \
+        size_t at = 0;                                                             \
+        for (; n - at >= BLOCK; at += BLOCK)                                       \
+            flags |= block_##type(in + at * sizeof(bits_type), BLOCK, out + at);   \
+        if (at < n)                                                                \
+            flags |= block_##type(in + at * sizeof(bits_type), n - at, out + at);  \
+        return (flags >> 31) == 0;                                                 \
+    }
+
+DEFINE_CONVERT(f64, uint64_t)
+DEFINE_CONVERT(f32, uint32_t)
+DEFINE_CONVERT(f16, uint16_t)
+DEFINE_CONVERT(bf16, uint16_t)

@@ -1,0 +1,51 @@
+/* modules.h - modules.json: which transformer, and what is done to its output. Part of settings.h.
+ *
+ * modules.json is a list of {"type": "sentence_transformers…Class", "path": "1_Pooling", …}, run in order.
+ * Heddle runs Transformer, Pooling, any number of Dense, then perhaps Normalize; Dropout does nothing once
+ * training is over. Anything else is refused by its name.
+ */
+#ifndef HD_MODEL_MODULES_H
+#define HD_MODEL_MODULES_H
+
+#include "model/settings.h"
+
+/* What reading one model's settings needs at every step. */
+typedef struct hd_settings_reader {
+    const hd_settings_source *source;
+    const char *dir; /* the model's folder */
+    hd_arena *arena;
+    hd_error *err;
+} hd_settings_reader;
+
+#define HD_LIMIT_MODULES 32
+
+typedef struct hd_modules {
+    bool present; /* there is a modules.json */
+    uint32_t n;
+    struct {
+        const char *type; /* the class's own name */
+        const char *path; /* "" for the model's folder itself */
+    } modules[HD_LIMIT_MODULES];
+} hd_modules;
+
+/* "path/file", or just "file" when path is "". NULL: no memory. */
+const char *hd__settings_path(const hd_settings_reader *reader, const char *path, const char *file);
+
+/* Reads a settings file; *root stays NULL when it is absent and `required` is false. *shown is its name for
+ * error texts. */
+HD_MUST_USE hd_status hd__settings_file(const hd_settings_reader *reader, const char *path, const char *file, bool required,
+                                        json_t **root, const char **shown);
+
+/* *value into the arena; *value may be a literal before. */
+HD_MUST_USE hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, const char **value);
+
+/* Reads modules.json, when there is one. The first module is then a Transformer. */
+HD_MUST_USE hd_status hd__modules_read(const hd_settings_reader *reader, hd_modules *modules);
+
+/* Reads the folders of the modules behind the transformer: pooling, dense, normalize. settings->hidden is set. */
+HD_MUST_USE hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings);
+
+/* "gelu", "gelu_new", …: names of config.json's hidden_act. False for one that Heddle does not run. */
+bool hd__activation_parse(const char *name, hd_activation *activation);
+
+#endif

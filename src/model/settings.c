@@ -1,0 +1,336 @@
+/* settings.c - see settings.h. */
+#include "model/settings.h"
+
+#include <float.h>
+#include <stdio.h>
+
+#include "model/modules.h"
+
+/* ---- config.json ---- */
+
+static hd_status get_u32(const json_t *root, const char *key, uint32_t min, uint32_t max, const char *shown, uint32_t *value,
+                         hd_error *err)
+{
+    uint64_t wide = *value;
+    HD_TRY(hd__json_get_uint(root, key, min, max, shown, &wide, err));
+    *value = (uint32_t)wide;
+    return HD_OK;
+}
+
+/* Sizes of a BERT encoder whose config.json does not name them: those of bert-base, as in BertConfig. */
+static void set_bert_defaults(hd_settings *settings)
+{
+    settings->n_layers = 12;
+    settings->hidden = 768;
+    settings->n_heads = 12;
+    settings->intermediate = 3072;
+    settings->vocab_size = 30522;
+    settings->n_positions = 512;
+    settings->n_token_types = 2;
+}
+
+static hd_status parse_pad_id(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
+{
+    const json_t *field = json_object_get(root, "pad_token_id");
+    if (field == NULL)
+        return HD_OK;
+    settings->pad_id = -1;
+    if (json_is_null(field) || json_integer_value(field) == -1)
+        return HD_OK;
+    uint64_t id = 0;
+    HD_TRY(hd__json_get_uint(root, "pad_token_id", 0, HD_LIMIT_VOCAB, shown, &id, err));
+    settings->pad_id = (int32_t)id;
+    return HD_OK;
+}
+
+static hd_status parse_sizes(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
+{
+    HD_TRY(get_u32(root, "num_hidden_layers", 1, HD_LIMIT_LAYERS, shown, &settings->n_layers, err));
+    HD_TRY(get_u32(root, "hidden_size", 1, HD_LIMIT_HIDDEN, shown, &settings->hidden, err));
+    HD_TRY(get_u32(root, "num_attention_heads", 1, HD_LIMIT_HIDDEN, shown, &settings->n_heads, err));
+    HD_TRY(get_u32(root, "intermediate_size", 1, HD_LIMIT_HIDDEN, shown, &settings->intermediate, err));
+    HD_TRY(get_u32(root, "vocab_size", 1, HD_LIMIT_VOCAB, shown, &settings->vocab_size, err));
+    HD_TRY(get_u32(root, "max_position_embeddings", 1, HD_LIMIT_SEQUENCE, shown, &settings->n_positions, err));
+    HD_TRY(get_u32(root, "type_vocab_size", 0, HD_LIMIT_HIDDEN, shown, &settings->n_token_types, err));
+    HD_TRY(hd__json_get_real(root, "layer_norm_eps", DBL_MIN, 1, shown, &settings->norm_eps, err));
+    return parse_pad_id(root, shown, settings, err);
+}
+
+/* What holds for a BERT encoder and would give wrong vectors when it were passed over. */
+static hd_status check_bert(const json_t *root, const char *shown, const hd_settings *settings, hd_error *err)
+{
+    if (settings->hidden % settings->n_heads != 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"hidden_size\" is %u, not a multiple of %u heads", shown, settings->hidden,
+                        settings->n_heads);
+    if (settings->hidden / settings->n_heads > HD_LIMIT_HEAD_DIM)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown, settings->hidden / settings->n_heads,
+                        HD_LIMIT_HEAD_DIM);
+    if (settings->n_token_types == 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"type_vocab_size\" is 0, allowed are 1 to %u", shown, HD_LIMIT_HIDDEN);
+    if (!settings->absolute_positions)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"position_embedding_type\" is \"%s\", Heddle runs \"absolute\"", shown,
+                        json_string_value(json_object_get(root, "position_embedding_type")));
+    bool is_decoder = false;
+    HD_TRY(hd__json_get_bool(root, "is_decoder", shown, &is_decoder, err));
+    if (is_decoder)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"is_decoder\" is true, Heddle runs encoders", shown);
+    return HD_OK;
+}
+
+/* Without modules.json: the mean, or for a model made to predict the next token, the last token. */
+static hd_status set_default_pooling(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
+{
+    static const char suffix[] = "ForCausalLM";
+    size_t n = strlen(settings->architecture), n_suffix = sizeof suffix - 1;
+    bool is_causal = true;
+    HD_TRY(hd__json_get_bool(root, "is_causal", shown, &is_causal, err));
+    bool predicts = n >= n_suffix && strcmp(settings->architecture + n - n_suffix, suffix) == 0;
+    settings->pooling = predicts && is_causal ? HD_POOLING_LAST : HD_POOLING_MEAN;
+    return HD_OK;
+}
+
+static hd_status parse_config(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
+{
+    hd_error *err = reader->err;
+    const char *model_type = NULL, *activation = "gelu", *positions = "absolute";
+    HD_TRY(hd__json_get_text(root, "model_type", shown, &model_type, err));
+    if (model_type == NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: no \"model_type\"", shown);
+    HD_TRY(hd__settings_keep(reader, model_type, &settings->model_type));
+    const char *architecture = json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
+    if (architecture != NULL)
+        HD_TRY(hd__settings_keep(reader, architecture, &settings->architecture));
+    bool is_bert = strcmp(model_type, "bert") == 0;
+    if (is_bert)
+        set_bert_defaults(settings);
+    HD_TRY(parse_sizes(root, shown, settings, err));
+    HD_TRY(hd__json_get_text(root, "hidden_act", shown, &activation, err));
+    if (!hd__activation_parse(activation, &settings->activation))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"hidden_act\" is \"%s\", which Heddle does not run", shown, activation);
+    HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
+    settings->absolute_positions = strcmp(positions, "absolute") == 0;
+    if (json_is_object(json_object_get(root, "quantization_config")))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"quantization_config\": Heddle reads weights that are not quantised", shown);
+    if (is_bert)
+        HD_TRY(check_bert(root, shown, settings, err));
+    return set_default_pooling(root, shown, settings, err);
+}
+
+static hd_status read_config(const hd_settings_reader *reader, const char *path, hd_settings *settings)
+{
+    json_t *root;
+    const char *shown;
+    HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
+    hd_status status = parse_config(reader, root, shown, settings);
+    json_decref(root);
+    return status;
+}
+
+/* ---- sentence_bert_config.json, tokenizer_config.json ---- */
+
+/* A transformer module that gives anything but the last layer's vectors for each token. */
+static hd_status check_task(const json_t *root, const char *shown, hd_error *err)
+{
+    const json_t *text = json_object_get(json_object_get(root, "modality_config"), "text");
+    const struct {
+        const json_t *object;
+        const char *key, *wanted;
+    } checks[] = {
+        {root, "transformer_task", "feature-extraction"},
+        {root, "module_output_name", "token_embeddings"},
+        {text, "method_output_name", "last_hidden_state"},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        const char *value = checks[i].wanted;
+        HD_TRY(hd__json_get_text(checks[i].object, checks[i].key, shown, &value, err));
+        if (strcmp(value, checks[i].wanted) != 0)
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", Heddle runs \"%s\"", shown, checks[i].key, value,
+                            checks[i].wanted);
+    }
+    return HD_OK;
+}
+
+/* "max_seq_length", or what the file passes to the tokenizer as its model_max_length; 0 for neither. */
+static hd_status parse_sentence_config(const json_t *root, const char *shown, hd_settings *settings, uint32_t *max_length,
+                                       hd_error *err)
+{
+    static const char *const kwargs[] = {"processor_kwargs", "tokenizer_args"};
+    HD_TRY(check_task(root, shown, err));
+    HD_TRY(hd__json_get_bool(root, "do_lower_case", shown, &settings->lower_case, err));
+    HD_TRY(get_u32(root, "max_seq_length", 1, INT32_MAX, shown, max_length, err));
+    for (size_t i = 0; *max_length == 0 && i < sizeof kwargs / sizeof *kwargs; i++)
+        HD_TRY(get_u32(json_object_get(root, kwargs[i]), "model_max_length", 1, INT32_MAX, shown, max_length, err));
+    return HD_OK;
+}
+
+static hd_status read_sentence_config(const hd_settings_reader *reader, const char *path, hd_settings *settings,
+                                      uint32_t *max_length)
+{
+    static const char *const names[] = {
+        "sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
+        "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
+        "sentence_xlnet_config.json",
+    };
+    json_t *root = NULL;
+    const char *shown = "";
+    for (size_t i = 0; root == NULL && i < sizeof names / sizeof *names; i++)
+        HD_TRY(hd__settings_file(reader, path, names[i], false, &root, &shown));
+    hd_status status = root != NULL ? parse_sentence_config(root, shown, settings, max_length, reader->err) : HD_OK;
+    json_decref(root);
+    return status;
+}
+
+/* "model_max_length", which is 10^30 for "no limit". */
+static hd_status read_tokenizer_length(const hd_settings_reader *reader, const char *path, uint32_t *max_length)
+{
+    json_t *root;
+    const char *shown;
+    double length = 0;
+    HD_TRY(hd__settings_file(reader, path, "tokenizer_config.json", false, &root, &shown));
+    hd_status status = hd__json_get_real(root, "model_max_length", 1, DBL_MAX, shown, &length, reader->err);
+    json_decref(root);
+    *max_length = length < HD_LIMIT_SEQUENCE ? (uint32_t)length : HD_LIMIT_SEQUENCE;
+    return status;
+}
+
+static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules *modules, const char *path, hd_settings *settings)
+{
+    uint32_t length = 0;
+    if (modules->present)
+        HD_TRY(read_sentence_config(reader, path, settings, &length));
+    if (length == 0)
+        HD_TRY(read_tokenizer_length(reader, path, &length));
+    uint32_t most = settings->n_positions != 0 ? settings->n_positions : HD_LIMIT_SEQUENCE;
+    settings->max_length = length == 0 || length > most ? most : length;
+    return HD_OK;
+}
+
+/* ---- config_sentence_transformers.json ---- */
+
+static hd_status parse_prompts(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
+{
+    json_t *object = json_object_get(root, "prompts");
+    size_t n = json_object_size(object);
+    if (object == NULL || json_is_null(object))
+        return HD_OK;
+    if (!json_is_object(object))
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"prompts\" is not an object", shown);
+    if (n > HD_LIMIT_PROMPTS)
+        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: %zu prompts, the limit is %u", shown, n, HD_LIMIT_PROMPTS);
+    hd_prompt *prompts = hd__arena_calloc(reader->arena, n, sizeof *prompts);
+    if (prompts == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %zu prompts", shown, n);
+    settings->prompts = prompts;
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value) {
+        const char *text = "";
+        HD_TRY(hd__json_get_text(object, name, shown, &text, reader->err));
+        HD_TRY(hd__settings_keep(reader, name, &prompts[settings->n_prompts].name));
+        HD_TRY(hd__settings_keep(reader, text, &prompts[settings->n_prompts].text));
+        settings->n_prompts++;
+    }
+    return HD_OK;
+}
+
+/* sentence-transformers has "query" and "document" in every model, as empty prompts. */
+static hd_status parse_default_prompt(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                                      hd_settings *settings)
+{
+    const char *name = NULL;
+    HD_TRY(hd__json_get_text(root, "default_prompt_name", shown, &name, reader->err));
+    if (name == NULL)
+        return HD_OK;
+    for (uint32_t i = 0; i < settings->n_prompts; i++) {
+        if (strcmp(settings->prompts[i].name, name) == 0) {
+            settings->default_prompt_name = settings->prompts[i].name;
+            return HD_OK;
+        }
+    }
+    if (strcmp(name, "query") == 0 || strcmp(name, "document") == 0)
+        return HD_OK;
+    return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"default_prompt_name\" is \"%s\", which is not among the \"prompts\"", shown,
+                    name);
+}
+
+/* Names of other kinds of models ("maxsim") are passed over, as sentence-transformers does. */
+static hd_status parse_similarity(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
+{
+    static const char *const known[] = {"cosine", "dot", "euclidean", "manhattan"};
+    const char *name = known[0];
+    HD_TRY(hd__json_get_text(root, "similarity_fn_name", shown, &name, err));
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(name, known[i]) == 0)
+            settings->similarity = known[i];
+    }
+    return HD_OK;
+}
+
+static hd_status read_model_config(const hd_settings_reader *reader, hd_settings *settings)
+{
+    json_t *root;
+    const char *shown;
+    HD_TRY(hd__settings_file(reader, "", "config_sentence_transformers.json", false, &root, &shown));
+    hd_status status = HD_OK;
+    if (root == NULL)
+        return HD_OK;
+    HD_TRY_OUT(parse_prompts(reader, root, shown, settings));
+    HD_TRY_OUT(parse_default_prompt(reader, root, shown, settings));
+    HD_TRY_OUT(parse_similarity(root, shown, settings, reader->err));
+    HD_TRY_OUT(get_u32(root, "truncate_dim", 1, HD_LIMIT_DENSE_WIDTH, shown, &settings->truncate_dim, reader->err));
+out:
+    json_decref(root);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static hd_status read_all(const hd_settings_reader *reader, hd_settings *settings)
+{
+    hd_modules modules;
+    HD_TRY(hd__modules_read(reader, &modules));
+    const char *path = modules.present ? modules.modules[0].path : "";
+    settings->dir = hd__arena_printf(reader->arena, "%s%s%s", reader->dir, path[0] != '\0' ? "/" : "", path);
+    if (settings->dir == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
+    HD_TRY(read_config(reader, path, settings));
+    HD_TRY(read_lengths(reader, &modules, path, settings));
+    if (!modules.present)
+        return HD_OK;
+    settings->pooling = 0;
+    HD_TRY(hd__modules_apply(reader, &modules, settings));
+    return read_model_config(reader, settings);
+}
+
+hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena, hd_settings *settings,
+                                 hd_error *err)
+{
+    hd_settings_reader reader = {source, dir, arena, err};
+    hd_settings result = {
+        .model_type = "",
+        .architecture = "",
+        .norm_eps = 1e-12,
+        .include_prompt = true,
+        .default_prompt_name = "",
+        .similarity = "cosine",
+    };
+    HD_TRY(read_all(&reader, &result));
+    *settings = result;
+    return HD_OK;
+}
+
+static hd_status read_from_folder(void *data, const char *path, json_t **root, hd_error *err)
+{
+    const char *dir = data;
+    char full[HD_LIMIT_PATH_BYTES];
+    int n = snprintf(full, sizeof full, "%s/%s", dir, path);
+    if (n < 0 || (size_t)n >= sizeof full)
+        return hd__fail(err, HD_ERR_LIMIT, "%s/%s: path of %d bytes, the limit is %u", dir, path, n, HD_LIMIT_PATH_BYTES - 1);
+    return hd__json_read(full, root, err);
+}
+
+hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
+{
+    hd_settings_source source = {read_from_folder, (void *)(uintptr_t)dir};
+    return hd__settings_read_from(&source, dir, arena, settings, err);
+}

@@ -1,0 +1,307 @@
+/* tensors.c - see tensors.h. */
+#include "model/tensors.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "model/convert.h"
+#include "model/name_table.h"
+#include "model/safetensors.h"
+
+struct hd_tensors {
+    hd_arena arena; /* all that is below, and names */
+    hd_file_map *maps; /* [n_maps] */
+    size_t n_maps;
+    hd_tensor *tensors; /* [n] */
+    size_t n;
+    hd_name_table names;
+    const char *identity;
+};
+
+static const char no_memory[] = "%s: no memory for its list of tensors";
+
+/* The last part of a path. */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Maps and parses each file, then joins their tensors, in the order of the files. */
+static hd_status open_files(hd_tensors *set, const char *const *paths, size_t n_paths, hd_error *err)
+{
+    hd_arena *arena = &set->arena;
+    hd_tensor **parts = hd__arena_calloc(arena, n_paths, sizeof *parts);
+    size_t *n_in_part = hd__arena_calloc(arena, n_paths, sizeof *n_in_part);
+    set->maps = hd__arena_calloc(arena, n_paths, sizeof *set->maps);
+    if (parts == NULL || n_in_part == NULL || set->maps == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, no_memory, paths[0]);
+    for (size_t i = 0; i < n_paths; i++) {
+        HD_TRY(hd__file_map_open(paths[i], &set->maps[i], err));
+        set->n_maps = i + 1;
+        HD_TRY(hd__safetensors_parse(set->maps[i].bytes, paths[i], arena, &parts[i], &n_in_part[i], err));
+        set->n += n_in_part[i];
+    }
+    if (set->n > HD_LIMIT_TENSORS)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: %zu tensors in %zu files, the limit is %u", paths[0], set->n, n_paths,
+                        HD_LIMIT_TENSORS);
+    set->tensors = hd__arena_calloc(arena, set->n, sizeof *set->tensors);
+    if (set->tensors == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, no_memory, paths[0]);
+    for (size_t i = 0, at = 0; i < n_paths; at += n_in_part[i++])
+        memcpy(set->tensors + at, parts[i], n_in_part[i] * sizeof *parts[i]);
+    return HD_OK;
+}
+
+static hd_status index_names(hd_tensors *set, hd_error *err)
+{
+    HD_TRY(hd__name_table_init(&set->names, set->n, &set->arena, err));
+    for (size_t i = 0; i < set->n; i++) {
+        const hd_tensor *tensor = &set->tensors[i];
+        uint32_t earlier;
+        if (hd__name_table_add(&set->names, hd__span_of(tensor->name), (uint32_t)i))
+            continue;
+        bool found = hd__name_table_find(&set->names, hd__span_of(tensor->name), &earlier);
+        assert(found);
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is in %s as well", tensor->file, tensor->name,
+                        set->tensors[earlier].file);
+    }
+    return HD_OK;
+}
+
+static hd_status describe(hd_tensors *set, const char *const *paths, hd_error *err)
+{
+    hd_buffer text;
+    hd__buffer_init(&text);
+    for (size_t i = 0; i < set->n_maps; i++)
+        hd__buffer_printf(&text, "%s size %llu mtime %llu inode %llu;", base_name(paths[i]), (unsigned long long)set->maps[i].size,
+                          (unsigned long long)set->maps[i].mtime_ns, (unsigned long long)set->maps[i].inode);
+    if (!text.failed)
+        set->identity = hd__arena_strndup(&set->arena, text.ptr, text.len);
+    hd__buffer_clear(&text);
+    return set->identity != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, no_memory, paths[0]);
+}
+
+static hd_tensors *set_new(void)
+{
+    hd_tensors *set = hd__calloc(1, sizeof *set);
+    if (set != NULL)
+        hd__arena_init(&set->arena);
+    return set;
+}
+
+static hd_status load(hd_tensors *set, const char *const *paths, size_t n_paths, hd_error *err)
+{
+    HD_TRY(open_files(set, paths, n_paths, err));
+    HD_TRY(index_names(set, err));
+    return describe(set, paths, err);
+}
+
+/* ---- shards ---- */
+
+static int by_text(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* The files named by the index's weight_map, each once, sorted; paths live in the set's arena. */
+static hd_status list_shards(hd_tensors *set, const char *dir, const json_t *weight_map, const char *index_path,
+                             const char ***paths_out, size_t *n_out, hd_error *err)
+{
+    size_t n_names = json_object_size(weight_map);
+    if (!json_is_object(weight_map) || n_names == 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"weight_map\" is not an object with tensors", index_path);
+    if (n_names > HD_LIMIT_TENSORS)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: %zu tensors, the limit is %u", index_path, n_names, HD_LIMIT_TENSORS);
+    const char **files = hd__arena_calloc(&set->arena, n_names, sizeof *files);
+    if (files == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, no_memory, index_path);
+    size_t n = 0;
+    const char *name;
+    json_t *file;
+    json_object_foreach((json_t *)(uintptr_t)weight_map, name, file) {
+        files[n] = json_string_value(file);
+        if (files[n] == NULL || !hd__path_is_below(hd__span_of(files[n])))
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"weight_map\": the file of \"%s\" is not a path below the folder", index_path,
+                            name);
+        n++;
+    }
+    qsort(files, n, sizeof *files, by_text);
+    size_t n_files = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && strcmp(files[i], files[i - 1]) == 0)
+            continue;
+        if (n_files == HD_LIMIT_SHARDS)
+            return hd__fail(err, HD_ERR_LIMIT, "%s: more than %u files", index_path, HD_LIMIT_SHARDS);
+        files[n_files++] = files[i];
+    }
+    for (size_t i = 0; i < n_files; i++) {
+        files[i] = hd__arena_printf(&set->arena, "%s/%s", dir, files[i]);
+        if (files[i] == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, no_memory, index_path);
+    }
+    *paths_out = files;
+    *n_out = n_files;
+    return HD_OK;
+}
+
+/* Each tensor of the index must be in the file that the index says. Tensors it does not name are kept, as
+ * the reference loader does. */
+static hd_status check_weight_map(const hd_tensors *set, const json_t *weight_map, const char *index_path, hd_error *err)
+{
+    const char *name;
+    json_t *file;
+    json_object_foreach((json_t *)(uintptr_t)weight_map, name, file) {
+        const hd_tensor *tensor = hd__tensors_find(set, name);
+        const char *wanted = json_string_value(file);
+        size_t n_file = tensor != NULL ? strlen(tensor->file) : 0, n_wanted = strlen(wanted);
+        if (n_file <= n_wanted || strcmp(tensor->file + n_file - n_wanted, wanted) != 0 ||
+            tensor->file[n_file - n_wanted - 1] != '/')
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"weight_map\": tensor \"%s\" is not in %s", index_path, name, wanted);
+    }
+    return HD_OK;
+}
+
+static hd_status load_shards(hd_tensors *set, const char *dir, const char *index_path, hd_error *err)
+{
+    json_t *root = NULL;
+    const char **paths = NULL;
+    size_t n_paths = 0;
+    HD_TRY(hd__json_read(index_path, &root, err));
+    hd_status status = HD_OK;
+    const json_t *weight_map = json_object_get(root, "weight_map");
+    HD_TRY_OUT(list_shards(set, dir, weight_map, index_path, &paths, &n_paths, err));
+    HD_TRY_OUT(load(set, paths, n_paths, err));
+    HD_TRY_OUT(check_weight_map(set, weight_map, index_path, err));
+out:
+    json_decref(root);
+    return status;
+}
+
+static hd_status no_weights(const char *dir, hd_error *err)
+{
+    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"};
+    char path[HD_LIMIT_PATH_BYTES];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        int n = snprintf(path, sizeof path, "%s/%s", dir, others[i]);
+        if (n > 0 && (size_t)n < sizeof path && hd__file_exists(path))
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: weights are in %s only, Heddle reads model.safetensors", dir, others[i]);
+    }
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no model.safetensors and no model.safetensors.index.json", dir);
+}
+
+/* ---- the interface ---- */
+
+hd_status hd__tensors_open(const char *dir, hd_tensors **tensors, hd_error *err)
+{
+    hd_tensors *set = set_new();
+    if (set == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, no_memory, dir);
+    hd_status status;
+    const char *path = hd__arena_printf(&set->arena, "%s/model.safetensors", dir);
+    const char *index_path = hd__arena_printf(&set->arena, "%s/model.safetensors.index.json", dir);
+    if (path == NULL || index_path == NULL)
+        status = hd__fail(err, HD_ERR_MEMORY, no_memory, dir);
+    else if (hd__file_exists(path))
+        status = load(set, &path, 1, err);
+    else if (hd__file_exists(index_path))
+        status = load_shards(set, dir, index_path, err);
+    else
+        status = no_weights(dir, err);
+    if (status == HD_OK)
+        *tensors = set;
+    else
+        hd__tensors_close(set);
+    return status;
+}
+
+hd_status hd__tensors_open_file(const char *path, hd_tensors **tensors, hd_error *err)
+{
+    hd_tensors *set = set_new();
+    const char *kept = set != NULL ? hd__arena_strndup(&set->arena, path, strlen(path)) : NULL;
+    hd_status status = kept != NULL ? load(set, &kept, 1, err) : hd__fail(err, HD_ERR_MEMORY, no_memory, path);
+    if (status == HD_OK)
+        *tensors = set;
+    else
+        hd__tensors_close(set);
+    return status;
+}
+
+void hd__tensors_close(hd_tensors *tensors)
+{
+    if (tensors == NULL)
+        return;
+    for (size_t i = 0; i < tensors->n_maps; i++)
+        hd__file_map_close(&tensors->maps[i]);
+    hd__arena_clear(&tensors->arena);
+    hd__free(tensors);
+}
+
+const hd_tensor *hd__tensors_find(const hd_tensors *tensors, const char *name)
+{
+    uint32_t i;
+    return hd__name_table_find(&tensors->names, hd__span_of(name), &i) ? &tensors->tensors[i] : NULL;
+}
+
+size_t hd__tensors_count(const hd_tensors *tensors)
+{
+    return tensors->n;
+}
+
+const hd_tensor *hd__tensors_at(const hd_tensors *tensors, size_t i)
+{
+    assert(i < tensors->n);
+    return &tensors->tensors[i];
+}
+
+const char *hd__tensors_identity(const hd_tensors *tensors)
+{
+    return tensors->identity;
+}
+
+/* ---- one tensor ---- */
+
+typedef bool convert_fn(const char *in, size_t n, float *out);
+
+static convert_fn *converter_of(hd_tensor_type type)
+{
+    switch (type) {
+    case HD_TENSOR_F64: return hd__convert_f64;
+    case HD_TENSOR_F32: return hd__convert_f32;
+    case HD_TENSOR_F16: return hd__convert_f16;
+    case HD_TENSOR_BF16: return hd__convert_bf16;
+    default: return NULL;
+    }
+}
+
+hd_status hd__tensor_read_f32(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out, hd_error *err)
+{
+    assert(first <= tensor->n_elements && n <= tensor->n_elements - first);
+    convert_fn *convert = converter_of(tensor->type);
+    if (convert == NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is %s, weights are read from F64, F32, F16 and BF16",
+                        tensor->file, tensor->name, hd__tensor_type_name(tensor->type));
+    if (convert(tensor->bytes.ptr + first * hd__tensor_type_bytes(tensor->type), (size_t)n, out))
+        return HD_OK;
+    uint64_t at = 0;
+    while (at + 1 < n && __builtin_isfinite(out[at]))
+        at++;
+    return hd__fail(err, HD_ERR_NUMERIC, "%s: tensor \"%s\": value %llu is not a finite number", tensor->file, tensor->name,
+                    (unsigned long long)(first + at));
+}
+
+void hd__tensor_forget(const hd_tensor *tensor)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)tensor->bytes.ptr + page - 1) & ~(page - 1); /* neighbours keep the pages they share */
+    uintptr_t end = ((uintptr_t)tensor->bytes.ptr + tensor->bytes.len) & ~(page - 1);
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED); /* a hint: nothing is lost when it is refused */
+}
