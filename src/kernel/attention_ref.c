@@ -5,7 +5,9 @@
  */
 #include <math.h>
 
-#include "kernel/symbols.h"
+#include "kernel/attention.h"
+
+k_attention_fn k_attention_f32_ref, k_attention_bf16_ref;
 
 /* Element i of an array of the type, widened. */
 static inline double element(k_type type, const void *array, size_t i)

@@ -4,7 +4,9 @@
  */
 #include <math.h>
 
-#include "kernel/symbols.h"
+#include "kernel/gemm.h"
+
+k_gemm_fn k_gemm_f32_ref, k_gemm_bf16_ref, k_gemm_i8_ref;
 
 static double epilogue(k_epilogue kind, double y)
 {

@@ -12,8 +12,10 @@
 /* A row as the next matrix product reads it. Exactly one of the three destinations is used, by type:
  * K_F32: nothing is written. K_BF16: bf16 [n_rows, stride], rounded to nearest even. K_I8: uint8_t
  * [n_rows, stride] with x ~ scale * u + offset, u in [0, act_max], offset = min(row),
- * scale = (max(row) - min(row)) / act_max (1 for a constant row); when the row holds a NaN or an infinity,
- * scale and offset are NaN. Elements in [n, k_padded(n)) are written as zero. */
+ * scale = (max(row) - min(row)) / act_max, |error| <= scale / 2 + 2^-23 max |x|. A row whose range is below
+ * K_ACT_RANGE_MIN is constant: u = 0, scale = 1. When the row holds a NaN or an infinity, or its range
+ * overflows, u = 0 and scale and offset are NaN. Elements in [n, k_padded(n)) are written as zero. */
+#define K_ACT_RANGE_MIN 1e-30f
 typedef struct k_act {
     k_type type;
     int act_max;      /* K_I8: 255 or 127, the gemm level's */
@@ -25,8 +27,8 @@ typedef struct k_act {
 
 /* Layer normalisation in place, then conversion:
  *   x = (x - mean) / sqrt(variance + eps) * gamma + beta,   act = convert(x)
- * variance is the mean of (x - mean)^2. Padding columns of x in [n, k_padded(n)) that lie within the stride
- * are left as they are. Tolerance class: reduction (mean, variance), then elementwise. */
+ * variance is the mean of (x - mean)^2; gamma and beta are finite. Padding columns of x in [n, k_padded(n)) that
+ * lie within the stride are left as they are. Tolerance class: reduction (mean, variance), then elementwise. */
 typedef struct k_norm {
     float *x; /* [n_rows, stride] */
     size_t stride;

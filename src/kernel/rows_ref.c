@@ -2,7 +2,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernel/symbols.h"
+#include "kernel/rows.h"
+
+k_norm_fn k_norm_ref;
+k_convert_fn k_convert_ref;
+k_embed_fn k_embed_ref;
+k_pool_sum_fn k_pool_sum_ref;
+k_pool_max_fn k_pool_max_ref;
+k_dot_fn k_dot_ref;
 
 static void convert_bf16(const float *x, int n, uint16_t *out)
 {
@@ -13,25 +20,23 @@ static void convert_bf16(const float *x, int n, uint16_t *out)
 
 static void convert_u8(const float *x, int n, int act_max, uint8_t *out, float *scale, float *offset)
 {
-    float min = INFINITY, max = -INFINITY;
+    float min = x[0], max = x[0];
     bool ordered = true;
     for (int j = 0; j < n; j++) {
         min = x[j] < min ? x[j] : min;
         max = x[j] > max ? x[j] : max;
         ordered = ordered && !isnan(x[j]);
     }
-    memset(out, 0, (size_t)k_padded(n));
-    *scale = *offset = NAN;
-    if (!ordered || !isfinite(max - min))
-        return;
+    float range = max - min;
+    bool constant = range < K_ACT_RANGE_MIN;
+    *scale = constant ? 1.0f : range / (float)act_max;
     *offset = min;
-    *scale = max > min ? (max - min) / (float)act_max : 1.0f;
-    if (!(*scale > 0.0f)) /* a range that vanishes when divided: every element is the offset */
-        *scale = 1.0f;
-    for (int j = 0; j < n; j++) {
-        double u = nearbyint(((double)x[j] - (double)min) / (double)*scale);
-        out[j] = (uint8_t)(u > act_max ? act_max : u); /* scale may have been rounded down */
-    }
+    memset(out, 0, (size_t)k_padded(n));
+    if (!ordered || !isfinite(range))
+        *scale = *offset = NAN;
+    else if (!constant)
+        for (int j = 0; j < n; j++)
+            out[j] = (uint8_t)nearbyint(((double)x[j] - (double)min) / ((double)max - (double)min) * act_max);
 }
 
 static void convert_row(const float *x, int n, const k_act *act, int row)

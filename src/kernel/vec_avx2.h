@@ -103,4 +103,25 @@ static inline void vf_store_u8(uint8_t *p, vf x)
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
 }
 
+/* The larger, NaN when either is NaN. */
+static inline vf vf_max_nan(vf a, vf b)
+{
+    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+/* Whether no lane seen so far was a NaN. */
+typedef __m256 vf_ordered;
+static inline vf_ordered vf_ordered_all(void) { return _mm256_castsi256_ps(_mm256_set1_epi32(-1)); }
+static inline vf_ordered vf_ordered_and(vf_ordered o, vf a, vf b) { return _mm256_and_ps(o, _mm256_cmp_ps(a, b, _CMP_ORD_Q)); }
+static inline int vf_ordered_is_all(vf_ordered o) { return _mm256_movemask_ps(o) == 0xff; }
+
+/* Four vectors, each lane rounded to nearest even and clamped to [0, most], as 32 bytes. */
+static inline void vf_store_u8x4(uint8_t *p, vf a, vf b, vf c, vf d, int most)
+{
+    __m256i ab = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+    __m256i cd = _mm256_packs_epi32(_mm256_cvtps_epi32(c), _mm256_cvtps_epi32(d));
+    __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order);
+    _mm256_storeu_si256((__m256i *)p, _mm256_min_epu8(bytes, _mm256_set1_epi8((char)most)));
+}
+
 #endif

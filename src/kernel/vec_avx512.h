@@ -76,4 +76,25 @@ static inline void vf_store_u8(uint8_t *p, vf x)
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
+/* The larger, NaN when either is NaN. */
+static inline vf vf_max_nan(vf a, vf b)
+{
+    return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+/* Whether no lane seen so far was a NaN. */
+typedef __mmask16 vf_ordered;
+static inline vf_ordered vf_ordered_all(void) { return 0xffff; }
+static inline vf_ordered vf_ordered_and(vf_ordered o, vf a, vf b) { return _mm512_mask_cmp_ps_mask(o, a, b, _CMP_ORD_Q); }
+static inline int vf_ordered_is_all(vf_ordered o) { return o == 0xffff; }
+
+/* Four vectors, each lane rounded to nearest even and clamped to [0, most], as 64 bytes. */
+static inline void vf_store_u8x4(uint8_t *p, vf a, vf b, vf c, vf d, int most)
+{
+    __m512i ab = _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
+    __m512i cd = _mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d));
+    __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(ab, cd));
+    _mm512_storeu_si512(p, _mm512_min_epu8(bytes, _mm512_set1_epi8((char)most)));
+}
+
 #endif
