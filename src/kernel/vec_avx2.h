@@ -72,6 +72,29 @@ static inline void vf_store_n(float *p, vf x, int n) { _mm256_maskstore_ps(p, vf
 /* a in the first n lanes, b in the others */
 static inline vf vf_select_n(vf a, vf b, int n) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(vf_mask_n(n))); }
 
+/* Rows to columns: r[i] lane j becomes r[j] lane i. Bits are only moved. */
+static inline void vf_transpose(vf r[8])
+{
+    __m256 t[8], u[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        u[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        r[c] = _mm256_permute2f128_ps(u[c], u[4 + c], 0x20);
+        r[4 + c] = _mm256_permute2f128_ps(u[c], u[4 + c], 0x31);
+    }
+}
+
 /* Eight bf16 widened; narrowed with rounding to nearest even, NaN kept. */
 static inline vf vf_load_bf16(const uint16_t *p)
 {

@@ -49,6 +49,36 @@ static inline void vf_store_n(float *p, vf x, int n) { _mm512_mask_storeu_ps(p, 
 /* a in the first n lanes, b in the others */
 static inline vf vf_select_n(vf a, vf b, int n) { return _mm512_mask_blend_ps((__mmask16)((1u << n) - 1), b, a); }
 
+/* Rows to columns: r[i] lane j becomes r[j] lane i. Bits are only moved. */
+static inline void vf_transpose(vf r[16])
+{
+    __m512i t[16], u[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        __m512i a = _mm512_castps_si512(r[i]), b = _mm512_castps_si512(r[i + 1]);
+        t[i] = _mm512_unpacklo_epi32(a, b);
+        t[i + 1] = _mm512_unpackhi_epi32(a, b);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    /* u[4 g + c] holds, in 128-bit part p, column 4 p + c of rows 4 g to 4 g + 3. */
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        __m512i even01 = _mm512_shuffle_i32x4(u[c], u[4 + c], 0x88), odd01 = _mm512_shuffle_i32x4(u[c], u[4 + c], 0xdd);
+        __m512i even23 = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0x88);
+        __m512i odd23 = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0xdd);
+        r[c] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(even01, even23, 0x88));
+        r[8 + c] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(even01, even23, 0xdd));
+        r[4 + c] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(odd01, odd23, 0x88));
+        r[12 + c] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(odd01, odd23, 0xdd));
+    }
+}
+
 /* Sixteen bf16 widened; narrowed with rounding to nearest even, NaN kept. */
 static inline vf vf_load_bf16(const uint16_t *p)
 {

@@ -1,0 +1,88 @@
+/* attention_bf16.c - attention by VDPBF16PS: both products take two bf16 at a time into each f32 lane.
+ *
+ * As attention_tmpl.h, but q and p are kept in pairs (attention_pairs.h), k is broadcast a pair of dimensions
+ * at a time as it lies, and v is rearranged once into pairs of keys. Head dimensions that are not a multiple
+ * of 32 go through f32.
+ */
+#if defined(__x86_64__)
+
+#include "kernel/attention_pairs.h"
+
+k_attention_fn k_attention_bf16_bf16, k_attention_bf16_avx512;
+
+#define TILE_ROWS 12
+
+/* c[r, :] (+)= sum_i pairs a[r * row_step + i * step] . b[i, :]; steps count pairs of bf16. */
+static inline __attribute__((always_inline)) void tile(const uint32_t *a, size_t row_step, size_t step, const uint32_t *b,
+                                                       int n_steps, bool first, float *c, const int n_rows)
+{
+    vf acc[TILE_ROWS][2];
+#pragma GCC unroll 12
+    for (int r = 0; r < n_rows; r++) {
+        acc[r][0] = first ? vf_zero() : vf_load(c + r * PAIRS_WIDTH);
+        acc[r][1] = first ? vf_zero() : vf_load(c + r * PAIRS_WIDTH + 16);
+    }
+    for (int i = 0; i < n_steps; i++, a += step, b += PAIRS_WIDTH) {
+        __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 16);
+#pragma GCC unroll 12
+        for (int r = 0; r < n_rows; r++) {
+            __m512i av = _mm512_set1_epi32((int)a[(size_t)r * row_step]);
+            /* As assembly: see gemm_bf16_bf16.c. */
+            __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[r][0]) : "v"(av), "v"(b0));
+            __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[r][1]) : "v"(av), "v"(b1));
+        }
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < n_rows; r++) {
+        vf_store(c + r * PAIRS_WIDTH, acc[r][0]);
+        vf_store(c + r * PAIRS_WIDTH + 16, acc[r][1]);
+    }
+}
+
+static void product(const uint32_t *a, size_t row_step, size_t step, const uint32_t *b, int n_steps, bool first, float *c,
+                    int n_rows)
+{
+    int r = 0;
+    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
+        tile(a + (size_t)r * row_step, row_step, step, b, n_steps, first, c + r * PAIRS_WIDTH, TILE_ROWS);
+    for (; r + 4 <= n_rows; r += 4)
+        tile(a + (size_t)r * row_step, row_step, step, b, n_steps, first, c + r * PAIRS_WIDTH, 4);
+    for (; r < n_rows; r++)
+        tile(a + (size_t)r * row_step, row_step, step, b, n_steps, first, c + r * PAIRS_WIDTH, 1);
+}
+
+void k_attention_bf16_bf16(const k_attention *t)
+{
+    if (t->head_dim % 32 != 0) {
+        k_attention_bf16_avx512(t);
+        return;
+    }
+    uint32_t qt[K_HEAD_DIM_MAX / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
+    uint32_t p[PAIRS_KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
+    float s[PAIRS_KEYS * PAIRS_WIDTH] __attribute__((aligned(64)));
+    float o[K_HEAD_DIM_MAX * PAIRS_WIDTH] __attribute__((aligned(64)));
+    vf max[2] = {vf_zero(), vf_zero()}, sum[2] = {vf_zero(), vf_zero()};
+    const uint16_t *k = t->k, *v = t->v;
+    int dim = t->head_dim, n_pairs = (t->n_k + 1) / 2;
+    uint32_t *vp = t->scratch; /* [n_pairs][dim] */
+    for (int j = 0; j < n_pairs; j++) {
+        const uint16_t *even = v + (size_t)(2 * j) * t->kv_stride, *odd = even + t->kv_stride;
+        for (int d = 0; d < dim; d += 16)
+            _mm512_storeu_si512(vp + (size_t)j * (size_t)dim + d, pairs_of_rows(even + d, 2 * j + 1 < t->n_k ? odd + d : NULL));
+    }
+    for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
+        int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;
+        pairs_pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qt);
+        for (int j = 0; j < t->n_k; j += PAIRS_KEYS) {
+            int keys = t->n_k - j < PAIRS_KEYS ? t->n_k - j : PAIRS_KEYS, pairs = (keys + 1) / 2;
+            product((const void *)(k + (size_t)j * t->kv_stride), t->kv_stride / 2, 1, qt, dim / 2, true, s, keys);
+            pairs_softmax(s, keys, pairs, t->scale * 1.44269504f, j == 0, max, sum, p, o, dim, 2);
+            product(vp + (size_t)(j / 2) * (size_t)dim, 1, (size_t)dim, p, pairs, j == 0, o, dim);
+        }
+        pairs_unpack_o(o, sum, n, dim, t->out + (size_t)i * t->out_stride, t->out_stride);
+    }
+}
+
+#else
+typedef int hd_not_this_machine;
+#endif
