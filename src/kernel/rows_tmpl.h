@@ -15,6 +15,8 @@ k_pool_max_fn ROWS(pool_max);
 k_dot_fn ROWS(dot);
 
 #define BLOCK (4 * VF_LANES)
+#define NORM_ROWS 4
+#define CONVERT_ROWS 4
 
 /* How many of the lanes from element j on are before n. */
 static inline int lanes_left(int n, int j)
@@ -75,10 +77,11 @@ static inline void store_u8(const float *x, int n, float min, float max, const k
 
     float inverse = constant || !finite ? 0.0f : (float)act->act_max / range;
     vf a = vf_set1(inverse), b = vf_set1(finite ? -min * inverse : 0.0f);
+    const int most = act->act_max;
     int j = 0;
     for (; j + BLOCK <= n; j += BLOCK) {
         vf_store_u8x4(out + j, vf_fma(vf_load(x + j), a, b), vf_fma(vf_load(x + j + VF_LANES), a, b),
-                      vf_fma(vf_load(x + j + 2 * VF_LANES), a, b), vf_fma(vf_load(x + j + 3 * VF_LANES), a, b), act->act_max);
+                      vf_fma(vf_load(x + j + 2 * VF_LANES), a, b), vf_fma(vf_load(x + j + 3 * VF_LANES), a, b), most);
     }
     for (; j < k_padded(n); j += BLOCK) {
         vf u[4];
@@ -86,14 +89,15 @@ static inline void store_u8(const float *x, int n, float min, float max, const k
             int left = lanes_left(n, j + v * VF_LANES);
             u[v] = vf_select_n(vf_fma(vf_load_n(x + j + v * VF_LANES, left), a, b), vf_zero(), left);
         }
-        vf_store_u8x4(out + j, u[0], u[1], u[2], u[3], act->act_max);
+        vf_store_u8x4(out + j, u[0], u[1], u[2], u[3], most);
     }
 }
 
-static void convert_u8(const float *x, int n, const k_act *act, int row)
+/* The extent of a row; max is NaN when the row holds one. */
+static inline void extent_of(const float *x, int n, float *min, float *max)
 {
     extent e = extent_none();
-    vf_ordered ordered = vf_ordered_all();
+    vf_ordered even = vf_ordered_all(), odd = even;
     int j = 0;
     for (; j + BLOCK <= n; j += BLOCK) {
         vf v0 = vf_load(x + j), v1 = vf_load(x + j + VF_LANES);
@@ -102,15 +106,17 @@ static void convert_u8(const float *x, int n, const k_act *act, int row)
         extent_add(&e, 1, v1);
         extent_add(&e, 2, v2);
         extent_add(&e, 3, v3);
-        ordered = vf_ordered_and(vf_ordered_and(ordered, v0, v1), v2, v3);
+        even = vf_ordered_and(even, v0, v2);
+        odd = vf_ordered_and(odd, v1, v3);
     }
     for (; j < n; j += VF_LANES) {
         int left = lanes_left(n, j);
         vf v = vf_load_n(x + j, left);
         extent_add_n(&e, v, left);
-        ordered = vf_ordered_and(ordered, v, v);
+        even = vf_ordered_and(even, v, v);
     }
-    store_u8(x, n, extent_min(&e), vf_ordered_is_all(ordered) ? extent_max(&e) : NAN, act, row);
+    *min = extent_min(&e);
+    *max = vf_ordered_is_all(even) && vf_ordered_is_all(odd) ? extent_max(&e) : NAN;
 }
 
 static void convert_bf16(const float *x, int n, const k_act *act, int row)
@@ -127,8 +133,14 @@ void ROWS(convert)(const float *x, size_t stride, int n_rows, int n, const k_act
 {
     for (int row = 0; row < n_rows && act->type == K_BF16; row++)
         convert_bf16(x + (size_t)row * stride, n, act, row);
-    for (int row = 0; row < n_rows && act->type == K_I8; row++)
-        convert_u8(x + (size_t)row * stride, n, act, row);
+    for (int row = 0; row < n_rows && act->type == K_I8; row += CONVERT_ROWS) {
+        float min[CONVERT_ROWS], max[CONVERT_ROWS];
+        int end = n_rows - row < CONVERT_ROWS ? n_rows - row : CONVERT_ROWS;
+        for (int r = 0; r < end; r++)
+            extent_of(x + (size_t)(row + r) * stride, n, &min[r], &max[r]);
+        for (int r = 0; r < end; r++)
+            store_u8(x + (size_t)(row + r) * stride, n, min[r], max[r], act, row + r);
+    }
 }
 
 /* ---- layer normalisation ---- */
@@ -166,26 +178,26 @@ static inline float variance_of(const float *x, int n, float mean)
     return sum4(sum) / (float)n;
 }
 
-/* x = (x - mean) * inverse * gamma + beta, and the extent of that. A NaN or infinity in the row has made the mean
+/* x = (x * inverse - mean * inverse) * gamma + beta, and the extent of that. A NaN or infinity in the row has made the mean
  * or the inverse NaN, with it all of the row, and so the extent none. */
 static inline void normalise(float *x, const k_norm *norm, float mean, float inverse, float *min, float *max)
 {
     const float *gamma = norm->gamma, *beta = norm->beta;
     int n = norm->n, j = 0;
-    vf m = vf_set1(mean), r = vf_set1(inverse);
+    vf a = vf_set1(inverse), b = vf_set1(-mean * inverse);
     extent e = extent_none();
     for (; j + BLOCK <= n; j += BLOCK) {
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
             int i = j + v * VF_LANES;
-            vf y = vf_fma(vf_mul(vf_sub(vf_load(x + i), m), r), vf_load(gamma + i), vf_load(beta + i));
+            vf y = vf_fma(vf_fma(vf_load(x + i), a, b), vf_load(gamma + i), vf_load(beta + i));
             vf_store(x + i, y);
             extent_add(&e, v, y);
         }
     }
     for (; j < n; j += VF_LANES) {
         int left = lanes_left(n, j);
-        vf y = vf_mul(vf_sub(vf_load_n(x + j, left), m), r);
+        vf y = vf_fma(vf_load_n(x + j, left), a, b);
         y = vf_fma(y, vf_load_n(gamma + j, left), vf_load_n(beta + j, left));
         vf_store_n(x + j, y, left);
         extent_add_n(&e, y, left);
@@ -194,18 +206,27 @@ static inline void normalise(float *x, const k_norm *norm, float mean, float inv
     *max = extent_max(&e);
 }
 
+/* Each step ends in a chain of dependent scalar work, so a few rows take it together. */
+static inline void norm_rows(const k_norm *norm, int first, int n_rows)
+{
+    float mean[NORM_ROWS], inverse[NORM_ROWS], min[NORM_ROWS], max[NORM_ROWS];
+    float *x = norm->x + (size_t)first * norm->stride;
+    for (int r = 0; r < n_rows; r++)
+        mean[r] = mean_of(x + (size_t)r * norm->stride, norm->n);
+    for (int r = 0; r < n_rows; r++)
+        inverse[r] = 1.0f / sqrtf(variance_of(x + (size_t)r * norm->stride, norm->n, mean[r]) + norm->eps);
+    for (int r = 0; r < n_rows; r++)
+        normalise(x + (size_t)r * norm->stride, norm, mean[r], inverse[r], &min[r], &max[r]);
+    for (int r = 0; r < n_rows && norm->act.type == K_I8; r++)
+        store_u8(x + (size_t)r * norm->stride, norm->n, min[r], max[r], &norm->act, first + r);
+    for (int r = 0; r < n_rows && norm->act.type == K_BF16; r++)
+        convert_bf16(x + (size_t)r * norm->stride, norm->n, &norm->act, first + r);
+}
+
 void ROWS(norm)(const k_norm *norm)
 {
-    for (int row = 0; row < norm->n_rows; row++) {
-        float *x = norm->x + (size_t)row * norm->stride, min, max;
-        float mean = mean_of(x, norm->n);
-        float inverse = 1.0f / sqrtf(variance_of(x, norm->n, mean) + norm->eps);
-        normalise(x, norm, mean, inverse, &min, &max);
-        if (norm->act.type == K_I8)
-            store_u8(x, norm->n, min, max, &norm->act, row);
-        else if (norm->act.type == K_BF16)
-            convert_bf16(x, norm->n, &norm->act, row);
-    }
+    for (int row = 0; row < norm->n_rows; row += NORM_ROWS)
+        norm_rows(norm, row, norm->n_rows - row < NORM_ROWS ? norm->n_rows - row : NORM_ROWS);
 }
 
 /* ---- embedding ---- */
@@ -318,3 +339,4 @@ float ROWS(dot)(const float *a, const float *b, size_t n)
 }
 
 #undef BLOCK
+#undef NORM_ROWS
