@@ -65,13 +65,10 @@ static hd_status index_names(hd_tensors *set, hd_error *err)
     HD_TRY(hd__name_table_init(&set->names, set->n, &set->arena, err));
     for (size_t i = 0; i < set->n; i++) {
         const hd_tensor *tensor = &set->tensors[i];
-        uint32_t earlier;
         if (hd__name_table_add(&set->names, hd__span_of(tensor->name), (uint32_t)i))
             continue;
-        bool found = hd__name_table_find(&set->names, hd__span_of(tensor->name), &earlier);
-        assert(found);
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is in %s as well", tensor->file, tensor->name,
-                        set->tensors[earlier].file);
+                        hd__tensors_find(set, tensor->name)->file);
     }
     return HD_OK;
 }

@@ -1,0 +1,458 @@
+/* Settings of model folders in the Hub's layout: what real models say, what holds when they say nothing, and
+ * what is refused. Folders here are lists of texts in memory. */
+#include "model/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/buffer.h"
+#include "unit/scratch.h"
+
+#define BERT "\"model_type\":\"bert\""
+#define SMALL "\"hidden_size\":64,\"num_attention_heads\":4,\"num_hidden_layers\":2,\"intermediate_size\":256,\"vocab_size\":100"
+#define POOLED                                                                                                            \
+    "[{\"idx\":0,\"name\":\"0\",\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"},"                    \
+    "{\"idx\":1,\"name\":\"1\",\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.models.Pooling\"}"
+#define MODULE(path, type) ",{\"path\":\"" path "\",\"type\":\"sentence_transformers.models." type "\"}"
+
+typedef struct file {
+    const char *path, *text;
+} file;
+
+typedef struct folder {
+    file files[8]; /* ends at a NULL path */
+} folder;
+
+static hd_status read_file(void *data, const char *path, json_t **root, hd_error *err)
+{
+    const folder *f = data;
+    for (size_t i = 0; i < 8 && f->files[i].path != NULL; i++) {
+        if (strcmp(f->files[i].path, path) == 0)
+            return hd__json_parse(hd__span_of(f->files[i].text), path, root, err);
+    }
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such file", path);
+}
+
+static hd_arena arena;
+static hd_error err;
+
+static hd_status read_folder(const folder *f, hd_settings *settings)
+{
+    hd_settings_source source = {read_file, (void *)(uintptr_t)f};
+    memset(settings, 0, sizeof *settings);
+    memset(&err, 0, sizeof err);
+    return hd__settings_read_from(&source, "dir", &arena, settings, &err);
+}
+
+static hd_settings good(folder f)
+{
+    hd_settings settings;
+    if (read_folder(&f, &settings) != HD_OK)
+        fail_msg("%s", err.text);
+    return settings;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    hd__arena_init(&arena);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    hd__arena_clear(&arena);
+    return 0;
+}
+
+/* The files of sentence-transformers/all-MiniLM-L6-v2. */
+static void reads_minilm(void **state)
+{
+    (void)state;
+    hd_settings s = good((folder){{
+        {"config.json", "{\"architectures\":[\"BertModel\"],\"hidden_act\":\"gelu\",\"hidden_size\":384,\"intermediate_size\":1536,"
+                        "\"layer_norm_eps\":1e-12,\"max_position_embeddings\":512," BERT ",\"num_attention_heads\":12,"
+                        "\"num_hidden_layers\":6,\"pad_token_id\":0,\"position_embedding_type\":\"absolute\","
+                        "\"type_vocab_size\":2,\"vocab_size\":30522}"},
+        {"modules.json", POOLED MODULE("2_Normalize", "Normalize") "]"},
+        {"1_Pooling/config.json", "{\"word_embedding_dimension\":384,\"pooling_mode_cls_token\":false,"
+                                  "\"pooling_mode_mean_tokens\":true,\"pooling_mode_max_tokens\":false}"},
+        {"sentence_bert_config.json", "{\"max_seq_length\":256,\"do_lower_case\":false}"},
+        {"config_sentence_transformers.json", "{\"__version__\":{\"sentence_transformers\":\"2.0.0\"}}"},
+        {"tokenizer_config.json", "{\"do_lower_case\":true,\"model_max_length\":512}"},
+    }});
+    assert_string_equal(s.dir, "dir");
+    assert_string_equal(s.model_type, "bert");
+    assert_string_equal(s.architecture, "BertModel");
+    assert_int_equal(s.n_layers, 6);
+    assert_int_equal(s.hidden, 384);
+    assert_int_equal(s.n_heads, 12);
+    assert_int_equal(s.intermediate, 1536);
+    assert_int_equal(s.vocab_size, 30522);
+    assert_int_equal(s.n_positions, 512);
+    assert_int_equal(s.n_token_types, 2);
+    assert_true(s.norm_eps == 1e-12);
+    assert_int_equal(s.activation, HD_ACTIVATION_GELU);
+    assert_true(s.absolute_positions);
+    assert_int_equal(s.pad_id, 0);
+    assert_int_equal(s.pooling, HD_POOLING_MEAN);
+    assert_true(s.include_prompt && s.normalize && !s.lower_case);
+    assert_int_equal(s.n_dense, 0);
+    assert_int_equal(s.max_length, 256);
+    assert_int_equal(s.n_prompts, 0);
+    assert_string_equal(s.default_prompt_name, "");
+    assert_string_equal(s.similarity, "cosine");
+    assert_int_equal(s.truncate_dim, 0);
+}
+
+/* e5: prompts, and a tokenizer that says "no limit" with an integer that no machine type holds. */
+static void reads_prompts_and_huge_lengths(void **state)
+{
+    (void)state;
+    folder f = {{
+        {"config.json", "{" BERT "," SMALL ",\"max_position_embeddings\":300}"},
+        {"modules.json", POOLED "]"},
+        {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\":true,\"include_prompt\":false}"},
+        {"tokenizer_config.json", "{\"model_max_length\":1000000000000000019884624838656}"},
+        {"config_sentence_transformers.json",
+         "{\"prompts\":{\"query\":\"query: \",\"passage\":\"passage: \",\"none\":null},\"default_prompt_name\":\"passage\","
+         "\"similarity_fn_name\":\"dot\",\"truncate_dim\":32}"},
+    }};
+    hd_settings s = good(f);
+    assert_int_equal(s.max_length, 300);
+    assert_false(s.include_prompt);
+    assert_false(s.normalize);
+    assert_int_equal(s.n_prompts, 3);
+    assert_string_equal(s.prompts[0].name, "query");
+    assert_string_equal(s.prompts[0].text, "query: ");
+    assert_string_equal(s.prompts[2].text, "");
+    assert_string_equal(s.default_prompt_name, "passage");
+    assert_string_equal(s.similarity, "dot");
+    assert_int_equal(s.truncate_dim, 32);
+    f.files[4].text = "{\"default_prompt_name\":\"document\",\"similarity_fn_name\":\"maxsim\"}";
+    s = good(f);
+    assert_string_equal(s.default_prompt_name, "");
+    assert_string_equal(s.similarity, "cosine");
+    f.files[4].text = "{\"prompts\":null,\"default_prompt_name\":null,\"similarity_fn_name\":null}";
+    assert_int_equal(good(f).n_prompts, 0);
+}
+
+/* What sentence-transformers 6 writes. */
+static void reads_the_modern_layout(void **state)
+{
+    (void)state;
+    folder f = {{
+        {"config.json", "{" BERT "," SMALL ",\"pad_token_id\":null}"},
+        {"modules.json",
+         "[{\"path\":\"\",\"type\":\"sentence_transformers.base.modules.transformer.Transformer\"},"
+         "{\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.sentence_transformer.modules.pooling.Pooling\"},"
+         "{\"path\":\"2_Dense\",\"type\":\"sentence_transformers.base.modules.dense.Dense\"},"
+         "{\"path\":\"3_Dropout\",\"type\":\"sentence_transformers.models.Dropout\"},"
+         "{\"path\":\"4_Normalize\",\"type\":\"sentence_transformers.base.modules.normalize.Normalize\"}]"},
+        {"1_Pooling/config.json", "{\"embedding_dimension\":64,\"pooling_mode\":[\"mean\",\"lasttoken\"]}"},
+        {"2_Dense/config.json", "{\"in_features\":128,\"out_features\":48,\"bias\":false,\"activation_function\":"
+                                "\"torch.nn.modules.linear.Identity\",\"module_input_name\":\"sentence_embedding\"}"},
+        {"4_Normalize/config.json", "{\"module_input_name\":\"sentence_embedding\",\"module_output_name\":null}"},
+        {"sentence_bert_config.json", "{\"transformer_task\":\"feature-extraction\",\"module_output_name\":\"token_embeddings\","
+                                      "\"modality_config\":{\"text\":{\"method\":\"forward\",\"method_output_name\":"
+                                      "\"last_hidden_state\"}},\"processor_kwargs\":{\"model_max_length\":99}}"},
+        {"tokenizer_config.json", "{\"model_max_length\":72}"},
+    }};
+    hd_settings s = good(f);
+    assert_int_equal(s.pooling, HD_POOLING_MEAN | HD_POOLING_LAST);
+    assert_int_equal(s.n_dense, 1);
+    assert_string_equal(s.dense[0].dir, "dir/2_Dense");
+    assert_int_equal(s.dense[0].n_in, 128);
+    assert_int_equal(s.dense[0].n_out, 48);
+    assert_false(s.dense[0].has_bias);
+    assert_int_equal(s.dense[0].activation, HD_ACTIVATION_IDENTITY);
+    assert_true(s.normalize);
+    assert_int_equal(s.max_length, 99);
+    assert_int_equal(s.pad_id, -1);
+    f.files[5].text = "{}";
+    assert_int_equal(good(f).max_length, 72);
+}
+
+/* The layout of 2019: the transformer in a folder of its own. */
+static void reads_a_transformer_in_a_subfolder(void **state)
+{
+    (void)state;
+    hd_settings s = good((folder){{
+        {"modules.json", "[{\"path\":\"0_Transformer\",\"type\":\"sentence_transformers.models.Transformer\"}"
+                         MODULE("1_Pooling", "Pooling") MODULE("2_Dense", "Dense") "]"},
+        {"0_Transformer/config.json", "{" BERT "," SMALL "}"},
+        {"0_Transformer/sentence_distilbert_config.json", "{\"max_seq_length\":128,\"do_lower_case\":true}"},
+        {"1_Pooling/config.json", "{}"},
+        {"2_Dense/config.json", "{\"in_features\":64,\"out_features\":512}"},
+    }});
+    assert_string_equal(s.dir, "dir/0_Transformer");
+    assert_int_equal(s.max_length, 128);
+    assert_true(s.lower_case);
+    assert_int_equal(s.pooling, HD_POOLING_MEAN);
+    assert_string_equal(s.dense[0].dir, "dir/2_Dense");
+    assert_true(s.dense[0].has_bias);
+    assert_int_equal(s.dense[0].activation, HD_ACTIVATION_TANH);
+}
+
+static void a_plain_transformer_is_pooled_by_the_mean(void **state)
+{
+    (void)state;
+    folder f = {{
+        {"config.json", "{" BERT "}"},
+        {"sentence_bert_config.json", "{\"max_seq_length\":7}"},
+        {"config_sentence_transformers.json", "{\"prompts\":{\"query\":\"q\"}}"},
+    }};
+    hd_settings s = good(f);
+    assert_int_equal(s.pooling, HD_POOLING_MEAN);
+    assert_false(s.normalize);
+    assert_int_equal(s.max_length, 512);
+    assert_int_equal(s.n_prompts, 0);
+    assert_int_equal(s.hidden, 768); /* BertConfig's defaults */
+    assert_int_equal(s.n_layers, 12);
+    assert_int_equal(s.vocab_size, 30522);
+    assert_string_equal(s.architecture, "");
+    f.files[0].text = "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"]}";
+    s = good(f);
+    assert_int_equal(s.pooling, HD_POOLING_LAST);
+    assert_int_equal(s.hidden, 0);
+    assert_int_equal(s.max_length, HD_LIMIT_SEQUENCE);
+    f.files[0].text = "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"],\"is_causal\":false}";
+    assert_int_equal(good(f).pooling, HD_POOLING_MEAN);
+}
+
+static void knows_activations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        hd_activation activation;
+    } known[] = {{"gelu", HD_ACTIVATION_GELU},      {"gelu_new", HD_ACTIVATION_GELU_TANH}, {"gelu_pytorch_tanh", HD_ACTIVATION_GELU_TANH},
+                 {"relu", HD_ACTIVATION_RELU},      {"silu", HD_ACTIVATION_SILU},          {"swish", HD_ACTIVATION_SILU},
+                 {"tanh", HD_ACTIVATION_TANH},      {"linear", HD_ACTIVATION_IDENTITY},    {"gelu_python", HD_ACTIVATION_GELU},
+                 {"gelu_fast", HD_ACTIVATION_GELU_TANH}};
+    char text[256];
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        snprintf(text, sizeof text, "{" BERT ",\"hidden_act\":\"%s\"}", known[i].name);
+        assert_int_equal(good((folder){{{"config.json", text}}}).activation, known[i].activation);
+    }
+}
+
+static void knows_poolings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t pooling;
+        const char *name;
+    } cases[] = {
+        {"{\"pooling_mode_cls_token\":true}", HD_POOLING_CLS, "cls"},
+        {"{\"pooling_mode_max_tokens\":true,\"pooling_mode_cls_token\":true}", HD_POOLING_CLS | HD_POOLING_MAX, "cls+max"},
+        {"{\"pooling_mode_mean_sqrt_len_tokens\":true}", HD_POOLING_MEAN_SQRT, "mean_sqrt_len"},
+        {"{\"pooling_mode_weightedmean_tokens\":true}", HD_POOLING_WEIGHTED_MEAN, "weighted_mean"},
+        {"{\"pooling_mode_lasttoken\":true}", HD_POOLING_LAST, "last"},
+        {"{\"pooling_mode_mean_tokens\":false}", HD_POOLING_MEAN, "mean"},
+        {"{\"pooling_mode\":\"cls\",\"pooling_mode_mean_tokens\":true}", HD_POOLING_CLS, "cls"},
+        {"{\"pooling_mode\":[\"cls\",\"max\",\"mean\",\"mean_sqrt_len_tokens\",\"weightedmean\",\"lasttoken\"]}", 63,
+         "cls+max+mean+mean_sqrt_len+weighted_mean+last"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hd_settings s = good((folder){{{"config.json", "{" BERT "}"}, {"modules.json", POOLED "]"},
+                                       {"1_Pooling/config.json", cases[i].text}}});
+        assert_int_equal(s.pooling, cases[i].pooling);
+        assert_string_equal(hd__pooling_name(s.pooling, &arena), cases[i].name);
+    }
+}
+
+#define CONFIG(text) {{{"config.json", text}}}
+#define MODULES(text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", text}, {"1_Pooling/config.json", "{}"},      \
+                        {"2_Dense/config.json", "{\"in_features\":64,\"out_features\":8}"}}}
+#define POOLING(text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED "]"}, {"1_Pooling/config.json", text}}}
+#define DENSE(text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED MODULE("2_Dense", "Dense") "]"},        \
+                      {"1_Pooling/config.json", "{}"}, {"2_Dense/config.json", text}}}
+#define OTHER(name, text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED MODULE("2_Normalize", "Normalize") "]"}, \
+                            {"1_Pooling/config.json", "{}"}, {name, text}}}
+
+static const struct {
+    folder files;
+    hd_status status;
+    const char *text[2]; /* parts of the message: the file, the field or value */
+} bad_folders[] = {
+    {{{{"tokenizer.json", "{}"}}}, HD_ERR_NOT_FOUND, {"config.json", "no such file"}},
+    {CONFIG("{\"model_type\":"), HD_ERR_FORMAT, {"config.json", "line 1"}},
+    {CONFIG("[1]"), HD_ERR_FORMAT, {"dir/config.json", "not an object"}},
+    {CONFIG("{}"), HD_ERR_FORMAT, {"dir/config.json", "model_type"}},
+    {CONFIG("{\"model_type\":7}"), HD_ERR_FORMAT, {"dir/config.json", "model_type"}},
+    {CONFIG("{" BERT ",\"hidden_size\":0}"), HD_ERR_FORMAT, {"hidden_size", "1 to 65536"}},
+    {CONFIG("{" BERT ",\"hidden_size\":-64}"), HD_ERR_FORMAT, {"hidden_size", "-64"}},
+    {CONFIG("{" BERT ",\"hidden_size\":65537}"), HD_ERR_FORMAT, {"hidden_size", "65537"}},
+    {CONFIG("{" BERT ",\"hidden_size\":\"64\"}"), HD_ERR_FORMAT, {"hidden_size", "not an integer"}},
+    {CONFIG("{" BERT ",\"hidden_size\":64.5}"), HD_ERR_FORMAT, {"hidden_size", "not an integer"}},
+    {CONFIG("{" BERT ",\"hidden_size\":99999999999999999999}"), HD_ERR_FORMAT, {"hidden_size", "1e+20"}},
+    {CONFIG("{" BERT ",\"num_hidden_layers\":513}"), HD_ERR_FORMAT, {"num_hidden_layers", "512"}},
+    {CONFIG("{" BERT ",\"num_attention_heads\":0}"), HD_ERR_FORMAT, {"num_attention_heads", "0"}},
+    {CONFIG("{" BERT ",\"num_attention_heads\":7}"), HD_ERR_FORMAT, {"hidden_size", "7 heads"}},
+    {CONFIG("{" BERT ",\"num_attention_heads\":2}"), HD_ERR_LIMIT, {"384", "256"}},
+    {CONFIG("{" BERT ",\"vocab_size\":2000001}"), HD_ERR_FORMAT, {"vocab_size", "2000000"}},
+    {CONFIG("{" BERT ",\"max_position_embeddings\":131073}"), HD_ERR_FORMAT, {"max_position_embeddings", "131072"}},
+    {CONFIG("{" BERT ",\"type_vocab_size\":0}"), HD_ERR_FORMAT, {"type_vocab_size", "0"}},
+    {CONFIG("{" BERT ",\"layer_norm_eps\":0}"), HD_ERR_FORMAT, {"layer_norm_eps", "0"}},
+    {CONFIG("{" BERT ",\"layer_norm_eps\":-1e-12}"), HD_ERR_FORMAT, {"layer_norm_eps", "-1e-12"}},
+    {CONFIG("{" BERT ",\"pad_token_id\":-2}"), HD_ERR_FORMAT, {"pad_token_id", "-2"}},
+    {CONFIG("{" BERT ",\"hidden_act\":\"quick_gelu\"}"), HD_ERR_UNSUPPORTED, {"hidden_act", "quick_gelu"}},
+    {CONFIG("{" BERT ",\"position_embedding_type\":\"alibi\"}"), HD_ERR_UNSUPPORTED, {"position_embedding_type", "alibi"}},
+    {CONFIG("{" BERT ",\"is_decoder\":true}"), HD_ERR_UNSUPPORTED, {"is_decoder", "encoders"}},
+    {CONFIG("{" BERT ",\"quantization_config\":{\"bits\":4}}"), HD_ERR_UNSUPPORTED, {"quantization_config", "dir/config.json"}},
+    {MODULES("{}"), HD_ERR_FORMAT, {"modules.json", "not a list"}},
+    {MODULES("[]"), HD_ERR_FORMAT, {"modules.json", "not a list"}},
+    {MODULES("[7]"), HD_ERR_FORMAT, {"modules.json", "entry 0"}},
+    {MODULES("[{\"path\":\"\"}]"), HD_ERR_FORMAT, {"modules.json", "no \"type\""}},
+    {MODULES("[{\"type\":\"sentence_transformers.models.Transformer\"}]"), HD_ERR_FORMAT, {"modules.json", "no \"path\""}},
+    {MODULES("[{\"path\":\"../x\",\"type\":\"sentence_transformers.models.Transformer\"}]"), HD_ERR_FORMAT, {"entry 0", "../x"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"pylate.models.Dense\"}]"), HD_ERR_UNSUPPORTED, {"entry 0", "pylate.models.Dense"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"Transformer\"}]"), HD_ERR_UNSUPPORTED, {"entry 0", "Transformer"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]"), HD_ERR_UNSUPPORTED,
+     {"entry 0", "StaticEmbedding"}},
+    {MODULES(POOLED MODULE("2", "LayerNorm") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "LayerNorm"}},
+    {MODULES(POOLED MODULE("2", "WeightedLayerPooling") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "WeightedLayerPooling"}},
+    {MODULES(POOLED MODULE("2", "CNN") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "CNN"}},
+    {MODULES(POOLED MODULE("2", "LSTM") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "LSTM"}},
+    {MODULES(POOLED MODULE("", "Transformer") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "comes first"}},
+    {MODULES(POOLED MODULE("1_Pooling", "Pooling") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "in this order"}},
+    {MODULES(POOLED MODULE("2", "Normalize") MODULE("2_Dense", "Dense") "]"), HD_ERR_UNSUPPORTED, {"entry 3", "Dense"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"}]"), HD_ERR_UNSUPPORTED, {"modules.json", "Pooling"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.Pooling\"}]"), HD_ERR_UNSUPPORTED, {"entry 0", "Pooling"}},
+    {MODULES(POOLED MODULE("3_Dense", "Dense") "]"), HD_ERR_NOT_FOUND, {"3_Dense/config.json", "no such file"}},
+    {POOLING("{\"pooling_mode\":\"median\"}"), HD_ERR_UNSUPPORTED, {"1_Pooling/config.json", "median"}},
+    {POOLING("{\"pooling_mode\":7}"), HD_ERR_FORMAT, {"1_Pooling/config.json", "pooling_mode"}},
+    {POOLING("{\"pooling_mode\":[\"mean\",\"cls\"]}"), HD_ERR_UNSUPPORTED, {"1_Pooling/config.json", "\"cls\""}},
+    {POOLING("{\"pooling_mode\":[\"mean\",\"mean\"]}"), HD_ERR_UNSUPPORTED, {"1_Pooling/config.json", "twice"}},
+    {POOLING("{\"pooling_mode_cls_token\":1}"), HD_ERR_FORMAT, {"1_Pooling/config.json", "pooling_mode_cls_token"}},
+    {POOLING("{\"word_embedding_dimension\":65}"), HD_ERR_FORMAT, {"word_embedding_dimension", "64"}},
+    {POOLING("{\"embedding_dimension\":63}"), HD_ERR_FORMAT, {"\"embedding_dimension\"", "63"}},
+    {DENSE("{\"out_features\":8}"), HD_ERR_FORMAT, {"2_Dense/config.json", "in_features"}},
+    {DENSE("{\"in_features\":64}"), HD_ERR_FORMAT, {"2_Dense/config.json", "out_features"}},
+    {DENSE("{\"in_features\":65,\"out_features\":8}"), HD_ERR_FORMAT, {"in_features", "64 values"}},
+    {DENSE("{\"in_features\":64,\"out_features\":1048577}"), HD_ERR_FORMAT, {"out_features", "1048576"}},
+    {DENSE("{\"in_features\":64,\"out_features\":8,\"use_residual\":true}"), HD_ERR_UNSUPPORTED, {"2_Dense", "use_residual"}},
+    {DENSE("{\"in_features\":64,\"out_features\":8,\"activation_function\":\"torch.nn.modules.activation.Softmax\"}"),
+     HD_ERR_UNSUPPORTED, {"2_Dense/config.json", "Softmax"}},
+    {DENSE("{\"in_features\":64,\"out_features\":8,\"module_input_name\":\"token_embeddings\"}"), HD_ERR_UNSUPPORTED,
+     {"2_Dense/config.json", "token_embeddings"}},
+    {OTHER("2_Normalize/config.json", "{\"module_output_name\":\"token_embeddings\"}"), HD_ERR_UNSUPPORTED,
+     {"2_Normalize/config.json", "module_output_name"}},
+    {OTHER("sentence_bert_config.json", "{\"max_seq_length\":0}"), HD_ERR_FORMAT, {"sentence_bert_config.json", "max_seq_length"}},
+    {OTHER("sentence_bert_config.json", "{\"transformer_task\":\"fill-mask\"}"), HD_ERR_UNSUPPORTED, {"transformer_task", "fill-mask"}},
+    {OTHER("sentence_bert_config.json", "{\"modality_config\":{\"text\":{\"method_output_name\":\"pooler_output\"}}}"),
+     HD_ERR_UNSUPPORTED, {"sentence_bert_config.json", "pooler_output"}},
+    {OTHER("tokenizer_config.json", "{\"model_max_length\":0}"), HD_ERR_FORMAT, {"tokenizer_config.json", "model_max_length"}},
+    {OTHER("config_sentence_transformers.json", "{\"prompts\":[]}"), HD_ERR_FORMAT, {"config_sentence_transformers.json", "prompts"}},
+    {OTHER("config_sentence_transformers.json", "{\"prompts\":{\"a\":1}}"), HD_ERR_FORMAT, {"config_sentence_transformers.json", "\"a\""}},
+    {OTHER("config_sentence_transformers.json", "{\"prompts\":{\"a\":\"\"},\"default_prompt_name\":\"b\"}"), HD_ERR_FORMAT,
+     {"config_sentence_transformers.json", "\"b\""}},
+};
+
+static void refuses_bad_folders(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_folders / sizeof *bad_folders; i++) {
+        hd_settings settings;
+        hd_status status = read_folder(&bad_folders[i].files, &settings);
+        bool says = strstr(err.text, bad_folders[i].text[0]) != NULL && strstr(err.text, bad_folders[i].text[1]) != NULL;
+        if (status != bad_folders[i].status || !says)
+            fail_msg("case %zu: status %s, \"%s\"", i, hd_status_name(status), err.text);
+        assert_null(settings.model_type); /* untouched */
+    }
+}
+
+/* n modules or prompts of one kind, for the limits. */
+static hd_status status_with(const char *file_name, const char *first, const char *format, unsigned n, const char *last)
+{
+    hd_buffer text;
+    hd_settings settings;
+    hd__buffer_init(&text);
+    hd__buffer_append_text(&text, first);
+    for (unsigned i = 0; i < n; i++) {
+        const char *part = strchr(format, '#');
+        hd__buffer_printf(&text, "%.*s%u%s", (int)(part - format), format, i, part + 1);
+    }
+    hd__buffer_append(&text, last, strlen(last) + 1);
+    folder f = {{{"config.json", "{" BERT "," SMALL "}"}, {"1_Pooling/config.json", "{}"},
+                 {"D/config.json", "{\"in_features\":64,\"out_features\":64}"}, {file_name, text.ptr},
+                 {"modules.json", POOLED "]"}}};
+    hd_status status = read_folder(&f, &settings);
+    hd__buffer_clear(&text);
+    return status;
+}
+
+static void keeps_limits(void **state)
+{
+    (void)state;
+    assert_int_equal(status_with("modules.json", POOLED, MODULE("D", "Dense") "", 0, "]"), HD_OK);
+    static const char dense[] = ",{\"name\":\"#\",\"path\":\"D\",\"type\":\"sentence_transformers.models.Dense\"}";
+    assert_int_equal(status_with("modules.json", POOLED, dense, HD_LIMIT_DENSE_MODULES, "]"), HD_OK);
+    assert_int_equal(status_with("modules.json", POOLED, dense, HD_LIMIT_DENSE_MODULES + 1, "]"), HD_ERR_LIMIT);
+    static const char dropout[] = ",{\"name\":\"#\",\"path\":\"D\",\"type\":\"sentence_transformers.models.Dropout\"}";
+    assert_int_equal(status_with("modules.json", POOLED, dropout, 30, "]"), HD_OK);
+    assert_int_equal(status_with("modules.json", POOLED, dropout, 31, "]"), HD_ERR_LIMIT);
+    static const char prompt[] = ",\"p#\":\"text\"", own[] = "config_sentence_transformers.json";
+    assert_int_equal(status_with(own, "{\"prompts\":{\"p\":\"\"", prompt, HD_LIMIT_PROMPTS - 1, "}}"), HD_OK);
+    assert_int_equal(status_with(own, "{\"prompts\":{\"p\":\"\"", prompt, HD_LIMIT_PROMPTS, "}}"), HD_ERR_LIMIT);
+}
+
+static void reads_a_real_folder(void **state)
+{
+    (void)state;
+    scratch s;
+    hd_settings settings;
+    scratch_begin(&s);
+    scratch_text(&s, "config.json", "{" BERT "," SMALL "}");
+    scratch_text(&s, "modules.json", POOLED "]");
+    assert_int_equal(hd__settings_read(s.dir, &arena, &settings, &err), HD_ERR_NOT_FOUND);
+    assert_non_null(strstr(err.text, scratch_path(&s, "1_Pooling/config.json")));
+    scratch_text(&s, "1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}");
+    assert_int_equal(hd__settings_read(s.dir, &arena, &settings, &err), HD_OK);
+    assert_int_equal(settings.pooling, HD_POOLING_CLS);
+    assert_string_equal(settings.dir, s.dir);
+    scratch_end(&s);
+}
+
+static void survives_failing_allocations(void **state)
+{
+    (void)state;
+    folder f = DENSE("{\"in_features\":64,\"out_features\":8}");
+    f.files[4] = (file){"config_sentence_transformers.json", "{\"prompts\":{\"a\":\"b\"},\"default_prompt_name\":\"a\"}"};
+    hd_settings settings;
+    hd_status status;
+    uint64_t n = 0;
+    do {
+        hd__arena_clear(&arena);
+        hd__alloc_fail_after(n++, UINT64_MAX);
+        status = read_folder(&f, &settings);
+        hd__alloc_fail_off();
+        assert_true(status == HD_OK || status == HD_ERR_MEMORY);
+    } while (status != HD_OK);
+    assert_true(n > 1);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(reads_minilm),
+        TEST(reads_prompts_and_huge_lengths),
+        TEST(reads_the_modern_layout),
+        TEST(reads_a_transformer_in_a_subfolder),
+        TEST(a_plain_transformer_is_pooled_by_the_mean),
+        TEST(knows_activations),
+        TEST(knows_poolings),
+        TEST(refuses_bad_folders),
+        TEST(keeps_limits),
+        TEST(reads_a_real_folder),
+        TEST(survives_failing_allocations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
