@@ -12,6 +12,7 @@
 #define HD_LIMIT_VOCAB 2000000u
 #define HD_LIMIT_VOCAB_BYTES (64u << 20)             /* all entries of a vocabulary */
 #define HD_LIMIT_TOKEN_BYTES 4096u                   /* one vocabulary entry */
+#define HD_LIMIT_ADDED_TOKENS 16384u                 /* of one tokenizer */
 #define HD_LIMIT_LAYERS 512u
 #define HD_LIMIT_HIDDEN 65536u
 #define HD_LIMIT_HEAD_DIM 256u

@@ -1,0 +1,184 @@
+/* pipeline.c - text to tokens step by step, for any settings, each token with the bytes it came from.
+ *
+ * Text between added tokens is normalised in parts of a few kilobytes where the settings let it be cut, so
+ * that memory does not grow with it.
+ */
+#include "base/alloc.h"
+#include "base/utf8.h"
+#include "token/tokenizer_parts.h"
+
+enum { PART_BYTES = 4096 };
+
+typedef struct pipeline {
+    const hd_tokenizer *tokenizer;
+    hd_token_list *out;
+    size_t most; /* tokens in `out` after which to stop */
+    hd_error *err;
+    hd_norm_text text, spare; /* the part at hand, normalised */
+    hd_words words, spare_words;
+    hd_buffer utf8;           /* the same part, and HD_VOCAB_PADDING */
+    int32_t *ids;             /* [capacity] pieces of a word */
+    uint32_t *ends;
+    size_t capacity;
+} pipeline;
+
+static hd_status add_token(pipeline *p, int32_t id, uint32_t begin, uint32_t end)
+{
+    hd_token_list *out = p->out;
+    if (out->n == out->capacity) {
+        size_t capacity = hd__add(out->capacity * 2, 64);
+        hd_token *tokens = hd__realloc(out->tokens, hd__mul(capacity, sizeof *tokens));
+        if (tokens == NULL)
+            return hd__fail(p->err, HD_ERR_MEMORY, "no memory for %zu tokens", capacity);
+        out->tokens = tokens;
+        out->capacity = capacity;
+    }
+    out->tokens[out->n++] = (hd_token){.id = id, .byte_begin = begin, .byte_end = end};
+    return HD_OK;
+}
+
+static hd_status reserve_pieces(pipeline *p, size_t n)
+{
+    if (n <= p->capacity)
+        return HD_OK;
+    int32_t *ids = hd__realloc(p->ids, hd__mul(n, sizeof *ids));
+    p->ids = ids != NULL ? ids : p->ids;
+    uint32_t *ends = hd__realloc(p->ends, hd__mul(n, sizeof *ends));
+    p->ends = ends != NULL ? ends : p->ends;
+    if (ids == NULL || ends == NULL)
+        return hd__fail(p->err, HD_ERR_MEMORY, "no memory for a word of %zu bytes", n);
+    p->capacity = n;
+    return HD_OK;
+}
+
+static size_t utf8_len(uint32_t c)
+{
+    return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+}
+
+/* chars is [n], the word's, whose UTF-8 begins at byte `at` of the part. */
+static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, size_t at, size_t n_bytes)
+{
+    HD_TRY(reserve_pieces(p, n_bytes));
+    size_t n_pieces = hd__wordpiece_encode(&p->tokenizer->wordpiece, hd__span(p->utf8.ptr + at, n_bytes), n, p->ids, p->ends);
+    size_t first = 0, byte = 0;
+    for (size_t i = 0; i < n_pieces; i++) {
+        size_t last = first;
+        byte += utf8_len(chars[last].code_point);
+        while (byte < p->ends[i])
+            byte += utf8_len(chars[++last].code_point);
+        HD_TRY(add_token(p, p->ids[i], chars[first].begin, chars[last].end));
+        first = last + 1;
+    }
+    return HD_OK;
+}
+
+/* Characters [begin, end) of the part, which begin at byte `at` of its UTF-8: no added token is in them. */
+static hd_status encode_words(pipeline *p, size_t begin, size_t end, size_t at)
+{
+    const hd_norm_char *chars = p->text.chars + begin;
+    HD_TRY(hd__pretokenizer_run(&p->tokenizer->pretokenizer, chars, end - begin, &p->words, &p->spare_words, p->err));
+    size_t done = 0; /* characters whose bytes are before `at` */
+    for (size_t i = 0; i < p->words.n && p->out->n <= p->most; i++) {
+        hd_word word = p->words.words[i];
+        for (; done < word.begin; done++)
+            at += utf8_len(chars[done].code_point);
+        size_t n_bytes = 0;
+        for (; done < word.end; done++)
+            n_bytes += utf8_len(chars[done].code_point);
+        HD_TRY(encode_word(p, chars + word.begin, word.end - word.begin, at, n_bytes));
+        at += n_bytes;
+    }
+    return HD_OK;
+}
+
+/* How many characters from `from` on the bytes [begin, end) of the UTF-8 are. */
+static size_t count_chars(const pipeline *p, size_t begin, size_t end)
+{
+    size_t n = 0;
+    for (size_t at = begin; at < end; at++)
+        n += ((unsigned char)p->utf8.ptr[at] & 0xC0) != 0x80;
+    return n;
+}
+
+/* A part of the text without raw added tokens; its first byte is `base` of the whole. */
+static hd_status encode_part(pipeline *p, hd_span part, uint32_t base)
+{
+    static const char padding[HD_VOCAB_PADDING];
+    HD_TRY(hd__norm_text_decode(&p->text, part, base, p->err));
+    HD_TRY(hd__normalizer_run(&p->tokenizer->normalizer, &p->text, &p->spare, p->err));
+    hd__buffer_reset(&p->utf8);
+    HD_TRY(hd__norm_text_encode(&p->text, &p->utf8, p->err));
+    size_t n_bytes = p->utf8.len;
+    hd__buffer_append(&p->utf8, padding, sizeof padding);
+    if (p->utf8.failed)
+        return hd__fail(p->err, HD_ERR_MEMORY, "no memory to tokenise %zu bytes", part.len);
+
+    hd_added_walk walk = {.set = &p->tokenizer->added_normalized, .text = hd__span(p->utf8.ptr, n_bytes)};
+    size_t chars = 0; /* where the gap begins */
+    for (bool more = true; more && p->out->n <= p->most;) {
+        size_t gap_begin, gap_end, begin, end;
+        const hd_added_token *token = hd__added_walk_next(&walk, &gap_begin, &gap_end, &begin, &end);
+        size_t gap_chars = count_chars(p, gap_begin, gap_end);
+        HD_TRY(encode_words(p, chars, chars + gap_chars, gap_begin));
+        chars += gap_chars;
+        more = token != NULL;
+        if (!more || p->out->n > p->most)
+            continue;
+        size_t token_chars = count_chars(p, begin, end);
+        HD_TRY(add_token(p, token->id, p->text.chars[chars].begin, p->text.chars[chars + token_chars - 1].end));
+        chars += token_chars;
+    }
+    return HD_OK;
+}
+
+/* Where to cut text so that its parts can be tokenised alone. */
+static size_t part_len(const hd_tokenizer *tokenizer, hd_span text)
+{
+    if (!tokenizer->cuttable)
+        return text.len;
+    size_t len = text.len < PART_BYTES ? text.len : PART_BYTES;
+    while (len < text.len && !hd__is_ascii_space(text.ptr[len - 1]))
+        len++;
+    return len;
+}
+
+static hd_status encode_gap(pipeline *p, hd_span text, size_t begin, size_t end)
+{
+    while (begin < end && p->out->n <= p->most) {
+        hd_span rest = hd__span(text.ptr + begin, end - begin);
+        size_t len = part_len(p->tokenizer, rest);
+        HD_TRY(encode_part(p, hd__span(rest.ptr, len), (uint32_t)begin));
+        begin += len;
+    }
+    return HD_OK;
+}
+
+static hd_status encode(pipeline *p, hd_span text)
+{
+    hd_added_walk walk = {.set = &p->tokenizer->added_raw, .text = text};
+    for (bool more = true; more && p->out->n <= p->most;) {
+        size_t gap_begin, gap_end, begin, end;
+        const hd_added_token *token = hd__added_walk_next(&walk, &gap_begin, &gap_end, &begin, &end);
+        HD_TRY(encode_gap(p, text, gap_begin, gap_end));
+        more = token != NULL;
+        if (more && p->out->n <= p->most)
+            HD_TRY(add_token(p, token->id, (uint32_t)begin, (uint32_t)end));
+    }
+    return HD_OK;
+}
+
+hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_token_list *out, hd_error *err)
+{
+    pipeline p = {.tokenizer = tokenizer, .out = out, .most = hd__add(out->n, limit), .err = err};
+    hd__buffer_init(&p.utf8);
+    hd_status status = encode(&p, text);
+    hd__norm_text_clear(&p.text);
+    hd__norm_text_clear(&p.spare);
+    hd__words_clear(&p.words);
+    hd__words_clear(&p.spare_words);
+    hd__buffer_clear(&p.utf8);
+    hd__free(p.ids);
+    hd__free(p.ends);
+    return status;
+}

@@ -1,0 +1,57 @@
+/* pretokenizer.h - where normalised text is cut into words.
+ *
+ * Follows `tokenizers` (src/pre_tokenizers): BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation and
+ * Sequences of them.
+ */
+#ifndef HD_TOKEN_PRETOKENIZER_H
+#define HD_TOKEN_PRETOKENIZER_H
+
+#include "token/normalizer.h"
+
+typedef enum hd_split_kind {
+    HD_SPLIT_SPACES,      /* at White_Space, which goes */
+    HD_SPLIT_WORDS,       /* runs of \w and runs of what is neither \w nor White_Space */
+    HD_SPLIT_PUNCTUATION, /* at punctuation, which `behavior` deals with */
+} hd_split_kind;
+
+typedef enum hd_split_behavior {
+    HD_SPLIT_REMOVED,
+    HD_SPLIT_ISOLATED,
+    HD_SPLIT_MERGED_WITH_PREVIOUS,
+    HD_SPLIT_MERGED_WITH_NEXT,
+    HD_SPLIT_CONTIGUOUS,
+} hd_split_behavior;
+
+typedef struct hd_split_step {
+    hd_split_kind kind;
+    hd_split_behavior behavior;
+} hd_split_step;
+
+#define HD_PRETOKENIZER_MAX_STEPS 16
+
+typedef struct hd_pretokenizer {
+    hd_split_step steps[HD_PRETOKENIZER_MAX_STEPS]; /* Sequences are laid flat */
+    size_t n_steps;
+} hd_pretokenizer;
+
+/* Reads "pre_tokenizer" of tokenizer.json (may be NULL or null: the text is one word). HD_ERR_FORMAT,
+ * HD_ERR_UNSUPPORTED by the type's name, HD_ERR_LIMIT. */
+HD_MUST_USE hd_status hd__pretokenizer_parse(const json_t *json, const char *file, hd_pretokenizer *pretokenizer, hd_error *err);
+
+typedef struct hd_word {
+    size_t begin, end; /* characters */
+} hd_word;
+
+/* Words that grow; one owner. */
+typedef struct hd_words {
+    hd_word *words; /* [n] */
+    size_t n, capacity;
+} hd_words;
+
+void hd__words_clear(hd_words *words);
+
+/* Replaces words by those of chars[0, n); none is empty. spare is for the steps' use. HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, const hd_norm_char *chars, size_t n,
+                                           hd_words *words, hd_words *spare, hd_error *err);
+
+#endif

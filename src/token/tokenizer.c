@@ -1,0 +1,310 @@
+/* tokenizer.c - see tokenizer.h and, for how it is made, tokenizer_parts.h. */
+#include "token/tokenizer.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/utf8.h"
+#include "token/tokenizer_parts.h"
+#include "token/unicode.h"
+
+/* ---- open ---- */
+
+static bool has_space(hd_span text)
+{
+    bool valid, found = false;
+    for (size_t at = 0, len; at < text.len && !found; at += len)
+        found = hd__unicode_flags(hd__utf8_decode(text, at, &len, &valid)) & HD_UNICODE_SPACE;
+    return found;
+}
+
+static bool is_cuttable(const hd_tokenizer *t)
+{
+    bool words_end_at_spaces = t->pretokenizer.n_steps > 0 && t->pretokenizer.steps[0].kind != HD_SPLIT_PUNCTUATION;
+    bool tokens_have_none = true;
+    for (size_t i = 0; i < t->n_added; i++)
+        tokens_have_none = tokens_have_none && !has_space(t->added[i].pattern);
+    return t->normalizer.local && words_end_at_spaces && tokens_have_none;
+}
+
+static hd_status read_settings(hd_tokenizer *t, const char *dir, hd_error *err)
+{
+    char path[HD_LIMIT_PATH_BYTES], config_path[HD_LIMIT_PATH_BYTES];
+    int n = snprintf(config_path, sizeof config_path, "%s/tokenizer_config.json", dir);
+    if (n < 0 || (size_t)n >= sizeof config_path)
+        return hd__fail(err, HD_ERR_LIMIT, "the folder's path has more than %zu bytes", sizeof config_path - 24);
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    if (hd__file_exists(path))
+        return hd__tokenizer_read_json(t, path, err);
+    snprintf(path, sizeof path, "%s/vocab.txt", dir);
+    if (hd__file_exists(path))
+        return hd__tokenizer_read_vocab_txt(t, path, config_path, err);
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is neither a tokenizer.json nor a vocab.txt", dir);
+}
+
+hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err)
+{
+    hd_tokenizer *t = hd__calloc(1, sizeof *t);
+    if (t == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for a tokenizer");
+    hd__arena_init(&t->arena);
+    hd__vocab_init(&t->wordpiece.vocab);
+    hd_status status = read_settings(t, dir, err);
+    if (status != HD_OK) {
+        hd__tokenizer_close(t);
+        return status;
+    }
+    t->cuttable = is_cuttable(t);
+    hd__bert_scan_init(t);
+    *tokenizer = t;
+    return HD_OK;
+}
+
+void hd__tokenizer_close(hd_tokenizer *tokenizer)
+{
+    if (tokenizer == NULL)
+        return;
+    hd__vocab_clear(&tokenizer->wordpiece.vocab);
+    hd__arena_clear(&tokenizer->arena);
+    hd__free(tokenizer);
+}
+
+uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer)
+{
+    return tokenizer->vocab_size;
+}
+
+const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
+{
+    if (id < 0)
+        return "";
+    for (size_t i = 0; i < tokenizer->n_added; i++)
+        if (tokenizer->added[i].id == id)
+            return tokenizer->added[i].content.ptr;
+    return hd__vocab_text(&tokenizer->wordpiece.vocab, (uint32_t)id).ptr;
+}
+
+/* ---- encode ---- */
+
+void hd__ids_clear(hd_ids *ids)
+{
+    hd__free(ids->ids);
+    *ids = (hd_ids){0};
+}
+
+hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err)
+{
+    size_t capacity = hd__add(ids->n, n);
+    capacity = hd__add(capacity, capacity / 2);
+    capacity = capacity < 64 ? 64 : capacity;
+    int32_t *grown = hd__realloc(ids->ids, hd__mul(capacity, sizeof *grown));
+    if (grown == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu token ids", capacity);
+    ids->ids = grown;
+    ids->capacity = capacity;
+    return HD_OK;
+}
+
+/* How many tokens of the text itself there may be. */
+static hd_status check(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options, size_t *limit,
+                       hd_error *err)
+{
+    uint32_t n_specials = options->no_specials ? 0 : tokenizer->template.n_before + tokenizer->template.n_after;
+    if (text.len > HD_LIMIT_TEXT_BYTES)
+        return hd__fail(err, HD_ERR_LIMIT, "a text of %zu bytes, the limit is %u", text.len, HD_LIMIT_TEXT_BYTES);
+    if (options->max_length != 0 && options->max_length < n_specials)
+        return hd__fail(err, HD_ERR_LIMIT, "a max_length of %u tokens has no room for the %u the model adds",
+                        options->max_length, n_specials);
+    if (options->strict && hd__utf8_valid_len(text) != text.len)
+        return hd__fail(err, HD_ERR_FORMAT, "the text is not UTF-8 at byte %zu", hd__utf8_valid_len(text));
+    *limit = options->max_length == 0 ? SIZE_MAX : options->max_length - n_specials;
+    return HD_OK;
+}
+
+/* The most of the text, up to `most` bytes, that can be tokenised alone. */
+static hd_span front(const hd_tokenizer *tokenizer, hd_span text, size_t most)
+{
+    size_t len = tokenizer->cuttable && most < text.len ? most : text.len;
+    while (len < text.len && len > 0 && !hd__is_ascii_space(text.ptr[len - 1]))
+        len--;
+    return hd__span(text.ptr, len > 0 ? len : text.len);
+}
+
+/* Replaces places in the lower-cased text by those in the text as given. */
+static void restore_places(const hd_norm_text *lowered, hd_token_list *tokens)
+{
+    size_t first = 0, last = 0, first_byte = 0, last_end = 0; /* both only go forward */
+    char utf8[4];
+    for (size_t i = 0; i < tokens->n; i++) {
+        hd_token *token = &tokens->tokens[i];
+        for (; first_byte < token->byte_begin; first++)
+            first_byte += hd__utf8_encode(lowered->chars[first].code_point, utf8);
+        for (; last_end < token->byte_end; last++)
+            last_end += hd__utf8_encode(lowered->chars[last].code_point, utf8);
+        token->byte_begin = lowered->chars[first].begin;
+        token->byte_end = lowered->chars[last - 1].end;
+    }
+}
+
+static hd_status pipeline_lowered(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_token_list *tokens,
+                                  hd_error *err)
+{
+    hd_norm_text lowered = {0};
+    hd_buffer utf8;
+    hd__buffer_init(&utf8);
+    hd_status status;
+    HD_TRY_OUT(hd__lower_text(text, &lowered, err));
+    HD_TRY_OUT(hd__norm_text_encode(&lowered, &utf8, err));
+    HD_TRY_OUT(hd__pipeline_run(tokenizer, hd__buffer_span(&utf8), limit, tokens, err));
+    restore_places(&lowered, tokens);
+out:
+    hd__norm_text_clear(&lowered);
+    hd__buffer_clear(&utf8);
+    return status;
+}
+
+/* Up to limit + 1 tokens. Of a long text ever longer fronts are tried: what comes after enough is not read. */
+static hd_status pipeline(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case, hd_token_list *tokens,
+                          hd_error *err)
+{
+    for (size_t most = hd__add(hd__mul(limit, 16), 1024);; most = hd__mul(most, 4)) {
+        hd_span part = front(tokenizer, text, most);
+        tokens->n = 0;
+        HD_TRY(lower_case ? pipeline_lowered(tokenizer, part, limit, tokens, err)
+                          : hd__pipeline_run(tokenizer, part, limit, tokens, err));
+        if (tokens->n > limit || part.len == text.len)
+            return HD_OK;
+    }
+}
+
+/* Appends up to limit + 1 ids of the text itself. */
+static hd_status encode_text(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case, hd_ids *ids,
+                             hd_error *err)
+{
+    if (tokenizer->scan.usable && !lower_case)
+        return hd__bert_scan_run(tokenizer, text, limit, ids, err);
+    hd_token_list tokens = {0};
+    hd_status status = pipeline(tokenizer, text, limit, lower_case, &tokens, err);
+    if (status == HD_OK)
+        status = hd__ids_reserve(ids, tokens.n, err);
+    for (size_t i = 0; status == HD_OK && i < tokens.n; i++)
+        ids->ids[ids->n++] = tokens.tokens[i].id;
+    hd__free(tokens.tokens);
+    return status;
+}
+
+static void append_ids(hd_ids *ids, const int32_t *more, size_t n)
+{
+    if (n > 0)
+        memcpy(ids->ids + ids->n, more, n * sizeof *more);
+    ids->n += n;
+}
+
+hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options, hd_ids *ids,
+                               bool *truncated, hd_error *err)
+{
+    const hd_template *template = &tokenizer->template;
+    size_t limit, begin = ids->n;
+    HD_TRY(check(tokenizer, text, options, &limit, err));
+    size_t guess = text.len / 4 < limit ? text.len / 4 : limit; /* saves growing step by step */
+    hd_status status;
+    HD_TRY_OUT(hd__ids_reserve(ids, guess + HD_TEMPLATE_MAX_IDS, err));
+    if (!options->no_specials)
+        append_ids(ids, template->before, template->n_before);
+    size_t text_begin = ids->n;
+    HD_TRY_OUT(encode_text(tokenizer, text, limit, options->lower_case, ids, err));
+    bool cut = ids->n - text_begin > limit;
+    if (cut)
+        ids->n = text_begin + limit;
+    HD_TRY_OUT(hd__ids_reserve(ids, HD_TEMPLATE_MAX_IDS, err));
+    if (!options->no_specials)
+        append_ids(ids, template->after, template->n_after);
+    if (truncated != NULL)
+        *truncated = cut;
+out:
+    if (status != HD_OK)
+        ids->n = begin;
+    return status;
+}
+
+/* ---- encode with offsets ---- */
+
+static hd_token *put_specials(hd_token *to, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        *to++ = (hd_token){.id = ids[i], .special = true};
+    return to;
+}
+
+static bool is_space_at(hd_span text, size_t at, size_t *len)
+{
+    bool valid;
+    return hd__unicode_flags(hd__utf8_decode(text, at, len, &valid)) & HD_UNICODE_SPACE;
+}
+
+/* RobertaProcessing's trim_offsets: white space that an added token has taken is not part of its place. The one
+ * space that add_prefix_space may have put at the very beginning is left. */
+static void trim_spaces(const hd_template *template, hd_span text, hd_token *token, bool is_first)
+{
+    uint32_t begin = token->byte_begin, n_leading = 0;
+    size_t len;
+    for (; begin < token->byte_end && is_space_at(text, begin, &len); begin += (uint32_t)len)
+        n_leading++;
+    if (n_leading == 1 && template->has_prefix_space && (is_first || token->byte_begin == 0))
+        begin = token->byte_begin;
+    token->byte_begin = begin;
+    for (uint32_t at = token->byte_end; at > begin; at--) {
+        if (((unsigned char)text.ptr[at - 1] & 0xC0) == 0x80)
+            continue;
+        if (!is_space_at(text, at - 1, &len))
+            break;
+        token->byte_end = at - 1;
+    }
+}
+
+/* Counts the code points before each byte offset; offsets only grow. */
+static void count_chars(hd_span text, hd_token *tokens, size_t n)
+{
+    size_t begin_byte = 0, end_byte = 0, len;
+    uint32_t begin_char = 0, end_char = 0;
+    bool valid;
+    for (size_t i = 0; i < n; i++) {
+        for (; begin_byte < tokens[i].byte_begin; begin_byte += len, begin_char++)
+            hd__utf8_decode(text, begin_byte, &len, &valid);
+        for (; end_byte < tokens[i].byte_end; end_byte += len, end_char++)
+            hd__utf8_decode(text, end_byte, &len, &valid);
+        tokens[i].char_begin = begin_char;
+        tokens[i].char_end = end_char;
+    }
+}
+
+hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options,
+                                       hd_tokens *tokens, hd_error *err)
+{
+    const hd_template *template = &tokenizer->template;
+    hd_token_list list = {0};
+    size_t limit;
+    HD_TRY(check(tokenizer, text, options, &limit, err));
+    hd_status status;
+    HD_TRY_OUT(pipeline(tokenizer, text, limit, options->lower_case, &list, err));
+    size_t n = list.n < limit ? list.n : limit;
+    size_t n_before = options->no_specials ? 0 : template->n_before, n_after = options->no_specials ? 0 : template->n_after;
+    hd_token *all = hd__calloc(n_before + n + n_after, sizeof *all);
+    if (all == NULL) {
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for %zu tokens", n);
+        goto out;
+    }
+    hd_token *to = put_specials(all, template->before, n_before);
+    if (n > 0)
+        memcpy(to, list.tokens, n * sizeof *to);
+    for (size_t i = 0; template->trims_spaces && i < n; i++)
+        trim_spaces(template, text, &to[i], i == 0);
+    count_chars(text, to, n);
+    put_specials(to + n, template->after, n_after);
+    *tokens = (hd_tokens){all, n_before + n + n_after, list.n > limit};
+out:
+    hd__free(list.tokens);
+    return status;
+}

@@ -1,0 +1,190 @@
+/* tokenizer_json.c - tokenizer.json of the `tokenizers` library, version "1.0". */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "token/tokenizer_parts.h"
+
+/* The normalised form of an added token's content, in the tokenizer's arena. */
+static hd_status normalized_pattern(hd_tokenizer *t, hd_span content, hd_span *pattern, hd_error *err)
+{
+    hd_norm_text text = {0}, spare = {0};
+    hd_buffer utf8;
+    hd__buffer_init(&utf8);
+    hd_status status;
+    HD_TRY_OUT(hd__norm_text_decode(&text, content, 0, err));
+    HD_TRY_OUT(hd__normalizer_run(&t->normalizer, &text, &spare, err));
+    HD_TRY_OUT(hd__norm_text_encode(&text, &utf8, err));
+    char *copy = hd__arena_strndup(&t->arena, utf8.len > 0 ? utf8.ptr : "", utf8.len);
+    *pattern = hd__span(copy, utf8.len);
+    if (copy == NULL)
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for an added token of %zu bytes", utf8.len);
+out:
+    hd__buffer_clear(&utf8);
+    hd__norm_text_clear(&text);
+    hd__norm_text_clear(&spare);
+    return status;
+}
+
+/* Ids follow the library: a content the vocabulary has keeps that id, others count on from its size. */
+static hd_status number_added(hd_tokenizer *t, const hd_added_request *requests, size_t n, hd_error *err)
+{
+    uint32_t next_id = t->wordpiece.vocab.n_tokens;
+    for (size_t i = 0; i < n; i++) {
+        const hd_added_request *r = &requests[i];
+        if (r->content.len == 0)
+            continue;
+        char *content = hd__arena_calloc(&t->arena, r->content.len + 1 + HD_VOCAB_PADDING, 1);
+        if (content == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu added tokens", n);
+        memcpy(content, r->content.ptr, r->content.len);
+        hd_span text = hd__span(content, r->content.len);
+        size_t at = 0; /* the same content once more: the later flags count */
+        while (at < t->n_added && !hd__span_equal(t->added[at].content, text))
+            at++;
+        int32_t id = at < t->n_added ? t->added[at].id : hd__vocab_find(&t->wordpiece.vocab, text, HD_PIECE_FIRST);
+        if (id < 0)
+            id = (int32_t)next_id++;
+        hd_added_token *token = &t->added[at];
+        *token = (hd_added_token){text, text, id, r->single_word, r->lstrip, r->rstrip, r->normalized};
+        t->n_added += at == t->n_added;
+        if ((uint32_t)id >= t->vocab_size)
+            t->vocab_size = (uint32_t)id + 1;
+    }
+    return HD_OK;
+}
+
+static int raw_first(const void *a, const void *b)
+{
+    return (int)((const hd_added_token *)a)->normalized - (int)((const hd_added_token *)b)->normalized;
+}
+
+hd_status hd__tokenizer_set_added(hd_tokenizer *t, const hd_added_request *requests, size_t n, const char *file, hd_error *err)
+{
+    if (n > HD_LIMIT_ADDED_TOKENS)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: %zu added tokens, the limit is %u", file, n, HD_LIMIT_ADDED_TOKENS);
+    t->vocab_size = t->wordpiece.vocab.n_ids;
+    t->added = hd__arena_calloc(&t->arena, n + 1, sizeof *t->added);
+    if (t->added == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu added tokens", file, n);
+    HD_TRY(number_added(t, requests, n, err));
+    qsort(t->added, t->n_added, sizeof *t->added, raw_first);
+    size_t n_raw = 0;
+    for (size_t i = 0; i < t->n_added; i++) {
+        n_raw += !t->added[i].normalized;
+        if (t->added[i].normalized && t->normalizer.n_steps > 0)
+            HD_TRY(normalized_pattern(t, t->added[i].content, &t->added[i].pattern, err));
+    }
+    HD_TRY(hd__added_set_build(&t->added_raw, t->added, n_raw, file, err));
+    return hd__added_set_build(&t->added_normalized, t->added + n_raw, t->n_added - n_raw, file, err);
+}
+
+static hd_status parse_added(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
+{
+    size_t n = json_array_size(json); /* 0 when it is missing */
+    if (json != NULL && !json_is_array(json))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"added_tokens\" is not an array", file);
+    hd_added_request *requests = hd__calloc(n, sizeof *requests);
+    if (requests == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu added tokens", file, n);
+    hd_status status = HD_OK;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *token = json_array_get(json, i), *content = json_object_get(token, "content");
+        hd_added_request *r = &requests[i];
+        r->normalized = true;
+        if (!json_is_string(content)) {
+            status = hd__fail(err, HD_ERR_FORMAT, "%s: \"added_tokens\": token %zu has no \"content\"", file, i);
+            goto out;
+        }
+        r->content = hd__span(json_string_value(content), json_string_length(content));
+        HD_TRY_OUT(hd__json_get_bool(token, "single_word", file, &r->single_word, err));
+        HD_TRY_OUT(hd__json_get_bool(token, "lstrip", file, &r->lstrip, err));
+        HD_TRY_OUT(hd__json_get_bool(token, "rstrip", file, &r->rstrip, err));
+        HD_TRY_OUT(hd__json_get_bool(token, "normalized", file, &r->normalized, err));
+    }
+    status = hd__tokenizer_set_added(t, requests, n, file, err);
+out:
+    hd__free(requests);
+    return status;
+}
+
+/* The library only warns when a token's "id" is not the one it gets; so do we. */
+static void warn_about_ids(const hd_tokenizer *t, const json_t *json, const char *file)
+{
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        const json_t *token = json_array_get(json, i), *id = json_object_get(token, "id");
+        hd_span content = hd__span_of(json_string_value(json_object_get(token, "content")));
+        for (size_t k = 0; k < t->n_added; k++)
+            if (json_is_integer(id) && hd__span_equal(t->added[k].content, content) && t->added[k].id != json_integer_value(id))
+                hd__log(HD_LOG_WARN, "%s: the added token \"%s\" has id %lld there and gets %d", file, content.ptr,
+                        (long long)json_integer_value(id), t->added[k].id);
+    }
+}
+
+static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_span vocab, const char *file, hd_error *err)
+{
+    hd_wordpiece *model = &t->wordpiece;
+    const char *type = "WordPiece", *unk = NULL, *prefix = NULL;
+    uint64_t max_word_chars = UINT64_MAX;
+    HD_TRY(hd__json_get_text(json, "type", file, &type, err));
+    if (strcmp(type, "WordPiece") != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"model\" of type \"%s\" is not supported", file, type);
+    HD_TRY(hd__json_get_text(json, "unk_token", file, &unk, err));
+    HD_TRY(hd__json_get_text(json, "continuing_subword_prefix", file, &prefix, err));
+    HD_TRY(hd__json_get_uint(json, "max_input_chars_per_word", 0, INT64_MAX, file, &max_word_chars, err));
+    if (unk == NULL || prefix == NULL || max_word_chars == UINT64_MAX)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\" has no \"%s\"", file,
+                        unk == NULL      ? "unk_token"
+                        : prefix == NULL ? "continuing_subword_prefix"
+                                         : "max_input_chars_per_word");
+    model->max_word_chars = max_word_chars < UINT32_MAX ? (uint32_t)max_word_chars : UINT32_MAX;
+    HD_TRY(hd__vocab_json_read(vocab, file, &model->vocab, err));
+    return hd__wordpiece_build(model, hd__span_of(prefix), hd__span_of(unk), file, err);
+}
+
+static hd_status parse(hd_tokenizer *t, const json_t *root, hd_span vocab, const char *file, hd_error *err)
+{
+    const char *version = "1.0";
+    HD_TRY(hd__json_get_text(root, "version", file, &version, err));
+    if (strcmp(version, "1.0") != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"version\" is \"%s\", not \"1.0\"", file, version);
+    HD_TRY(hd__normalizer_parse(json_object_get(root, "normalizer"), file, &t->arena, &t->normalizer, err));
+    HD_TRY(hd__pretokenizer_parse(json_object_get(root, "pre_tokenizer"), file, &t->pretokenizer, err));
+    HD_TRY(hd__template_parse(json_object_get(root, "post_processor"), file, &t->template, err));
+    HD_TRY(parse_model(t, json_object_get(root, "model"), vocab, file, err));
+    const json_t *added = json_object_get(root, "added_tokens");
+    HD_TRY(parse_added(t, added, file, err));
+    warn_about_ids(t, added, file);
+    return HD_OK;
+}
+
+hd_status hd__tokenizer_read_json(hd_tokenizer *tokenizer, const char *path, hd_error *err)
+{
+    hd_arena arena;
+    hd__arena_init(&arena);
+    json_t *root = NULL;
+    hd_span text, vocab = {"{}", 2};
+    hd_status status;
+    HD_TRY_OUT(hd__file_read(path, HD_LIMIT_JSON_FILE_BYTES, &arena, &text, err));
+    hd_span rest = text;
+    if (hd__vocab_json_find(text, &vocab)) {
+        size_t before = (size_t)(vocab.ptr - text.ptr), after = text.len - before - vocab.len;
+        char *copy = hd__arena_alloc(&arena, before + after + 2);
+        if (copy == NULL) {
+            status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory to read it", path);
+            goto out;
+        }
+        memcpy(copy, text.ptr, before);
+        memcpy(copy + before, "{}", 2);
+        memcpy(copy + before + 2, vocab.ptr + vocab.len, after);
+        rest = hd__span(copy, before + after + 2);
+    }
+    HD_TRY_OUT(hd__json_parse(rest, path, &root, err));
+    status = parse(tokenizer, root, vocab, path, err);
+out:
+    json_decref(root);
+    hd__arena_clear(&arena);
+    return status;
+}

@@ -1,0 +1,102 @@
+/* tokenizer_parts.h - what a tokenizer is made of; for the files of this folder only.
+ *
+ * A text goes through: added tokens found as given -> normaliser -> added tokens found normalised ->
+ * pre-tokenizer -> model -> template. Two ways lead through it: bert_scan.c does it all in one pass over the
+ * bytes for the settings that BERT-family models have; pipeline.c does it step by step for any settings and
+ * knows where each token came from. Both give the same ids. Another model (Unigram, BPE) is another struct
+ * beside `wordpiece`, called where hd__wordpiece_encode is.
+ */
+#ifndef HD_TOKEN_TOKENIZER_PARTS_H
+#define HD_TOKEN_TOKENIZER_PARTS_H
+
+#include "token/added_tokens.h"
+#include "token/normalizer.h"
+#include "token/pretokenizer.h"
+#include "token/template.h"
+#include "token/tokenizer.h"
+#include "token/wordpiece.h"
+
+/* What bert_scan.c knows about each byte. */
+typedef enum hd_byte_class {
+    HD_BYTE_LETTER, /* part of a word, as byte_to[] has it */
+    HD_BYTE_SPACE,
+    HD_BYTE_PUNCTUATION, /* a word of its own, byte_id[] its token */
+    HD_BYTE_DROPPED,
+    HD_BYTE_LONGER, /* first of several: see the code point's flags */
+    HD_BYTE_ADDED,  /* an added token may begin here */
+} hd_byte_class;
+
+typedef struct hd_bert_scan {
+    bool usable;               /* the settings are those this way is for */
+    hd_norm_step bert;         /* clean_text, chinese_chars, strip_accents, lowercase */
+    uint32_t interesting;      /* HD_UNICODE_* bits of code points that are not simply part of a word */
+    uint8_t byte_class[256];   /* with HD_BYTE_ADDED */
+    uint8_t plain_class[256];  /* without */
+    char byte_to[128];
+    int32_t byte_id[128];
+} hd_bert_scan;
+
+struct hd_tokenizer {
+    hd_arena arena; /* settings; freed with the tokenizer */
+    hd_normalizer normalizer;
+    hd_pretokenizer pretokenizer;
+    hd_wordpiece wordpiece;
+    hd_template template;
+    hd_added_token *added; /* [n_added], in two runs: raw, normalised */
+    size_t n_added;
+    hd_added_set added_raw, added_normalized;
+    hd_bert_scan scan;
+    uint32_t vocab_size; /* highest id + 1 */
+    bool cuttable;       /* a text may be cut after white space and its parts tokenised alone */
+};
+
+/* Fill a zeroed tokenizer whose arena is initialised; what they leave on failure is for the caller to clear. */
+HD_MUST_USE hd_status hd__tokenizer_read_json(hd_tokenizer *tokenizer, const char *path, hd_error *err);
+HD_MUST_USE hd_status hd__tokenizer_read_vocab_txt(hd_tokenizer *tokenizer, const char *path, const char *config_path,
+                                                   hd_error *err);
+
+/* An added token as a settings file has it. */
+typedef struct hd_added_request {
+    hd_span content;
+    bool single_word, lstrip, rstrip, normalized;
+} hd_added_request;
+
+/* Gives the tokens their ids, those of the vocabulary or new ones after it, and makes them searchable. */
+HD_MUST_USE hd_status hd__tokenizer_set_added(hd_tokenizer *tokenizer, const hd_added_request *requests, size_t n,
+                                              const char *file, hd_error *err);
+
+/* "model.vocab" of a tokenizer.json is most of the file, so it is read straight into the vocabulary and the
+ * JSON reader sees {} in its place. */
+bool hd__vocab_json_find(hd_span json, hd_span *vocab); /* from { to } */
+HD_MUST_USE hd_status hd__vocab_json_read(hd_span json, const char *file, hd_vocab *vocab, hd_error *err);
+
+/* bert_scan.c: prepares tokenizer->scan; encodes with it up to `limit` ids and one more if there is one.
+ * Appends to ids. */
+void hd__bert_scan_init(hd_tokenizer *tokenizer);
+HD_MUST_USE hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids, hd_error *err);
+
+/* Room for n more ids. */
+HD_MUST_USE hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err);
+HD_MUST_USE static inline hd_status hd__ids_reserve(hd_ids *ids, size_t n, hd_error *err)
+{
+    return ids->capacity - ids->n >= n ? HD_OK : hd__ids_grow(ids, n, err);
+}
+
+/* Where a text may be cut: after one of these, if the tokenizer is cuttable. */
+static inline bool hd__is_ascii_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* pipeline.c: the same step by step, with byte offsets. */
+typedef struct hd_token_list {
+    hd_token *tokens; /* [n] char_begin, char_end and special not set */
+    size_t n, capacity;
+} hd_token_list;
+HD_MUST_USE hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_token_list *out,
+                                       hd_error *err);
+
+/* lower.c: Python's str.lower(), which is what sentence-transformers' do_lower_case asks for. */
+HD_MUST_USE hd_status hd__lower_text(hd_span text, hd_norm_text *lowered, hd_error *err);
+
+#endif

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Compares Heddle's tokenizer with the Hugging Face `tokenizers` library on hostile Unicode text.
+
+    pip install tokenizers==0.23.3
+    tools/compare_tokenizer.py DRIVER MODEL_DIR [--n 100000] [--seed 1] [--variants] [--code-points]
+
+DRIVER is the program of bench/tokenizer/tokenize_lines.c. Ids by both of its ways, character offsets and byte
+offsets must be equal for each text. --code-points goes through every code point, alone and among letters and
+marks. --variants goes through other settings (normalisers, pre-tokenizers, added tokens, post-processors, length
+limits) made from MODEL_DIR's tokenizer.json, with a fifth of the texts each. Exits 1 at the first differences.
+"""
+import argparse
+import copy
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+from tokenizers import Tokenizer
+
+SURROGATES = range(0xD800, 0xE000)
+RANGES = [(0x20, 0x7F), (0, 0x20), (0x7F, 0x250), (0x250, 0x600), (0x600, 0x900), (0x900, 0xE00), (0xE00, 0x1200),
+          (0x1100, 0x1200), (0x1E00, 0x2000), (0x2000, 0x2070), (0x2070, 0x2C00), (0x3000, 0x3200), (0x4E00, 0x4F00),
+          (0xA980, 0xABFF), (0xAC00, 0xAD00), (0xF900, 0xFB00), (0xFB00, 0xFE00), (0xFE00, 0x10000), (0x10000, 0x11000),
+          (0x11000, 0x12000), (0x16000, 0x17000), (0x1D100, 0x1D200), (0x1D400, 0x1D500), (0x1F300, 0x1FA00),
+          (0x20000, 0x20100), (0x2F800, 0x2FA20), (0xE0000, 0xE0200), (0x10FF00, 0x110000), (0, 0x110000)]
+PIECES = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "[cls]", "[ MASK ]", "[", "]", "##ing", "##", "unaffable", "Hello", "naïve",
+          "İstanbul", "ΣΑΣ", "ὈΔΥΣΣΕΎΣ", "straße", "ǅ", "ﬁ", "e\u0301", "\u1e9b\u0323", "\u0344", "\u0f73", "\u302e\u302f\u302a",
+          "\U0001d15e\U0001d165\u302e", "\u1109\u1161\u11bc", "각", "漢字", "豈", "क्षि", "நி", "สวัสดี", "👩‍👩‍👧‍👦", "🇩🇪", "\u200b", "\u200d",
+          "\ufeff", "\ufffd", "\x00", "\t", "\n", "\r", "\x0b", "\x85", "\u2028", "\u3000", "\u00a0", "...", "$5.00", "a" * 99, "b" * 100,
+          "c" * 101, "é" * 100, "日本語", "<mask>", "<MASK>", "covid", "Covid", "[DAY]", " ", "  ", "don't", "l’été", "½", "①", "ﷺ",
+          "=\u0338", ";\u037e", "\u1fef", "\u212b", "\u2126", "Å", "A\u030a\u0323", "\u0323\u030a"]
+
+
+def random_text(rng):
+    out = []
+    for _ in range(rng.choice([1, 2, 3, 5, 8, 20, 60])):
+        kind = rng.random()
+        if kind < 0.25:
+            out.append(rng.choice(PIECES))
+        elif kind < 0.5:
+            out.append("".join(rng.choice("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ") for _ in range(rng.randint(1, 12))))
+        elif kind < 0.6:
+            out.append(rng.choice([" ", " ", "\n", ", ", ". ", "-", "'", "  "]))
+        elif kind < 0.7:
+            marks = [chr(rng.choice([0x300, 0x301, 0x323, 0x327, 0x345, 0x302E, 0x302F, 0x3099, 0x1D165, 0x1D16D, 0x1B44, 0x5B0,
+                                     0x5BC, 0x334, 0x338, 0x20DD, 0x93C, 0x94D, 0x1ABE])) for _ in range(rng.randint(1, 6))]
+            out.append(rng.choice(["a", "E", "=", "か", ""]) + "".join(marks))
+        else:
+            low, high = rng.choice(RANGES)
+            for _ in range(rng.randint(1, 6)):
+                c = rng.randrange(low, high)
+                if c not in SURROGATES:
+                    out.append(chr(c))
+    return "".join(out)
+
+
+def code_point_texts():
+    everyone = [chr(c) for c in range(0x110000) if c not in SURROGATES]
+    for ch in everyone:
+        yield ch
+        yield f"a{ch}b {ch}\u0323\u0301 E\u0301{ch}\u302e {ch}{ch}"
+
+
+def run_driver(driver, folder, texts, extra):
+    data = b"".join(b"%d\n%s" % (len(b), b) for b in (t.encode() for t in texts))
+    out = subprocess.run([driver, folder, *extra], input=data, stdout=subprocess.PIPE, check=True).stdout.decode()
+    for line in out.splitlines():
+        ids, tokens = line.split("|")
+        yield [int(i) for i in ids.split()], [tuple(map(int, t.split(":"))) for t in tokens.split()]
+
+
+def expected(text, encoding):
+    ends = [0]
+    for ch in text:
+        ends.append(ends[-1] + len(ch.encode()))
+    return encoding.ids, [(i, b, e, ends[b], ends[e]) for i, (b, e) in zip(encoding.ids, encoding.offsets)]
+
+
+def compare(driver, settings, name, texts, extra=(), max_length=0):
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "tokenizer.json"), "w") as f:
+            json.dump(settings, f)
+        reference = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+        reference.no_padding()
+        reference.no_truncation()
+        if max_length:
+            reference.enable_truncation(max_length)
+            extra = [*extra, "--max-length", str(max_length)]
+        n, n_bad = 0, 0
+        for start in range(0, len(texts), 20000):
+            part = texts[start:start + 20000]
+            for text, got, want in zip(part, run_driver(driver, folder, part, extra), reference.encode_batch(part), strict=True):
+                ids, tokens = expected(text, want)
+                n += 1
+                if got != (ids, tokens):
+                    n_bad += 1
+                    if n_bad <= 3:
+                        print(f"{name}: {text!r}\n  want {tokens}\n  got  {got[1]}\n  ids  {got[0]}")
+    print(f"{name}: {n} texts, {n_bad} different", flush=True)
+    return n_bad
+
+
+def variants(base):
+    def made(**changes):
+        settings = copy.deepcopy(base)
+        settings.update(changes)
+        return settings
+
+    def bert(**options):
+        return {**base["normalizer"], **options}
+
+    def added(content, **flags):
+        token = dict(id=0, content=content, single_word=False, lstrip=False, rstrip=False, normalized=True, special=False)
+        return {**token, **flags}
+
+    def sequence(*types):
+        return {"type": "Sequence", "normalizers": [t if isinstance(t, dict) else {"type": t} for t in types]}
+
+    yield "cased", made(normalizer=bert(lowercase=False))
+    yield "accents kept", made(normalizer=bert(strip_accents=False))
+    yield "accents stripped, cased", made(normalizer=bert(strip_accents=True, lowercase=False))
+    yield "not cleaned", made(normalizer=bert(clean_text=False))
+    yield "no Chinese", made(normalizer=bert(handle_chinese_chars=False))
+    yield "no normalizer", made(normalizer=None)
+    for kind in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"]:
+        yield kind, made(normalizer={"type": kind})
+    yield "NFKC sequence", made(normalizer=sequence("NFD", "StripAccents", "NFKC", "Lowercase", base["normalizer"]))
+    yield "NFC after NFKD", made(normalizer=sequence("NFKD", "Lowercase", "NFC"))
+    yield "strip, replace, prepend", made(normalizer=sequence(
+        {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Replace", "pattern": {"String": "a"}, "content": "é漢"},
+        {"type": "Replace", "pattern": {"String": "is"}, "content": ""}, {"type": "Prepend", "prepend": "xy"}, base["normalizer"]))
+    for kind in ["Whitespace", "WhitespaceSplit"]:
+        yield kind, made(pre_tokenizer={"type": kind})
+    for behavior in ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
+        yield f"punctuation {behavior}", made(pre_tokenizer={"type": "Sequence", "pretokenizers": [
+            {"type": "WhitespaceSplit"}, {"type": "Punctuation", "behavior": behavior}]})
+    yield "no pre_tokenizer", made(pre_tokenizer=None)
+    yield "BertProcessing", made(post_processor={"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]})
+    yield "no post_processor", made(post_processor=None)
+    yield "raw added", made(added_tokens=base["added_tokens"] + [
+        added("<mask>", lstrip=True, normalized=False), added("covid", single_word=True, normalized=False),
+        added("Σ", normalized=False), added("cov", normalized=False, rstrip=True), added("é", single_word=True, normalized=False)])
+    yield "normalised added", made(added_tokens=base["added_tokens"] + [
+        added("<MASK>", lstrip=True, rstrip=True), added("Covid", single_word=True), added("[DAY]"), added("na", rstrip=True),
+        added("e f"), added("漢字")])
+    yield "RobertaProcessing", made(
+        post_processor={"type": "RobertaProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101], "trim_offsets": True,
+                        "add_prefix_space": False},
+        added_tokens=base["added_tokens"] + [added("<mask>", lstrip=True, rstrip=True, normalized=False)])
+    model = copy.deepcopy(base["model"])
+    model["max_input_chars_per_word"] = 5
+    yield "short words", made(model=model)
+    model = copy.deepcopy(base["model"])
+    model["max_input_chars_per_word"] = 1000000
+    yield "long words", made(model=model)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("driver")
+    parser.add_argument("model_dir")
+    parser.add_argument("--n", type=int, default=100000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--variants", action="store_true")
+    parser.add_argument("--code-points", action="store_true")
+    args = parser.parse_args()
+
+    with open(os.path.join(args.model_dir, "tokenizer.json")) as f:
+        base = json.load(f)
+    base["truncation"] = base["padding"] = None
+    rng = random.Random(args.seed)
+    texts = [random_text(rng) for _ in range(args.n)]
+    n_bad = compare(args.driver, base, "as it is", texts)
+    if args.code_points:
+        every = list(code_point_texts())
+        n_bad += compare(args.driver, base, "every code point", every)
+        if args.variants:
+            for name, settings in variants(base):
+                if name in ("cased", "accents kept", "no normalizer", "NFC", "NFKC", "NFKD", "Lowercase", "StripAccents", "Whitespace"):
+                    n_bad += compare(args.driver, settings, f"every code point, {name}", every)
+    if args.variants:
+        fifth = texts[:max(1, len(texts) // 5)]
+        for max_length in (2, 3, 7, 16, 64):
+            n_bad += compare(args.driver, base, f"max_length {max_length}", fifth, max_length=max_length)
+        for name, settings in variants(base):
+            n_bad += compare(args.driver, settings, name, fifth)
+            n_bad += compare(args.driver, settings, f"{name}, max_length 9", fifth[:len(fifth) // 4], max_length=9)
+    sys.exit(1 if n_bad else 0)
+
+
+main()
