@@ -1,0 +1,49 @@
+/* config.h - what was chosen, and where: a flag wins over the environment, the environment over a `.env` file
+ * in the current folder, that over the default.
+ *
+ * Heddle's own names begin with HEDDLE_. Names that other retrieval servers use for the same thing are
+ * understood as well (see config.c's table and README.md); those with no meaning here get one notice.
+ */
+#ifndef HD_CLI_CONFIG_H
+#define HD_CLI_CONFIG_H
+
+#include "cli/args.h"
+
+#define CLI_DEFAULT_MODEL "sentence-transformers/all-MiniLM-L6-v2"
+
+typedef struct cli_config {
+    const char *model;
+    hd_dtype dtype;
+    uint32_t n_threads;          /* 0: all */
+    uint32_t max_length;         /* 0: the model's */
+    bool max_length_is_a_wish;   /* from the environment: more than the model takes is not an error */
+    uint32_t batch;              /* texts handed to the engine at once */
+    uint32_t idle_unload_s;
+    uint64_t memory_limit_bytes; /* 0: the engine's default */
+    uint64_t cache_bytes;
+    const char *cache_dir;       /* NULL: hd__cache_dir's */
+} cli_config;
+
+/* --model, --dtype, --threads, --max-length, …: for commands that compute; and the store's alone. */
+extern const cli_option cli_model_options[];
+extern const cli_option cli_store_options[];
+
+/* After cli_args_parse. Errors name the flag, the variable or the line of `.env`. */
+HD_MUST_USE hd_status cli_config_load(cli_config *config, hd_error *err);
+
+/* The engine and the model that the config asks for. model may be NULL: the engine alone. */
+HD_MUST_USE hd_status cli_config_open(const cli_config *config, hd_engine **engine, hd_model **model, hd_error *err);
+
+/* max_length for a model: the wish cut to what it takes, or HD_ERR_ARG. */
+HD_MUST_USE hd_status cli_config_max_length(const cli_config *config, hd_model *model, uint32_t *max_length, hd_error *err);
+
+const char *cli_dtype_name(hd_dtype dtype);
+HD_MUST_USE hd_status cli_dtype_parse(const char *text, const char *source, hd_dtype *dtype, hd_error *err);
+
+/* "4G", "512M", "65536", "1.5G". HD_ERR_ARG names the source. */
+HD_MUST_USE hd_status cli_bytes_parse(const char *text, const char *source, uint64_t *bytes, hd_error *err);
+
+/* One line on standard error that is neither an error nor a result; not with --quiet. */
+void cli_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
