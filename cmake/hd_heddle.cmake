@@ -35,3 +35,5 @@ if(HD_CLI_SOURCES)
   target_link_libraries(heddle_cli PRIVATE hd_engine hd_remote m)
   set_target_properties(heddle_cli PROPERTIES OUTPUT_NAME heddle)
 endif()
+
+add_subdirectory(examples)

@@ -70,6 +70,9 @@ HD_API const char *hd_status_name(hd_status status);
 /* "0.1.0" */
 HD_API const char *hd_version(void);
 
+/* What computes, in words: "cpu (AMD EPYC 9454P 48-Core Processor), 4 cores, avx512-bf16". Static text. */
+HD_API const char *hd_device_text(void);
+
 /* ---- engine ------------------------------------------------------------------------------------- */
 
 typedef struct hd_engine hd_engine;

@@ -109,15 +109,20 @@ static hd_status wait_slot(run *r, slot *s, hd_error *err)
     return status;
 }
 
+static const char *rate_text(uint64_t n, double seconds, char text[32])
+{
+    return cli_count_text((uint64_t)((double)n / seconds + 0.5), text);
+}
+
 static void draw_progress(run *r)
 {
     if (!r->progress.shown)
         return;
-    char text[160], texts[32], tokens[32];
+    char text[160], texts[32], texts_rate[32], tokens_rate[32];
     double seconds = cli_progress_seconds(&r->progress);
     double share = r->input.n_bytes_total != 0 ? (double)r->input.n_bytes / (double)r->input.n_bytes_total : -1;
-    snprintf(text, sizeof text, "%s docs  %.0f docs/s  %s tokens/s", cli_count_text(r->n_texts, texts),
-             (double)r->n_texts / seconds, cli_count_text((uint64_t)((double)r->n_tokens / seconds), tokens));
+    snprintf(text, sizeof text, "%s docs  %s docs/s  %s tokens/s", cli_count_text(r->n_texts, texts),
+             rate_text(r->n_texts, seconds, texts_rate), rate_text(r->n_tokens, seconds, tokens_rate));
     cli_progress_draw(&r->progress, share, text);
 }
 
@@ -183,11 +188,12 @@ static void summarise(const run *r)
     hd_model_get_info(r->model, &info);
     hd_engine_stats stats;
     hd_engine_get_stats(r->engine, &stats);
-    char texts[32], tokens[32], rate[32];
+    char texts[32], tokens[32], texts_rate[32], tokens_rate[32];
     double seconds = cli_progress_seconds(&r->progress);
-    fprintf(stderr, "%s docs, %s tokens in %.2f s: %.0f docs/s, %s tokens/s (%s, %u threads)\n",
-            cli_count_text(r->n_texts, texts), cli_count_text(r->n_tokens, tokens), seconds, (double)r->n_texts / seconds,
-            cli_count_text((uint64_t)((double)r->n_tokens / seconds), rate), cli_dtype_name(info.dtype), stats.n_threads);
+    fprintf(stderr, "%s docs, %s tokens in %.2f s: %s docs/s, %s tokens/s (%s, %u threads)\n",
+            cli_count_text(r->n_texts, texts), cli_count_text(r->n_tokens, tokens), seconds,
+            rate_text(r->n_texts, seconds, texts_rate), rate_text(r->n_tokens, seconds, tokens_rate),
+            cli_dtype_name(info.dtype), stats.n_threads);
     if (r->n_truncated > 0)
         fprintf(stderr, "%s of them were longer than the model takes and were cut\n", cli_count_text(r->n_truncated, texts));
 }

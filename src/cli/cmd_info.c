@@ -88,8 +88,8 @@ static void print_for_people(const hd_machine *m, const char *store, size_t n_mo
     printf("\n%skernels%s\n", bold, plain);
     each_entry(print_kernel, NULL);
     printf("\n%smodels%s\n  %zu found; pulled ones are in %s/models\n", bold, plain, n_models, store);
-    printf("\n%sbuilt with%s\n  jansson %s, utf8proc %s, %s, %s\n", bold, plain, jansson_version_str(), utf8proc_version(),
-           curl_version_info(CURLVERSION_NOW)->version, OpenSSL_version(OPENSSL_VERSION));
+    printf("\n%sbuilt with%s\n  jansson %s, utf8proc %s, libcurl %s, %s\n", bold, plain, jansson_version_str(),
+           utf8proc_version(), curl_version_info(CURLVERSION_NOW)->version, OpenSSL_version(OPENSSL_VERSION));
 }
 
 static void print_json(const hd_machine *m, const char *store, size_t n_models)

@@ -197,6 +197,15 @@ static void test_this_machine(void **state)
     assert_true(hd__machine_rss_peak() >= hd__machine_rss() / 2);
 }
 
+static void test_device_text(void **state)
+{
+    (void)state;
+    hd_machine m;
+    hd__machine_get(&m);
+    assert_non_null(strstr(hd_device_text(), m.cpu_name));
+    assert_ptr_equal(hd_device_text(), hd_device_text());
+}
+
 #define MACHINE_TEST(f) cmocka_unit_test_setup_teardown(f, new_machine, drop_machine)
 
 int main(void)
@@ -211,6 +220,7 @@ int main(void)
         MACHINE_TEST(test_nonsense_is_ignored),
         cmocka_unit_test(test_nothing_there),
         cmocka_unit_test(test_this_machine),
+        cmocka_unit_test(test_device_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
