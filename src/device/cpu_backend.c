@@ -1,0 +1,146 @@
+/* cpu_backend.c - device operations on the CPU: each cut into chunks and handed to kernels. See device.h. */
+#include "device/device.h"
+
+#include <assert.h>
+
+static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,
+                      const int32_t *positions, int n_rows, float *x, size_t stride)
+{
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
+        kernels->embed(&(k_embed){
+            .type = embedding->type,
+            .words = embedding->words,
+            .word_stride = embedding->word_stride,
+            .word_scale = embedding->word_scale,
+            .positions = embedding->positions,
+            .token_type = embedding->token_type,
+            .ids = ids + p.begin,
+            .pos = positions + p.begin,
+            .n_rows = (int)(p.end - p.begin),
+            .n = embedding->n,
+            .out = x + p.begin * stride,
+            .stride = stride,
+        });
+    }
+}
+
+/* Rows of act from `first` on. */
+static hd_act act_from(const hd_act *act, size_t first)
+{
+    hd_act part = *act;
+    size_t bytes = first * act->stride * k_type_bytes(act->type);
+    part.data = act->data != NULL ? (char *)act->data + bytes : NULL;
+    part.scale = act->scale != NULL ? act->scale + first : NULL;
+    part.offset = act->offset != NULL ? act->offset + first : NULL;
+    return part;
+}
+
+static void cpu_norm(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows,
+                     const hd_act *act)
+{
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
+        kernels->norm(&(k_norm){
+            .x = x + p.begin * stride,
+            .stride = stride,
+            .n_rows = (int)(p.end - p.begin),
+            .n = norm->n,
+            .gamma = norm->gamma,
+            .beta = norm->beta,
+            .eps = norm->eps,
+            .act = act_from(act, p.begin),
+        });
+    }
+}
+
+static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n, const hd_act *act)
+{
+    if (act->type == K_F32)
+        return; /* the product reads x itself */
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
+        hd_act part = act_from(act, p.begin);
+        kernels->convert(x + p.begin * stride, stride, (int)(p.end - p.begin), n, &part);
+    }
+}
+
+static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows, int panel_begin,
+                       int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride)
+{
+    k_gemm_fn *gemm = w->type == K_I8 ? kernels->gemm_i8 : w->type == K_BF16 ? kernels->gemm_bf16 : kernels->gemm_f32;
+    assert(act->type == w->type);
+    uint32_t n_units = (uint32_t)(panel_end - panel_begin) / K_PANEL_STEP;
+    for (hd_phase p = hd__phase_begin(run, n_units); hd__phase_take(run, &p);) {
+        gemm(&(k_gemm){
+            .w = w,
+            .a = act->data,
+            .a_stride = act->stride,
+            .a_scale = act->scale,
+            .a_offset = act->offset,
+            .rows = n_rows,
+            .panel_begin = panel_begin + (int)p.begin * K_PANEL_STEP,
+            .panel_end = panel_begin + (int)p.end * K_PANEL_STEP,
+            .epilogue = epilogue,
+            .out_type = out_type,
+            .out = out,
+            .out_stride = out_stride,
+        });
+    }
+}
+
+/* One unit is one head of one sequence. */
+static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_attention *t)
+{
+    size_t bytes = k_type_bytes(t->type);
+    k_attention_fn *attend = t->type == K_BF16 ? kernels->attention_bf16 : kernels->attention_f32;
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)(t->n_sequences * t->n_heads)); hd__phase_take(run, &p);) {
+        for (uint32_t unit = p.begin; unit < p.end; unit++) {
+            uint32_t i = unit / (uint32_t)t->n_heads;
+            size_t column = (size_t)(unit % (uint32_t)t->n_heads) * (size_t)t->head_dim;
+            size_t q_row = (size_t)t->q_begin[i], kv_row = (size_t)t->kv_begin[i];
+            attend(&(k_attention){
+                .q = (const char *)t->q + (q_row * t->q_stride + column) * bytes,
+                .k = (const char *)t->k + (kv_row * t->kv_stride + column) * bytes,
+                .v = (const char *)t->v + (kv_row * t->kv_stride + column) * bytes,
+                .q_stride = t->q_stride,
+                .kv_stride = t->kv_stride,
+                .n_q = t->q_begin[i + 1] - t->q_begin[i],
+                .n_k = t->kv_begin[i + 1] - t->kv_begin[i],
+                .head_dim = t->head_dim,
+                .scale = t->scale,
+                .out = t->out + q_row * t->out_stride + column,
+                .out_stride = t->out_stride,
+                .scratch = t->scratch + run->rank * t->scratch_bytes,
+            });
+        }
+    }
+}
+
+static void cpu_ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
+{
+    int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
+    k_type middle_type = f->middle_act.type == K_BF16 ? K_BF16 : K_F32;
+    for (int b = 0, row = 0; b < n_blocks; b++) {
+        int rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
+        hd_act in = act_from(&f->act, (size_t)row);
+        cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->activation, middle_type, f->middle,
+                   (size_t)f->up->n_pad);
+        if (f->middle_act.type == K_I8)
+            cpu_convert(kernels, run, f->middle, (size_t)f->up->n_pad, rows, f->up->n, &f->middle_act);
+        cpu_linear(kernels, run, f->down, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
+                   f->x + (size_t)row * f->x_stride, f->x_stride);
+        row += rows;
+    }
+}
+
+const hd_device_ops *hd__device_cpu(void)
+{
+    static const hd_device_ops ops = {
+        .name = "cpu",
+        .embed = cpu_embed,
+        .norm = cpu_norm,
+        .convert = cpu_convert,
+        .linear = cpu_linear,
+        .attention = cpu_attention,
+        .ffn = cpu_ffn,
+    };
+    return &ops;
+}

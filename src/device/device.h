@@ -1,0 +1,91 @@
+/* device.h - where tensors live and run: the operations an encoder is written in.
+ *
+ * An encoder calls these in order, for one batch; the device decides how. Batches are ragged: rows of all
+ * sequences one after the other, [n_tokens, hidden], sequence i being rows [begin[i], begin[i + 1]).
+ * On the CPU every member of a team makes the same calls (run.h), and an operation returns when all of it is
+ * done. Nothing here allocates: buffers are the caller's, planned beforehand.
+ */
+#ifndef HD_DEVICE_DEVICE_H
+#define HD_DEVICE_DEVICE_H
+
+#include "device/run.h"
+#include "kernel/kernels.h"
+
+/* ---- weights: views of packed blobs ---- */
+
+typedef struct hd_norm {
+    const float *gamma, *beta; /* [n] */
+    int n;
+    float eps;
+} hd_norm;
+
+typedef struct hd_embedding {
+    k_type type;             /* of the words */
+    const void *words;       /* [vocab, stride] */
+    const float *word_scale; /* [vocab], K_I8 */
+    const float *positions;  /* [n_positions, n] */
+    const float *token_type; /* [n], or NULL */
+    size_t word_stride;
+    int n;
+} hd_embedding;
+
+/* ---- activations ---- */
+
+/* Hidden states as the next matrix product reads them (kernel/rows.h). */
+typedef k_act hd_act;
+
+/* A part of a batch's attention: queries of sequence i are q rows [q_begin[i], q_begin[i + 1]) over keys
+ * [kv_begin[i], kv_begin[i + 1]). */
+typedef struct hd_attention {
+    k_type type;           /* of q, k, v: K_F32 or K_BF16 */
+    const void *q, *k, *v; /* [.., stride], head h at column h * head_dim */
+    size_t q_stride, kv_stride;
+    const int32_t *q_begin, *kv_begin; /* [n_sequences + 1] */
+    int n_sequences, n_heads, head_dim;
+    float scale;
+    float *out; /* [n q rows, out_stride] */
+    size_t out_stride;
+    char *scratch; /* scratch_bytes for each member */
+    size_t scratch_bytes;
+} hd_attention;
+
+/* Two matrix products with an activation between, added to the residual stream:
+ *   x += down(activation(up(act)))
+ * in blocks of rows, so that the wide middle stays in cache. */
+typedef struct hd_ffn {
+    const k_weights *up, *down;
+    k_epilogue activation;
+    hd_act act;     /* input rows */
+    float *x;       /* [n_rows, x_stride] */
+    size_t x_stride;
+    int n_rows;
+    float *middle;  /* [block_rows, up->n_pad] f32; bf16 is stored in the same place */
+    hd_act middle_act; /* where the converted middle goes; for K_F32 and K_BF16 its data is `middle` */
+    int block_rows;
+} hd_ffn;
+
+typedef struct hd_device_ops {
+    const char *name; /* "cpu" */
+
+    /* x[i] = word + position + type, for rows [0, n_rows). */
+    void (*embed)(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids, const int32_t *positions,
+                  int n_rows, float *x, size_t stride);
+
+    /* x = norm(x), act = convert(x). */
+    void (*norm)(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows, const hd_act *act);
+
+    /* act = convert(x). */
+    void (*convert)(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n, const hd_act *act);
+
+    /* out = epilogue(act . w + bias), output channels [16 * panel_begin, 16 * panel_end) into the same columns of out. */
+    void (*linear)(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows, int panel_begin,
+                   int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride);
+
+    void (*attention)(const hd_kernels *kernels, hd_run *run, const hd_attention *attention);
+    void (*ffn)(const hd_kernels *kernels, hd_run *run, const hd_ffn *ffn);
+} hd_device_ops;
+
+/* The CPU, with the kernels chosen for it. */
+const hd_device_ops *hd__device_cpu(void);
+
+#endif

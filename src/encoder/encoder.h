@@ -1,0 +1,74 @@
+/* encoder.h - an architecture: from token ids to one vector for each sequence.
+ *
+ * An encoder is read-only once open; any number of passes run on it at once, each with its own scratch.
+ * The registry (registry.c) chooses an architecture by config.json's model_type.
+ */
+#ifndef HD_ENCODER_ENCODER_H
+#define HD_ENCODER_ENCODER_H
+
+#include "encoder/weights.h"
+
+/* Sequences one after the other. */
+typedef struct hd_batch {
+    int n_sequences, n_tokens;
+    const int32_t *begin;      /* [n_sequences + 1], begin[0] = 0, each sequence at least one token */
+    const int32_t *ids;        /* [n_tokens], below the vocabulary's size */
+    const int32_t *positions;  /* [n_tokens]: place in the sequence */
+    const int32_t *pool_begin; /* [n_sequences]: first token of each sequence that is pooled (prompts left out) */
+    float *out;                /* [n_sequences, n_out] */
+} hd_batch;
+
+typedef struct hd_encoder hd_encoder;
+
+/* What an architecture implements. */
+typedef struct hd_architecture {
+    const char *model_type; /* "bert" */
+
+    /* Binds weights. Called again on the same settings when a packed file takes the place of heap blobs. */
+    hd_status (*bind)(hd_encoder *encoder, hd_weights *weights, hd_error *err);
+
+    /* Scratch for a pass of n_tokens in n_sequences, the longest of longest tokens, by n_members. */
+    size_t (*scratch_bytes)(const hd_encoder *encoder, int n_tokens, int n_members);
+
+    /* One member's part in a pass; scratch is shared by the team, zeroed once when allocated, and always of
+     * scratch_bytes(encoder, max_tokens, n_members). */
+    void (*forward)(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members, char *scratch);
+} hd_architecture;
+
+/* Layers of a BERT-like transformer. */
+typedef struct hd_layer {
+    k_weights qkv, attention_out, up, down;
+    hd_norm attention_norm, output_norm;
+} hd_layer;
+
+struct hd_encoder {
+    const hd_architecture *architecture;
+    const hd_settings *settings;
+    const hd_device_ops *device;
+    hd_kernels kernels;
+    k_type type;      /* of the matrix products */
+    k_type qkv_type;  /* of queries, keys and values: what attention is fastest on here */
+    hd_embedding embedding;
+    hd_norm embedding_norm;
+    hd_layer *layers; /* [n_layers], on the arena */
+    k_weights dense[HD_LIMIT_DENSE_MODULES];
+    int n_pooled;     /* values after pooling, before Dense modules */
+    int n_out;        /* values of a vector */
+    hd_arena arena;
+};
+
+/* Opens an encoder over weights, which must outlive it. HD_ERR_UNSUPPORTED for an unknown model_type;
+ * HD_ERR_FORMAT for tensors that do not fit the settings. */
+HD_MUST_USE hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
+                                       hd_encoder **encoder, hd_error *err);
+void hd__encoder_close(hd_encoder *encoder); /* NULL allowed */
+
+/* Whether model_type has an architecture, for an early answer. */
+HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *err);
+
+/* Multiply-adds of one token's matrix products, times two. */
+uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
+
+extern const hd_architecture hd__bert;
+
+#endif

@@ -1,0 +1,87 @@
+/* registry.c - architectures by name, and what is the same for all of them. See encoder.h. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "encoder/encoder.h"
+
+static const hd_architecture *const architectures[] = {&hd__bert};
+
+static const hd_architecture *find(const char *model_type)
+{
+    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++) {
+        if (strcmp(architectures[i]->model_type, model_type) == 0)
+            return architectures[i];
+    }
+    return NULL;
+}
+
+hd_status hd__encoder_check(const hd_settings *s, hd_error *err)
+{
+    if (find(s->model_type) == NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: model_type \"%s\" is not supported; this build runs \"bert\"",
+                        s->dir, s->model_type);
+    if (s->n_heads == 0 || s->hidden % s->n_heads != 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: hidden_size %u is not a multiple of num_attention_heads %u", s->dir,
+                        s->hidden, s->n_heads);
+    uint32_t head_dim = s->hidden / s->n_heads;
+    if (head_dim % 2 != 0 || head_dim > HD_LIMIT_HEAD_DIM)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: heads of %u values; supported are even sizes up to %u", s->dir,
+                        head_dim, HD_LIMIT_HEAD_DIM);
+    if (s->max_length > s->n_positions)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: maximal length %u, but config.json's max_position_embeddings is %u", s->dir,
+                        s->max_length, s->n_positions);
+    return HD_OK;
+}
+
+uint64_t hd__encoder_flops_per_token(const hd_settings *s)
+{
+    uint64_t hidden = s->hidden;
+    return 2 * s->n_layers * (4 * hidden * hidden + 2 * hidden * s->intermediate);
+}
+
+static int count_bits(uint32_t bits)
+{
+    return __builtin_popcount(bits);
+}
+
+hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
+                           hd_encoder **out, hd_error *err)
+{
+    HD_TRY(hd__encoder_check(settings, err));
+    hd_encoder *e = hd__calloc(1, sizeof *e);
+    if (e == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", settings->dir);
+    hd__arena_init(&e->arena);
+    e->architecture = find(settings->model_type);
+    e->settings = settings;
+    e->device = device;
+    e->type = type;
+    hd__kernels_fill(&e->kernels);
+    e->qkv_type = type != K_F32 && e->kernels.bf16_native ? K_BF16 : K_F32;
+    e->n_pooled = e->n_out = (int)settings->hidden * count_bits(settings->pooling);
+
+    hd_status status = e->architecture->bind(e, weights, err);
+    for (uint32_t i = 0; i < settings->n_dense && status == HD_OK; i++) {
+        const hd_dense_settings *dense = &settings->dense[i];
+        if ((int)dense->n_in != e->n_out)
+            status = hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir, dense->n_in,
+                              e->n_out);
+        else
+            status = hd__weights_dense(weights, dense, i, &e->dense[i], err);
+        e->n_out = (int)dense->n_out;
+    }
+    if (status != HD_OK) {
+        hd__encoder_close(e);
+        return status;
+    }
+    *out = e;
+    return HD_OK;
+}
+
+void hd__encoder_close(hd_encoder *e)
+{
+    if (e == NULL)
+        return;
+    hd__arena_clear(&e->arena);
+    hd__free(e);
+}

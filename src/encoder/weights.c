@@ -1,0 +1,346 @@
+/* weights.c - see weights.h. Cache key: the tensor files' identity, the type, and the layout version below. */
+#include "encoder/weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#define LAYOUT_VERSION 1 /* raise when panels, quantisation or blob names change */
+#define MAX_BLOBS 8192
+#define PACK_ROWS 64     /* rows converted to f32 at a time, a multiple of K_PANEL */
+
+struct hd_weights {
+    hd_arena arena;
+    k_type type;
+    const char *model_dir;
+    const char *cache_path; /* NULL: none */
+    const char *key;
+    hd_tensors *tensors;    /* opened when needed */
+    hd_packed *packed;      /* mapped: where blobs come from */
+    hd_packed_blob *blobs;  /* [n_blobs] packing: heap blobs in order of binding */
+    size_t n_blobs;
+    uint64_t n_bytes;
+    float *rows;            /* [PACK_ROWS * largest k] while packing */
+    size_t rows_capacity;
+};
+
+static const char *type_name(k_type type)
+{
+    return type == K_F32 ? "f32" : type == K_BF16 ? "bf16" : "int8";
+}
+
+/* Everything the blobs depend on: the files of the transformer and of the Dense modules, type and layout. */
+static hd_status make_key(hd_weights *w, const hd_settings *settings, hd_error *err)
+{
+    const char *key = hd__arena_printf(&w->arena, "layout=%d type=%s %s", LAYOUT_VERSION, type_name(w->type),
+                                       hd__tensors_identity(w->tensors));
+    for (uint32_t i = 0; i < settings->n_dense && key != NULL; i++) {
+        hd_tensors *dense;
+        HD_TRY(hd__tensors_open(settings->dense[i].dir, &dense, err));
+        key = hd__arena_printf(&w->arena, "%s %s", key, hd__tensors_identity(dense));
+        hd__tensors_close(dense);
+    }
+    w->key = key;
+    return key != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+}
+
+hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
+                           hd_weights **out, hd_error *err)
+{
+    hd_weights *w = hd__calloc(1, sizeof *w);
+    if (w == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", model_dir);
+    hd__arena_init(&w->arena);
+    w->type = type;
+    hd_status status = HD_OK;
+    w->model_dir = hd__arena_strndup(&w->arena, model_dir, strlen(model_dir));
+    w->cache_path = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, strlen(cache_path)) : NULL;
+    w->blobs = hd__arena_calloc(&w->arena, MAX_BLOBS, sizeof *w->blobs);
+    if (w->model_dir == NULL || w->blobs == NULL || (cache_path != NULL && w->cache_path == NULL)) {
+        status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory", model_dir);
+        goto out;
+    }
+    HD_TRY_OUT(hd__tensors_open(model_dir, &w->tensors, err));
+    HD_TRY_OUT(make_key(w, settings, err));
+    if (cache_path != NULL) {
+        hd_error why = {0};
+        hd_status found = hd__packed_open(cache_path, w->key, &w->packed, &why);
+        if (found != HD_OK && found != HD_ERR_NOT_FOUND)
+            hd__log(HD_LOG_WARN, "packed weights not used: %s", why.text);
+        if (found == HD_OK) {
+            w->n_bytes = hd__packed_bytes(w->packed);
+            hd__tensors_close(w->tensors);
+            w->tensors = NULL;
+        }
+    }
+    *out = w;
+    w = NULL;
+out:
+    hd__weights_close(w);
+    return status;
+}
+
+void hd__weights_close(hd_weights *w)
+{
+    if (w == NULL)
+        return;
+    for (size_t i = 0; i < w->n_blobs; i++)
+        hd__free((void *)(uintptr_t)w->blobs[i].bytes.ptr);
+    hd__free(w->rows);
+    hd__tensors_close(w->tensors);
+    hd__packed_close(w->packed);
+    hd__arena_clear(&w->arena);
+    hd__free(w);
+}
+
+uint64_t hd__weights_bytes(const hd_weights *w)
+{
+    return w->n_bytes;
+}
+
+bool hd__weights_mapped(const hd_weights *w)
+{
+    return w->packed != NULL;
+}
+
+void hd__weights_save(hd_weights *w)
+{
+    if (w->packed != NULL || w->cache_path == NULL)
+        return;
+    hd_error why = {0};
+    char *folder = hd__arena_strndup(&w->arena, w->cache_path, (size_t)(strrchr(w->cache_path, '/') - w->cache_path));
+    if (folder == NULL || hd__dir_make(folder, &why) != HD_OK ||
+        hd__packed_write(w->cache_path, w->key, w->blobs, w->n_blobs, &why) != HD_OK)
+        hd__log(HD_LOG_WARN, "packed weights not kept, the next start packs again: %s", why.text);
+}
+
+/* The blob "<name><suffix>" of `bytes`; *fill says that it is new, zeroed, and must be filled. */
+static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, size_t bytes, const void **blob, void **fill,
+                           hd_error *err)
+{
+    char *full = hd__arena_printf(&w->arena, "%s%s", name, suffix);
+    *fill = NULL;
+    if (full == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+    if (w->packed != NULL) {
+        hd_span found;
+        if (!hd__packed_find(w->packed, full, &found) || found.len != bytes)
+            return hd__fail(err, HD_ERR_FORMAT, "%s: no blob \"%s\" of %zu bytes; delete the file", w->cache_path, full, bytes);
+        *blob = found.ptr;
+        return HD_OK;
+    }
+    if (w->n_blobs == MAX_BLOBS)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: more than %d weight blobs", w->model_dir, MAX_BLOBS);
+    void *fresh = hd__malloc_aligned(bytes);
+    if (fresh == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu bytes of \"%s\"", w->model_dir, bytes, full);
+    memset(fresh, 0, bytes);
+    w->blobs[w->n_blobs++] = (hd_packed_blob){full, hd__span(fresh, bytes)};
+    w->n_bytes += bytes;
+    *blob = *fill = fresh;
+    return HD_OK;
+}
+
+/* Tensor "<prefix><suffix>" with exactly the given shape (n_dims 1 or 2). */
+static hd_status find_tensor(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n_dims, int rows,
+                             int columns, const hd_tensor **tensor, hd_error *err)
+{
+    char *full = hd__arena_printf(&w->arena, "%s%s", prefix, suffix);
+    if (full == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+    const hd_tensor *t = hd__tensors_find(tensors, full);
+    if (t == NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, full);
+    bool fits = (int)t->n_dims == n_dims && t->dims[0] == (uint64_t)rows && (n_dims == 1 || t->dims[1] == (uint64_t)columns);
+    if (!fits && n_dims == 2)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %u dimensions [%llu, %llu], config.json says [%d, %d]", t->file,
+                        full, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
+                        t->n_dims > 1 ? (unsigned long long)t->dims[1] : 0, rows, columns);
+    if (!fits)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %u dimensions [%llu], config.json says [%d]", t->file, full,
+                        t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0, rows);
+    *tensor = t;
+    return HD_OK;
+}
+
+/* Reads n values of a vector tensor. */
+static hd_status read_vector(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n, float *out,
+                             hd_error *err)
+{
+    const hd_tensor *t;
+    HD_TRY(find_tensor(w, tensors, prefix, suffix, 1, n, 0, &t, err));
+    return hd__tensor_read_f32(t, 0, (uint64_t)n, out, err);
+}
+
+/* A buffer of n f32 for rows on their way from tensor to blob. */
+static hd_status rows_buffer(hd_weights *w, size_t n, hd_error *err)
+{
+    if (n <= w->rows_capacity)
+        return HD_OK;
+    hd__free(w->rows);
+    w->rows_capacity = 0;
+    w->rows = hd__malloc_aligned(hd__mul(n, sizeof(float)));
+    if (w->rows == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu weights", w->model_dir, n);
+    w->rows_capacity = n;
+    return HD_OK;
+}
+
+/* Packs one [n, k] tensor at output channel `first` of a matrix of n_all channels. */
+static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int first, int n,
+                           int n_all, int k, void *panels, float *bias, float *scale, float *sum, hd_error *err)
+{
+    const hd_tensor *t;
+    HD_TRY(find_tensor(w, tensors, part->prefix, ".weight", 2, n, k, &t, err));
+    HD_TRY(rows_buffer(w, hd__mul(PACK_ROWS, (size_t)k), err));
+    for (int row = 0; row < n; row += PACK_ROWS) {
+        int n_rows = n - row < PACK_ROWS ? n - row : PACK_ROWS;
+        HD_TRY(hd__tensor_read_f32(t, (uint64_t)row * (uint64_t)k, (uint64_t)n_rows * (uint64_t)k, w->rows, err));
+        k_pack_rows(type, n_all, k, first + row, n_rows, w->rows, panels, scale, sum);
+    }
+    hd__tensor_forget(t);
+    return part->no_bias ? HD_OK : read_vector(w, tensors, part->prefix, ".bias", n, bias + first, err);
+}
+
+static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type, const hd_linear_part *parts,
+                             int n_parts, int n_each, int k, k_weights *linear, hd_error *err)
+{
+    int section = n_parts == 1 ? n_each : k_padded(n_each);
+    int n = section * n_parts;
+    k_weights result = {.type = type, .n = n, .k = k, .n_pad = k_padded(n), .k_pad = k_padded(k)};
+    size_t vector_bytes = (size_t)result.n_pad * sizeof(float);
+    const void *blob;
+    void *panels, *bias, *scale = NULL, *sum = NULL;
+    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(type, n, k), &result.panels, &panels, err));
+    HD_TRY(bind_blob(w, name, ".bias", vector_bytes, &blob, &bias, err));
+    result.bias = blob;
+    if (type == K_I8) {
+        HD_TRY(bind_blob(w, name, ".scale", vector_bytes, &blob, &scale, err));
+        result.scale = blob;
+        HD_TRY(bind_blob(w, name, ".sum", vector_bytes, &blob, &sum, err));
+        result.channel_sum = blob;
+    }
+    for (int i = 0; i < n_parts && panels != NULL; i++)
+        HD_TRY(pack_part(w, tensors, &parts[i], type, i * section, n_each, n, k, panels, bias, scale, sum, err));
+    *linear = result;
+    return HD_OK;
+}
+
+hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const hd_linear_part *parts, int n_parts, int n_each,
+                             int k, k_weights *linear, hd_error *err)
+{
+    return bind_linear(w, w->tensors, name, type, parts, n_parts, n_each, k, linear, err);
+}
+
+hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_weights *linear, hd_error *err)
+{
+    char name[32];
+    snprintf(name, sizeof name, "dense.%u", index);
+    hd_tensors *tensors = NULL;
+    if (w->packed == NULL)
+        HD_TRY(hd__tensors_open(dense->dir, &tensors, err));
+    hd_linear_part part = {"linear", !dense->has_bias};
+    hd_status status = bind_linear(w, tensors, name, K_F32, &part, 1, (int)dense->n_out, (int)dense->n_in, linear, err);
+    hd__tensors_close(tensors);
+    return status;
+}
+
+hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, double eps, hd_norm *norm, hd_error *err)
+{
+    size_t bytes = (size_t)k_padded(n) * sizeof(float);
+    const void *gamma, *beta;
+    void *fill_gamma, *fill_beta;
+    HD_TRY(bind_blob(w, name, ".gamma", bytes, &gamma, &fill_gamma, err));
+    HD_TRY(bind_blob(w, name, ".beta", bytes, &beta, &fill_beta, err));
+    if (fill_gamma != NULL) {
+        char *old = hd__arena_printf(&w->arena, "%s.gamma", prefix);
+        bool is_old = old != NULL && hd__tensors_find(w->tensors, old) != NULL;
+        HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".gamma" : ".weight", n, fill_gamma, err));
+        HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".beta" : ".bias", n, fill_beta, err));
+    }
+    *norm = (hd_norm){gamma, beta, n, (float)eps};
+    return HD_OK;
+}
+
+/* One row of words in the table's type. */
+static void store_word(k_type type, const float *row, int n, size_t stride, size_t at, void *words, float *scale)
+{
+    if (type == K_F32) {
+        memcpy((float *)words + at * stride, row, (size_t)n * sizeof *row);
+    } else if (type == K_BF16) {
+        for (int i = 0; i < n; i++)
+            ((uint16_t *)words)[at * stride + (size_t)i] = k_bf16_from_f32(row[i]);
+    } else {
+        float most = 0.0f;
+        for (int i = 0; i < n; i++)
+            most = row[i] > most ? row[i] : -row[i] > most ? -row[i] : most;
+        scale[at] = most > 0.0f ? most / 127.0f : 1.0f;
+        float inverse = 1.0f / scale[at];
+        for (int i = 0; i < n; i++) /* 1.5 * 2^23 rounds to nearest even */
+            ((int8_t *)words)[at * stride + (size_t)i] = (int8_t)((row[i] * inverse + 12582912.0f) - 12582912.0f);
+    }
+}
+
+hd_status hd__weights_embedding(hd_weights *w, const char *prefix, int vocab, int n_positions, int n, bool has_token_types,
+                                hd_embedding *embedding, hd_error *err)
+{
+    hd_embedding e = {.type = w->type, .word_stride = (size_t)k_padded(n), .n = n};
+    size_t row_bytes = (size_t)n * sizeof(float);
+    const void *blob;
+    void *words, *scale = NULL, *positions, *type_row = NULL;
+    const hd_tensor *t;
+    HD_TRY(bind_blob(w, "words", "", hd__mul((size_t)vocab * e.word_stride, k_type_bytes(e.type)), &e.words, &words, err));
+    if (e.type == K_I8) {
+        HD_TRY(bind_blob(w, "words", ".scale", (size_t)vocab * sizeof(float), &blob, &scale, err));
+        e.word_scale = blob;
+    }
+    HD_TRY(bind_blob(w, "positions", "", (size_t)n_positions * row_bytes, &blob, &positions, err));
+    e.positions = blob;
+    if (has_token_types) {
+        HD_TRY(bind_blob(w, "token_type", "", row_bytes, &blob, &type_row, err));
+        e.token_type = blob;
+    }
+    if (words != NULL) {
+        HD_TRY(find_tensor(w, w->tensors, prefix, "word_embeddings.weight", 2, vocab, n, &t, err));
+        HD_TRY(rows_buffer(w, (size_t)n, err));
+        for (int i = 0; i < vocab; i++) {
+            HD_TRY(hd__tensor_read_f32(t, (uint64_t)i * (uint64_t)n, (uint64_t)n, w->rows, err));
+            store_word(e.type, w->rows, n, e.word_stride, (size_t)i, words, scale);
+        }
+        hd__tensor_forget(t);
+        HD_TRY(find_tensor(w, w->tensors, prefix, "position_embeddings.weight", 2, n_positions, n, &t, err));
+        HD_TRY(hd__tensor_read_f32(t, 0, (uint64_t)n_positions * (uint64_t)n, positions, err));
+    }
+    if (type_row != NULL) {
+        char *name = hd__arena_printf(&w->arena, "%stoken_type_embeddings.weight", prefix);
+        t = name != NULL ? hd__tensors_find(w->tensors, name) : NULL;
+        if (t == NULL || t->n_dims != 2 || t->dims[0] < 1 || t->dims[1] != (uint64_t)n)
+            return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%stoken_type_embeddings.weight\" is missing or not [.., %d]",
+                            w->model_dir, prefix, n);
+        HD_TRY(hd__tensor_read_f32(t, 0, (uint64_t)n, type_row, err));
+    }
+    *embedding = e;
+    return HD_OK;
+}
+
+hd_status hd__weights_prefix(hd_weights *w, const char *const *candidates, const char *probe, const char **prefix, hd_error *err)
+{
+    if (w->packed != NULL) {
+        *prefix = ""; /* blobs carry names of our own */
+        return HD_OK;
+    }
+    for (size_t i = 0; candidates[i] != NULL; i++) {
+        char *name = hd__arena_printf(&w->arena, "%s%s", candidates[i], probe);
+        if (name == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+        if (hd__tensors_find(w->tensors, name) != NULL) {
+            *prefix = candidates[i];
+            return HD_OK;
+        }
+    }
+    return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing: not the weights of this architecture", w->model_dir, probe);
+}

@@ -1,0 +1,60 @@
+/* weights.h - from a model's tensors to packed weights, and from the packed cache straight to them.
+ *
+ * An encoder names every blob it needs and how to fill it; this decides where it comes from. Packing: blobs
+ * are filled on the heap from the tensors, then written to the cache file. Mapped: blobs are views of
+ * the cache file, and the fill code does not run. The encoder cannot tell the difference.
+ */
+#ifndef HD_ENCODER_WEIGHTS_H
+#define HD_ENCODER_WEIGHTS_H
+
+#include "base/arena.h"
+#include "device/device.h"
+#include "model/packed.h"
+#include "model/settings.h"
+#include "model/tensors.h"
+
+typedef struct hd_weights hd_weights;
+
+/* Opens the weights of a model folder for one type of matrix products. cache_path (absolute) NULL: no cache. When the cache
+ * file exists with the right key it is mapped; otherwise the tensors are opened for packing. */
+HD_MUST_USE hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
+                                       hd_weights **weights, hd_error *err);
+void hd__weights_close(hd_weights *weights); /* NULL allowed */
+
+/* Bytes of all blobs; whether they come from the cache file. */
+uint64_t hd__weights_bytes(const hd_weights *weights);
+bool hd__weights_mapped(const hd_weights *weights);
+
+/* After packing: writes the cache file. A failure to write is logged and is no error. */
+void hd__weights_save(hd_weights *weights);
+
+/* ---- what encoders bind ---- */
+
+/* One piece of a linear layer: tensor "<prefix>.weight" [n, k] and "<prefix>.bias" [n] (may be absent when
+ * no_bias). Several pieces are stacked, each padded to a multiple of 64 channels (Q, K and V as one product). */
+typedef struct hd_linear_part {
+    const char *prefix;
+    bool no_bias;
+} hd_linear_part;
+
+/* Binds `name` as packed weights of the given type: n_parts * k_padded(n_each) output channels, k inputs. */
+HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, k_type type, const hd_linear_part *parts,
+                                         int n_parts, int n_each, int k, k_weights *linear, hd_error *err);
+
+/* Binds `name` as tensors "<prefix>.weight" and ".bias" ("gamma"/"beta" in old files) of n values. */
+HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, double eps, hd_norm *norm, hd_error *err);
+
+/* Binds a word table in the weights' embedding type, positions and the row of token type 0. */
+HD_MUST_USE hd_status hd__weights_embedding(hd_weights *weights, const char *prefix, int vocab, int n_positions, int n,
+                                            bool has_token_types, hd_embedding *embedding, hd_error *err);
+
+/* The same weights from another folder (a Dense module): tensors only, never the cache file's own. */
+HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index, k_weights *linear,
+                                        hd_error *err);
+
+/* The prefix under which the transformer's tensors are stored: "" or "bert." and the like, found by looking for
+ * "<candidate><probe>". Lives as long as the weights. */
+HD_MUST_USE hd_status hd__weights_prefix(hd_weights *weights, const char *const *candidates, const char *probe,
+                                         const char **prefix, hd_error *err);
+
+#endif

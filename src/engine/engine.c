@@ -1,0 +1,92 @@
+/* engine.c - opening, closing and looking at an engine. See heddle.h. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "cpu/machine.h"
+#include "engine/engine_int.h"
+
+#define MEMORY_SHARE 0.8
+
+hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_error *err)
+{
+    static const hd_engine_options defaults;
+    const hd_engine_options *o = options != NULL ? options : &defaults;
+    if (o->n_threads > HD_LIMIT_THREADS)
+        return hd__fail(err, HD_ERR_ARG, "%u threads, the limit is %u", o->n_threads, HD_LIMIT_THREADS);
+    HD_TRY(hd__isa_init(err));
+    hd_machine machine;
+    hd__machine_get(&machine);
+
+    hd_engine *e = hd__calloc(1, sizeof *e);
+    if (e == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->work, NULL);
+    e->n_threads = o->n_threads != 0 ? o->n_threads : machine.n_cpus_allowed;
+    if (e->n_threads > HD_LIMIT_THREADS)
+        e->n_threads = HD_LIMIT_THREADS;
+    e->idle_unload_s = o->idle_unload_s;
+    e->memory_limit = o->memory_limit_bytes != 0 ? o->memory_limit_bytes : (uint64_t)((double)machine.memory_bytes * MEMORY_SHARE);
+    e->use_packed = !o->no_packed_cache;
+    hd_status status = HD_OK;
+    if (o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
+    if (status == HD_OK && o->cache_bytes > 0)
+        status = hd__cache_open(o->cache_bytes, &e->cache, err);
+    if (status != HD_OK) {
+        hd_engine_close(e);
+        return status;
+    }
+    *out = e;
+    return HD_OK;
+}
+
+void hd_engine_close(hd_engine *e)
+{
+    if (e == NULL)
+        return;
+    hd__workers_stop(e);
+    while (e->models != NULL)
+        hd_model_close(e->models);
+    hd__cache_close(e->cache);
+    pthread_cond_destroy(&e->work);
+    pthread_mutex_destroy(&e->lock);
+    hd__free(e->cache_dir);
+    hd__free(e);
+}
+
+void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
+{
+    *stats = (hd_engine_stats){.n_threads = e->n_threads};
+    pthread_mutex_lock(&e->lock);
+    stats->n_texts = e->n_texts;
+    stats->n_tokens = e->n_tokens;
+    for (const hd_model *m = e->models; m != NULL; m = m->next) {
+        if (m->state != HD_LOADED)
+            continue;
+        stats->n_models_loaded++;
+        stats->weights_bytes += hd__weights_bytes(m->weights);
+        for (uint32_t i = 0; i < e->n_threads; i++)
+            stats->scratch_bytes += m->slots[i].block_bytes;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (e->cache != NULL) {
+        hd_cache_stats c;
+        hd__cache_get_stats(e->cache, &c);
+        stats->cache_hits = c.n_hits;
+        stats->cache_misses = c.n_misses;
+        stats->cache_entries = c.n_entries;
+        stats->cache_used_bytes = c.used_bytes;
+    }
+}
+
+float hd_cosine(const float *a, const float *b, size_t n)
+{
+    double ab = 0.0, aa = 0.0, bb = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return aa > 0.0 && bb > 0.0 ? (float)(ab / __builtin_sqrt(aa * bb)) : 0.0f;
+}

@@ -1,0 +1,146 @@
+/* engine_int.h - what the files of this folder share, and nobody else sees.
+ *
+ * One lock, engine->lock, guards everything here that is not marked otherwise: models, jobs, queue and team
+ * offers. It is never held while tokenising, computing, loading or allocating anything large.
+ */
+#ifndef HD_ENGINE_ENGINE_INT_H
+#define HD_ENGINE_ENGINE_INT_H
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "encoder/encoder.h"
+#include "engine/cache.h"
+#include "token/tokenizer.h"
+
+#define HD_GROUP_TOKENS 256 /* tokens a worker takes at once: docs/SPEED.md has the measurement */
+
+/* One text on its way. Owned by its job; touched by the worker that took it. */
+typedef struct hd_sequence {
+    size_t ids_at;      /* in job->ids */
+    int32_t n_tokens;
+    int32_t pool_begin;
+    uint32_t row;       /* of job->out */
+    hd_hash128 key;     /* in the vector cache */
+} hd_sequence;
+
+struct hd_job {
+    hd_model *model;
+    hd_job *next;           /* in the engine's queue */
+    float *out;             /* [n_texts, n_dimensions], the caller's */
+    uint32_t n_dimensions;
+    bool normalize;
+    hd_ids ids;
+    hd_sequence *sequences; /* [n_sequences] */
+    size_t n_sequences, n_taken, n_done;
+    bool cancelled;
+    hd_error error;         /* the first failure */
+    hd_encode_stats stats;
+    pthread_cond_t finished; /* n_done == n_sequences */
+};
+
+/* A worker's place to run one model: scratch for so many tokens and the arrays of a batch. Touched by its worker and
+ * those who join its team. */
+typedef struct hd_slot {
+    char *block;
+    size_t block_bytes;
+    int capacity;           /* tokens */
+    int32_t *ids, *positions, *begin, *pool_begin;
+    float *out;             /* [capacity, n_out] */
+    char *scratch;
+} hd_slot;
+
+typedef enum hd_load_state { HD_UNLOADED, HD_LOADING, HD_LOADED } hd_load_state;
+
+struct hd_model {
+    hd_engine *engine;
+    hd_model *next;         /* in the engine's list */
+    char *name;
+    uint64_t id;            /* unlike that of any other model of this process */
+    hd_arena arena;         /* settings and their texts; constant after open */
+    hd_settings settings;
+    hd_dtype dtype;
+    hd_model_info info;     /* constant but for `loaded` */
+    const char *packed_path; /* NULL: no cache */
+
+    hd_load_state state;
+    pthread_cond_t loaded;  /* state left HD_LOADING */
+    uint32_t n_users;       /* jobs and calls that need it loaded */
+    uint64_t last_used_ns;
+
+    /* Constant while loaded. */
+    hd_tokenizer *tokenizer;
+    hd_weights *weights;
+    hd_encoder *encoder;
+    int group_tokens;
+    hd_slot *slots;         /* [n_threads] */
+
+    uint64_t pending_tokens; /* queued and not taken */
+};
+
+/* A pass that idle workers may join. */
+typedef struct hd_offer {
+    hd_team team;
+    const hd_model *model;
+    const hd_batch *batch;
+    const hd_slot *slot;
+    uint32_t n_joined;         /* ranks given out, the leader's included */
+    _Atomic uint32_t n_inside; /* joined and not gone */
+} hd_offer;
+
+typedef struct hd_worker {
+    hd_engine *engine;
+    uint32_t index;
+    pthread_t thread;
+    hd_sequence **taken;   /* [taken_capacity] the group in hand */
+    hd_job **taken_jobs;
+    size_t taken_capacity;
+} hd_worker;
+
+struct hd_engine {
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* a job, an offer, or stop */
+    uint32_t n_threads, idle_unload_s;
+    uint64_t memory_limit;
+    char *cache_dir;        /* NULL: the default */
+    bool use_packed;
+    hd_cache *cache;        /* NULL: off; has its own lock */
+
+    hd_model *models;
+    hd_job *queue_head, *queue_tail;
+    hd_offer *offer;        /* NULL: none */
+    uint32_t n_idle;
+    bool stop;
+    hd_worker *workers;     /* [n_threads] once started */
+    uint32_t n_started;
+
+    uint64_t n_texts, n_tokens;
+};
+
+/* ---- model.c ---- */
+
+/* Loads if need be and keeps the model loaded until hd__model_release. */
+HD_MUST_USE hd_status hd__model_acquire(hd_model *model, hd_error *err);
+void hd__model_release(hd_model *model);
+
+/* Unloads models unused for longer than idle_unload_s; call with the lock, which is let go meanwhile. */
+void hd__models_unload_idle(hd_engine *engine);
+
+/* Largest slot for the memory limit, in bytes, for each worker. */
+uint64_t hd__model_slot_limit(const hd_model *model);
+
+/* ---- worker.c ---- */
+
+HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
+void hd__workers_stop(hd_engine *engine);
+
+/* ---- job.c ---- */
+
+/* Puts a job at the end of the queue; call with the lock. */
+void hd__queue_push(hd_engine *engine, hd_job *job);
+
+/* The finished vector of one sequence: checks, cuts, normalises and stores it. No lock needed. */
+HD_MUST_USE hd_status hd__job_store(hd_job *job, const hd_sequence *sequence, const float *vector, hd_error *err);
+
+#endif

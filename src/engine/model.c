@@ -1,0 +1,287 @@
+/* model.c - a model's life: registered, loaded at first use by one thread while others wait, unloaded when idle. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/engine_int.h"
+#include "model/locate.h"
+
+static const char *dtype_name(hd_dtype dtype)
+{
+    return dtype == HD_DTYPE_F32 ? "f32" : dtype == HD_DTYPE_BF16 ? "bf16" : "int8";
+}
+
+static k_type type_of(hd_dtype dtype)
+{
+    return dtype == HD_DTYPE_F32 ? K_F32 : dtype == HD_DTYPE_BF16 ? K_BF16 : K_I8;
+}
+
+/* What AUTO means on this machine. */
+static hd_dtype resolve(hd_dtype dtype)
+{
+    hd_kernels kernels;
+    hd__kernels_fill(&kernels);
+    return dtype != HD_DTYPE_AUTO ? dtype : kernels.bf16_native ? HD_DTYPE_BF16 : HD_DTYPE_F32;
+}
+
+/* <cache>/packed/<hash of the folder's path>-<dtype>.heddle */
+static hd_status packed_path(hd_model *m, hd_error *err)
+{
+    if (!m->engine->use_packed)
+        return HD_OK;
+    const char *cache = m->engine->cache_dir;
+    if (cache == NULL)
+        HD_TRY(hd__cache_dir(&m->arena, &cache, err));
+    m->packed_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-%s.heddle", cache,
+                                      (unsigned long long)hd__hash64(hd__span_of(m->settings.dir), 0), dtype_name(m->dtype));
+    return m->packed_path != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
+}
+
+static void fill_info(hd_model *m, const char *path)
+{
+    const hd_settings *s = &m->settings;
+    uint32_t n = s->hidden * (uint32_t)__builtin_popcount(s->pooling);
+    for (uint32_t i = 0; i < s->n_dense; i++)
+        n = s->dense[i].n_out;
+    if (s->truncate_dim > 0 && s->truncate_dim < n)
+        n = s->truncate_dim;
+    m->info = (hd_model_info){
+        .name = m->name,
+        .path = path,
+        .architecture = s->model_type,
+        .pooling = hd__pooling_name(s->pooling, &m->arena),
+        .similarity = s->similarity,
+        .default_prompt_name = s->default_prompt_name,
+        .dtype = m->dtype,
+        .n_dimensions = n,
+        .max_length = s->max_length,
+        .n_layers = s->n_layers,
+        .hidden_size = s->hidden,
+        .n_heads = s->n_heads,
+        .n_prompts = s->n_prompts,
+        .normalizes = s->normalize,
+        .flops_per_token = hd__encoder_flops_per_token(s),
+    };
+}
+
+static hd_status open_settings(hd_model *m, const char *name, const hd_model_options *o, hd_error *err)
+{
+    const char *path;
+    HD_TRY(hd__model_locate(name, m->engine->cache_dir, &m->arena, &path, err));
+    HD_TRY(hd__settings_read(path, &m->arena, &m->settings, err));
+    HD_TRY(hd__encoder_check(&m->settings, err));
+    if (o->max_length != 0) {
+        if (o->max_length > m->settings.n_positions)
+            return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's limit is %u", o->max_length, m->settings.n_positions);
+        m->settings.max_length = o->max_length;
+    }
+    m->dtype = resolve(o->dtype);
+    HD_TRY(packed_path(m, err));
+    fill_info(m, path);
+    return m->info.pooling != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name);
+}
+
+hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options, hd_model **out, hd_error *err)
+{
+    static const hd_model_options defaults;
+    static _Atomic uint64_t last_id;
+    const hd_model_options *o = options != NULL ? options : &defaults;
+    if ((unsigned)o->dtype > HD_DTYPE_INT8)
+        return hd__fail(err, HD_ERR_ARG, "unknown dtype %d", (int)o->dtype);
+    hd_model *m = hd__calloc(1, sizeof *m);
+    if (m == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
+    hd__arena_init(&m->arena);
+    pthread_cond_init(&m->loaded, NULL);
+    m->engine = engine;
+    m->id = atomic_fetch_add(&last_id, 1) + 1;
+    m->name = hd__arena_strndup(&m->arena, name_or_dir, strlen(name_or_dir));
+    hd_status status = m->name != NULL ? open_settings(m, name_or_dir, o, err)
+                                       : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
+    if (status != HD_OK) {
+        pthread_cond_destroy(&m->loaded);
+        hd__arena_clear(&m->arena);
+        hd__free(m);
+        return status;
+    }
+    pthread_mutex_lock(&engine->lock);
+    m->next = engine->models;
+    engine->models = m;
+    pthread_mutex_unlock(&engine->lock);
+    *out = m;
+    return HD_OK;
+}
+
+/* Frees what load made; nobody else has it. */
+static void free_loaded(hd_model *m)
+{
+    for (uint32_t i = 0; i < m->engine->n_threads && m->slots != NULL; i++)
+        hd__map_free(m->slots[i].block, m->slots[i].block_bytes);
+    hd__free(m->slots);
+    hd__encoder_close(m->encoder);
+    hd__weights_close(m->weights);
+    hd__tokenizer_close(m->tokenizer);
+    m->slots = NULL;
+    m->encoder = NULL;
+    m->weights = NULL;
+    m->tokenizer = NULL;
+}
+
+void hd_model_close(hd_model *m)
+{
+    if (m == NULL)
+        return;
+    hd_engine *engine = m->engine;
+    pthread_mutex_lock(&engine->lock);
+    hd_model **link = &engine->models;
+    while (*link != m)
+        link = &(*link)->next;
+    *link = m->next;
+    pthread_mutex_unlock(&engine->lock);
+    free_loaded(m);
+    pthread_cond_destroy(&m->loaded);
+    hd__arena_clear(&m->arena);
+    hd__free(m);
+}
+
+uint64_t hd__model_slot_limit(const hd_model *m)
+{
+    uint64_t weights = hd__weights_bytes(m->weights), limit = m->engine->memory_limit;
+    return limit > weights ? (limit - weights) / m->engine->n_threads : 0;
+}
+
+/* Opens weights and encoder; after packing, once more over the mapped file, which the kernel may share and
+ * drop, in place of the heap. */
+static hd_status open_encoder(hd_model *m, hd_error *err)
+{
+    const k_type type = type_of(m->dtype);
+    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, &m->weights, err));
+    HD_TRY(hd__encoder_open(&m->settings, m->weights, hd__device_cpu(), type, &m->encoder, err));
+    if (m->packed_path == NULL || hd__weights_mapped(m->weights))
+        return HD_OK;
+    hd__weights_save(m->weights);
+    hd_weights *mapped = NULL;
+    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, &mapped, err));
+    if (!hd__weights_mapped(mapped)) { /* could not be written: stay on the heap */
+        hd__weights_close(mapped);
+        return HD_OK;
+    }
+    hd__encoder_close(m->encoder);
+    m->encoder = NULL;
+    hd__weights_close(m->weights);
+    m->weights = mapped;
+    return hd__encoder_open(&m->settings, m->weights, hd__device_cpu(), type, &m->encoder, err);
+}
+
+static hd_status load(hd_model *m, hd_error *err)
+{
+    uint64_t start_ns = hd__now_ns();
+    m->slots = hd__calloc(m->engine->n_threads, sizeof *m->slots);
+    if (m->slots == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
+    HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
+    HD_TRY(open_encoder(m, err));
+    m->group_tokens = HD_GROUP_TOKENS;
+    hd__log(HD_LOG_INFO, "%s: loaded as %s in %.0f ms, %.1f MB of weights%s", m->name, dtype_name(m->dtype),
+            hd__seconds_since(start_ns) * 1e3, (double)hd__weights_bytes(m->weights) / 1e6,
+            hd__weights_mapped(m->weights) ? " (mapped)" : "");
+    return HD_OK;
+}
+
+hd_status hd__model_acquire(hd_model *m, hd_error *err)
+{
+    hd_engine *engine = m->engine;
+    pthread_mutex_lock(&engine->lock);
+    while (m->state == HD_LOADING)
+        pthread_cond_wait(&m->loaded, &engine->lock);
+    hd_status status = HD_OK;
+    if (m->state == HD_UNLOADED) {
+        m->state = HD_LOADING;
+        pthread_mutex_unlock(&engine->lock);
+        status = load(m, err);
+        if (status != HD_OK)
+            free_loaded(m);
+        pthread_mutex_lock(&engine->lock);
+        m->state = status == HD_OK ? HD_LOADED : HD_UNLOADED;
+        m->info.loaded = status == HD_OK;
+        pthread_cond_broadcast(&m->loaded);
+    }
+    if (status == HD_OK)
+        m->n_users++;
+    pthread_mutex_unlock(&engine->lock);
+    return status;
+}
+
+void hd__model_release(hd_model *m)
+{
+    pthread_mutex_lock(&m->engine->lock);
+    m->n_users--;
+    m->last_used_ns = hd__now_ns();
+    pthread_mutex_unlock(&m->engine->lock);
+}
+
+hd_status hd_model_load(hd_model *m, hd_error *err)
+{
+    HD_TRY(hd__model_acquire(m, err));
+    hd__model_release(m);
+    return HD_OK;
+}
+
+/* With the lock, which is let go while memory is freed; the state keeps everybody else away. */
+static void unload_locked(hd_model *m)
+{
+    m->state = HD_LOADING;
+    m->info.loaded = false;
+    pthread_mutex_unlock(&m->engine->lock);
+    free_loaded(m);
+    pthread_mutex_lock(&m->engine->lock);
+    m->state = HD_UNLOADED;
+    pthread_cond_broadcast(&m->loaded);
+}
+
+hd_status hd_model_unload(hd_model *m, hd_error *err)
+{
+    hd_status status = HD_OK;
+    pthread_mutex_lock(&m->engine->lock);
+    while (m->state == HD_LOADING)
+        pthread_cond_wait(&m->loaded, &m->engine->lock);
+    if (m->n_users > 0)
+        status = hd__fail(err, HD_ERR_BUSY, "%s: in use by %u jobs", m->name, m->n_users);
+    else if (m->state == HD_LOADED)
+        unload_locked(m);
+    pthread_mutex_unlock(&m->engine->lock);
+    return status;
+}
+
+void hd__models_unload_idle(hd_engine *engine)
+{
+    uint64_t patience_ns = (uint64_t)engine->idle_unload_s * 1000000000u;
+    for (hd_model *m = engine->models; m != NULL;) {
+        if (m->state == HD_LOADED && m->n_users == 0 && hd__now_ns() - m->last_used_ns >= patience_ns) {
+            unload_locked(m);
+            hd__log(HD_LOG_INFO, "%s: unloaded after %u s without use", m->name, engine->idle_unload_s);
+            m = engine->models; /* the list may have changed meanwhile */
+        } else {
+            m = m->next;
+        }
+    }
+}
+
+void hd_model_get_info(hd_model *m, hd_model_info *info)
+{
+    pthread_mutex_lock(&m->engine->lock);
+    *info = m->info;
+    pthread_mutex_unlock(&m->engine->lock);
+}
+
+bool hd_model_get_prompt(hd_model *m, uint32_t i, const char **name, const char **text)
+{
+    if (i >= m->settings.n_prompts)
+        return false;
+    *name = m->settings.prompts[i].name;
+    *text = m->settings.prompts[i].text;
+    return true;
+}

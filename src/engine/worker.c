@@ -1,0 +1,351 @@
+/* worker.c - the threads that compute.
+ *
+ * A worker takes a group: whole sequences of one model from the jobs at the head of the queue, up to its token budget
+ * or its fair share of what is pending, whichever is less, and runs all layers on it. A job it took from goes
+ * to the end of the queue, so that many texts of one caller do not hold up one text of another. When
+ * nothing else is pending and other workers are idle, the group is offered to them as a team (device/run.h).
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "engine/engine_int.h"
+
+/* ---- groups ---- */
+
+static bool taken_grow(hd_worker *w)
+{
+    size_t capacity = w->taken_capacity * 2 + 64;
+    hd_sequence **sequences = hd__realloc(w->taken, capacity * sizeof *sequences);
+    if (sequences != NULL)
+        w->taken = sequences;
+    hd_job **jobs = hd__realloc(w->taken_jobs, capacity * sizeof *jobs);
+    if (jobs != NULL)
+        w->taken_jobs = jobs;
+    if (sequences == NULL || jobs == NULL)
+        return false;
+    w->taken_capacity = capacity;
+    return true;
+}
+
+/* Marks sequences of a job as finished; with the lock. */
+static void finish(hd_job *job, size_t n, const hd_error *error)
+{
+    if (error != NULL && job->error.status == HD_OK)
+        job->error = *error;
+    job->n_done += n;
+    if (job->n_done == job->n_sequences)
+        pthread_cond_broadcast(&job->finished);
+}
+
+/* Takes the rest of a job that is not wanted any more. */
+static void drop_rest(hd_job *job)
+{
+    hd_error error;
+    HD_IGNORE(hd__fail(&error, HD_ERR_CANCELLED, "cancelled"));
+    size_t n = job->n_sequences - job->n_taken;
+    for (size_t i = job->n_taken; i < job->n_sequences; i++)
+        job->model->pending_tokens -= (uint64_t)job->sequences[i].n_tokens;
+    job->n_taken = job->n_sequences;
+    finish(job, n, &error);
+}
+
+/* Sequences from the head of the queue, all of one model; with the lock. Returns how many. */
+static size_t take_group(hd_worker *w, int *n_tokens_out)
+{
+    hd_engine *e = w->engine;
+    hd_model *model = NULL;
+    hd_job *rotated_first = NULL;
+    size_t n = 0;
+    uint64_t n_tokens = 0, budget = 0;
+    bool full = false;
+    while (e->queue_head != NULL && !full && e->queue_head != rotated_first) {
+        hd_job *job = e->queue_head;
+        if (model != NULL && job->model != model)
+            break;
+        e->queue_head = job->next;
+        if (e->queue_head == NULL)
+            e->queue_tail = NULL;
+        if (job->cancelled || job->error.status != HD_OK) {
+            drop_rest(job);
+            continue;
+        }
+        if (model == NULL) {
+            model = job->model;
+            uint64_t share = (model->pending_tokens + e->n_threads - 1) / e->n_threads;
+            budget = share < (uint64_t)model->group_tokens ? share : (uint64_t)model->group_tokens;
+        }
+        while (job->n_taken < job->n_sequences) {
+            hd_sequence *s = &job->sequences[job->n_taken];
+            if ((n > 0 && n_tokens + (uint64_t)s->n_tokens > budget) || (n == w->taken_capacity && !taken_grow(w))) {
+                full = true;
+                break;
+            }
+            w->taken[n] = s;
+            w->taken_jobs[n++] = job;
+            n_tokens += (uint64_t)s->n_tokens;
+            job->n_taken++;
+        }
+        if (job->n_taken < job->n_sequences) {
+            hd__queue_push(e, job);
+            rotated_first = rotated_first == NULL ? job : rotated_first;
+        }
+    }
+    if (model != NULL)
+        model->pending_tokens -= n_tokens;
+    *n_tokens_out = (int)n_tokens;
+    return n;
+}
+
+/* ---- slots ---- */
+
+static void *carve(char *base, size_t *at, size_t bytes)
+{
+    void *part = base != NULL ? base + *at : NULL;
+    *at = hd__add(*at, hd__round_up(bytes, 64));
+    return part;
+}
+
+static size_t plan_slot(const hd_model *m, int capacity, char *base, hd_slot *s)
+{
+    size_t at = 0, ints = ((size_t)capacity + 1) * sizeof(int32_t);
+    s->ids = carve(base, &at, ints);
+    s->positions = carve(base, &at, ints);
+    s->begin = carve(base, &at, ints);
+    s->pool_begin = carve(base, &at, ints);
+    s->out = carve(base, &at, (size_t)capacity * (size_t)m->encoder->n_out * sizeof(float));
+    s->scratch = carve(base, &at, m->encoder->architecture->scratch_bytes(m->encoder, capacity, (int)m->engine->n_threads));
+    return at;
+}
+
+/* Makes a worker's slot hold n_tokens, within the memory limit. */
+static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
+{
+    if (n_tokens <= slot->capacity)
+        return HD_OK;
+    hd_slot fresh = {.capacity = n_tokens > m->group_tokens ? n_tokens : m->group_tokens};
+    const uint64_t limit = hd__model_slot_limit(m);
+    size_t bytes = plan_slot(m, fresh.capacity, NULL, &fresh);
+    if (bytes > limit && n_tokens < fresh.capacity) {
+        fresh.capacity = n_tokens;
+        bytes = plan_slot(m, fresh.capacity, NULL, &fresh);
+    }
+    if (bytes > limit)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: %d tokens need %zu MB of scratch, the memory limit leaves %llu MB to each thread",
+                        m->name, n_tokens, bytes >> 20, (unsigned long long)(limit >> 20));
+    hd__map_free(slot->block, slot->block_bytes);
+    *slot = (hd_slot){0};
+    fresh.block = hd__map_alloc(bytes);
+    if (fresh.block == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu MB of scratch", m->name, bytes >> 20);
+    fresh.block_bytes = bytes;
+    plan_slot(m, fresh.capacity, fresh.block, &fresh);
+    *slot = fresh;
+    return HD_OK;
+}
+
+/* ---- passes ---- */
+
+/* Runs the pass alone, or with whoever is idle. */
+static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const hd_batch *batch, bool alone)
+{
+    hd_engine *e = w->engine;
+    const hd_architecture *a = m->encoder->architecture;
+    if (alone) {
+        hd_run run = {0};
+        a->forward(m->encoder, &run, batch, slot->capacity, (int)e->n_threads, slot->scratch);
+        return;
+    }
+    hd_offer offer = {.model = m, .batch = batch, .slot = slot, .n_joined = 1};
+    offer.team.n_members = e->n_threads;
+    pthread_mutex_lock(&e->lock);
+    bool open = e->offer == NULL;
+    if (open) {
+        e->offer = &offer;
+        pthread_cond_broadcast(&e->work);
+    }
+    pthread_mutex_unlock(&e->lock);
+
+    hd_run run = {.team = open ? &offer.team : NULL};
+    a->forward(m->encoder, &run, batch, slot->capacity, (int)e->n_threads, slot->scratch);
+
+    if (open) {
+        pthread_mutex_lock(&e->lock);
+        e->offer = NULL;
+        pthread_mutex_unlock(&e->lock);
+        while (atomic_load_explicit(&offer.n_inside, memory_order_acquire) > 0)
+            sched_yield(); /* latecomers run through finished phases and leave */
+    }
+}
+
+/* With the lock: takes part in the offered pass. */
+static void join(hd_engine *e)
+{
+    hd_offer *offer = e->offer;
+    uint32_t rank = offer->n_joined++;
+    atomic_fetch_add_explicit(&offer->n_inside, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&e->lock);
+    hd_run run = {.team = &offer->team, .rank = rank};
+    const hd_model *m = offer->model;
+    hd__no_alloc_begin("forward");
+    m->encoder->architecture->forward(m->encoder, &run, offer->batch, offer->slot->capacity, (int)e->n_threads, offer->slot->scratch);
+    hd__no_alloc_end();
+    atomic_fetch_sub_explicit(&offer->n_inside, 1, memory_order_release);
+    pthread_mutex_lock(&e->lock);
+}
+
+static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot, hd_batch *batch)
+{
+    int at = 0;
+    for (size_t i = 0; i < n; i++) {
+        const hd_sequence *s = w->taken[first + i];
+        slot->begin[i] = at;
+        slot->pool_begin[i] = s->pool_begin;
+        memcpy(slot->ids + at, w->taken_jobs[first + i]->ids.ids + s->ids_at, (size_t)s->n_tokens * sizeof(int32_t));
+        for (int t = 0; t < s->n_tokens; t++)
+            slot->positions[at + t] = t;
+        at += s->n_tokens;
+    }
+    slot->begin[n] = at;
+    *batch = (hd_batch){(int)n, at, slot->begin, slot->ids, slot->positions, slot->pool_begin, slot->out};
+}
+
+/* Stores the vectors of a computed batch; each sequence counts as done. */
+static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, const float *vectors)
+{
+    hd_engine *e = w->engine;
+    const size_t width = (size_t)m->encoder->n_out;
+    hd_error error;
+    for (size_t i = 0, run; i < n; i += run) { /* runs of sequences of one job take the lock once */
+        hd_job *job = w->taken_jobs[first + i];
+        hd_status status = HD_OK;
+        uint64_t n_tokens = 0;
+        for (run = 0; i + run < n && w->taken_jobs[first + i + run] == job; run++) {
+            const hd_sequence *s = w->taken[first + i + run];
+            const float *vector = vectors + (i + run) * width;
+            n_tokens += (uint64_t)s->n_tokens;
+            if (status == HD_OK)
+                status = hd__job_store(job, s, vector, &error);
+            if (status == HD_OK && e->cache != NULL)
+                hd__cache_put(e->cache, s->key, vector, width);
+        }
+        pthread_mutex_lock(&e->lock);
+        e->n_texts += run;
+        e->n_tokens += n_tokens;
+        finish(job, run, status != HD_OK ? &error : NULL);
+        pthread_mutex_unlock(&e->lock);
+    }
+}
+
+/* Runs taken sequences [first, first + n); without memory, each half on its own. */
+static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool alone)
+{
+    hd_model *m = w->taken_jobs[first]->model;
+    hd_slot *slot = &m->slots[w->index];
+    hd_error error;
+    if (fit_slot(m, slot, n_tokens, &error) != HD_OK) {
+        if (n > 1) {
+            int left = 0;
+            for (size_t i = 0; i < n / 2; i++)
+                left += w->taken[first + i]->n_tokens;
+            run_group(w, first, n / 2, left, alone);
+            run_group(w, first + n / 2, n - n / 2, n_tokens - left, alone);
+            return;
+        }
+        pthread_mutex_lock(&w->engine->lock);
+        finish(w->taken_jobs[first], 1, &error);
+        pthread_mutex_unlock(&w->engine->lock);
+        return;
+    }
+    hd_batch batch;
+    fill_batch(w, first, n, slot, &batch);
+    hd__no_alloc_begin("forward");
+    forward(w, m, slot, &batch, alone);
+    hd__no_alloc_end();
+    deliver(w, m, first, n, slot->out);
+}
+
+/* ---- threads ---- */
+
+/* Waits for work with the lock; wakes up to look for idle models when asked to unload them. */
+static void wait_for_work(hd_engine *e)
+{
+    e->n_idle++;
+    if (e->idle_unload_s == 0) {
+        pthread_cond_wait(&e->work, &e->lock);
+    } else {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        if (pthread_cond_timedwait(&e->work, &e->lock, &until) == ETIMEDOUT)
+            hd__models_unload_idle(e);
+    }
+    e->n_idle--;
+}
+
+static void *worker_main(void *data)
+{
+    hd_worker *w = data;
+    hd_engine *e = w->engine;
+    pthread_mutex_lock(&e->lock);
+    while (!e->stop || e->queue_head != NULL) {
+        int n_tokens;
+        size_t n = take_group(w, &n_tokens);
+        if (n > 0) {
+            bool alone = e->n_idle == 0 || e->queue_head != NULL || e->offer != NULL;
+            pthread_mutex_unlock(&e->lock);
+            run_group(w, 0, n, n_tokens, alone);
+            pthread_mutex_lock(&e->lock);
+        } else if (e->offer != NULL && e->offer->n_joined < e->n_threads) {
+            join(e);
+        } else if (e->queue_head == NULL && !e->stop) {
+            wait_for_work(e);
+        }
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+hd_status hd__workers_start(hd_engine *e, hd_error *err)
+{
+    hd_status status = HD_OK;
+    pthread_mutex_lock(&e->lock);
+    if (e->workers == NULL && (e->workers = hd__calloc(e->n_threads, sizeof *e->workers)) == NULL)
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for %u threads", e->n_threads);
+    while (status == HD_OK && e->n_started < e->n_threads) {
+        hd_worker *w = &e->workers[e->n_started];
+        w->engine = e;
+        w->index = e->n_started;
+        if (!taken_grow(w)) {
+            status = hd__fail(err, HD_ERR_MEMORY, "no memory for a thread");
+            break;
+        }
+        int failed = pthread_create(&w->thread, NULL, worker_main, w);
+        if (failed != 0 && e->n_started == 0)
+            status = hd__fail_errno(err, failed, "cannot start a thread");
+        if (failed != 0)
+            break; /* fewer threads than asked for do all the work too */
+        e->n_started++;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return status;
+}
+
+void hd__workers_stop(hd_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->stop = true;
+    pthread_cond_broadcast(&e->work);
+    pthread_mutex_unlock(&e->lock);
+    for (uint32_t i = 0; i < e->n_started; i++)
+        pthread_join(e->workers[i].thread, NULL);
+    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+        hd__free(e->workers[i].taken);
+        hd__free(e->workers[i].taken_jobs);
+    }
+    hd__free(e->workers);
+    e->workers = NULL;
+    e->n_started = 0;
+}
