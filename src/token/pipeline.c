@@ -92,13 +92,19 @@ static hd_status encode_words(pipeline *p, size_t begin, size_t end, size_t at)
     return HD_OK;
 }
 
-/* How many characters from `from` on the bytes [begin, end) of the UTF-8 are. */
-static size_t count_chars(const pipeline *p, size_t begin, size_t end)
+/* Which character of the part byte `at` of its UTF-8 belongs to, going from a known place. It may be behind: an
+ * added token may begin in the white space that the one before it took. */
+typedef struct place {
+    size_t byte, character;
+} place;
+
+static size_t seek(const pipeline *p, place *known, size_t at)
 {
-    size_t n = 0;
-    for (size_t at = begin; at < end; at++)
-        n += ((unsigned char)p->utf8.ptr[at] & 0xC0) != 0x80;
-    return n;
+    for (; known->byte < at; known->byte++)
+        known->character += ((unsigned char)p->utf8.ptr[known->byte + 1] & 0xC0) != 0x80;
+    for (; known->byte > at; known->byte--)
+        known->character -= ((unsigned char)p->utf8.ptr[known->byte] & 0xC0) != 0x80;
+    return known->character;
 }
 
 /* A part of the text without raw added tokens; its first byte is `base` of the whole. */
@@ -115,19 +121,18 @@ static hd_status encode_part(pipeline *p, hd_span part, uint32_t base)
         return hd__fail(p->err, HD_ERR_MEMORY, "no memory to tokenise %zu bytes", part.len);
 
     hd_added_walk walk = {.set = &p->tokenizer->added_normalized, .text = hd__span(p->utf8.ptr, n_bytes)};
-    size_t chars = 0; /* where the gap begins */
+    place known = {0};
     for (bool more = true; more && p->out->n <= p->most;) {
         size_t gap_begin, gap_end, begin, end;
         const hd_added_token *token = hd__added_walk_next(&walk, &gap_begin, &gap_end, &begin, &end);
-        size_t gap_chars = count_chars(p, gap_begin, gap_end);
-        HD_TRY(encode_words(p, chars, chars + gap_chars, gap_begin));
-        chars += gap_chars;
+        size_t first = seek(p, &known, gap_begin);
+        HD_TRY(encode_words(p, first, seek(p, &known, gap_end), gap_begin));
         more = token != NULL;
         if (!more || p->out->n > p->most)
             continue;
-        size_t token_chars = count_chars(p, begin, end);
-        HD_TRY(add_token(p, token->id, p->text.chars[chars].begin, p->text.chars[chars + token_chars - 1].end));
-        chars += token_chars;
+        const hd_norm_char *chars = p->text.chars;
+        uint32_t from = chars[seek(p, &known, begin)].begin;
+        HD_TRY(add_token(p, token->id, from, chars[seek(p, &known, end - 1)].end));
     }
     return HD_OK;
 }

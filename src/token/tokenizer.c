@@ -1,8 +1,6 @@
 /* tokenizer.c - see tokenizer.h and, for how it is made, tokenizer_parts.h. */
 #include "token/tokenizer.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -29,29 +27,20 @@ static bool is_cuttable(const hd_tokenizer *t)
     return t->normalizer.local && words_end_at_spaces && tokens_have_none;
 }
 
-static hd_status read_settings(hd_tokenizer *t, const char *dir, hd_error *err)
-{
-    char path[HD_LIMIT_PATH_BYTES], config_path[HD_LIMIT_PATH_BYTES];
-    int n = snprintf(config_path, sizeof config_path, "%s/tokenizer_config.json", dir);
-    if (n < 0 || (size_t)n >= sizeof config_path)
-        return hd__fail(err, HD_ERR_LIMIT, "the folder's path has more than %zu bytes", sizeof config_path - 24);
-    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
-    if (hd__file_exists(path))
-        return hd__tokenizer_read_json(t, path, err);
-    snprintf(path, sizeof path, "%s/vocab.txt", dir);
-    if (hd__file_exists(path))
-        return hd__tokenizer_read_vocab_txt(t, path, config_path, err);
-    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is neither a tokenizer.json nor a vocab.txt", dir);
-}
-
-hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err)
+static hd_status begin_open(hd_tokenizer **tokenizer, hd_error *err)
 {
     hd_tokenizer *t = hd__calloc(1, sizeof *t);
     if (t == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a tokenizer");
     hd__arena_init(&t->arena);
     hd__vocab_init(&t->wordpiece.vocab);
-    hd_status status = read_settings(t, dir, err);
+    *tokenizer = t;
+    return HD_OK;
+}
+
+/* Hands out a tokenizer whose settings have been read, or frees it. */
+static hd_status end_open(hd_tokenizer *t, hd_status status, hd_tokenizer **tokenizer)
+{
     if (status != HD_OK) {
         hd__tokenizer_close(t);
         return status;
@@ -60,6 +49,58 @@ hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error
     hd__bert_scan_init(t);
     *tokenizer = t;
     return HD_OK;
+}
+
+hd_status hd__tokenizer_open_json(hd_span text, const char *file, hd_tokenizer **tokenizer, hd_error *err)
+{
+    hd_tokenizer *t = NULL;
+    HD_TRY(begin_open(&t, err));
+    return end_open(t, hd__tokenizer_parse_json(t, text, file, err), tokenizer);
+}
+
+hd_status hd__tokenizer_open_vocab_txt(hd_span text, const char *path, const json_t *config, const char *config_path,
+                                       hd_tokenizer **tokenizer, hd_error *err)
+{
+    hd_tokenizer *t = NULL;
+    HD_TRY(begin_open(&t, err));
+    return end_open(t, hd__tokenizer_parse_vocab_txt(t, text, path, config, config_path, err), tokenizer);
+}
+
+static hd_status open_vocab_txt(const char *path, const char *config_path, hd_arena *arena, hd_tokenizer **tokenizer,
+                                hd_error *err)
+{
+    hd_span text;
+    json_t *config = NULL;
+    HD_TRY(hd__file_read(path, HD_LIMIT_JSON_FILE_BYTES, arena, &text, err));
+    if (hd__file_exists(config_path))
+        HD_TRY(hd__json_read(config_path, &config, err));
+    hd_status status = hd__tokenizer_open_vocab_txt(text, path, config, config_path, tokenizer, err);
+    json_decref(config);
+    return status;
+}
+
+hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err)
+{
+    hd_arena arena;
+    hd__arena_init(&arena);
+    hd_span text;
+    hd_status status;
+    const char *json = hd__arena_printf(&arena, "%s/tokenizer.json", dir);
+    const char *lines = hd__arena_printf(&arena, "%s/vocab.txt", dir);
+    const char *config = hd__arena_printf(&arena, "%s/tokenizer_config.json", dir);
+    if (json == NULL || lines == NULL || config == NULL) {
+        status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its files' names", dir);
+    } else if (hd__file_exists(json)) {
+        HD_TRY_OUT(hd__file_read(json, HD_LIMIT_JSON_FILE_BYTES, &arena, &text, err));
+        status = hd__tokenizer_open_json(text, json, tokenizer, err);
+    } else if (hd__file_exists(lines)) {
+        status = open_vocab_txt(lines, config, &arena, tokenizer, err);
+    } else {
+        status = hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is neither a tokenizer.json nor a vocab.txt", dir);
+    }
+out:
+    hd__arena_clear(&arena);
+    return status;
 }
 
 void hd__tokenizer_close(hd_tokenizer *tokenizer)
@@ -132,19 +173,30 @@ static hd_span front(const hd_tokenizer *tokenizer, hd_span text, size_t most)
     return hd__span(text.ptr, len > 0 ? len : text.len);
 }
 
+/* How many characters are before byte `at` of the lower-cased text. Places are asked for in order, but for added
+ * tokens that overlap. */
+typedef struct place {
+    size_t byte, index;
+} place;
+
+static size_t seek_lowered(const hd_norm_text *lowered, place *known, size_t at)
+{
+    char utf8[4];
+    if (at < known->byte)
+        *known = (place){0};
+    for (; known->byte < at; known->index++)
+        known->byte += hd__utf8_encode(lowered->chars[known->index].code_point, utf8);
+    return known->index;
+}
+
 /* Replaces places in the lower-cased text by those in the text as given. */
 static void restore_places(const hd_norm_text *lowered, hd_token_list *tokens)
 {
-    size_t first = 0, last = 0, first_byte = 0, last_end = 0; /* both only go forward */
-    char utf8[4];
+    place begin = {0}, end = {0};
     for (size_t i = 0; i < tokens->n; i++) {
         hd_token *token = &tokens->tokens[i];
-        for (; first_byte < token->byte_begin; first++)
-            first_byte += hd__utf8_encode(lowered->chars[first].code_point, utf8);
-        for (; last_end < token->byte_end; last++)
-            last_end += hd__utf8_encode(lowered->chars[last].code_point, utf8);
-        token->byte_begin = lowered->chars[first].begin;
-        token->byte_end = lowered->chars[last - 1].end;
+        token->byte_begin = lowered->chars[seek_lowered(lowered, &begin, token->byte_begin)].begin;
+        token->byte_end = lowered->chars[seek_lowered(lowered, &end, token->byte_end) - 1].end;
     }
 }
 
@@ -264,19 +316,24 @@ static void trim_spaces(const hd_template *template, hd_span text, hd_token *tok
     }
 }
 
-/* Counts the code points before each byte offset; offsets only grow. */
+/* How many code points are before byte `at`. */
+static uint32_t seek_char(hd_span text, place *known, size_t at)
+{
+    size_t len;
+    bool valid;
+    if (at < known->byte)
+        *known = (place){0};
+    for (; known->byte < at; known->byte += len, known->index++)
+        hd__utf8_decode(text, known->byte, &len, &valid);
+    return (uint32_t)known->index;
+}
+
 static void count_chars(hd_span text, hd_token *tokens, size_t n)
 {
-    size_t begin_byte = 0, end_byte = 0, len;
-    uint32_t begin_char = 0, end_char = 0;
-    bool valid;
+    place begin = {0}, end = {0};
     for (size_t i = 0; i < n; i++) {
-        for (; begin_byte < tokens[i].byte_begin; begin_byte += len, begin_char++)
-            hd__utf8_decode(text, begin_byte, &len, &valid);
-        for (; end_byte < tokens[i].byte_end; end_byte += len, end_char++)
-            hd__utf8_decode(text, end_byte, &len, &valid);
-        tokens[i].char_begin = begin_char;
-        tokens[i].char_end = end_char;
+        tokens[i].char_begin = seek_char(text, &begin, tokens[i].byte_begin);
+        tokens[i].char_end = seek_char(text, &end, tokens[i].byte_end);
     }
 }
 

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "token/tokenizer_parts.h"
@@ -123,7 +122,7 @@ static void warn_about_ids(const hd_tokenizer *t, const json_t *json, const char
     }
 }
 
-static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_span vocab, const char *file, hd_error *err)
+static hd_status parse_model(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
 {
     hd_wordpiece *model = &t->wordpiece;
     const char *type = "WordPiece", *unk = NULL, *prefix = NULL;
@@ -140,11 +139,10 @@ static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_span vocab,
                         : prefix == NULL ? "continuing_subword_prefix"
                                          : "max_input_chars_per_word");
     model->max_word_chars = max_word_chars < UINT32_MAX ? (uint32_t)max_word_chars : UINT32_MAX;
-    HD_TRY(hd__vocab_json_read(vocab, file, &model->vocab, err));
     return hd__wordpiece_build(model, hd__span_of(prefix), hd__span_of(unk), file, err);
 }
 
-static hd_status parse(hd_tokenizer *t, const json_t *root, hd_span vocab, const char *file, hd_error *err)
+static hd_status parse(hd_tokenizer *t, const json_t *root, const char *file, hd_error *err)
 {
     const char *version = "1.0";
     HD_TRY(hd__json_get_text(root, "version", file, &version, err));
@@ -153,36 +151,41 @@ static hd_status parse(hd_tokenizer *t, const json_t *root, hd_span vocab, const
     HD_TRY(hd__normalizer_parse(json_object_get(root, "normalizer"), file, &t->arena, &t->normalizer, err));
     HD_TRY(hd__pretokenizer_parse(json_object_get(root, "pre_tokenizer"), file, &t->pretokenizer, err));
     HD_TRY(hd__template_parse(json_object_get(root, "post_processor"), file, &t->template, err));
-    HD_TRY(parse_model(t, json_object_get(root, "model"), vocab, file, err));
+    HD_TRY(parse_model(t, json_object_get(root, "model"), file, err));
     const json_t *added = json_object_get(root, "added_tokens");
     HD_TRY(parse_added(t, added, file, err));
     warn_about_ids(t, added, file);
     return HD_OK;
 }
 
-hd_status hd__tokenizer_read_json(hd_tokenizer *tokenizer, const char *path, hd_error *err)
+/* Reads the vocabulary and returns the file without it, in the arena. */
+static hd_status take_vocab(hd_tokenizer *t, hd_span text, const char *path, hd_arena *arena, hd_span *rest, hd_error *err)
+{
+    size_t begin, len;
+    *rest = text;
+    if (!hd__vocab_json_find(text, &begin))
+        return HD_OK;
+    HD_TRY(hd__vocab_json_read(hd__span(text.ptr + begin, text.len - begin), path, &t->wordpiece.vocab, &len, err));
+    char *copy = hd__arena_alloc(arena, text.len - len + 2);
+    if (copy == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to read it", path);
+    memcpy(copy, text.ptr, begin);
+    memcpy(copy + begin, "{}", 2);
+    memcpy(copy + begin + 2, text.ptr + begin + len, text.len - begin - len);
+    *rest = hd__span(copy, text.len - len + 2);
+    return HD_OK;
+}
+
+hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span text, const char *file, hd_error *err)
 {
     hd_arena arena;
     hd__arena_init(&arena);
     json_t *root = NULL;
-    hd_span text, vocab = {"{}", 2};
+    hd_span rest;
     hd_status status;
-    HD_TRY_OUT(hd__file_read(path, HD_LIMIT_JSON_FILE_BYTES, &arena, &text, err));
-    hd_span rest = text;
-    if (hd__vocab_json_find(text, &vocab)) {
-        size_t before = (size_t)(vocab.ptr - text.ptr), after = text.len - before - vocab.len;
-        char *copy = hd__arena_alloc(&arena, before + after + 2);
-        if (copy == NULL) {
-            status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory to read it", path);
-            goto out;
-        }
-        memcpy(copy, text.ptr, before);
-        memcpy(copy + before, "{}", 2);
-        memcpy(copy + before + 2, vocab.ptr + vocab.len, after);
-        rest = hd__span(copy, before + after + 2);
-    }
-    HD_TRY_OUT(hd__json_parse(rest, path, &root, err));
-    status = parse(tokenizer, root, vocab, path, err);
+    HD_TRY_OUT(take_vocab(tokenizer, text, file, &arena, &rest, err));
+    HD_TRY_OUT(hd__json_parse(rest, file, &root, err));
+    status = parse(tokenizer, root, file, err);
 out:
     json_decref(root);
     hd__arena_clear(&arena);

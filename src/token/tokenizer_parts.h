@@ -50,10 +50,16 @@ struct hd_tokenizer {
     bool cuttable;       /* a text may be cut after white space and its parts tokenised alone */
 };
 
-/* Fill a zeroed tokenizer whose arena is initialised; what they leave on failure is for the caller to clear. */
-HD_MUST_USE hd_status hd__tokenizer_read_json(hd_tokenizer *tokenizer, const char *path, hd_error *err);
-HD_MUST_USE hd_status hd__tokenizer_read_vocab_txt(hd_tokenizer *tokenizer, const char *path, const char *config_path,
-                                                   hd_error *err);
+/* Fill a tokenizer that is zeroed but for its arena and vocabulary; what they leave on failure is for the caller to clear.
+ * `file` and the like are for messages. */
+HD_MUST_USE hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span text, const char *file, hd_error *err);
+HD_MUST_USE hd_status hd__tokenizer_parse_vocab_txt(hd_tokenizer *tokenizer, hd_span text, const char *path,
+                                                    const json_t *config, const char *config_path, hd_error *err);
+
+/* hd__tokenizer_open for what is in memory: a tokenizer.json, or a vocab.txt with its config (may be NULL). */
+HD_MUST_USE hd_status hd__tokenizer_open_json(hd_span text, const char *file, hd_tokenizer **tokenizer, hd_error *err);
+HD_MUST_USE hd_status hd__tokenizer_open_vocab_txt(hd_span text, const char *path, const json_t *config,
+                                                   const char *config_path, hd_tokenizer **tokenizer, hd_error *err);
 
 /* An added token as a settings file has it. */
 typedef struct hd_added_request {
@@ -66,9 +72,9 @@ HD_MUST_USE hd_status hd__tokenizer_set_added(hd_tokenizer *tokenizer, const hd_
                                               const char *file, hd_error *err);
 
 /* "model.vocab" of a tokenizer.json is most of the file, so it is read straight into the vocabulary and the
- * JSON reader sees {} in its place. */
-bool hd__vocab_json_find(hd_span json, hd_span *vocab); /* from { to } */
-HD_MUST_USE hd_status hd__vocab_json_read(hd_span json, const char *file, hd_vocab *vocab, hd_error *err);
+ * JSON reader sees {} in its place. find: where its { is. read: from there, *len bytes up to its }. */
+bool hd__vocab_json_find(hd_span json, size_t *begin);
+HD_MUST_USE hd_status hd__vocab_json_read(hd_span json, const char *file, hd_vocab *vocab, size_t *len, hd_error *err);
 
 /* bert_scan.c: prepares tokenizer->scan; encodes with it up to `limit` ids and one more if there is one.
  * Appends to ids. */

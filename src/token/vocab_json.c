@@ -1,8 +1,8 @@
 /* vocab_json.c - the "vocab" object of tokenizer.json, read at the speed of the memory (RFC 8259).
  *
  * 30,000 small JSON values cost a general reader 30,000 allocations and a hash table that is thrown away.
- * Finding the object needs only strings and brackets to be told apart: what is malformed elsewhere is left
- * for the general reader to say. The object itself is read strictly here.
+ * Finding where the object begins needs only strings and brackets to be told apart: what is malformed before
+ * it is left for the general reader to say. The object itself is read strictly here.
  */
 #include "base/limits.h"
 #include "base/utf8.h"
@@ -90,16 +90,12 @@ static bool find_key(reader *r, const char *key)
     return false;
 }
 
-bool hd__vocab_json_find(hd_span json, hd_span *vocab)
+bool hd__vocab_json_find(hd_span json, size_t *begin)
 {
     reader r = {json.ptr, json.ptr + json.len};
-    if (!take(&r, '{') || !find_key(&r, "model") || !take(&r, '{') || !find_key(&r, "vocab"))
+    if (!take(&r, '{') || !find_key(&r, "model") || !take(&r, '{') || !find_key(&r, "vocab") || !take(&r, '{'))
         return false;
-    skip_spaces(&r);
-    const char *begin = r.at;
-    if (peek(&r) != '{' || !skip_value(&r))
-        return false;
-    *vocab = hd__span(begin, (size_t)(r.at - begin));
+    *begin = (size_t)(r.at - 1 - json.ptr);
     return true;
 }
 
@@ -197,15 +193,18 @@ static hd_status read_entry(reader *r, const char *file, hd_vocab *vocab, hd_err
     return hd__vocab_add(vocab, raw, id, file, err);
 }
 
-hd_status hd__vocab_json_read(hd_span json, const char *file, hd_vocab *vocab, hd_error *err)
+hd_status hd__vocab_json_read(hd_span json, const char *file, hd_vocab *vocab, size_t *len, hd_error *err)
 {
     reader r = {json.ptr + 1, json.ptr + json.len};
-    if (take(&r, '}'))
-        return HD_OK;
-    do {
-        HD_TRY(read_entry(&r, file, vocab, err));
-    } while (take(&r, ','));
-    if (!take(&r, '}') || r.at != r.end)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"vocab\": no , or } after entry %u", file, vocab->n_records - 1);
+    bool empty = take(&r, '}');
+    if (!empty) {
+        do {
+            HD_TRY(read_entry(&r, file, vocab, err));
+        } while (take(&r, ','));
+        if (!take(&r, '}'))
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"vocab\": no , or } after entry %u", file,
+                            vocab->n_records - 1);
+    }
+    *len = (size_t)(r.at - json.ptr);
     return HD_OK;
 }

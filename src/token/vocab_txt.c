@@ -4,7 +4,6 @@
  * tokenizer_config.json, BertPreTokenizer, words of up to 100 characters, "[CLS] text [SEP]", and the special
  * tokens found in the text as given.
  */
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "token/tokenizer_parts.h"
@@ -37,25 +36,17 @@ static hd_status parse_names(const json_t *root, const char *path, hd_arena *are
     return HD_OK;
 }
 
-static hd_status read_config(const char *path, hd_arena *arena, config *c, hd_error *err)
+static hd_status parse_config(const json_t *json, const char *path, hd_arena *arena, config *c, hd_error *err)
 {
-    *c = (config){.do_lower_case = true, .strip_accents = true, .chinese_chars = true};
+    *c = (config){.do_lower_case = true, .chinese_chars = true};
     static const char *const names[N_SPECIALS] = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"};
     for (size_t i = 0; i < N_SPECIALS; i++)
         c->specials[i] = hd__span_of(names[i]);
-    if (!hd__file_exists(path))
-        return HD_OK;
-    json_t *root;
-    HD_TRY(hd__json_read(path, &root, err));
-    hd_status status;
-    HD_TRY_OUT(hd__json_get_bool(root, "do_lower_case", path, &c->do_lower_case, err));
+    HD_TRY(hd__json_get_bool(json, "do_lower_case", path, &c->do_lower_case, err));
     c->strip_accents = c->do_lower_case; /* null or missing: as do_lower_case */
-    HD_TRY_OUT(hd__json_get_bool(root, "strip_accents", path, &c->strip_accents, err));
-    HD_TRY_OUT(hd__json_get_bool(root, "tokenize_chinese_chars", path, &c->chinese_chars, err));
-    status = parse_names(root, path, arena, c, err);
-out:
-    json_decref(root);
-    return status;
+    HD_TRY(hd__json_get_bool(json, "strip_accents", path, &c->strip_accents, err));
+    HD_TRY(hd__json_get_bool(json, "tokenize_chinese_chars", path, &c->chinese_chars, err));
+    return parse_names(json, path, arena, c, err);
 }
 
 /* A line without the white space at its end. */
@@ -120,13 +111,11 @@ static hd_status assemble(hd_tokenizer *t, const config *c, const char *path, hd
     return find_special(t, c->specials[SEP], path, &t->template.after[0], err);
 }
 
-hd_status hd__tokenizer_read_vocab_txt(hd_tokenizer *tokenizer, const char *path, const char *config_path, hd_error *err)
+hd_status hd__tokenizer_parse_vocab_txt(hd_tokenizer *tokenizer, hd_span text, const char *path, const json_t *json,
+                                        const char *config_path, hd_error *err)
 {
-    hd_file_map map;
     config c;
-    HD_TRY(read_config(config_path, &tokenizer->arena, &c, err));
-    HD_TRY(hd__file_map_open(path, &map, err));
-    hd_status status = read_lines(&tokenizer->wordpiece.vocab, map.bytes, path, err);
-    hd__file_map_close(&map);
-    return status == HD_OK ? assemble(tokenizer, &c, path, err) : status;
+    HD_TRY(parse_config(json, config_path, &tokenizer->arena, &c, err));
+    HD_TRY(read_lines(&tokenizer->wordpiece.vocab, text, path, err));
+    return assemble(tokenizer, &c, path, err);
 }
