@@ -38,7 +38,7 @@ const hd_kernel_row *hd__kernel_rows(size_t *n);
 const hd_kernel_row *hd__kernel_chosen(const char *entry);
 
 /* What one core's arithmetic units reach in a loop on registers alone, in GFLOP/s (2 per multiply-add), on
- * the best level granted for the type. Takes about `milliseconds`. The share of it a run reaches is the figure
+ * the best of the levels granted for the type. Takes about `milliseconds`. The share of it a run reaches is the figure
  * quoted in docs/SPEED.md. */
 double hd__kernel_peak_gflops(k_type type, uint32_t milliseconds);
 

@@ -1,0 +1,246 @@
+/* check_attention.c - the attention family against its formula (attention.h).
+ *
+ * Bounds: a score s = scale q.k carries e = (8 + 2 sqrt(D)) 2^-24 scale sum |q k|, which moves exp(s) by about e
+ * relatively; levels that multiply in bfloat16 also round the weights to it. So |error| of an output is at most
+ * (2 max e + r) sum p |v|, with r the relative error of a weight, summation included.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "kcheck.h"
+
+typedef struct problem {
+    int n_q, n_k, head_dim;
+    kc_data data;
+    float spread; /* of the scores */
+    int gap;      /* elements between rows */
+} problem;
+
+typedef struct operands {
+    k_attention at;
+    const double *q, *k, *v; /* [n, head_dim] what the elements stand for */
+} operands;
+
+static bool is_bf16(const kc *c)
+{
+    return strstr(c->row->entry, "bf16") != NULL;
+}
+
+/* n rows of values with NaN between them, at any alignment of the element; exact values to *wide. */
+static const void *make_rows(kc *c, const problem *p, int n, double size, const double **wide)
+{
+    size_t stride = (size_t)(p->head_dim + p->gap), element = is_bf16(c) ? 2 : 4;
+    size_t count = (size_t)(n - 1) * stride + (size_t)p->head_dim;
+    char *rows = kc_buffer_skewed(c, count * element, element * (size_t)kc_below(c, (int)(64 / element)));
+    double *values = kc_buffer(c, (size_t)n * (size_t)p->head_dim * sizeof *values, 8);
+    for (int i = 0; i < n; i++) {
+        for (int d = 0; d < p->head_dim; d++) {
+            size_t at = (size_t)i * stride + (size_t)d;
+            float value = (float)((double)kc_value(c, p->data) * size);
+            uint16_t half = k_bf16_from_f32(value);
+            if (is_bf16(c))
+                memcpy(rows + at * element, &half, sizeof half);
+            else
+                memcpy(rows + at * element, &value, sizeof value);
+            values[i * p->head_dim + d] = is_bf16(c) ? (double)k_f32_from_bf16(half) : (double)value;
+        }
+    }
+    *wide = values;
+    return rows;
+}
+
+static void make(kc *c, const problem *p, operands *o)
+{
+    o->at = (k_attention){.n_q = p->n_q, .n_k = p->n_k, .head_dim = p->head_dim};
+    o->at.q = make_rows(c, p, p->n_q, (double)p->spread, &o->q);
+    o->at.k = make_rows(c, p, p->n_k, 1.0, &o->k);
+    o->at.v = make_rows(c, p, p->n_k, 1.0, &o->v);
+    o->at.q_stride = o->at.kv_stride = (size_t)(p->head_dim + p->gap);
+    o->at.out_stride = (size_t)(p->head_dim + kc_below(c, 2) * 24);
+    o->at.scale = (float)(1.0 / sqrt(p->head_dim));
+}
+
+/* Queries [first, first + n) alone; the gaps between rows of the output must stay NaN. */
+static float *call(kc *c, const operands *o, int first, int n)
+{
+    k_attention at = o->at;
+    size_t width = (size_t)at.head_dim, count = (size_t)(n - 1) * at.out_stride + width;
+    at.scratch = kc_buffer(c, k_attention_scratch_bytes(at.n_k, at.head_dim), 64);
+    at.out = kc_buffer_skewed(c, count * sizeof *at.out, 4 * (size_t)kc_below(c, 16));
+    at.q = (const char *)at.q + (size_t)first * at.q_stride * (is_bf16(c) ? 2 : 4);
+    at.n_q = n;
+    ((k_attention_fn *)c->row->function)(&at);
+    for (int i = 0; i + 1 < n; i++) {
+        for (size_t j = width; j < at.out_stride; j++) {
+            uint32_t bits;
+            memcpy(&bits, &at.out[(size_t)i * at.out_stride + j], sizeof bits);
+            if (bits != UINT32_MAX)
+                kc_fail(c, "wrote between rows %d and %d of the output", i, i + 1);
+        }
+    }
+    return at.out;
+}
+
+/* One query's scores to p (unnormalised weights); returns their sum and the error bound of a score. */
+static double weights_of(const operands *o, const double *q, double *p, double *score_error)
+{
+    int dim = o->at.head_dim;
+    double max = -INFINITY, sum = 0.0, largest = 0.0;
+    for (int j = 0; j < o->at.n_k; j++) {
+        double dot = 0.0, size = 0.0;
+        for (int d = 0; d < dim; d++) {
+            double product = q[d] * o->k[j * dim + d];
+            dot += product;
+            size += fabs(product);
+        }
+        p[j] = dot * (double)o->at.scale;
+        max = fmax(max, p[j]);
+        largest = fmax(largest, size * (double)o->at.scale);
+    }
+    for (int j = 0; j < o->at.n_k; j++)
+        sum += p[j] = exp(p[j] - max);
+    *score_error = (8.0 + 2.0 * sqrt(dim)) * KC_EPS * largest;
+    return sum;
+}
+
+static void compare(kc *c, const operands *o, const float *out)
+{
+    int dim = o->at.head_dim;
+    double *p = kc_buffer(c, (size_t)o->at.n_k * sizeof *p, 8);
+    bool rounded = c->row->isa == HD_ISA_BF16 || c->row->isa == HD_ISA_AMX; /* weights to bfloat16 */
+    double weight_error = rounded ? 0x1p-8 + 2e-4 : 4e-7;
+    weight_error += (8.0 + 2.0 * sqrt(o->at.n_k)) * KC_EPS;
+    for (int i = 0; i < o->at.n_q; i++) {
+        double score_error, sum = weights_of(o, o->q + (size_t)i * (size_t)dim, p, &score_error);
+        for (int d = 0; d < dim; d++) {
+            double want = 0.0, size = 0.0;
+            for (int j = 0; j < o->at.n_k; j++) {
+                want += p[j] * o->v[j * dim + d];
+                size += p[j] * fabs(o->v[j * dim + d]);
+            }
+            double bound = (expm1(2.0 * score_error) + weight_error) * size / sum + 1e-37;
+            kc_near(c, "out", i, d, (double)out[(size_t)i * o->at.out_stride + (size_t)d], want / sum, bound);
+        }
+    }
+}
+
+static void compare_queries(kc *c, const operands *o, const float *whole, int first, int n)
+{
+    const float *part = call(c, o, first, n);
+    for (int i = 0; i < n; i++)
+        kc_same(c, "queries alone", part + (size_t)i * o->at.out_stride, whole + (size_t)(first + i) * o->at.out_stride,
+                (size_t)o->at.head_dim * sizeof *part);
+}
+
+static void check(kc *c, problem p)
+{
+    kc_case(c, "%d queries, %d keys, head %d, %s, spread %g, gap %d", p.n_q, p.n_k, p.head_dim, kc_data_names[p.data],
+            (double)p.spread, p.gap);
+    operands o;
+    make(c, &p, &o);
+    const float *whole = call(c, &o, 0, p.n_q);
+    compare(c, &o, whole);
+    compare_queries(c, &o, whole, 0, p.n_q);
+    compare_queries(c, &o, whole, p.n_q - 1, 1);
+    compare_queries(c, &o, whole, kc_below(c, p.n_q), 1);
+    int first = kc_below(c, p.n_q);
+    compare_queries(c, &o, whole, first, 1 + kc_below(c, p.n_q - first));
+}
+
+static void put(kc *c, const void *rows, size_t at, float value)
+{
+    uint16_t half = k_bf16_from_f32(value);
+    char *p = (char *)(uintptr_t)rows + at * (is_bf16(c) ? 2 : 4);
+    if (is_bf16(c))
+        memcpy(p, &half, sizeof half);
+    else
+        memcpy(p, &value, sizeof value);
+}
+
+/* NaN in a query spoils that query alone; NaN in a key or value spoils what it is part of. */
+static void check_nan(kc *c, int n, int head_dim)
+{
+    problem p = {n, n, head_dim, KC_NORMAL, 1.0f, 8};
+    int bad = kc_below(c, n), column = kc_below(c, head_dim);
+    kc_case(c, "NaN in row %d of %d, head %d", bad, n, head_dim);
+    operands o;
+    make(c, &p, &o);
+    const float *clean = call(c, &o, 0, n);
+    size_t at = (size_t)bad * o.at.q_stride + (size_t)column;
+    put(c, o.at.q, at, NAN);
+    const float *out = call(c, &o, 0, n);
+    for (int i = 0; i < n; i++) {
+        const float *row = out + (size_t)i * o.at.out_stride;
+        if (i != bad)
+            kc_same(c, "a query beside one with NaN", row, clean + (size_t)i * o.at.out_stride, (size_t)head_dim * sizeof *row);
+        for (int d = 0; d < head_dim && i == bad; d++)
+            kc_near(c, "query with NaN", i, d, (double)row[d], NAN, 0.0);
+    }
+    put(c, o.at.q, at, 0.5f);
+    put(c, o.at.v, at, NAN);
+    out = call(c, &o, 0, n);
+    for (int i = 0; i < n; i++)
+        kc_near(c, "value with NaN", i, column, (double)out[(size_t)i * o.at.out_stride + (size_t)column], NAN, 0.0);
+    put(c, o.at.v, at, 0.5f);
+    put(c, o.at.k, at, NAN);
+    out = call(c, &o, 0, n);
+    for (int i = 0; i < n; i++)
+        kc_near(c, "key with NaN", i, column, (double)out[(size_t)i * o.at.out_stride + (size_t)column], NAN, 0.0);
+}
+
+/* Scores that grow along the keys move the running maximum at every block. */
+static void check_rising(kc *c, int n, int head_dim, double step)
+{
+    problem p = {3, n, head_dim, KC_NORMAL, 1.0f, 0};
+    kc_case(c, "%d keys with scores rising by %g, head %d", n, step, head_dim);
+    operands o;
+    make(c, &p, &o);
+    for (int j = 0; j < n; j++) {
+        for (int d = 0; d < head_dim; d++) {
+            float value = k_f32_from_bf16(k_bf16_from_f32((float)(step * j)));
+            put(c, o.at.k, (size_t)j * o.at.kv_stride + (size_t)d, value);
+            ((double *)(uintptr_t)o.k)[j * head_dim + d] = (double)value;
+        }
+    }
+    for (int d = 0; d < head_dim; d++) {
+        for (int i = 0; i < 3; i++) {
+            put(c, o.at.q, (size_t)i * o.at.q_stride + (size_t)d, 0.25f);
+            ((double *)(uintptr_t)o.q)[i * head_dim + d] = 0.25;
+        }
+    }
+    compare(c, &o, call(c, &o, 0, 3));
+}
+
+void kc_check_attention(kc *c)
+{
+    static const int dims[] = {2, 6, 8, 14, 16, 18, 32, 34, 48, 64, 66, 80, 96, 128, 130, 254, 256};
+    static const int lengths[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 250, 257, 512, 1030};
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++) {
+        for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++) {
+            bool long_one = lengths[j] > 130, common = dims[i] == 32 || dims[i] == 64;
+            if (c->quick && (long_one ? dims[i] != 32 || lengths[j] == 512 : !common && (i + j) % 4 != 0))
+                continue;
+            int n_q = long_one ? (common && !c->quick ? 70 : 5) : lengths[j];
+            check(c, (problem){n_q, lengths[j], dims[i], KC_NORMAL, 1.0f, 24 * kc_below(c, 3)});
+        }
+    }
+    for (int n_q = 1; n_q <= 66; n_q += c->quick ? 5 : 1)
+        check(c, (problem){n_q, 1 + kc_below(c, 40), 32, KC_NORMAL, 2.0f, 64});
+    for (int n_k = 1; n_k <= 66; n_k += c->quick ? 5 : 1)
+        check(c, (problem){1 + kc_below(c, 40), n_k, 64, KC_NORMAL, 2.0f, 0});
+    for (int data = 0; data < KC_DATA_COUNT; data++) {
+        for (int spread = 0; spread < 4; spread++)
+            check(c, (problem){20, 150, 32, (kc_data)data, (const float[]){1e-3f, 1.0f, 30.0f, 1000.0f}[spread], 32});
+    }
+    for (int head_dim = 2; head_dim <= 66; head_dim += 2) {
+        if (!c->quick)
+            check(c, (problem){19, 35, head_dim, KC_NORMAL, 1.0f, 2});
+    }
+    for (int n = 1; n <= 300; n += 43) {
+        check_nan(c, n, 32);
+        check_nan(c, n, 34);
+        check_rising(c, n, 32, 0.5);
+        check_rising(c, n, 48, 20.0);
+        check_rising(c, n, 32, -3.0);
+    }
+}

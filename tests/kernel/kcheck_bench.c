@@ -1,0 +1,302 @@
+/* kcheck_bench.c - how long each kernel takes on the shapes of real models, one core.
+ *
+ * A time is the least of many short samples; a cycle is one turn of a chain of additions, which every core takes
+ * one at a time. Ratios are to the reference and to the level below of the same entry and shape; the share is of
+ * what the machine's best level reaches for the type (kernels.h), so it is low for lower levels by right.
+ */
+#include "kcheck.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#define ARENA_BYTES ((size_t)256 << 20)
+#define SAMPLE_NS 200000u
+#define SAMPLES 60
+#define TOTAL_NS 400000000u
+
+/* One call of a kernel; the entry says which member is used. */
+typedef struct bench {
+    const char *entry, *shape;
+    int rows, n, k;       /* gemm: a [rows, k]; attention: length, head_dim; others: rows of n */
+    k_type act;           /* norm, convert: what to; embed: words */
+    k_epilogue epilogue;  /* gemm */
+    bool is_flops;        /* else bytes */
+    double work;          /* of one call */
+    k_gemm gemm;
+    k_weights weights;
+    k_attention attention;
+    k_norm norm;
+    k_embed embed;
+    const float *x;
+    float *out;
+} bench;
+
+static const bench cases[] = {
+    {"gemm_f32", "MiniLM ffn up, 256 rows", 256, 1536, 384, K_F32, K_GELU, .is_flops = true},
+    {"gemm_f32", "MiniLM ffn down, 256 rows", 256, 384, 1536, K_F32, K_ADD, .is_flops = true},
+    {"gemm_f32", "MiniLM query, 16 rows", 16, 1152, 384, K_F32, K_STORE, .is_flops = true},
+    {"gemm_bf16", "MiniLM ffn up, 256 rows", 256, 1536, 384, K_F32, K_GELU, .is_flops = true},
+    {"gemm_bf16", "MiniLM ffn down, 256 rows", 256, 384, 1536, K_F32, K_ADD, .is_flops = true},
+    {"gemm_bf16", "MiniLM query, 16 rows", 16, 1152, 384, K_F32, K_STORE, .is_flops = true},
+    {"gemm_i8", "MiniLM ffn up, 256 rows", 256, 1536, 384, K_F32, K_GELU, .is_flops = true},
+    {"gemm_i8", "MiniLM ffn down, 256 rows", 256, 384, 1536, K_F32, K_ADD, .is_flops = true},
+    {"gemm_i8", "MiniLM query, 16 rows", 16, 1152, 384, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 65, head 32", 65, 32, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 250, head 32", 250, 32, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 512, head 64", 512, 64, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 65, head 32", 65, 32, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 250, head 32", 250, 32, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 512, head 64", 512, 64, 0, K_F32, K_STORE, .is_flops = true},
+    {"norm", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
+    {"norm", "16 rows of 384 to bf16", 16, 384, 0, K_BF16, K_STORE, .is_flops = false},
+    {"norm", "16 rows of 384 to u8", 16, 384, 0, K_I8, K_STORE, .is_flops = false},
+    {"norm", "8 rows of 1024 to u8", 8, 1024, 0, K_I8, K_STORE, .is_flops = false},
+    {"convert", "4 rows of 1536 to bf16", 4, 1536, 0, K_BF16, K_STORE, .is_flops = false},
+    {"convert", "4 rows of 1536 to u8", 4, 1536, 0, K_I8, K_STORE, .is_flops = false},
+    {"embed", "64 rows of 384 from f32", 64, 384, 0, K_F32, K_STORE, .is_flops = false},
+    {"embed", "64 rows of 384 from bf16", 64, 384, 0, K_BF16, K_STORE, .is_flops = false},
+    {"embed", "64 rows of 384 from int8", 64, 384, 0, K_I8, K_STORE, .is_flops = false},
+    {"pool_sum", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
+    {"pool_max", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
+    {"dot", "384", 1, 384, 0, K_F32, K_STORE, .is_flops = false},
+};
+#define N_CASES (sizeof cases / sizeof cases[0])
+
+/* Memory of one bench, handed out in order. */
+typedef struct store {
+    char *memory;
+    size_t used;
+    kc random;
+} store;
+
+static void *take(store *s, size_t bytes)
+{
+    void *p = s->memory + s->used;
+    s->used += hd__round_up(bytes, 64);
+    return s->used <= ARENA_BYTES ? p : NULL;
+}
+
+static void *take_bytes(store *s, size_t n, int limit)
+{
+    uint8_t *p = take(s, n);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)kc_below(&s->random, limit);
+    return p;
+}
+
+static float *take_f32(store *s, size_t n)
+{
+    float *p = take(s, n * sizeof *p);
+    kc_fill(&s->random, KC_NORMAL, p, n);
+    return p;
+}
+
+static uint16_t *take_bf16(store *s, size_t n)
+{
+    uint16_t *p = take(s, n * sizeof *p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = k_bf16_from_f32(kc_value(&s->random, KC_NORMAL));
+    return p;
+}
+
+static const void *take_type(store *s, k_type type, size_t n)
+{
+    if (type == K_F32)
+        return take_f32(s, n);
+    return type == K_BF16 ? (const void *)take_bf16(s, n) : take_bytes(s, n, 128);
+}
+
+static void set_up_gemm(bench *b, store *s)
+{
+    k_type type = strcmp(b->entry, "gemm_f32") == 0 ? K_F32 : strcmp(b->entry, "gemm_bf16") == 0 ? K_BF16 : K_I8;
+    size_t n = (size_t)b->n, k = (size_t)b->k, rows = (size_t)b->rows;
+    void *panels = take(s, k_pack_bytes(type, b->n, b->k));
+    float *scale = take_f32(s, n), *channel_sum = take_f32(s, n), *weights = take_f32(s, n * k);
+    for (size_t i = 0; i < n * k; i++)
+        weights[i] *= 0.05f;
+    k_pack_rows(type, b->n, b->k, 0, b->n, weights, panels, scale, channel_sum);
+    b->weights = (k_weights){type, b->n, b->k, b->n, b->k, panels, take_f32(s, n), scale, channel_sum};
+    k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
+    b->gemm = (k_gemm){&b->weights, take_type(s, type, rows * k), k, take_f32(s, rows), take_f32(s, rows), b->rows, 0,
+                       b->n / K_PANEL, b->epilogue, out_type, take_f32(s, rows * n), n};
+    b->work = 2.0 * b->rows * b->n * b->k;
+}
+
+static void set_up_attention(bench *b, store *s)
+{
+    k_type type = strcmp(b->entry, "attention_f32") == 0 ? K_F32 : K_BF16;
+    size_t length = (size_t)b->rows, dim = (size_t)b->n;
+    b->attention = (k_attention){take_type(s, type, length * dim), take_type(s, type, length * dim),
+                                 take_type(s, type, length * dim), dim, dim, b->rows, b->rows, b->n, 0.125f,
+                                 take_f32(s, length * dim), dim, take(s, k_attention_scratch_bytes(b->rows, b->n))};
+    b->work = 4.0 * b->rows * b->rows * b->n;
+}
+
+static void set_up_rows(bench *b, store *s)
+{
+    size_t n = (size_t)b->n, rows = (size_t)b->rows, cells = n * rows;
+    k_act act = {b->act, 127, take(s, cells * 2), n, take_f32(s, rows), take_f32(s, rows)};
+    b->x = take_f32(s, cells);
+    b->out = take_f32(s, cells);
+    b->norm = (k_norm){take_f32(s, cells), n, b->rows, b->n, take_f32(s, n), take_f32(s, n), 1e-12f, act};
+    int32_t *ids = take(s, rows * sizeof *ids), *pos = take(s, rows * sizeof *pos);
+    for (int i = 0; i < b->rows; i++) {
+        ids[i] = kc_below(&s->random, 1000);
+        pos[i] = i;
+    }
+    if (strcmp(b->entry, "embed") == 0)
+        b->embed = (k_embed){b->act, take_type(s, b->act, 1000 * n), n, take_f32(s, 1000), take_f32(s, cells), take_f32(s, n),
+                             ids, pos, b->rows, b->n, b->out, n};
+    size_t read = strcmp(b->entry, "dot") == 0 ? 2 : 1, element = b->act == K_F32 ? 0 : k_type_bytes(b->act);
+    size_t written = strcmp(b->entry, "norm") == 0 || strcmp(b->entry, "embed") == 0 ? 1 : 0;
+    b->work = (double)cells * (4.0 * (double)(read + written) + (double)element);
+}
+
+static void call(const bench *b, k_any_fn *function)
+{
+    if (strncmp(b->entry, "gemm_", 5) == 0)
+        ((k_gemm_fn *)function)(&b->gemm);
+    else if (strncmp(b->entry, "attention_", 10) == 0)
+        ((k_attention_fn *)function)(&b->attention);
+    else if (strcmp(b->entry, "norm") == 0)
+        ((k_norm_fn *)function)(&b->norm);
+    else if (strcmp(b->entry, "convert") == 0)
+        ((k_convert_fn *)function)(b->x, (size_t)b->n, b->rows, b->n, &b->norm.act);
+    else if (strcmp(b->entry, "embed") == 0)
+        ((k_embed_fn *)function)(&b->embed);
+    else if (strcmp(b->entry, "pool_sum") == 0)
+        ((k_pool_sum_fn *)function)(b->x, (size_t)b->n, b->rows, b->n, false, b->out);
+    else if (strcmp(b->entry, "pool_max") == 0)
+        ((k_pool_max_fn *)function)(b->x, (size_t)b->n, b->rows, b->n, b->out);
+    else if (strcmp(b->entry, "dot") == 0)
+        b->out[0] = ((k_dot_fn *)function)(b->x, b->norm.x, (size_t)b->n);
+}
+
+/* Nanoseconds of one call. Residual streams are added to over and over, which changes no kernel's time. */
+static double time_of(const bench *b, k_any_fn *function)
+{
+    uint64_t start = hd__now_ns();
+    call(b, function);
+    uint64_t once = hd__now_ns() - start, calls = once == 0 ? SAMPLE_NS : SAMPLE_NS / once + 1;
+    double best = 1e300;
+    for (int sample = 0; sample < SAMPLES && hd__now_ns() - start < TOTAL_NS; sample++) {
+        uint64_t begin = hd__now_ns();
+        for (uint64_t i = 0; i < calls; i++)
+            call(b, function);
+        double each = (double)(hd__now_ns() - begin) / (double)calls;
+        best = each < best ? each : best;
+    }
+    return best < 1e300 ? best : (double)once;
+}
+
+static double cycles_per_ns(void)
+{
+    double best = 0.0;
+    for (int sample = 0; sample < 50; sample++) {
+        uint64_t start = hd__now_ns(), x = 0;
+        for (int i = 0; i < 500000; i++) {
+#if defined(__x86_64__)
+            __asm__ volatile("add $1, %0" : "+r"(x));
+#elif defined(__aarch64__)
+            __asm__ volatile("add %0, %0, #1" : "+r"(x));
+#else
+            __asm__ volatile("" : "+r"(x));
+            x++;
+#endif
+        }
+        double rate = 500000.0 / (double)(hd__now_ns() - start);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+static double peak_of(const bench *b)
+{
+    static double peaks[3];
+    if (!b->is_flops)
+        return 0.0;
+    k_type type = strstr(b->entry, "_f32") != NULL ? K_F32 : strstr(b->entry, "_bf16") != NULL ? K_BF16 : K_I8;
+    if (peaks[type] == 0.0)
+        peaks[type] = hd__kernel_peak_gflops(type, 100);
+    return peaks[type];
+}
+
+/* All levels of one case; returns the number of lines. */
+static int run(const bench *b, const char *filter, double clock, FILE *json, bool first)
+{
+    size_t n;
+    const hd_kernel_row *rows = hd__kernel_rows(&n);
+    double reference = 0.0, below = 0.0;
+    int lines = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].entry, b->entry) != 0 || !hd__isa_has(rows[i].isa))
+            continue;
+        if (strstr(rows[i].symbol, filter) == NULL && rows[i].isa != HD_ISA_BASE)
+            continue;
+        double ns = time_of(b, rows[i].function), rate = b->work / ns, peak = peak_of(b);
+        reference = reference == 0.0 ? ns : reference;
+        below = below == 0.0 ? ns : below;
+        printf("%-22s %-26s %12.0f %9.1f %-8s %8.1fx %6.2fx", rows[i].symbol, b->shape, ns * clock, rate,
+               b->is_flops ? "GFLOP/s" : "GB/s", reference / ns, below / ns);
+        printf(peak > 0.0 ? " %5.1f %%\n" : "\n", 100.0 * rate / peak);
+        if (json != NULL)
+            fprintf(json, "%s\n  {\"kernel\": \"%s\", \"level\": \"%s\", \"shape\": \"%s\", \"ns\": %.1f, \"cycles\": %.0f, \"%s\": %.2f, "
+                    "\"to_reference\": %.3f, \"to_level_below\": %.3f, \"share_of_peak\": %.4f}", first && lines == 0 ? "" : ",",
+                    rows[i].symbol, hd__isa_name(rows[i].isa), b->shape, ns, ns * clock, b->is_flops ? "gflops" : "gbytes_per_s",
+                    rate, reference / ns, below / ns, peak > 0.0 ? rate / peak : 0.0);
+        below = ns;
+        lines++;
+    }
+    return lines;
+}
+
+/* Whether a level that may be used of this entry is asked for. */
+static bool wanted(const char *entry, const char *filter)
+{
+    size_t n;
+    const hd_kernel_row *rows = hd__kernel_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].entry, entry) == 0 && strstr(rows[i].symbol, filter) != NULL && hd__isa_has(rows[i].isa))
+            return true;
+    }
+    return false;
+}
+
+int kc_bench(const char *filter, const char *json_path)
+{
+    FILE *json = json_path != NULL ? fopen(json_path, "w") : NULL;
+    store s = {.memory = hd__map_alloc(ARENA_BYTES), .random = {.rng = 1}};
+    if (s.memory == NULL || (json_path != NULL && json == NULL)) {
+        perror("heddle-kcheck");
+        return 2;
+    }
+    double clock = cycles_per_ns();
+    int lines = 0;
+    printf("one core at %.2f GHz\n%-22s %-26s %12s %9s %-8s %9s %7s %7s\n", clock, "kernel", "shape", "cycles", "", "", "to ref",
+           "below", "peak");
+    if (json != NULL)
+        fprintf(json, "{\"ghz\": %.3f, \"kernels\": [", clock);
+    for (size_t i = 0; i < N_CASES; i++) {
+        bench b = cases[i];
+        s.used = 0;
+        if (!wanted(b.entry, filter))
+            continue;
+        if (strncmp(b.entry, "gemm_", 5) == 0)
+            set_up_gemm(&b, &s);
+        else if (strncmp(b.entry, "attention_", 10) == 0)
+            set_up_attention(&b, &s);
+        else
+            set_up_rows(&b, &s);
+        lines += run(&b, filter, clock, json, lines == 0);
+    }
+    hd__map_free(s.memory, ARENA_BYTES);
+    if (json != NULL && (fprintf(json, "\n]}\n") < 0 || fclose(json) != 0)) {
+        perror(json_path);
+        return 2;
+    }
+    return lines > 0 ? 0 : 1;
+}
