@@ -1,0 +1,92 @@
+"""What the documents say is so: options, settings, functions, snippets, links."""
+
+import re
+import subprocess
+import unittest
+
+from harness import BUILD, MINILM, ROOT, CommandTest
+
+MAN = ROOT / "docs" / "man"
+STORE = MINILM.parent.parent.parent  # the folder that HEDDLE_CACHE names
+
+
+def man_options(page):
+    """The long options that a page describes."""
+    text = (MAN / page).read_text()
+    items = [line for line in text.splitlines() if line.startswith(".It Fl ")]
+    return {name for line in items for name in re.findall(r"Fl -([\w-]+)", line)}
+
+
+class DocsTest(CommandTest):
+    def test_man_pages_and_help_agree(self):
+        common = man_options("heddle.1")
+        for command in ("embed", "tokenize", "models", "pull", "info", "bench"):
+            help_text = self.heddle(command, "--help")[0].decode().split("\n\n")[2]
+            in_help = set(re.findall(r"^ .{4} --([\w-]+)", help_text, re.M))
+            in_page = man_options(f"heddle-{command}.1")
+            self.assertEqual(in_help - common, in_page - common, command)
+            self.assertLessEqual(in_page, in_help, command)
+
+    def test_man_pages_are_well_formed(self):
+        for page in sorted(MAN.iterdir()):
+            done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], capture_output=True, text=True)
+            self.assertEqual(done.stdout + done.stderr, "", page.name)
+
+    def test_library_page_names_every_function(self):
+        header = (ROOT / "include/heddle/heddle.h").read_text()
+        declared = set(re.findall(r"HD_API[^;(]*?\b(hd_\w+)\s*\(", header))
+        page = set(re.findall(r"^\.Fn (hd_\w+)", (MAN / "heddle.3").read_text(), re.M))
+        self.assertEqual(page, declared)
+
+    def test_every_setting_is_documented(self):
+        source = (ROOT / "src/cli/config.c").read_text()
+        table = source[source.index("names[N_SETTINGS]"):source.index("static const char *given")]
+        names = re.findall(r'"([A-Z][A-Z0-9_]+)"', table)
+        self.assertIn("HEDDLE_MODEL", names)
+        readme = (ROOT / "README.md").read_text()
+        page = (MAN / "heddle.1").read_text()
+        for name in names:
+            if not name.startswith("RERANK_"):
+                self.assertIn(name, readme)
+                self.assertIn(name, page)
+
+    def test_links_lead_somewhere(self):
+        for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]:
+            for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+                if "://" not in target:
+                    self.assertTrue((path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}")
+
+    def compile_and_run(self, source):
+        program = self.work / "snippet"
+        subprocess.run(["cc", "-std=c17", "-Wall", "-Wextra", "-Werror", str(source), f"-I{ROOT / 'include'}", f"-L{BUILD}",
+                        "-lheddle", f"-Wl,-rpath,{BUILD}", "-o", str(program)], check=True)
+        return subprocess.run([str(program)], capture_output=True, text=True, env=self.env(HEDDLE_CACHE=str(STORE)), check=True)
+
+    def test_readme_snippets(self):
+        snippets = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        self.assertTrue(snippets)
+        for text in snippets:
+            done = self.compile_and_run(self.write("snippet.c", text))
+            self.assertEqual(done.stderr, "")
+            self.assertRegex(done.stdout, r"\A(-?[\d.e-]+ ){3}\.\.\.\n\Z")
+
+    def test_man_page_snippet(self):
+        text = (MAN / "heddle.3").read_text()
+        code = text[text.index("#include <heddle/heddle.h>"):text.rindex(".Ed")].replace("\\e", "\\")
+        self.assertEqual(self.compile_and_run(self.write("snippet.c", code)).stderr, "")
+
+    def test_examples(self):
+        done = subprocess.run([str(BUILD / "examples" / "embed")], capture_output=True, text=True, env=self.env(HEDDLE_CACHE=str(STORE)))
+        self.assertRegex(done.stdout, r"\Acosine 0\.\d{3}\n\Z", done.stderr)
+        done = subprocess.run([str(BUILD / "examples" / "nearest"), str(self.minilm()), str(ROOT / "examples/sentences.txt")],
+                              capture_output=True, text=True, env=self.env())
+        self.assertEqual(done.stderr, "")
+        answers = re.split(r"\n\n", done.stdout)[1:]
+        for answer, word in zip(answers, ("tide", "function", "pruned")):
+            self.assertIn(word, answer.splitlines()[1], answer)
+        done = subprocess.run([str(BUILD / "examples" / "nearest"), "no/model"], capture_output=True, text=True, env=self.env())
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()

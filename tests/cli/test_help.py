@@ -1,0 +1,65 @@
+"""Help, usage errors and hints, word for word."""
+
+import unittest
+
+from harness import CommandTest
+
+COMMANDS = ["embed", "tokenize", "models", "pull", "info", "bench"]
+
+
+class HelpTest(CommandTest):
+    def test_alone(self):
+        text = self.heddle()[0].decode()
+        self.matches("help.txt", text)
+        for args in (["--help"], ["-h"], ["help"]):
+            self.assertEqual(self.heddle(*args)[0].decode(), text)
+
+    def test_commands(self):
+        for command in COMMANDS:
+            with self.subTest(command):
+                text = self.heddle(command, "--help")[0].decode()
+                self.matches(f"help-{command}.txt", text)
+                self.assertEqual(self.heddle(command, "-h")[0].decode(), text)
+                self.assertLessEqual(max(map(len, text.splitlines())), 105)
+
+    def test_version(self):
+        self.assertRegex(self.heddle("--version")[0].decode(), r"\Aheddle \d+\.\d+\.\d+\n\Z")
+
+    def test_unknown_command(self):
+        self.fails("embd", code=2, says="unknown command 'embd': did you mean 'embed'?")
+        self.fails("frobnicate", code=2, says="unknown command 'frobnicate' (see 'heddle --help')")
+
+    def test_unknown_option(self):
+        self.fails("embed", "--dtpe", "f32", code=2, says="embed: unknown option '--dtpe': did you mean '--dtype'?")
+        self.fails("embed", "--dtpe=f32", code=2, says="unknown option '--dtpe': did you mean '--dtype'?")
+        self.fails("embed", "--no-such-thing", code=2, says="embed: unknown option '--no-such-thing' (see 'heddle embed --help')")
+        self.fails("info", "-x", code=2, says="info: unknown option '-x'")
+
+    def test_values(self):
+        self.fails("embed", "--model", code=2, says="embed: '--model' needs a value (NAME|DIR)")
+        self.fails("embed", "--strict=yes", "x", code=2, says="'--strict' takes no value")
+        self.fails("embed", "--dimensions", "0", "x", code=2, says="--dimensions: '0' is not a number from 1 to ")
+        self.fails("embed", "--dimensions", "12x", "x", code=2, says="--dimensions: '12x' is not a number")
+        self.fails("embed", "--dimensions", "-1", "x", code=2, says="--dimensions: '-1' is not a number")
+        self.fails("embed", "--dimensions", "99999999999999999999", "x", code=2, says="is not a number")
+        self.fails("embed", "--dtype", "f17", "x", code=2, says="--dtype: 'f17' is not one of auto, f32, bf16, int8")
+        self.fails("embed", "--output-format", "csv", "x", code=2, says="--output-format: 'csv' is not one of jsonl, npy, f32")
+        self.fails("embed", "--input-format", "csv", code=2, says="--input-format: 'csv' is not one of lines, jsonl")
+        self.fails("embed", "--threads", "2000", "x", code=2, says="--threads: '2000' is not a number from 0 to 1024")
+        self.fails("embed", "--memory-limit", "12", "x", code=2, says="--memory-limit: '12' is less than 1M")
+        self.fails("embed", "--memory-limit", "1Q", "x", code=2, says="--memory-limit: '1Q' is not a size")
+        self.fails("tokenize", "--offsets", "words", "x", code=2, says="--offsets: 'words' is not one of chars, bytes")
+
+    def test_contradictions(self):
+        path = self.write("a.txt", "a\n")
+        self.fails("embed", "--input", path, "text", code=2, says="embed: give texts or --input, not both")
+        self.fails("embed", "--prompt", "a", "--prompt-name", "b", "text", code=2, says="--prompt or --prompt-name, not both")
+        self.fails("tokenize", "--input", path, "text", code=2, says="tokenize: give texts or --input, not both")
+        for command in ("info", "models", "bench"):
+            self.fails(command, "surplus", code=2, says=f"{command}: unexpected argument 'surplus'")
+        self.fails("pull", code=2, says="pull: give one model")
+        self.fails("pull", "a", "b", code=2, says="pull: give one model")
+
+
+if __name__ == "__main__":
+    unittest.main()

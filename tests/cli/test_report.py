@@ -1,0 +1,60 @@
+"""heddle info, bench and kcheck: shape of the answers, not their figures."""
+
+import json
+import unittest
+
+from harness import CommandTest
+
+
+class InfoTest(CommandTest):
+    def test_for_programs(self):
+        info = json.loads(self.heddle("info", "--json")[0])
+        self.assertEqual(list(info), ["version", "machine", "device", "levels", "kernels", "models"])
+        self.assertGreaterEqual(info["machine"]["cores_allowed"], 1)
+        self.assertTrue(info["levels"]["base"]["granted"])
+        for entry, kernel in info["kernels"].items():
+            self.assertTrue(kernel["symbol"].startswith("k_" + entry), kernel)
+            self.assertTrue(info["levels"][kernel["level"]]["granted"])
+
+    def test_why_not_higher(self):
+        info = json.loads(self.heddle("info", "--json", env={"HEDDLE_CPU": "-avx2,-neon"})[0])
+        for kernel in info["kernels"].values():
+            self.assertEqual(kernel["level"], "base")
+            self.assertNotEqual(kernel["why_not_higher"], "")
+
+    def test_for_people(self):
+        text = self.heddle("info")[0].decode()
+        for word in ("processor", "cores", "caches", "memory", "instruction sets", "kernels", "gemm_i8", "models", "jansson"):
+            self.assertIn(word, text)
+
+
+class BenchTest(CommandTest):
+    def test_before_and_after(self):
+        out = self.heddle("bench", "-m", self.tiny(), "--seconds", "1", "--json")[0]
+        report = json.loads(out)
+        self.assertEqual(list(report["cases"]), ["query", "queries", "documents", "similarity"])
+        for case in report["cases"].values():
+            self.assertLessEqual(case["p50_ms"], case["p99_ms"])
+            self.assertGreater(case["tokens_per_s"], case["texts_per_s"])
+        self.assertGreater(report["peak_gflops"], 0)
+        path = self.write("before.json", out)
+        text = self.heddle("bench", "-m", self.tiny(), "--seconds", "1", "--compare", path)[0].decode()
+        self.assertIn("speed-up", text)
+        self.assertIn("share", self.heddle("bench", "--help")[0].decode())
+
+    def test_compare_with_nonsense(self):
+        self.fails("bench", "-m", self.tiny(), "--compare", "none.json", says="none.json")
+        self.fails("bench", "-m", self.tiny(), "--compare", self.write("a.json", "{}"), says="a.json: not what 'heddle bench --json' writes")
+
+    def test_sweep(self):
+        text = self.heddle("bench", "-m", self.tiny(), "--sweep", "--threads", "1")[0].decode()
+        self.assertRegex(text, r"best: [\d.]+ documents/s with --batch \d+ --threads 1\n\Z")
+
+
+class KcheckTest(CommandTest):
+    def test_arguments_are_handed_on(self):
+        self.assertIn("k_gemm_i8_ref", self.heddle("kcheck", "--list")[0].decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
