@@ -3,50 +3,59 @@
  *   EP_COLS         columns of a tile of accumulators, a multiple of VF_LANES
  *   EP_INT          1: int32 accumulators of the int8 product, 0: f32
  *   EP_EXACT        1: the exact activation functions
+ *   EP_SUFFIX       of the functions' names, for files that include this twice
  *
- * See gemm.h for the formula.
+ * See gemm.h for the formula. What is the same for a whole tile is loaded once, and everything the loops
+ * need is in locals: stores through `out` could otherwise change it, as far as the compiler knows.
  */
-#include <string.h>
-
 #define EP_VECS (EP_COLS / VF_LANES)
-
-/* One vector of accumulators to y. */
-static inline vf ep_y(const k_gemm *g, const void *acc, int row, int col)
-{
-    vf bias = vf_load(g->w->bias + col);
-#if EP_INT
-    vf sums = vf_from_i32(acc);
-    vf base = vf_fma(vf_set1(g->a_offset[row]), vf_load(g->w->channel_sum + col), bias);
-    return vf_fma(sums, vf_mul(vf_set1(g->a_scale[row]), vf_load(g->w->scale + col)), base);
-#else
-    (void)row;
-    return vf_add(vf_load(acc), bias);
-#endif
-}
-
-static inline void ep_put(const k_gemm *g, int row, int col, vf y)
-{
-    size_t at = (size_t)row * g->out_stride + (size_t)col;
-    if (g->out_type == K_BF16)
-        vf_store_bf16((uint16_t *)g->out + at, y);
-    else
-        vf_store((float *)g->out + at, y);
-}
+#define EP_PASTE_(a, b) a##b
+#define EP_PASTE(a, b) EP_PASTE_(a, b)
+#define ep_rows EP_PASTE(ep_rows_, EP_SUFFIX)
 
 /* Rows [first, first + n_rows) of the matrix, whose accumulators are acc[n_rows][EP_COLS], columns from col. */
 static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const int32_t *acc, int first, int n_rows, int col)
 {
-#define EP_EACH(expression)                                                      \
-    for (int r = 0; r < n_rows; r++) {                                           \
-        for (int v = 0; v < EP_VECS; v++) {                                      \
-            int c = col + v * VF_LANES;                                          \
-            vf y = ep_y(g, acc + r * EP_COLS + v * VF_LANES, first + r, c);      \
-            ep_put(g, first + r, c, expression);                                 \
-        }                                                                        \
+    const size_t stride = g->out_stride;
+    float *wide = (float *)g->out + (size_t)first * stride + (size_t)col;
+    uint16_t *half = (uint16_t *)g->out + (size_t)first * stride + (size_t)col;
+    vf bias[EP_VECS];
+#if EP_INT
+    const float *row_scale = g->a_scale + first, *row_offset = g->a_offset + first;
+    vf scale[EP_VECS], sum[EP_VECS];
+#endif
+#pragma GCC unroll 4
+    for (int v = 0; v < EP_VECS; v++) {
+        bias[v] = vf_load(g->w->bias + col + v * VF_LANES);
+#if EP_INT
+        scale[v] = vf_load(g->w->scale + col + v * VF_LANES);
+        sum[v] = vf_load(g->w->channel_sum + col + v * VF_LANES);
+#endif
     }
+#if EP_INT
+#define EP_ROW vf rs = vf_set1(row_scale[r]), ro = vf_set1(row_offset[r]);
+#define EP_Y vf_fma(vf_from_i32(acc + r * EP_COLS + v * VF_LANES), vf_mul(rs, scale[v]), vf_fma(ro, sum[v], bias[v]))
+#else
+#define EP_ROW
+#define EP_Y vf_add(vf_load((const float *)acc + r * EP_COLS + v * VF_LANES), bias[v])
+#endif
+#define EP_LOOP(to, put, expression)                            \
+    for (int r = 0; r < n_rows; r++) {                          \
+        EP_ROW                                                  \
+        _Pragma("GCC unroll 4") for (int v = 0; v < EP_VECS; v++) { \
+            vf y = EP_Y;                                        \
+            put(to + (size_t)r * stride + v * VF_LANES, expression); \
+        }                                                       \
+    }
+#define EP_EACH(expression)                         \
+    if (g->out_type == K_BF16)                      \
+        EP_LOOP(half, vf_store_bf16, expression)    \
+    else                                            \
+        EP_LOOP(wide, vf_store, expression)
+
     switch (g->epilogue) {
     case K_STORE: EP_EACH(y) break;
-    case K_ADD: EP_EACH(vf_add(y, vf_load((const float *)g->out + (size_t)(first + r) * g->out_stride + (size_t)c))) break;
+    case K_ADD: EP_LOOP(wide, vf_store, vf_add(y, vf_load(wide + (size_t)r * stride + v * VF_LANES))) break;
 #if EP_EXACT
     case K_GELU: EP_EACH(vf_gelu_exact(y)) break;
 #else
@@ -58,4 +67,7 @@ static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const
     case K_TANH: EP_EACH(vf_tanh(y)) break;
     }
 #undef EP_EACH
+#undef EP_LOOP
+#undef EP_Y
+#undef EP_ROW
 }

@@ -32,7 +32,13 @@ typedef struct tile_config {
 } tile_config;
 _Static_assert(sizeof(tile_config) == 64, "the layout LDTILECFG reads");
 
-/* Rows of the upper and lower tiles: 16 and 16, or what is left. */
+/* Accumulators waiting for their epilogue: rows of the matrix, the first `skip` of which are done already. */
+typedef struct amx_block {
+    int32_t acc[BLOCK * BLOCK] __attribute__((aligned(64)));
+    int row, skip, n_rows, col;
+} amx_block;
+
+/* Rows of the upper and lower tiles. */
 static void configure(int upper, int lower)
 {
     tile_config config = {.palette = 1};
@@ -49,10 +55,7 @@ static void configure(int upper, int lower)
 #define EP_COLS BLOCK
 #define EP_INT 1
 #define EP_EXACT 0
-#define ep_y ep_y_i8
-#define ep_put ep_put_i8
-#define ep_rows ep_rows_i8
-#define amx_block amx_block_i8
+#define EP_SUFFIX i8
 static inline vf vf_from_i32(const void *p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
 #include "kernel/epilogue_tmpl.h"
 #include "kernel/gemm_amx_tmpl.h"
@@ -61,17 +64,18 @@ static inline vf vf_from_i32(const void *p) { return _mm512_cvtepi32_ps(_mm512_l
 #undef EP_COLS
 #undef EP_INT
 #undef EP_EXACT
+#undef EP_SUFFIX
 #undef EP_VECS
-#undef ep_y
-#undef ep_put
+#undef EP_PASTE_
+#undef EP_PASTE
 #undef ep_rows
-#undef amx_block
 
 #define AMX_NAME k_gemm_bf16_amx
 #define AMX_DOT _tile_dpbf16ps
 #define EP_COLS BLOCK
 #define EP_INT 0
 #define EP_EXACT 0
+#define EP_SUFFIX bf16
 #include "kernel/epilogue_tmpl.h"
 #include "kernel/gemm_amx_tmpl.h"
 

@@ -10,6 +10,7 @@ k_gemm_fn k_gemm_bf16_avx512;
 #define EP_COLS 32
 #define EP_INT 0
 #define EP_EXACT 0
+#define EP_SUFFIX tile
 #include "kernel/epilogue_tmpl.h"
 
 #define GT_NAME k_gemm_bf16_avx512

@@ -10,6 +10,7 @@ k_gemm_fn k_gemm_i8_avx2;
 #define EP_COLS 16
 #define EP_INT 1
 #define EP_EXACT 0
+#define EP_SUFFIX tile
 static inline vf vf_from_i32(const void *p) { return _mm256_cvtepi32_ps(_mm256_loadu_si256(p)); }
 #include "kernel/epilogue_tmpl.h"
 

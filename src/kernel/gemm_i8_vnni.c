@@ -10,6 +10,7 @@ k_gemm_fn k_gemm_i8_vnni;
 #define EP_COLS 32
 #define EP_INT 1
 #define EP_EXACT 0
+#define EP_SUFFIX tile
 static inline vf vf_from_i32(const void *p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
 #include "kernel/epilogue_tmpl.h"
 
