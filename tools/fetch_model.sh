@@ -76,6 +76,7 @@ if [ -d "$dest" ] && complete "$dest"; then
     exit 0
 fi
 [ -n "$missing" ] && say "$missing: fetching again"
+missing=
 
 mkdir -p "$(dirname "$dest")" || die "cannot create $(dirname "$dest")"
 tmp=$(mktemp -d "$dest.tmp.XXXXXX") || die "cannot write beside $dest"

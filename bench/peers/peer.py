@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""One peer, one process, one run of all measurements; prints one JSON object on its last line of stdout.
+
+    python peer.py PEER --model DIR --data DIR --threads N --started T [--short N] [--long N] [--queries N]
+                   [--docs FILE --seconds S] [--vectors FILE]
+
+T is CLOCK_MONOTONIC when the parent started this process, so that the time to the first vector holds the start of
+Python, imports, loading and the first query. What is timed afterwards is the encode loop alone, after a
+warm-up, tokenizing and pooling included, start-up excluded: that favours the peers, since Heddle's command is
+timed as a whole process.
+
+Every peer gets what suits it best of what was tried: texts sorted by length, batches planned so that they hold about
+`batch_tokens` tokens (sentence-transformers: its own sorting, batches of 32; fastembed's way: as it does).
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+MAX_LENGTH = 256
+WARM_UP = 64
+DIMENSIONS = 384
+
+
+def clock():
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def peak_rss_mb():
+    """VmHWM, since ru_maxrss would start at the parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmHWM in /proc/self/status")
+
+
+class SentenceTransformers:
+    packages = ("sentence-transformers", "torch")
+
+    def __init__(self, model, data, threads, dtype):
+        import torch
+        from sentence_transformers import SentenceTransformer
+        torch.set_num_threads(threads)
+        self.model = SentenceTransformer(str(model), device="cpu",
+                                         model_kwargs={"dtype": getattr(torch, dtype)})
+        self.sees = f"torch {torch.backends.cpu.get_cpu_capability()}"
+
+    def encode(self, texts):
+        return self.model.encode(texts, batch_size=32, show_progress_bar=False)
+
+
+class Ragged:
+    """What is common to the runtimes that only run the graph: tokenize, sort, pad, pool, normalise."""
+
+    def __init__(self, model, batch_tokens):
+        import numpy
+        from tokenizers import Tokenizer
+        self.np = numpy
+        self.batch_tokens = batch_tokens
+        self.tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(MAX_LENGTH)
+
+    def encode(self, texts):
+        np = self.np
+        encodings = self.tokenizer.encode_batch(texts)
+        order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
+        out = np.empty((len(texts), DIMENSIONS), np.float32)
+        begin = 0
+        while begin < len(order):
+            end = begin + 1
+            while end < len(order) and len(encodings[order[end]].ids) * (end + 1 - begin) <= self.batch_tokens:
+                end += 1
+            rows = order[begin:end]
+            out[rows] = self.run([encodings[i].ids for i in rows])
+            begin = end
+        return out
+
+    def run(self, ids):
+        np = self.np
+        longest = max(map(len, ids))
+        input_ids = np.zeros((len(ids), longest), np.int64)
+        mask = np.zeros((len(ids), longest), np.int64)
+        for row, tokens in enumerate(ids):
+            input_ids[row, :len(tokens)] = tokens
+            mask[row, :len(tokens)] = 1
+        return self.pool(self.forward(input_ids, mask, np.zeros_like(mask)), mask)
+
+    def pool(self, hidden, mask):
+        np = self.np
+        weights = mask.astype(np.float32)
+        mean = np.matmul(weights[:, None, :], hidden)[:, 0, :] / weights.sum(1, keepdims=True)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+
+class OnnxRuntime(Ragged):
+    packages = ("onnxruntime", "tokenizers")
+
+    def __init__(self, model, data, threads, dtype, batch_tokens):
+        super().__init__(model, batch_tokens)
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.session = onnxruntime.InferenceSession(str(Path(data) / f"model-{dtype}.onnx"), options,
+                                                    providers=["CPUExecutionProvider"])
+        self.sees = ""
+
+    def forward(self, input_ids, mask, types):
+        return self.session.run(None, {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": types})[0]
+
+
+class FastembedWay(OnnxRuntime):
+    """As fastembed does it: batches of 256 texts in the order given, each padded to its longest."""
+
+    def __init__(self, model, data, threads):
+        super().__init__(model, data, threads, "f32", 0)
+
+    def encode(self, texts):
+        batches = [self.run([e.ids for e in self.tokenizer.encode_batch(texts[i:i + 256])])
+                   for i in range(0, len(texts), 256)]
+        return self.np.concatenate(batches)
+
+
+class OpenVino(Ragged):
+    packages = ("openvino", "tokenizers")
+
+    def __init__(self, model, data, threads, dtype, batch_tokens):
+        super().__init__(model, batch_tokens)
+        import openvino
+        core = openvino.Core()
+        graph = core.read_model(str(Path(data) / "model-f32.onnx"))
+        settings = {"INFERENCE_PRECISION_HINT": dtype, "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_NUM_THREADS": threads}
+        self.request = core.compile_model(graph, "CPU", settings).create_infer_request()
+        self.sees = " ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+    def forward(self, input_ids, mask, types):
+        self.request.infer({"input_ids": input_ids, "attention_mask": mask, "token_type_ids": types})
+        return self.request.get_output_tensor(0).data
+
+
+PEERS = {
+    "torch-f32": lambda m, d, t: SentenceTransformers(m, d, t, "float32"),
+    "torch-bf16": lambda m, d, t: SentenceTransformers(m, d, t, "bfloat16"),
+    "ort-f32": lambda m, d, t: OnnxRuntime(m, d, t, "f32", 2048),
+    "ort-fastembed": FastembedWay,
+    "ort-int8": lambda m, d, t: OnnxRuntime(m, d, t, "int8", 2048),
+    "openvino-f32": lambda m, d, t: OpenVino(m, d, t, "f32", 2048),
+    "openvino-bf16": lambda m, d, t: OpenVino(m, d, t, "bf16", 2048),
+}
+
+
+def read_texts(path, n):
+    with open(path, encoding="utf-8") as f:
+        lines = [line.rstrip("\n") for line in f]
+    return lines if n is None else lines[:n]
+
+
+def docs_per_second(peer, texts):
+    begin = clock()
+    vectors = peer.encode(texts)
+    return len(texts) / (clock() - begin), vectors
+
+
+def measure_queries(peer, query, n):
+    times = []
+    for _ in range(n):
+        begin = clock()
+        peer.encode([query])
+        times.append((clock() - begin) * 1e3)
+    times.sort()
+    return {"query_p50_ms": times[n // 2], "query_p99_ms": times[min(n - 1, n * 99 // 100)]}
+
+
+def measure_many(peer, path, seconds):
+    """Blocks of 1,000 texts until the file or the time is used up."""
+    texts, done, begin = read_texts(path, None), 0, clock()
+    while done < len(texts) and (done == 0 or clock() - begin < seconds):
+        done += len(peer.encode(texts[done:done + 1000]))
+    return {"docs": done, "docs_per_s": done / (clock() - begin), "peak_rss_mb": peak_rss_mb()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--started", type=float, required=True)
+    parser.add_argument("--short", type=int, default=2000)
+    parser.add_argument("--long", type=int, default=400)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--docs", type=Path)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--vectors", type=Path)
+    a = parser.parse_args()
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")
+
+    query = read_texts(a.data / "query.txt", 1)[0]
+    peer = PEERS[a.peer](a.model, a.data, a.threads)
+    peer.encode([query])
+    result = {"first_vector_ms": (clock() - a.started) * 1e3}
+    short = read_texts(a.data / "short.txt", a.short)
+    peer.encode(short[:WARM_UP])
+    if a.docs:
+        result.update(measure_many(peer, a.docs, a.seconds))
+    else:
+        long = read_texts(a.data / "long.txt", a.long)
+        peer.encode(long[:WARM_UP // 4])
+        result.update(measure_queries(peer, query, a.queries))
+        result["short_docs_per_s"], vectors = docs_per_second(peer, short)
+        result["long_docs_per_s"], _ = docs_per_second(peer, long)
+        result["peak_rss_mb"] = peak_rss_mb()
+        if a.vectors:
+            vectors.astype("<f4").tofile(a.vectors)
+    result["sees"] = peer.sees
+    result["versions"] = {p: importlib.metadata.version(p) for p in peer.packages}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
