@@ -1,5 +1,5 @@
 /* cmd_info.c - `heddle info`: what this machine offers, what is used of it, and why. */
-#include <curl/curl.h>
+#include <curl/curlver.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,7 +89,7 @@ static void print_for_people(const hd_machine *m, const char *store, size_t n_mo
     each_entry(print_kernel, NULL);
     printf("\n%smodels%s\n  %zu found; pulled ones are in %s/models\n", bold, plain, n_models, store);
     printf("\n%sbuilt with%s\n  jansson %s, utf8proc %s, libcurl %s, %s\n", bold, plain, jansson_version_str(),
-           utf8proc_version(), curl_version_info(CURLVERSION_NOW)->version, OpenSSL_version(OPENSSL_VERSION));
+           utf8proc_version(), LIBCURL_VERSION, OpenSSL_version(OPENSSL_VERSION));
 }
 
 static void print_json(const hd_machine *m, const char *store, size_t n_models)
