@@ -4,7 +4,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc>=2.5)
 pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip>=1.7)
-pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.80)
+pkg_check_modules(CURL REQUIRED libcurl>=7.80)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 
 hd_module(base LIBS PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::XXHASH Threads::Threads)
@@ -15,7 +15,8 @@ hd_module(token DEPS base LIBS PkgConfig::UTF8PROC)
 hd_module(device DEPS base cpu kernel)
 hd_module(encoder DEPS base device model LIBS m)
 hd_module(engine DEPS base cpu model token device encoder LIBS m)
-hd_module(remote DEPS base LIBS PkgConfig::CURL PkgConfig::ZIP ${CMAKE_DL_LIBS})
+hd_module(remote DEPS base model LIBS PkgConfig::ZIP ${CMAKE_DL_LIBS})
+target_include_directories(hd_remote PRIVATE ${CURL_INCLUDE_DIRS}) # not linked: remote/curl_library.c opens it when needed
 hd_isa_flags(kernel)
 
 # libheddle: the public API and nothing else is visible.

@@ -24,4 +24,9 @@
 #define HD_LIMIT_MODEL_NAME_BYTES 128u               /* owner, name and revision, each */
 #define HD_LIMIT_LINE_BYTES (1u << 30)               /* one line of an input file */
 
+#define HD_LIMIT_HUB_REPLY_BYTES (64u << 20)         /* the hub's list of a repository's files */
+#define HD_LIMIT_MODEL_FILES 100000u                 /* in a repository or an archive */
+#define HD_LIMIT_MODEL_BYTES (1ull << 40)            /* of one file from the hub, of an archive's files together */
+#define HD_LIMIT_TOKEN_FILE_BYTES 4096u              /* access token of the hub */
+
 #endif

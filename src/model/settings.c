@@ -329,8 +329,13 @@ static hd_status read_from_folder(void *data, const char *path, json_t **root, h
     return hd__json_read(full, root, err);
 }
 
+hd_settings_source hd__settings_source_folder(const char *dir)
+{
+    return (hd_settings_source){read_from_folder, (void *)(uintptr_t)dir};
+}
+
 hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
 {
-    hd_settings_source source = {read_from_folder, (void *)(uintptr_t)dir};
+    hd_settings_source source = hd__settings_source_folder(dir);
     return hd__settings_read_from(&source, dir, arena, settings, err);
 }

@@ -84,6 +84,9 @@ typedef struct hd_settings_source {
     void *data;
 } hd_settings_source;
 
+/* Files of a folder; dir must live as long. */
+hd_settings_source hd__settings_source_folder(const char *dir);
+
 /* Reads and checks the folder's files; texts live in the arena. Errors name file, field and limit.
  * Unknown architectures are left to the encoder registry: model_type is passed on as it is, and the fields
  * of the transformer are read by config.json's BERT names. */

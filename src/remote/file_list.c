@@ -1,0 +1,126 @@
+/* file_list.c - see file_list.h. */
+#include "remote/file_list.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/limits.h"
+
+hd_status hd__file_list_add(hd_file_list *list, const hd_remote_file *file, hd_error *err)
+{
+    if (!hd__path_is_below(hd__span_of(file->path)))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: file name \"%.200s\" is not a path below the model's folder", list->source, file->path);
+    if (list->n == HD_LIMIT_MODEL_FILES)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: more than %u files", list->source, HD_LIMIT_MODEL_FILES);
+    if (list->n == list->capacity) {
+        size_t capacity = list->capacity != 0 ? list->capacity * 2 : 32;
+        hd_remote_file *files = hd__arena_calloc(list->arena, capacity, sizeof *files);
+        if (files == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its list of files", list->source);
+        if (list->n > 0)
+            memcpy(files, list->files, list->n * sizeof *files);
+        list->files = files;
+        list->capacity = capacity;
+    }
+    hd_remote_file *added = &list->files[list->n];
+    *added = *file;
+    added->path = hd__arena_strndup(list->arena, file->path, strlen(file->path));
+    if (added->path == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its list of files", list->source);
+    list->n++;
+    return HD_OK;
+}
+
+hd_remote_file *hd__file_list_find(const hd_file_list *list, const char *path)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (strcmp(list->files[i].path, path) == 0)
+            return &list->files[i];
+    }
+    return NULL;
+}
+
+/* The file `name` in folder `dir` ("" for the model's own). */
+static hd_remote_file *find_in(const hd_file_list *list, const char *dir, const char *name)
+{
+    char path[HD_LIMIT_PATH_BYTES];
+    int n = snprintf(path, sizeof path, "%s%s%s", dir, dir[0] != '\0' ? "/" : "", name);
+    return n > 0 && (size_t)n < sizeof path ? hd__file_list_find(list, path) : NULL;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), n_end = strlen(end);
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+static bool begins_with(const char *text, const char *begin)
+{
+    return strncmp(text, begin, strlen(begin)) == 0;
+}
+
+static bool is_settings_name(const char *name)
+{
+    static const char *const names[] = {
+        "config.json",           "modules.json",            "config_sentence_transformers.json",
+        "tokenizer.json",        "tokenizer_config.json",   "special_tokens_map.json",
+        "added_tokens.json",     "vocab.txt",               "vocab.json",
+        "merges.txt",            "sentencepiece.bpe.model", "spiece.model",
+        "tokenizer.model",       "unigram.json",            "model.safetensors.index.json",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return (begins_with(name, "sentence_") && ends_with(name, "_config.json")) || begins_with(name, "LICENSE") ||
+           begins_with(name, "NOTICE");
+}
+
+/* Sets the roles of the files right in folder `dir`. Shards count when there is an index of them and no whole. */
+static void choose_in(hd_file_list *list, const char *dir)
+{
+    size_t n_dir = strlen(dir);
+    bool has_whole = find_in(list, dir, "model.safetensors") != NULL;
+    bool has_shards = !has_whole && find_in(list, dir, "model.safetensors.index.json") != NULL;
+    for (size_t i = 0; i < list->n; i++) {
+        hd_remote_file *file = &list->files[i];
+        const char *slash = strrchr(file->path, '/'), *name = slash != NULL ? slash + 1 : file->path;
+        size_t n_own = slash != NULL ? (size_t)(slash - file->path) : 0;
+        if (n_own != n_dir || memcmp(file->path, dir, n_dir) != 0)
+            continue;
+        if (is_settings_name(name))
+            file->role = HD_FILE_SETTINGS;
+        else if (strcmp(name, "model.safetensors") == 0)
+            file->role = HD_FILE_WEIGHTS;
+        else if (has_shards && begins_with(name, "model-") && ends_with(name, ".safetensors"))
+            file->role = HD_FILE_WEIGHTS;
+    }
+}
+
+static hd_status check_choice(const hd_file_list *list, const char *dir, hd_error *err)
+{
+    static const char *const others[] = {"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "pytorch_model.bin.index.json"};
+    if (find_in(list, dir, "config.json") == NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
+    if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has neither tokenizer.json nor vocab.txt", list->source);
+    if (find_in(list, dir, "model.safetensors") != NULL || find_in(list, dir, "model.safetensors.index.json") != NULL)
+        return HD_OK;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (find_in(list, dir, others[i]) != NULL)
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has its weights in %s only, Heddle reads model.safetensors", list->source,
+                            others[i]);
+    }
+    return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no model.safetensors", list->source);
+}
+
+hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd_error *err)
+{
+    for (size_t i = 0; i < list->n; i++)
+        list->files[i].role = HD_FILE_UNUSED;
+    choose_in(list, "");
+    for (uint32_t i = 0; i < modules->n; i++)
+        choose_in(list, modules->modules[i].path);
+    return check_choice(list, modules->n > 0 ? modules->modules[0].path : "", err);
+}

@@ -1,0 +1,194 @@
+/* pull.c - see pull.h. */
+#include "remote/pull.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "model/locate.h"
+#include "model/settings.h"
+
+hd_status hd__meter_set(hd_pull_meter *meter, uint64_t file_bytes, hd_error *err)
+{
+    meter->progress.bytes_done = meter->bytes_before + file_bytes;
+    if (meter->options->on_progress == NULL || meter->options->on_progress(&meter->progress, meter->options->progress_data))
+        return HD_OK;
+    return hd__fail(err, HD_ERR_CANCELLED, "%s: cancelled; what is there is kept for the next pull", meter->progress.file);
+}
+
+/* ---- folders ---- */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+void hd__pull_wipe(const char *dir)
+{
+    const int n_open = 16;
+    nftw(dir, remove_entry, n_open, FTW_DEPTH | FTW_PHYS);
+}
+
+hd_status hd__pull_make_parent(const char *path, hd_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = hd__strndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+    if (parent == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to make its folder", path);
+    hd_status status = parent[0] != '\0' ? hd__dir_make(parent, err) : HD_OK;
+    hd__free(parent);
+    return status;
+}
+
+/* Makes a rename in the folder of `path` last through a power cut; a file system without this goes without. */
+static void sync_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = hd__strndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+    int fd = parent != NULL ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    hd__free(parent);
+}
+
+/* For file systems that cannot exchange two names: there is a moment without a model, but never half of one. */
+static hd_status swap_in_steps(const char *staging, const char *place, hd_error *err)
+{
+    char old[HD_LIMIT_PATH_BYTES];
+    int n = snprintf(old, sizeof old, "%s.old", staging);
+    bool has_old = n > 0 && (size_t)n < sizeof old && rename(place, old) == 0;
+    if (rename(staging, place) != 0)
+        return hd__fail_errno(err, errno, "%s: cannot be moved to %s", staging, place);
+    if (has_old)
+        hd__pull_wipe(old);
+    return HD_OK;
+}
+
+hd_status hd__pull_place(const char *staging, const char *place, hd_error *err)
+{
+    HD_TRY(hd__pull_make_parent(place, err));
+    bool exchanged = hd__dir_exists(place) && renameat2(AT_FDCWD, staging, AT_FDCWD, place, RENAME_EXCHANGE) == 0;
+    if (!exchanged)
+        HD_TRY(swap_in_steps(staging, place, err));
+    sync_parent(place);
+    if (exchanged)
+        hd__pull_wipe(staging);
+    return HD_OK;
+}
+
+/* ---- fetch ---- */
+
+static hd_status path_in(char path[HD_LIMIT_PATH_BYTES], const char *dir, const char *name, hd_error *err)
+{
+    int n = snprintf(path, HD_LIMIT_PATH_BYTES, "%s/%s", dir, name);
+    if (n < 0 || (size_t)n >= HD_LIMIT_PATH_BYTES)
+        return hd__fail(err, HD_ERR_LIMIT, "%s/%s: path of %d bytes, the limit is %u", dir, name, n, HD_LIMIT_PATH_BYTES - 1);
+    return HD_OK;
+}
+
+/* A file in staging got there whole: it was renamed into place after its check. */
+static bool is_there(const char *path, const hd_remote_file *file)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (file->bytes == UINT64_MAX || file->bytes == (uint64_t)st.st_size);
+}
+
+static hd_status fetch_file(hd_pull_source *source, hd_remote_file *file, const char *staging, hd_pull_meter *meter, hd_error *err)
+{
+    char to[HD_LIMIT_PATH_BYTES];
+    struct stat st;
+    meter->progress.file = file->path;
+    HD_TRY(path_in(to, staging, file->path, err));
+    if (!is_there(to, file)) {
+        HD_TRY(hd__pull_make_parent(to, err));
+        HD_TRY(hd__meter_set(meter, 0, err));
+        HD_TRY(source->fetch(source->data, file, to, meter, err));
+    }
+    if (stat(to, &st) != 0)
+        return hd__fail_errno(err, errno, "%s: not there after it was fetched", to);
+    HD_TRY(hd__meter_set(meter, (uint64_t)st.st_size, err));
+    meter->bytes_before += (uint64_t)st.st_size;
+    return HD_OK;
+}
+
+static hd_status fetch_role(hd_pull_source *source, hd_file_role role, const char *staging, hd_pull_meter *meter, hd_error *err)
+{
+    for (size_t i = 0; i < source->files.n; i++) {
+        if (source->files.files[i].role != role)
+            continue;
+        HD_TRY(fetch_file(source, &source->files.files[i], staging, meter, err));
+        meter->progress.file_index++;
+    }
+    return HD_OK;
+}
+
+/* Counts what was chosen, and sees whether the disk has room for it. */
+static hd_status plan(const hd_pull_source *source, const char *staging, hd_pull_meter *meter, hd_error *err)
+{
+    uint64_t total = 0, missing = 0;
+    bool known = true;
+    struct statvfs disk;
+    for (size_t i = 0; i < source->files.n; i++) {
+        const hd_remote_file *file = &source->files.files[i];
+        char to[HD_LIMIT_PATH_BYTES];
+        if (file->role == HD_FILE_UNUSED)
+            continue;
+        HD_TRY(path_in(to, staging, file->path, err));
+        meter->progress.n_files++;
+        known &= file->bytes != UINT64_MAX;
+        if (known && __builtin_add_overflow(total, file->bytes, &total))
+            return hd__fail(err, HD_ERR_FORMAT, "%s: the sizes of its files are more than 64 bits hold", source->files.source);
+        missing += known && !is_there(to, file) ? file->bytes : 0;
+    }
+    meter->progress.bytes_total = known ? total : 0;
+    if (known && statvfs(staging, &disk) == 0) {
+        uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
+        if (missing > room)
+            return hd__fail(err, HD_ERR_IO, "%s: %llu bytes are free, the model takes %llu more", staging, (unsigned long long)room,
+                            (unsigned long long)missing);
+    }
+    return HD_OK;
+}
+
+/* modules.json says which folders belong to the model. */
+static hd_status choose(hd_pull_source *source, const char *staging, hd_arena *arena, hd_pull_meter *meter, hd_error *err)
+{
+    hd_modules modules = {0};
+    hd_settings_source folder = hd__settings_source_folder(staging);
+    hd_settings_reader reader = {&folder, staging, arena, err};
+    hd_remote_file *list = hd__file_list_find(&source->files, "modules.json");
+    if (list != NULL) {
+        HD_TRY(fetch_file(source, list, staging, meter, err));
+        meter->bytes_before = 0; /* counted with the others */
+        HD_TRY(hd__modules_read(&reader, &modules));
+    }
+    return hd__file_list_choose(&source->files, &modules, err);
+}
+
+hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, hd_pull_meter *meter, hd_error *err)
+{
+    hd_arena arena;
+    hd_settings settings;
+    hd_status status;
+    hd__arena_init(&arena);
+    HD_TRY_OUT(hd__dir_make(staging, err));
+    HD_TRY_OUT(choose(source, staging, &arena, meter, err));
+    HD_TRY_OUT(plan(source, staging, meter, err));
+    HD_TRY_OUT(fetch_role(source, HD_FILE_SETTINGS, staging, meter, err));
+    HD_TRY_OUT(hd__settings_read(staging, &arena, &settings, err));
+    HD_TRY_OUT(fetch_role(source, HD_FILE_WEIGHTS, staging, meter, err));
+    HD_TRY_OUT(hd__model_check_folder(staging, err));
+out:
+    hd__arena_clear(&arena);
+    return status;
+}
