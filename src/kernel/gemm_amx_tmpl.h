@@ -12,6 +12,7 @@ void AMX_NAME(const k_gemm *g)
     const int upper = height < 16 ? height : 16, lower = height - upper;
     amx_block blocks[2], *now = &blocks[0], *before = &blocks[1];
     before->n_rows = before->skip = before->row = before->col = 0;
+    const int share = (height + steps - 1) / steps; /* rows of the previous block finished in each step */
     configure(upper, lower);
 
     for (int p = g->panel_begin; p < g->panel_end; p += 2) {
@@ -25,9 +26,11 @@ void AMX_NAME(const k_gemm *g)
             const char *b = panel;
             int done = before->skip; /* rows of `before` finished */
 #define AMX_BEFORE                                                                                       \
-    int until = before->skip + (before->n_rows - before->skip) * (s + 1) / steps;                        \
-    ep_rows(g, before->acc + done * BLOCK, before->row + done, until - done, before->col);               \
-    done = until;
+    if (done < before->n_rows) {                                                                         \
+        int n = before->n_rows - done < share ? before->n_rows - done : share;                           \
+        ep_rows(g, before->acc + done * BLOCK, before->row + done, n, before->col);                      \
+        done += n;                                                                                       \
+    }
             _tile_zero(0);
             _tile_zero(1);
             if (lower > 0) {
