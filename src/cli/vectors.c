@@ -1,5 +1,5 @@
-/* rows.c - see rows.h. */
-#include "cli/rows.h"
+/* vectors.c - see vectors.h. */
+#include "cli/vectors.h"
 
 #include <stdio.h>
 

@@ -1,11 +1,11 @@
-/* rows.h - vectors as text or bytes.
+/* vectors.h - vectors as text or bytes.
  *
  *   jsonl  {"embedding": [0.1, …]}, one line a vector, each number the shortest that reads back the same
  *   f32    rows of little-endian IEEE floats, nothing else
  *   npy    the same behind a NumPy header (format 1.0, numpy.lib.format), shape (n, dimensions)
  */
-#ifndef HD_CLI_ROWS_H
-#define HD_CLI_ROWS_H
+#ifndef HD_CLI_VECTORS_H
+#define HD_CLI_VECTORS_H
 
 #include "base/buffer.h"
 #include "base/status.h"
