@@ -32,11 +32,16 @@ const char *hd_version(void)
     return HD_STRINGIFY(HD_VERSION_MAJOR) "." HD_STRINGIFY(HD_VERSION_MINOR) "." HD_STRINGIFY(HD_VERSION_PATCH);
 }
 
-/* Marks a text that did not fit, so that nobody takes the stump for the whole. */
-static void mark_cut(hd_error *err, int wanted)
+/* Makes one line of the text, which may quote names and values from files and servers: no line breaks, nothing
+ * that a terminal obeys. Marks a text that did not fit, so that nobody takes the stump for the whole. */
+static void finish(hd_error *err, int wanted)
 {
     if (wanted >= HD_ERROR_TEXT_BYTES)
         memcpy(err->text + HD_ERROR_TEXT_BYTES - 4, "...", 4);
+    for (char *c = err->text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
 }
 
 hd_status hd__fail(hd_error *err, hd_status status, const char *format, ...)
@@ -45,7 +50,7 @@ hd_status hd__fail(hd_error *err, hd_status status, const char *format, ...)
         va_list args;
         va_start(args, format);
         err->status = status;
-        mark_cut(err, vsnprintf(err->text, sizeof err->text, format, args));
+        finish(err, vsnprintf(err->text, sizeof err->text, format, args));
         va_end(args);
     }
     return status;
@@ -63,7 +68,7 @@ hd_status hd__fail_errno(hd_error *err, int saved_errno, const char *format, ...
             size_t at = (size_t)n;
             n += snprintf(err->text + at, sizeof err->text - at, ": %s", strerror(saved_errno));
         }
-        mark_cut(err, n);
+        finish(err, n);
     }
     return HD_ERR_IO;
 }

@@ -152,35 +152,38 @@ static bool holds(hd_span a, hd_span b)
     return a.len == 0 || (b.len >= a.len && memcmp(a.ptr, b.ptr, a.len) == 0 && (b.len == a.len || b.ptr[a.len] == '/'));
 }
 
-/* The folder of config.json or modules.json that is not within another such folder. */
+/* Whether a file says that its folder is a model. */
+static bool marks_model(const char *path, hd_span *folder)
+{
+    size_t n = folder_len(path);
+    const char *name = path + n + (n > 0);
+    *folder = hd__span(path, n);
+    return strcmp(name, "config.json") == 0 || strcmp(name, "modules.json") == 0;
+}
+
+/* The outermost of the folders that are models, among those outside of `but`; ptr NULL when there is none. */
+static hd_span outermost_model(const hd_file_list *all, const hd_span *but)
+{
+    hd_span found = {0}, folder;
+    for (size_t i = 0; i < all->n; i++) {
+        if (!marks_model(all->files[i].path, &folder) || (but != NULL && holds(*but, folder)))
+            continue;
+        if (found.ptr == NULL || holds(folder, found))
+            found = folder;
+    }
+    return found;
+}
+
 static hd_status find_model(const hd_file_list *all, hd_span *model, hd_error *err)
 {
-    bool found = false;
-    hd_span other = {0};
-    for (size_t i = 0; i < all->n; i++) {
-        const char *path = all->files[i].path;
-        size_t n = folder_len(path);
-        const char *name = path + n + (n > 0);
-        hd_span folder = hd__span(path, n);
-        if (strcmp(name, "config.json") != 0 && strcmp(name, "modules.json") != 0)
-            continue;
-        if (!found || holds(folder, *model)) {
-            *model = folder;
-            found = true;
-        }
-    }
-    if (!found)
+    hd_span first = outermost_model(all, NULL);
+    if (first.ptr == NULL)
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no folder in it has a config.json", all->source);
-    for (size_t i = 0; i < all->n; i++) {
-        const char *path = all->files[i].path;
-        hd_span folder = hd__span(path, folder_len(path));
-        const char *name = path + folder.len + (folder.len > 0);
-        if ((strcmp(name, "config.json") == 0 || strcmp(name, "modules.json") == 0) && !holds(*model, folder))
-            other = folder;
-    }
-    if (other.ptr != NULL)
+    hd_span second = outermost_model(all, &first);
+    if (second.ptr != NULL)
         return hd__fail(err, HD_ERR_ARG, "%s: holds several models, \"%.*s\" and \"%.*s\" among them: say which folder", all->source,
-                        (int)model->len, model->ptr, (int)other.len, other.ptr);
+                        (int)first.len, first.ptr, (int)second.len, second.ptr);
+    *model = first;
     return HD_OK;
 }
 
