@@ -1,0 +1,171 @@
+/* Which files of a repository Heddle takes. */
+#include "remote/file_list.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+
+static hd_arena arena;
+static hd_file_list list;
+static hd_error err;
+
+static int begin(void **state)
+{
+    (void)state;
+    hd__arena_init(&arena);
+    list = (hd_file_list){.arena = &arena, .source = "owner/name"};
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    hd__arena_clear(&arena);
+    return 0;
+}
+
+static void add(const char *path)
+{
+    hd_remote_file file = {.path = path, .bytes = UINT64_MAX};
+    assert_int_equal(hd__file_list_add(&list, &file, &err), HD_OK);
+}
+
+static hd_file_role role(const char *path)
+{
+    const hd_remote_file *file = hd__file_list_find(&list, path);
+    assert_non_null(file);
+    return file->role;
+}
+
+static void takes_what_is_needed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        hd_file_role role;
+    } files[] = {
+        {"config.json", HD_FILE_SETTINGS},
+        {"modules.json", HD_FILE_SETTINGS},
+        {"config_sentence_transformers.json", HD_FILE_SETTINGS},
+        {"sentence_bert_config.json", HD_FILE_SETTINGS},
+        {"sentence_xlm-roberta_config.json", HD_FILE_SETTINGS},
+        {"tokenizer.json", HD_FILE_SETTINGS},
+        {"tokenizer_config.json", HD_FILE_SETTINGS},
+        {"special_tokens_map.json", HD_FILE_SETTINGS},
+        {"vocab.txt", HD_FILE_SETTINGS},
+        {"sentencepiece.bpe.model", HD_FILE_SETTINGS},
+        {"LICENSE.txt", HD_FILE_SETTINGS},
+        {"1_Pooling/config.json", HD_FILE_SETTINGS},
+        {"2_Dense/config.json", HD_FILE_SETTINGS},
+        {"2_Dense/model.safetensors", HD_FILE_WEIGHTS},
+        {"model.safetensors", HD_FILE_WEIGHTS},
+        {"model-00001-of-00002.safetensors", HD_FILE_UNUSED}, /* there is a whole one */
+        {"model.safetensors.index.json", HD_FILE_SETTINGS},
+        {"pytorch_model.bin", HD_FILE_UNUSED},
+        {"2_Dense/pytorch_model.bin", HD_FILE_UNUSED},
+        {"onnx/model.onnx", HD_FILE_UNUSED},
+        {"onnx/config.json", HD_FILE_UNUSED},
+        {"onnx/1_Pooling/config.json", HD_FILE_UNUSED},
+        {"1_Pooling_old/config.json", HD_FILE_UNUSED},
+        {"openvino/openvino_model.xml", HD_FILE_UNUSED},
+        {"tf_model.h5", HD_FILE_UNUSED},
+        {"flax_model.msgpack", HD_FILE_UNUSED},
+        {"README.md", HD_FILE_UNUSED},
+        {"train_script.py", HD_FILE_UNUSED},
+        {"model.fp16.safetensors", HD_FILE_UNUSED},
+        {"data_config.json", HD_FILE_UNUSED},
+    };
+    const hd_modules modules = {
+        .present = true, .n = 4, .modules = {{"Transformer", ""}, {"Pooling", "1_Pooling"}, {"Dense", "2_Dense"}, {"Normalize", "3_N"}}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        add(files[i].path);
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_OK);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (role(files[i].path) != files[i].role)
+            fail_msg("%s", files[i].path);
+    }
+}
+
+static void takes_shards_that_have_an_index(void **state)
+{
+    (void)state;
+    const hd_modules none = {0};
+    add("config.json");
+    add("vocab.txt");
+    add("model-00001-of-00002.safetensors");
+    add("model-00002-of-00002.safetensors");
+    add("consolidated.safetensors");
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "owner/name: has no model.safetensors"));
+    add("model.safetensors.index.json");
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_OK);
+    assert_int_equal(role("model-00001-of-00002.safetensors"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("consolidated.safetensors"), HD_FILE_UNUSED);
+}
+
+static void refuses_paths_that_lead_out(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"",   "/a",   "..",    "../a", "a/../b", "a/..", ".",    "./a", "a/./b",
+                                        "a/", "a//b", "a\\b", "C:a",  "a\nb",   "a\x7f"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        hd_remote_file file = {.path = paths[i]};
+        assert_int_equal(hd__file_list_add(&list, &file, &err), HD_ERR_FORMAT);
+    }
+    add("a..b/.hidden/...");
+    char longest[HD_LIMIT_PATH_BYTES + 1];
+    memset(longest, 'a', sizeof longest);
+    longest[HD_LIMIT_PATH_BYTES - 1] = '\0';
+    add(longest);
+    longest[HD_LIMIT_PATH_BYTES - 1] = 'a';
+    longest[HD_LIMIT_PATH_BYTES] = '\0';
+    hd_remote_file file = {.path = longest};
+    assert_int_equal(hd__file_list_add(&list, &file, &err), HD_ERR_FORMAT);
+}
+
+static void limits_the_number_of_files(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < HD_LIMIT_MODEL_FILES; i++)
+        add("model-1.safetensors");
+    hd_remote_file file = {.path = "a"};
+    assert_int_equal(hd__file_list_add(&list, &file, &err), HD_ERR_LIMIT);
+    hd_modules modules = {.present = true, .n = HD_LIMIT_MODULES};
+    for (uint32_t i = 0; i < modules.n; i++)
+        modules.modules[i].path = "";
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_ERR_UNSUPPORTED); /* and in no time */
+}
+
+static void survives_failing_allocations(void **state)
+{
+    (void)state;
+    hd_status status;
+    uint64_t n = 0;
+    do {
+        hd_remote_file file = {.path = "config.json"};
+        hd__arena_clear(&arena);
+        list = (hd_file_list){.arena = &arena, .source = "s"};
+        hd__alloc_fail_after(n++, UINT64_MAX);
+        status = HD_OK;
+        for (int i = 0; i < 100 && status == HD_OK; i++)
+            status = hd__file_list_add(&list, &file, &err);
+        hd__alloc_fail_off();
+        assert_true(status == HD_OK || status == HD_ERR_MEMORY);
+    } while (status != HD_OK);
+    assert_true(n > 1);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(takes_what_is_needed), TEST(takes_shards_that_have_an_index), TEST(refuses_paths_that_lead_out),
+        TEST(limits_the_number_of_files), TEST(survives_failing_allocations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
