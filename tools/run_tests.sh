@@ -34,8 +34,7 @@ build() {
     return 1
 }
 
-# ctests NAME DIR [ctest option ...]: runs and counts from the JUnit file that ctest writes. -j 1 per timing
-# test is not needed: none of them asserts a time.
+# ctests NAME DIR [ctest option ...]: runs, and counts from the JUnit file that ctest writes.
 ctests() {
     local name=$1 dir=$2 report
     shift 2
@@ -63,18 +62,18 @@ step_release() {
 }
 
 step_asan() {
-    headline "AddressSanitizer and UndefinedBehaviorSanitizer: unit, golden, fault, fuzz corpus"
+    headline "AddressSanitizer and UndefinedBehaviorSanitizer: unit, golden, fault, fuzz corpus, command line"
     build asan || return
     ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        ctests asan build/asan -L 'unit|golden|fault|fuzz'
+        ctests asan build/asan -L 'unit|golden|fault|fuzz|cli'
 }
 
 step_tsan() {
-    headline "ThreadSanitizer: engine"
+    headline "ThreadSanitizer: engine, and the program that keeps it busy"
     build tsan || return
     # Older sanitizer runtimes cannot start where the kernel randomises addresses widely.
     setarch "$(uname -m)" -R true 2>/dev/null && wrapper=(setarch "$(uname -m)" -R)
-    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 ctests tsan build/tsan -R 'engine|base_log|cpu_isa'
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 ctests tsan build/tsan -R 'engine|cpu_isa|cli.embed'
     wrapper=()
 }
 

@@ -36,7 +36,7 @@ static void explain(const hd_kernel_row *chosen, char *text, size_t bytes)
     for (const hd_kernel_row *row = chosen + 1; row < rows + n && len < bytes; row++)
         if (strcmp(row->entry, chosen->entry) == 0)
             len += (size_t)snprintf(text + len, bytes - len, "%s%s: %s", len > 0 ? ", " : "", hd__isa_name(row->isa),
-                                    hd__isa_reason(row->isa));
+                                    hd__isa_has(row->isa) ? "no faster on this processor" : hd__isa_reason(row->isa));
 }
 
 /* Calls each(row, data) for the chosen row of every entry, in the list's order. */
