@@ -69,30 +69,30 @@ static inline uint32_t f32_from_f16(uint16_t bits)
 
 /* A loop over blocks, and one over what is left. Aliasing and alignment rule out pointer casts; memcpy of a
  * whole block costs nothing beside the conversion. */
-#define DEFINE_CONVERT(type, bits_type)                                            \
-    __attribute__((always_inline)) static inline uint32_t block_##type(const char *in, size_t n, float *out) \
-    {                                                                              \
-        bits_type from[BLOCK];                                                     \
-        uint32_t to[BLOCK];                                                        \
-        uint32_t flags = 0;                                                        \
-        memcpy(from, in, n * sizeof *from);                                        \
-        for (size_t i = 0; i < n; i++) {                                           \
-            to[i] = f32_from_##type(from[i]);                                      \
-            flags |= not_finite(to[i]);                                            \
-        }                                                                          \
-        memcpy(out, to, n * sizeof *to);                                           \
-        return flags;                                                              \
-    }                                                                              \
-                                                                                   \
-    bool hd__convert_##type(const char *in, size_t n, float *out)                  \
-    {                                                                              \
-        uint32_t flags = 0;                                                        \
-        size_t at = 0;                                                             \
-        for (; n - at >= BLOCK; at += BLOCK)                                       \
-            flags |= block_##type(in + at * sizeof(bits_type), BLOCK, out + at);   \
-        if (at < n)                                                                \
-            flags |= block_##type(in + at * sizeof(bits_type), n - at, out + at);  \
-        return (flags >> 31) == 0;                                                 \
+#define DEFINE_CONVERT(type, bits_type)                                                                                     \
+    __attribute__((always_inline)) static inline uint32_t block_##type(const char *in, size_t n, float *out)                \
+    {                                                                                                                       \
+        bits_type from[BLOCK];                                                                                              \
+        uint32_t to[BLOCK];                                                                                                 \
+        uint32_t flags = 0;                                                                                                 \
+        memcpy(from, in, n * sizeof *from);                                                                                 \
+        for (size_t i = 0; i < n; i++) {                                                                                    \
+            to[i] = f32_from_##type(from[i]);                                                                               \
+            flags |= not_finite(to[i]);                                                                                     \
+        }                                                                                                                   \
+        memcpy(out, to, n * sizeof *to);                                                                                    \
+        return flags;                                                                                                       \
+    }                                                                                                                       \
+                                                                                                                            \
+    bool hd__convert_##type(const char *in, size_t n, float *out)                                                           \
+    {                                                                                                                       \
+        uint32_t flags = 0;                                                                                                 \
+        size_t at = 0;                                                                                                      \
+        for (; n - at >= BLOCK; at += BLOCK)                                                                                \
+            flags |= block_##type(in + at * sizeof(bits_type), BLOCK, out + at);                                            \
+        if (at < n)                                                                                                         \
+            flags |= block_##type(in + at * sizeof(bits_type), n - at, out + at);                                           \
+        return (flags >> 31) == 0;                                                                                          \
     }
 
 DEFINE_CONVERT(f64, uint64_t)

@@ -136,15 +136,18 @@ hd_status hd__model_name_parse(const char *text, hd_arena *arena, hd_model_name 
     size_t n_owner = slash != NULL ? (size_t)(slash - text) : 0;
     const char *own_name = slash != NULL ? slash + 1 : text;
     hd_span last = hd__span(own_name, n - (size_t)(own_name - text));
-    if ((slash != NULL && !is_name_part(hd__span(text, n_owner))) || !is_name_part(last) || (at != NULL && !is_revision(at + 1)))
-        return hd__fail(err, HD_ERR_ARG, "\"%s\" is neither a folder nor a model's name (owner/name or owner/name@revision)", text);
+    if ((slash != NULL && !is_name_part(hd__span(text, n_owner))) || !is_name_part(last) ||
+        (at != NULL && !is_revision(at + 1)))
+        return hd__fail(err, HD_ERR_ARG, "\"%s\" is neither a folder nor a model's name (owner/name or owner/name@revision)",
+                        text);
     name->owner = hd__arena_strndup(arena, text, n_owner);
     name->name = hd__arena_strndup(arena, last.ptr, last.len);
     name->revision = at != NULL ? hd__arena_strndup(arena, at + 1, strlen(at + 1)) : "";
     return name->owner != NULL && name->name != NULL && name->revision != NULL ? HD_OK : no_memory(err);
 }
 
-hd_status hd__model_store_path(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path, hd_error *err)
+hd_status hd__model_store_path(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
+                               hd_error *err)
 {
     hd_buffer text;
     hd__buffer_init(&text);
@@ -189,8 +192,8 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena,
 {
     const char *hub, *commit;
     HD_TRY(hf_cache_dir(arena, &hub, err));
-    const char *repo_dir = hd__arena_printf(arena, "%s/models--%s%s%s", hub, name->owner, name->owner[0] != '\0' ? "--" : "",
-                                            name->name);
+    const char *repo_dir =
+        hd__arena_printf(arena, "%s/models--%s%s%s", hub, name->owner, name->owner[0] != '\0' ? "--" : "", name->name);
     if (repo_dir == NULL)
         return no_memory(err);
     if (hub[0] == '\0' || !hd__dir_exists(repo_dir))
@@ -212,7 +215,8 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena,
 /* ---- locate ---- */
 
 /* Looks for one name in both places; why receives what the Hugging Face cache lacks. */
-static hd_status find_name(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path, hd_error *why)
+static hd_status find_name(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
+                           hd_error *why)
 {
     const char *own;
     HD_TRY(hd__model_store_path(name, cache_dir, arena, &own, why));
@@ -242,9 +246,11 @@ hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_ar
         status = find_name(&name, cache_dir, arena, path, &why);
     }
     if (status == HD_ERR_NOT_FOUND)
-        return hd__fail(err, status, "no model \"%s\": not in %s/models, nor complete in the Hugging Face cache (%s). Fetch it: "
-                        "heddle pull %s%s%s%s%s", name_or_dir, cache_dir, why.text, name.owner, name.owner[0] != '\0' ? "/" : "",
-                        name.name, name.revision[0] != '\0' ? "@" : "", name.revision);
+        return hd__fail(err, status,
+                        "no model \"%s\": not in %s/models, nor complete in the Hugging Face cache (%s). Fetch it: "
+                        "heddle pull %s%s%s%s%s",
+                        name_or_dir, cache_dir, why.text, name.owner, name.owner[0] != '\0' ? "/" : "", name.name,
+                        name.revision[0] != '\0' ? "@" : "", name.revision);
     return status == HD_OK ? HD_OK : hd__fail(err, status, "%s", why.text);
 }
 
@@ -377,7 +383,8 @@ static hd_status visit_hf_repo(model_list *list, const char *dir, const char *en
     const char *id = entry + n_prefix, *split = strstr(id, "--");
     int n_owner = split != NULL ? (int)(split - id) : 0;
     hf_repo repo = {
-        hd__arena_printf(list->arena, "%.*s%s%s", n_owner, id, split != NULL ? "/" : "", split != NULL ? split + 2 : id), ""};
+        hd__arena_printf(list->arena, "%.*s%s%s", n_owner, id, split != NULL ? "/" : "", split != NULL ? split + 2 : id),
+        ""};
     const char *snapshots = hd__arena_printf(list->arena, "%s/snapshots", dir);
     if (repo.name == NULL || snapshots == NULL)
         return no_memory(err);

@@ -21,7 +21,7 @@ HD_MUST_USE hd_status hd__model_locate(const char *name_or_dir, const char *cach
 
 /* "owner/name@revision" in its parts. */
 typedef struct hd_model_name {
-    const char *owner;    /* "" for a bare name */
+    const char *owner; /* "" for a bare name */
     const char *name;
     const char *revision; /* "" when not pinned */
 } hd_model_name;
@@ -30,11 +30,12 @@ typedef struct hd_model_name {
 HD_MUST_USE hd_status hd__model_name_parse(const char *text, hd_arena *arena, hd_model_name *name, hd_error *err);
 
 /* The folder of our store where the model is or would be. */
-HD_MUST_USE hd_status hd__model_store_path(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
-                                           hd_error *err);
+HD_MUST_USE hd_status hd__model_store_path(const hd_model_name *name, const char *cache_dir, hd_arena *arena,
+                                           const char **path, hd_error *err);
 
 /* The folder in the Hugging Face cache, when it is there and all that Heddle reads of it; else HD_ERR_NOT_FOUND. */
-HD_MUST_USE hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena, const char **path, hd_error *err);
+HD_MUST_USE hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena, const char **path,
+                                                 hd_error *err);
 
 /* Whether a folder holds what a model needs: settings, tokenizer, weights with sound headers. The error says
  * what is missing or wrong. */
@@ -47,6 +48,7 @@ typedef struct hd_located_model {
 } hd_located_model;
 
 /* Every model found, sorted by name; the array and its texts live in the arena. */
-HD_MUST_USE hd_status hd__model_list(const char *cache_dir, hd_arena *arena, hd_located_model **models, size_t *n, hd_error *err);
+HD_MUST_USE hd_status hd__model_list(const char *cache_dir, hd_arena *arena, hd_located_model **models, size_t *n,
+                                     hd_error *err);
 
 #endif

@@ -10,8 +10,8 @@ const char *hd__settings_path(const hd_settings_reader *reader, const char *path
     return hd__arena_printf(reader->arena, "%s%s%s", path, path[0] != '\0' ? "/" : "", file);
 }
 
-hd_status hd__settings_file(const hd_settings_reader *reader, const char *path, const char *file, bool required, json_t **root,
-                            const char **shown)
+hd_status hd__settings_file(const hd_settings_reader *reader, const char *path, const char *file, bool required,
+                            json_t **root, const char **shown)
 {
     const char *relative = hd__settings_path(reader, path, file);
     *root = NULL;
@@ -70,12 +70,14 @@ static hd_status add_module(const hd_settings_reader *reader, const json_t *entr
     if (type == NULL || path == NULL)
         return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u has no \"%s\"", shown, i, type == NULL ? "type" : "path");
     if (path[0] != '\0' && !hd__path_is_below(hd__span_of(path)))
-        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u: \"path\" is \"%s\", not a path below the folder", shown, i, path);
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u: \"path\" is \"%s\", not a path below the folder", shown,
+                        i, path);
     if (!runs(class_of(type)))
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u: module type \"%s\" is none that Heddle runs", shown, i, type);
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u: module type \"%s\" is none that Heddle runs", shown,
+                        i, type);
     if ((i == 0) != (strcmp(class_of(type), "Transformer") == 0))
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u is a %s; Heddle runs one Transformer, which comes first",
-                        shown, i, class_of(type));
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s: entry %u is a %s; Heddle runs one Transformer, which comes first", shown, i, class_of(type));
     HD_TRY(hd__settings_keep(reader, class_of(type), &modules->modules[i].type));
     HD_TRY(hd__settings_keep(reader, path, &modules->modules[i].path));
     modules->n++;
@@ -129,15 +131,17 @@ static hd_status add_pooling(const hd_settings_reader *reader, const json_t *nam
         if (strcmp(text, pooling_modes[i].name) != 0)
             continue;
         if (*pooling >= (uint32_t)pooling_modes[i].bit)
-            return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"pooling_mode\": \"%s\" twice or behind one that it goes before",
-                            shown, text);
+            return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                            "%s: \"pooling_mode\": \"%s\" twice or behind one that it goes before", shown, text);
         *pooling |= pooling_modes[i].bit;
         return HD_OK;
     }
-    return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"pooling_mode\" is \"%s\", which Heddle does not know", shown, text);
+    return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"pooling_mode\" is \"%s\", which Heddle does not know", shown,
+                    text);
 }
 
-static hd_status parse_pooling_modes(const hd_settings_reader *reader, const json_t *root, const char *shown, uint32_t *pooling)
+static hd_status parse_pooling_modes(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                                     uint32_t *pooling)
 {
     const json_t *mode = json_object_get(root, "pooling_mode");
     if (mode != NULL && !json_is_array(mode))
@@ -164,7 +168,8 @@ static hd_status apply_pooling(const hd_settings_reader *reader, const char *pat
     uint64_t width = 0;
     HD_TRY_OUT(parse_pooling_modes(reader, root, shown, &settings->pooling));
     HD_TRY_OUT(hd__json_get_bool(root, "include_prompt", shown, &settings->include_prompt, reader->err));
-    const char *key = json_object_get(root, "embedding_dimension") != NULL ? "embedding_dimension" : "word_embedding_dimension";
+    const char *key =
+        json_object_get(root, "embedding_dimension") != NULL ? "embedding_dimension" : "word_embedding_dimension";
     HD_TRY_OUT(hd__json_get_uint(root, key, 1, HD_LIMIT_HIDDEN, shown, &width, reader->err));
     if (width != 0 && settings->hidden != 0 && width != settings->hidden)
         status = hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"%s\" is %llu, the transformer's hidden size is %u", shown, key,
@@ -237,13 +242,14 @@ static hd_status check_in_and_out(const hd_settings_reader *reader, const json_t
         const char *name = NULL;
         HD_TRY(hd__json_get_text(root, keys[i], shown, &name, reader->err));
         if (name != NULL && strcmp(name, "sentence_embedding") != 0)
-            return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", Heddle runs \"sentence_embedding\" only", shown,
-                            keys[i], name);
+            return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", Heddle runs \"sentence_embedding\" only",
+                            shown, keys[i], name);
     }
     return HD_OK;
 }
 
-static hd_status parse_dense(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_dense_settings *dense)
+static hd_status parse_dense(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                             hd_dense_settings *dense)
 {
     uint64_t n_in = 0, n_out = 0;
     bool residual = false;
@@ -260,8 +266,8 @@ static hd_status parse_dense(const hd_settings_reader *reader, const json_t *roo
     if (residual)
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"use_residual\" is true, which Heddle does not run", shown);
     if (!parse_torch_activation(activation, &dense->activation))
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"activation_function\" is \"%s\", which Heddle does not run", shown,
-                        activation);
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"activation_function\" is \"%s\", which Heddle does not run",
+                        shown, activation);
     dense->n_in = (uint32_t)n_in;
     dense->n_out = (uint32_t)n_out;
     return HD_OK;
@@ -272,7 +278,8 @@ static hd_status apply_dense(const hd_settings_reader *reader, const char *path,
     json_t *root;
     const char *shown;
     if (settings->n_dense == HD_LIMIT_DENSE_MODULES)
-        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: more Dense modules than the limit of %d", reader->dir, HD_LIMIT_DENSE_MODULES);
+        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: more Dense modules than the limit of %d", reader->dir,
+                        HD_LIMIT_DENSE_MODULES);
     HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
     hd_dense_settings dense = {.dir = hd__arena_printf(reader->arena, "%s/%s", reader->dir, path)};
     hd_status status = parse_dense(reader, root, shown, &dense);
@@ -281,8 +288,8 @@ static hd_status apply_dense(const hd_settings_reader *reader, const char *path,
     if (dense.dir == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", shown);
     if (width != 0 && dense.n_in != width)
-        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"in_features\" is %u, the module before it gives %llu values", shown,
-                        dense.n_in, (unsigned long long)width);
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"in_features\" is %u, the module before it gives %llu values",
+                        shown, dense.n_in, (unsigned long long)width);
     settings->dense[settings->n_dense++] = dense;
     return HD_OK;
 }
@@ -315,8 +322,10 @@ hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *
             continue;
         bool pools = strcmp(type, "Pooling") == 0, is_dense = strcmp(type, "Dense") == 0;
         if (pools != (settings->pooling == 0) || (is_dense && settings->normalize))
-            return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s/%s: entry %u is a %s; Heddle runs Transformer, Pooling, Dense, "
-                            "Normalize in this order", reader->dir, modules_file, i, type);
+            return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                            "%s/%s: entry %u is a %s; Heddle runs Transformer, Pooling, Dense, "
+                            "Normalize in this order",
+                            reader->dir, modules_file, i, type);
         if (pools)
             HD_TRY(apply_pooling(reader, path, settings));
         else if (is_dense)

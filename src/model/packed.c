@@ -60,7 +60,8 @@ static hd_status parse_header(hd_span file, const char *path, hd_span *table, hd
     if (c.failed || !hd__span_equal(found_magic, hd__span(magic, sizeof magic)))
         return damaged(path, "no header", err);
     if (version != FORMAT_VERSION)
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: packed weights of format %u, wanted is %d", path, version, FORMAT_VERSION);
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: packed weights of format %u, wanted is %d", path, version,
+                        FORMAT_VERSION);
     if (file_bytes != file.len)
         return hd__fail(err, HD_ERR_FORMAT, "%s: packed weights are damaged: %zu bytes of %llu", path, file.len,
                         (unsigned long long)file_bytes);
@@ -223,8 +224,8 @@ static hd_status check_names(const char *path, const char *key, const hd_packed_
                         n_blobs, HD_LIMIT_PACKED_KEY_BYTES, HD_LIMIT_TENSORS);
     for (size_t i = 0; i < n_blobs; i++) {
         if (strlen(blobs[i].name) > UINT16_MAX)
-            return hd__fail(err, HD_ERR_LIMIT, "%s: name of a blob has %zu bytes, the limit is %u", path, strlen(blobs[i].name),
-                            UINT16_MAX);
+            return hd__fail(err, HD_ERR_LIMIT, "%s: name of a blob has %zu bytes, the limit is %u", path,
+                            strlen(blobs[i].name), UINT16_MAX);
     }
     return HD_OK;
 }

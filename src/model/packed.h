@@ -42,6 +42,7 @@ typedef struct hd_packed_blob {
     hd_span bytes;
 } hd_packed_blob;
 
-HD_MUST_USE hd_status hd__packed_write(const char *path, const char *key, const hd_packed_blob *blobs, size_t n_blobs, hd_error *err);
+HD_MUST_USE hd_status hd__packed_write(const char *path, const char *key, const hd_packed_blob *blobs, size_t n_blobs,
+                                       hd_error *err);
 
 #endif

@@ -12,10 +12,10 @@ static const struct {
     const char *name;
     uint8_t bytes;
 } tensor_types[] = {
-    [HD_TENSOR_F64] = {"F64", 8}, [HD_TENSOR_F32] = {"F32", 4},         [HD_TENSOR_F16] = {"F16", 2},
-    [HD_TENSOR_BF16] = {"BF16", 2}, [HD_TENSOR_I64] = {"I64", 8},       [HD_TENSOR_I32] = {"I32", 4},
-    [HD_TENSOR_I16] = {"I16", 2}, [HD_TENSOR_I8] = {"I8", 1},           [HD_TENSOR_U64] = {"U64", 8},
-    [HD_TENSOR_U32] = {"U32", 4}, [HD_TENSOR_U16] = {"U16", 2},         [HD_TENSOR_U8] = {"U8", 1},
+    [HD_TENSOR_F64] = {"F64", 8},   [HD_TENSOR_F32] = {"F32", 4},         [HD_TENSOR_F16] = {"F16", 2},
+    [HD_TENSOR_BF16] = {"BF16", 2}, [HD_TENSOR_I64] = {"I64", 8},         [HD_TENSOR_I32] = {"I32", 4},
+    [HD_TENSOR_I16] = {"I16", 2},   [HD_TENSOR_I8] = {"I8", 1},           [HD_TENSOR_U64] = {"U64", 8},
+    [HD_TENSOR_U32] = {"U32", 4},   [HD_TENSOR_U16] = {"U16", 2},         [HD_TENSOR_U8] = {"U8", 1},
     [HD_TENSOR_BOOL] = {"BOOL", 1}, [HD_TENSOR_F8_E4M3] = {"F8_E4M3", 1}, [HD_TENSOR_F8_E5M2] = {"F8_E5M2", 1},
 };
 
@@ -53,8 +53,8 @@ static hd_status parse_shape(const json_t *entry, hd_tensor *tensor, hd_error *e
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": \"shape\" is not an array", tensor->file, tensor->name);
     size_t n_dims = json_array_size(shape);
     if (n_dims > HD_LIMIT_TENSOR_DIMS)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: tensor \"%s\" has %zu dimensions, the limit is %u", tensor->file, tensor->name,
-                        n_dims, HD_LIMIT_TENSOR_DIMS);
+        return hd__fail(err, HD_ERR_LIMIT, "%s: tensor \"%s\" has %zu dimensions, the limit is %u", tensor->file,
+                        tensor->name, n_dims, HD_LIMIT_TENSOR_DIMS);
     tensor->n_dims = (uint32_t)n_dims;
     tensor->n_elements = 1;
     for (size_t i = 0; i < n_dims; i++) {
@@ -65,7 +65,8 @@ static hd_status parse_shape(const json_t *entry, hd_tensor *tensor, hd_error *e
                             tensor->name, i);
         tensor->dims[i] = (uint64_t)value;
         if (__builtin_mul_overflow(tensor->n_elements, tensor->dims[i], &tensor->n_elements))
-            return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": \"shape\" does not fit 64 bits", tensor->file, tensor->name);
+            return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": \"shape\" does not fit 64 bits", tensor->file,
+                            tensor->name);
     }
     return HD_OK;
 }
@@ -84,7 +85,8 @@ static hd_status parse_data(const json_t *entry, hd_span data, hd_tensor *tensor
     uint64_t bytes;
     if (__builtin_mul_overflow(tensor->n_elements, (uint64_t)tensor_types[tensor->type].bytes, &bytes) ||
         bytes != (uint64_t)(end - begin))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": %llu elements of %s do not take the %lld bytes of its data_offsets",
+        return hd__fail(err, HD_ERR_FORMAT,
+                        "%s: tensor \"%s\": %llu elements of %s do not take the %lld bytes of its data_offsets",
                         tensor->file, tensor->name, (unsigned long long)tensor->n_elements, tensor_types[tensor->type].name,
                         (long long)(end - begin));
     tensor->bytes = hd__span(data.ptr + begin, (size_t)(end - begin));
@@ -97,7 +99,7 @@ static hd_status check_metadata(const json_t *metadata, const char *file, hd_err
     json_t *value;
     if (!json_is_object(metadata) && !json_is_null(metadata))
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"" METADATA_KEY "\" is not an object", file);
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+    json_object_foreach ((json_t *)(uintptr_t)metadata, key, value) {
         if (!json_is_string(value))
             return hd__fail(err, HD_ERR_FORMAT, "%s: \"" METADATA_KEY "\": \"%s\" is not a string", file, key);
     }
@@ -121,8 +123,9 @@ static hd_status check_layout(const hd_tensor *tensors, size_t n, hd_span data, 
     for (size_t i = 0; i < n; i++) {
         size_t begin = (size_t)(tensors[i].bytes.ptr - data.ptr);
         if (begin != at)
-            return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" begins at byte %zu of the data, where the one before it ends at %zu",
-                            file, tensors[i].name, begin, at);
+            return hd__fail(err, HD_ERR_FORMAT,
+                            "%s: tensor \"%s\" begins at byte %zu of the data, where the one before it ends at %zu", file,
+                            tensors[i].name, begin, at);
         at += tensors[i].bytes.len;
     }
     if (at != data.len)
@@ -143,7 +146,7 @@ static hd_status parse_entries(json_t *root, hd_span data, const char *file, hd_
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu tensors", file, most);
     const char *key;
     json_t *entry;
-    json_object_foreach(root, key, entry) {
+    json_object_foreach (root, key, entry) {
         if (strcmp(key, METADATA_KEY) == 0) {
             HD_TRY(check_metadata(entry, file, err));
             continue;
@@ -165,18 +168,20 @@ static hd_status parse_entries(json_t *root, hd_span data, const char *file, hd_
     return HD_OK;
 }
 
-hd_status hd__safetensors_parse(hd_span bytes, const char *file, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
+hd_status hd__safetensors_parse(hd_span bytes, const char *file, hd_arena *arena, hd_tensor **tensors, size_t *n,
+                                hd_error *err)
 {
     hd_cursor cursor = hd__cursor(bytes);
     uint64_t header_bytes = hd__cursor_u64(&cursor);
     if (cursor.failed)
         return hd__fail(err, HD_ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", file, bytes.len);
     if (header_bytes > HD_LIMIT_SAFETENSORS_HEADER_BYTES)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: header of %llu bytes, the limit is %u", file, (unsigned long long)header_bytes,
-                        HD_LIMIT_SAFETENSORS_HEADER_BYTES);
+        return hd__fail(err, HD_ERR_LIMIT, "%s: header of %llu bytes, the limit is %u", file,
+                        (unsigned long long)header_bytes, HD_LIMIT_SAFETENSORS_HEADER_BYTES);
     hd_span header = hd__cursor_take(&cursor, (size_t)header_bytes);
     if (cursor.failed)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: header of %llu bytes in a file of %zu: not a safetensors file, or cut short", file,
+        return hd__fail(err, HD_ERR_FORMAT,
+                        "%s: header of %llu bytes in a file of %zu: not a safetensors file, or cut short", file,
                         (unsigned long long)header_bytes, bytes.len);
     json_t *root;
     HD_TRY(hd__json_parse(header, file, &root, err));

@@ -63,13 +63,13 @@ static hd_status check_bert(const json_t *root, const char *shown, const hd_sett
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"hidden_size\" is %u, not a multiple of %u heads", shown, settings->hidden,
                         settings->n_heads);
     if (settings->hidden / settings->n_heads > HD_LIMIT_HEAD_DIM)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown, settings->hidden / settings->n_heads,
-                        HD_LIMIT_HEAD_DIM);
+        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown,
+                        settings->hidden / settings->n_heads, HD_LIMIT_HEAD_DIM);
     if (settings->n_token_types == 0)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"type_vocab_size\" is 0, allowed are 1 to %u", shown, HD_LIMIT_HIDDEN);
     if (!settings->absolute_positions)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"position_embedding_type\" is \"%s\", Heddle runs \"absolute\"", shown,
-                        json_string_value(json_object_get(root, "position_embedding_type")));
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"position_embedding_type\" is \"%s\", Heddle runs \"absolute\"",
+                        shown, json_string_value(json_object_get(root, "position_embedding_type")));
     bool is_decoder = false;
     HD_TRY(hd__json_get_bool(root, "is_decoder", shown, &is_decoder, err));
     if (is_decoder)
@@ -106,11 +106,13 @@ static hd_status parse_config(const hd_settings_reader *reader, const json_t *ro
     HD_TRY(parse_sizes(root, shown, settings, err));
     HD_TRY(hd__json_get_text(root, "hidden_act", shown, &activation, err));
     if (!hd__activation_parse(activation, &settings->activation))
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"hidden_act\" is \"%s\", which Heddle does not run", shown, activation);
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"hidden_act\" is \"%s\", which Heddle does not run", shown,
+                        activation);
     HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
     settings->absolute_positions = strcmp(positions, "absolute") == 0;
     if (json_is_object(json_object_get(root, "quantization_config")))
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"quantization_config\": Heddle reads weights that are not quantised", shown);
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"quantization_config\": Heddle reads weights that are not quantised",
+                        shown);
     if (is_bert)
         HD_TRY(check_bert(root, shown, settings, err));
     return set_default_pooling(root, shown, settings, err);
@@ -193,7 +195,8 @@ static hd_status read_tokenizer_length(const hd_settings_reader *reader, const c
     return status;
 }
 
-static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules *modules, const char *path, hd_settings *settings)
+static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules *modules, const char *path,
+                              hd_settings *settings)
 {
     uint32_t length = 0;
     if (modules->present)
@@ -207,7 +210,8 @@ static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules
 
 /* ---- config_sentence_transformers.json ---- */
 
-static hd_status parse_prompts(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
+static hd_status parse_prompts(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                               hd_settings *settings)
 {
     json_t *object = json_object_get(root, "prompts");
     size_t n = json_object_size(object);
@@ -223,7 +227,7 @@ static hd_status parse_prompts(const hd_settings_reader *reader, const json_t *r
     settings->prompts = prompts;
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value) {
+    json_object_foreach (object, name, value) {
         const char *text = "";
         HD_TRY(hd__json_get_text(object, name, shown, &text, reader->err));
         HD_TRY(hd__settings_keep(reader, name, &prompts[settings->n_prompts].name));
@@ -249,8 +253,8 @@ static hd_status parse_default_prompt(const hd_settings_reader *reader, const js
     }
     if (strcmp(name, "query") == 0 || strcmp(name, "document") == 0)
         return HD_OK;
-    return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"default_prompt_name\" is \"%s\", which is not among the \"prompts\"", shown,
-                    name);
+    return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"default_prompt_name\" is \"%s\", which is not among the \"prompts\"",
+                    shown, name);
 }
 
 /* Names of other kinds of models ("maxsim") are passed over, as sentence-transformers does. */
@@ -325,7 +329,8 @@ static hd_status read_from_folder(void *data, const char *path, json_t **root, h
     char full[HD_LIMIT_PATH_BYTES];
     int n = snprintf(full, sizeof full, "%s/%s", dir, path);
     if (n < 0 || (size_t)n >= sizeof full)
-        return hd__fail(err, HD_ERR_LIMIT, "%s/%s: path of %d bytes, the limit is %u", dir, path, n, HD_LIMIT_PATH_BYTES - 1);
+        return hd__fail(err, HD_ERR_LIMIT, "%s/%s: path of %d bytes, the limit is %u", dir, path, n,
+                        HD_LIMIT_PATH_BYTES - 1);
     return hd__json_read(full, root, err);
 }
 

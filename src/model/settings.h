@@ -29,7 +29,7 @@ typedef enum hd_pooling {
     HD_POOLING_CLS = 1,
     HD_POOLING_MAX = 2,
     HD_POOLING_MEAN = 4,
-    HD_POOLING_MEAN_SQRT = 8,    /* sum / sqrt(length) */
+    HD_POOLING_MEAN_SQRT = 8,      /* sum / sqrt(length) */
     HD_POOLING_WEIGHTED_MEAN = 16, /* token i weighs i + 1 */
     HD_POOLING_LAST = 32,
 } hd_pooling;
@@ -48,8 +48,8 @@ typedef struct hd_dense_settings {
 } hd_dense_settings;
 
 typedef struct hd_settings {
-    const char *dir; /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer */
-    const char *model_type; /* config.json's, e.g. "bert" */
+    const char *dir;          /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer */
+    const char *model_type;   /* config.json's, e.g. "bert" */
     const char *architecture; /* first of config.json's architectures, e.g. "BertModel"; "" when absent */
 
     /* the transformer */
@@ -58,10 +58,10 @@ typedef struct hd_settings {
     double norm_eps;
     hd_activation activation;
     bool absolute_positions; /* position_embedding_type; others are HD_ERR_UNSUPPORTED for bert */
-    int32_t pad_id; /* -1: none */
+    int32_t pad_id;          /* -1: none */
 
     /* what happens to its output */
-    uint32_t pooling; /* hd_pooling bits, at least one */
+    uint32_t pooling;    /* hd_pooling bits, at least one */
     bool include_prompt; /* pooled together with the prompt's tokens; false leaves them out */
     uint32_t n_dense;
     hd_dense_settings dense[HD_LIMIT_DENSE_MODULES];
@@ -72,9 +72,9 @@ typedef struct hd_settings {
     uint32_t max_length; /* tokens with specials: sentence_bert_config, else tokenizer_config, else positions */
     bool lower_case;     /* sentence_bert_config's do_lower_case: before the tokenizer */
     uint32_t n_prompts;
-    const hd_prompt *prompts; /* [n_prompts] */
+    const hd_prompt *prompts;        /* [n_prompts] */
     const char *default_prompt_name; /* "" for none */
-    const char *similarity; /* "cosine" unless config_sentence_transformers.json says otherwise */
+    const char *similarity;          /* "cosine" unless config_sentence_transformers.json says otherwise */
 } hd_settings;
 
 /* Where settings files come from. read gives the parsed file of a path relative to the model's folder, to be

@@ -16,7 +16,7 @@
 #include "model/safetensors.h"
 
 struct hd_tensors {
-    hd_arena arena; /* all that is below, and names */
+    hd_arena arena;    /* all that is below, and names */
     hd_file_map *maps; /* [n_maps] */
     size_t n_maps;
     hd_tensor *tensors; /* [n] */
@@ -78,8 +78,9 @@ static hd_status describe(hd_tensors *set, const char *const *paths, hd_error *e
     hd_buffer text;
     hd__buffer_init(&text);
     for (size_t i = 0; i < set->n_maps; i++)
-        hd__buffer_printf(&text, "%s size %llu mtime %llu inode %llu;", base_name(paths[i]), (unsigned long long)set->maps[i].size,
-                          (unsigned long long)set->maps[i].mtime_ns, (unsigned long long)set->maps[i].inode);
+        hd__buffer_printf(&text, "%s size %llu mtime %llu inode %llu;", base_name(paths[i]),
+                          (unsigned long long)set->maps[i].size, (unsigned long long)set->maps[i].mtime_ns,
+                          (unsigned long long)set->maps[i].inode);
     if (!text.failed)
         set->identity = hd__arena_strndup(&set->arena, text.ptr, text.len);
     hd__buffer_clear(&text);
@@ -123,11 +124,11 @@ static hd_status list_shards(hd_tensors *set, const char *dir, const json_t *wei
     size_t n = 0;
     const char *name;
     json_t *file;
-    json_object_foreach((json_t *)(uintptr_t)weight_map, name, file) {
+    json_object_foreach ((json_t *)(uintptr_t)weight_map, name, file) {
         files[n] = json_string_value(file);
         if (files[n] == NULL || !hd__path_is_below(hd__span_of(files[n])))
-            return hd__fail(err, HD_ERR_FORMAT, "%s: \"weight_map\": the file of \"%s\" is not a path below the folder", index_path,
-                            name);
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"weight_map\": the file of \"%s\" is not a path below the folder",
+                            index_path, name);
         n++;
     }
     qsort(files, n, sizeof *files, by_text);
@@ -155,7 +156,7 @@ static hd_status check_weight_map(const hd_tensors *set, const json_t *weight_ma
 {
     const char *name;
     json_t *file;
-    json_object_foreach((json_t *)(uintptr_t)weight_map, name, file) {
+    json_object_foreach ((json_t *)(uintptr_t)weight_map, name, file) {
         const hd_tensor *tensor = hd__tensors_find(set, name);
         const char *wanted = json_string_value(file);
         size_t n_file = tensor != NULL ? strlen(tensor->file) : 0, n_wanted = strlen(wanted);
@@ -184,12 +185,14 @@ out:
 
 static hd_status no_weights(const char *dir, hd_error *err)
 {
-    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"};
+    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5",
+                                         "flax_model.msgpack"};
     char path[HD_LIMIT_PATH_BYTES];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         int n = snprintf(path, sizeof path, "%s/%s", dir, others[i]);
         if (n > 0 && (size_t)n < sizeof path && hd__file_exists(path))
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: weights are in %s only, Heddle reads model.safetensors", dir, others[i]);
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: weights are in %s only, Heddle reads model.safetensors", dir,
+                            others[i]);
     }
     return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no model.safetensors and no model.safetensors.index.json", dir);
 }

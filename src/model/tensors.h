@@ -12,10 +12,21 @@
 #include "base/status.h"
 
 typedef enum hd_tensor_type {
-    HD_TENSOR_F64, HD_TENSOR_F32, HD_TENSOR_F16, HD_TENSOR_BF16,
-    HD_TENSOR_I64, HD_TENSOR_I32, HD_TENSOR_I16, HD_TENSOR_I8,
-    HD_TENSOR_U64, HD_TENSOR_U32, HD_TENSOR_U16, HD_TENSOR_U8,
-    HD_TENSOR_BOOL, HD_TENSOR_F8_E4M3, HD_TENSOR_F8_E5M2,
+    HD_TENSOR_F64,
+    HD_TENSOR_F32,
+    HD_TENSOR_F16,
+    HD_TENSOR_BF16,
+    HD_TENSOR_I64,
+    HD_TENSOR_I32,
+    HD_TENSOR_I16,
+    HD_TENSOR_I8,
+    HD_TENSOR_U64,
+    HD_TENSOR_U32,
+    HD_TENSOR_U16,
+    HD_TENSOR_U8,
+    HD_TENSOR_BOOL,
+    HD_TENSOR_F8_E4M3,
+    HD_TENSOR_F8_E5M2,
 } hd_tensor_type;
 
 typedef struct hd_tensor {
@@ -24,7 +35,7 @@ typedef struct hd_tensor {
     uint32_t n_dims;
     uint64_t dims[HD_LIMIT_TENSOR_DIMS]; /* row-major, last dimension contiguous */
     uint64_t n_elements;
-    hd_span bytes; /* n_elements * size of type; alignment is the file's */
+    hd_span bytes;    /* n_elements * size of type; alignment is the file's */
     const char *file; /* for error texts */
 } hd_tensor;
 
@@ -47,7 +58,8 @@ const char *hd__tensors_identity(const hd_tensors *tensors);
 
 /* Converts elements [first, first + n) to f32. HD_ERR_UNSUPPORTED for integer and f8 types,
  * HD_ERR_NUMERIC naming tensor and index when a value is NaN or infinite. */
-HD_MUST_USE hd_status hd__tensor_read_f32(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out /* [n] */, hd_error *err);
+HD_MUST_USE hd_status hd__tensor_read_f32(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out /* [n] */,
+                                          hd_error *err);
 
 /* Tells the kernel that the pages of a tensor are not needed any more (after packing). */
 void hd__tensor_forget(const hd_tensor *tensor);

@@ -91,7 +91,10 @@ static hd_status open_archive(const char *path, hd_arena *arena, zip_t **archive
     if (*archive == NULL) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
-        hd_status status = hd__fail(err, code == ZIP_ER_MEMORY ? HD_ERR_MEMORY : code == ZIP_ER_OPEN ? HD_ERR_IO : HD_ERR_FORMAT,
+        hd_status status = hd__fail(err,
+                                    code == ZIP_ER_MEMORY ? HD_ERR_MEMORY
+                                    : code == ZIP_ER_OPEN ? HD_ERR_IO
+                                                          : HD_ERR_FORMAT,
                                     "%s: not a sound zip archive: %s", path, zip_error_strerror(&error));
         zip_error_fini(&error);
         return status;
@@ -131,7 +134,8 @@ static hd_status list_archive(zip_t *archive, const char *path, hd_file_list *al
         if (!hd__path_is_below(hd__span(st.name, n_name - is_folder)) || is_link(archive, i))
             return hd__fail(err, HD_ERR_FORMAT, "%s: entry \"%.200s\" leads out of the archive", path, st.name);
         if (__builtin_add_overflow(total, st.size, &total) || total > HD_LIMIT_MODEL_BYTES)
-            return hd__fail(err, HD_ERR_LIMIT, "%s: its files take more than the limit of %llu bytes", path, HD_LIMIT_MODEL_BYTES);
+            return hd__fail(err, HD_ERR_LIMIT, "%s: its files take more than the limit of %llu bytes", path,
+                            HD_LIMIT_MODEL_BYTES);
         hd_remote_file file = {.path = st.name, .bytes = st.size, .index = i};
         if (!is_folder)
             HD_TRY(hd__file_list_add(all, &file, err));
@@ -181,8 +185,8 @@ static hd_status find_model(const hd_file_list *all, hd_span *model, hd_error *e
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no folder in it has a config.json", all->source);
     hd_span second = outermost_model(all, &first);
     if (second.ptr != NULL)
-        return hd__fail(err, HD_ERR_ARG, "%s: holds several models, \"%.*s\" and \"%.*s\" among them: say which folder", all->source,
-                        (int)first.len, first.ptr, (int)second.len, second.ptr);
+        return hd__fail(err, HD_ERR_ARG, "%s: holds several models, \"%.*s\" and \"%.*s\" among them: say which folder",
+                        all->source, (int)first.len, first.ptr, (int)second.len, second.ptr);
     *model = first;
     return HD_OK;
 }
@@ -192,8 +196,8 @@ typedef struct archive_source {
     const char *path;
 } archive_source;
 
-static hd_status copy_entry(zip_file_t *from, const hd_remote_file *file, hd_file_writer *writer, char *block, hd_pull_meter *meter,
-                            hd_error *err)
+static hd_status copy_entry(zip_file_t *from, const hd_remote_file *file, hd_file_writer *writer, char *block,
+                            hd_pull_meter *meter, hd_error *err)
 {
     uint64_t bytes = 0;
     zip_int64_t n;
@@ -250,7 +254,8 @@ static hd_status list_model(const hd_file_list *all, hd_span model, hd_file_list
     return HD_OK;
 }
 
-hd_status hd__archive_source_open(hd_pull_source *source, const char *path, const char *subfolder, hd_arena *arena, hd_error *err)
+hd_status hd__archive_source_open(hd_pull_source *source, const char *path, const char *subfolder, hd_arena *arena,
+                                  hd_error *err)
 {
     hd_file_list all = {.arena = arena, .source = path};
     hd_span model = subfolder != NULL ? hd__span_of(subfolder) : hd__span("", 0);

@@ -11,7 +11,7 @@ HD_MUST_USE hd_status hd__folder_source_open(hd_pull_source *source, const char 
  * config.json (or modules.json) and is not within another one that has. The archive is closed when the arena is
  * cleared. HD_ERR_FORMAT (damaged, or with names or links that lead out of it), HD_ERR_LIMIT, HD_ERR_NOT_FOUND
  * (no model inside), HD_ERR_ARG (several: the error names them). */
-HD_MUST_USE hd_status hd__archive_source_open(hd_pull_source *source, const char *path, const char *subfolder, hd_arena *arena,
-                                              hd_error *err);
+HD_MUST_USE hd_status hd__archive_source_open(hd_pull_source *source, const char *path, const char *subfolder,
+                                              hd_arena *arena, hd_error *err);
 
 #endif

@@ -34,8 +34,8 @@ static void open_library(void)
     for (size_t i = 0; handle == NULL && i < sizeof names / sizeof *names; i++)
         handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
-        table_status = hd__fail(&table_error, HD_ERR_UNSUPPORTED, "models are pulled with libcurl, which is not installed (%s)",
-                                dlerror());
+        table_status = hd__fail(&table_error, HD_ERR_UNSUPPORTED,
+                                "models are pulled with libcurl, which is not installed (%s)", dlerror());
         return;
     }
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {

@@ -10,7 +10,8 @@
 hd_status hd__file_list_add(hd_file_list *list, const hd_remote_file *file, hd_error *err)
 {
     if (!hd__path_is_below(hd__span_of(file->path)))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: file name \"%.200s\" is not a path below the model's folder", list->source, file->path);
+        return hd__fail(err, HD_ERR_FORMAT, "%s: file name \"%.200s\" is not a path below the model's folder", list->source,
+                        file->path);
     if (list->n == HD_LIMIT_MODEL_FILES)
         return hd__fail(err, HD_ERR_LIMIT, "%s: more than %u files", list->source, HD_LIMIT_MODEL_FILES);
     if (list->n == list->capacity) {
@@ -63,11 +64,21 @@ static bool begins_with(const char *text, const char *begin)
 static bool is_settings_name(const char *name)
 {
     static const char *const names[] = {
-        "config.json",           "modules.json",            "config_sentence_transformers.json",
-        "tokenizer.json",        "tokenizer_config.json",   "special_tokens_map.json",
-        "added_tokens.json",     "vocab.txt",               "vocab.json",
-        "merges.txt",            "sentencepiece.bpe.model", "spiece.model",
-        "tokenizer.model",       "unigram.json",            "model.safetensors.index.json",
+        "config.json",
+        "modules.json",
+        "config_sentence_transformers.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "sentencepiece.bpe.model",
+        "spiece.model",
+        "tokenizer.model",
+        "unigram.json",
+        "model.safetensors.index.json",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0)
@@ -100,7 +111,8 @@ static void choose_in(hd_file_list *list, const char *dir)
 
 static hd_status check_choice(const hd_file_list *list, const char *dir, hd_error *err)
 {
-    static const char *const others[] = {"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "pytorch_model.bin.index.json"};
+    static const char *const others[] = {"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack",
+                                         "pytorch_model.bin.index.json"};
     if (find_in(list, dir, "config.json") == NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
     if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL)
@@ -109,8 +121,8 @@ static hd_status check_choice(const hd_file_list *list, const char *dir, hd_erro
         return HD_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (find_in(list, dir, others[i]) != NULL)
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has its weights in %s only, Heddle reads model.safetensors", list->source,
-                            others[i]);
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has its weights in %s only, Heddle reads model.safetensors",
+                            list->source, others[i]);
     }
     return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no model.safetensors", list->source);
 }

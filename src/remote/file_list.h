@@ -23,7 +23,7 @@ typedef struct hd_remote_file {
 
 typedef struct hd_file_list {
     hd_arena *arena;
-    const char *source; /* for error texts */
+    const char *source;    /* for error texts */
     hd_remote_file *files; /* [n], in the arena */
     size_t n, capacity;
 } hd_file_list;

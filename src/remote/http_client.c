@@ -33,9 +33,9 @@ typedef struct exchange {
     uint64_t asked_from;    /* this try's Range */
     bool has_content_range; /* of the hop's answer, with its beginning */
     uint64_t range_from;
-    uint64_t n_received;    /* body bytes of this try */
+    uint64_t n_received; /* body bytes of this try */
     bool began;
-    hd_status status;       /* what stopped the transfer from within, with its text */
+    hd_status status; /* what stopped the transfer from within, with its text */
     hd_error err;
 } exchange;
 
@@ -252,7 +252,8 @@ static int on_progress(void *data, curl_off_t a, curl_off_t b, curl_off_t c, cur
 
 /* ---- one hop ---- */
 
-static __attribute__((format(printf, 3, 4))) bool add_header(const hd_http *http, struct curl_slist **list, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) bool add_header(const hd_http *http, struct curl_slist **list,
+                                                             const char *format, ...)
 {
     char line[HEADER_LINE_BYTES];
     va_list arguments;
@@ -386,7 +387,8 @@ static outcome hop(exchange *x)
     x->status = request_headers(x, &headers);
     reset_hop(x);
     if (x->status == HD_OK && !set_options(x, headers))
-        x->status = hd__fail(&x->err, HD_ERR_UNSUPPORTED, "%s: this libcurl lacks an option that Heddle needs", x->request->url);
+        x->status =
+            hd__fail(&x->err, HD_ERR_UNSUPPORTED, "%s: this libcurl lacks an option that Heddle needs", x->request->url);
     http->curl_error[0] = '\0';
     CURLcode code = x->status == HD_OK ? perform(http) : CURLE_OK;
     http->curl->slist_free_all(headers);

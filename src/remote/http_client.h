@@ -29,9 +29,9 @@ void hd__http_close(hd_http *http); /* NULL allowed */
 /* What the last answer said, and X-Linked-* and X-Repo-Commit from whichever hop said them. "" when absent. */
 typedef struct hd_http_response {
     uint32_t status;
-    bool same_origin;       /* the last hop is on the origin that was asked */
-    uint64_t body_from;     /* the body begins at this byte of the file: where it was asked to, or 0 */
-    uint64_t content_bytes; /* Content-Length of this body; UINT64_MAX when unknown */
+    bool same_origin;               /* the last hop is on the origin that was asked */
+    uint64_t body_from;             /* the body begins at this byte of the file: where it was asked to, or 0 */
+    uint64_t content_bytes;         /* Content-Length of this body; UINT64_MAX when unknown */
     char etag[HD_HTTP_FIELD_BYTES]; /* as sent, with its quotes */
     char content_encoding[HD_HTTP_FIELD_BYTES];
     char retry_after[HD_HTTP_FIELD_BYTES];

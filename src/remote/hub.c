@@ -148,7 +148,8 @@ static void wipe_other_stagings(pull *p, const char *keep)
     while (handle != NULL && (entry = readdir(handle)) != NULL) {
         char path[HD_LIMIT_PATH_BYTES];
         int n = snprintf(path, sizeof path, "%s/%s", p->work, entry->d_name);
-        if (entry->d_name[0] != '.' && strcmp(entry->d_name, keep) != 0 && n > 0 && (size_t)n < sizeof path && hd__dir_exists(path))
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, keep) != 0 && n > 0 && (size_t)n < sizeof path &&
+            hd__dir_exists(path))
             hd__pull_wipe(path);
     }
     if (handle != NULL)

@@ -33,7 +33,8 @@ static hd_status refused(const hd_hub_source *source, const char *what, const hd
                         source->token != NULL ? " (or the token may not see it)" : " (a private one needs HF_TOKEN)");
     if (r->status == 401)
         return hd__fail(err, HD_ERR_PEER, "%s: %s %s (%s)", what, hub,
-                        source->token != NULL ? "does not accept the token" : "wants a token: set HF_TOKEN, or there is no such model",
+                        source->token != NULL ? "does not accept the token"
+                                              : "wants a token: set HF_TOKEN, or there is no such model",
                         said);
     if (r->status == 403)
         return hd__fail(err, HD_ERR_PEER, "%s: %s forbids it (%s)", what, hub, said);
@@ -129,8 +130,13 @@ static hd_status read_listing(hd_hub_source *source, const char *url, const char
 {
     reply r = {.meter = meter, .what = what};
     hd_http_response response;
-    hd_http_request request = {.url = url, .token = source->token, .compressed = true, .begin = begin_reply, .body = add_to_reply,
-                               .tick = tick_meter, .data = &r};
+    hd_http_request request = {.url = url,
+                               .token = source->token,
+                               .compressed = true,
+                               .begin = begin_reply,
+                               .body = add_to_reply,
+                               .tick = tick_meter,
+                               .data = &r};
     hd__buffer_init(&r.text);
     hd_status status = hd__http_get(source->http, &request, &response, err);
     if (status == HD_OK && response.status != 200)
@@ -218,11 +224,12 @@ static hd_status begin_part(void *data, const hd_http_response *r, hd_error *err
 {
     download *d = data;
     if (r->content_encoding[0] != '\0' && strcmp(r->content_encoding, "identity") != 0)
-        return hd__fail(err, HD_ERR_PEER, "%s: sent with Content-Encoding %s, which was not asked for", d->file->path, r->content_encoding);
+        return hd__fail(err, HD_ERR_PEER, "%s: sent with Content-Encoding %s, which was not asked for", d->file->path,
+                        r->content_encoding);
     learn(d, r);
     if (d->expected != UINT64_MAX && d->expected > HD_LIMIT_MODEL_BYTES)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: %llu bytes, the limit is %llu", d->file->path, (unsigned long long)d->expected,
-                        HD_LIMIT_MODEL_BYTES);
+        return hd__fail(err, HD_ERR_LIMIT, "%s: %llu bytes, the limit is %llu", d->file->path,
+                        (unsigned long long)d->expected, HD_LIMIT_MODEL_BYTES);
     HD_TRY(cut_part(d, r->body_from, err));
     if (strcmp(d->etag, r->etag) == 0)
         return HD_OK;
@@ -264,8 +271,13 @@ static hd_status download_rest(download *d, const char *url, const char *what, h
 {
     const uint32_t range_not_satisfiable = 416;
     hd_http_response response;
-    hd_http_request request = {.url = url, .token = d->source->token, .resume = resume_part, .begin = begin_part, .body = write_part,
-                               .tick = tick_download, .data = d};
+    hd_http_request request = {.url = url,
+                               .token = d->source->token,
+                               .resume = resume_part,
+                               .begin = begin_part,
+                               .body = write_part,
+                               .tick = tick_download,
+                               .data = d};
     HD_TRY(hd__http_get(d->source->http, &request, &response, err));
     if (response.status == range_not_satisfiable && d->bytes > 0) {
         HD_TRY(cut_part(d, 0, err));
@@ -316,13 +328,15 @@ static hd_status file_url(const hd_hub_source *source, const char *path, hd_buff
 static hd_status fetch(void *data, hd_remote_file *file, const char *to, hd_pull_meter *meter, hd_error *err)
 {
     hd_hub_source *source = data;
-    download d = {.source = source, .file = file, .meter = meter, .fd = -1, .expected = file->bytes, .checksum = file->checksum};
+    download d = {
+        .source = source, .file = file, .meter = meter, .fd = -1, .expected = file->bytes, .checksum = file->checksum};
     char what[HD_LIMIT_PATH_BYTES];
     hd_buffer url;
     hd_status status;
     hd__buffer_init(&url);
     snprintf(what, sizeof what, "%s: %s", source->repository, file->path);
-    int n = snprintf(d.part, sizeof d.part, "%s.part", to), n_etag = snprintf(d.etag_path, sizeof d.etag_path, "%s.etag", to);
+    int n = snprintf(d.part, sizeof d.part, "%s.part", to),
+        n_etag = snprintf(d.etag_path, sizeof d.etag_path, "%s.etag", to);
     if (n < 0 || (size_t)n >= sizeof d.part || n_etag < 0 || (size_t)n_etag >= sizeof d.etag_path) {
         status = hd__fail(err, HD_ERR_LIMIT, "%s: path of more than %u bytes", to, HD_LIMIT_PATH_BYTES - 1);
         goto out;

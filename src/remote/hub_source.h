@@ -9,8 +9,8 @@
 typedef struct hd_hub_source {
     hd_pull_source base;
     hd_http *http;
-    const char *endpoint; /* without a '/' at its end */
-    const char *token;    /* NULL for none */
+    const char *endpoint;   /* without a '/' at its end */
+    const char *token;      /* NULL for none */
     const char *repository; /* "owner/name" */
     const char *commit;
     hd_arena *arena;

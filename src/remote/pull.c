@@ -92,7 +92,8 @@ static hd_status path_in(char path[HD_LIMIT_PATH_BYTES], const char *dir, const 
 {
     int n = snprintf(path, HD_LIMIT_PATH_BYTES, "%s/%s", dir, name);
     if (n < 0 || (size_t)n >= HD_LIMIT_PATH_BYTES)
-        return hd__fail(err, HD_ERR_LIMIT, "%s/%s: path of %d bytes, the limit is %u", dir, name, n, HD_LIMIT_PATH_BYTES - 1);
+        return hd__fail(err, HD_ERR_LIMIT, "%s/%s: path of %d bytes, the limit is %u", dir, name, n,
+                        HD_LIMIT_PATH_BYTES - 1);
     return HD_OK;
 }
 
@@ -103,7 +104,8 @@ static bool is_there(const char *path, const hd_remote_file *file)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (file->bytes == UINT64_MAX || file->bytes == (uint64_t)st.st_size);
 }
 
-static hd_status fetch_file(hd_pull_source *source, hd_remote_file *file, const char *staging, hd_pull_meter *meter, hd_error *err)
+static hd_status fetch_file(hd_pull_source *source, hd_remote_file *file, const char *staging, hd_pull_meter *meter,
+                            hd_error *err)
 {
     char to[HD_LIMIT_PATH_BYTES];
     struct stat st;
@@ -121,7 +123,8 @@ static hd_status fetch_file(hd_pull_source *source, hd_remote_file *file, const 
     return HD_OK;
 }
 
-static hd_status fetch_role(hd_pull_source *source, hd_file_role role, const char *staging, hd_pull_meter *meter, hd_error *err)
+static hd_status fetch_role(hd_pull_source *source, hd_file_role role, const char *staging, hd_pull_meter *meter,
+                            hd_error *err)
 {
     for (size_t i = 0; i < source->files.n; i++) {
         if (source->files.files[i].role != role)
@@ -147,15 +150,16 @@ static hd_status plan(const hd_pull_source *source, const char *staging, hd_pull
         meter->progress.n_files++;
         known &= file->bytes != UINT64_MAX;
         if (known && __builtin_add_overflow(total, file->bytes, &total))
-            return hd__fail(err, HD_ERR_FORMAT, "%s: the sizes of its files are more than 64 bits hold", source->files.source);
+            return hd__fail(err, HD_ERR_FORMAT, "%s: the sizes of its files are more than 64 bits hold",
+                            source->files.source);
         missing += known && !is_there(to, file) ? file->bytes : 0;
     }
     meter->progress.bytes_total = known ? total : 0;
     if (known && statvfs(staging, &disk) == 0) {
         uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
         if (missing > room)
-            return hd__fail(err, HD_ERR_IO, "%s: %llu bytes are free, the model takes %llu more", staging, (unsigned long long)room,
-                            (unsigned long long)missing);
+            return hd__fail(err, HD_ERR_IO, "%s: %llu bytes are free, the model takes %llu more", staging,
+                            (unsigned long long)room, (unsigned long long)missing);
     }
     return HD_OK;
 }

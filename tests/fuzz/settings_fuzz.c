@@ -19,8 +19,9 @@ static hd_status read_member(void *data, const char *path, json_t **root, hd_err
 static void check(const hd_settings *s)
 {
     uint64_t width = (uint64_t)s->hidden * (uint64_t)__builtin_popcount(s->pooling);
-    if (s->pooling == 0 || s->pooling > 63 || s->max_length == 0 || s->max_length > HD_LIMIT_SEQUENCE || !(s->norm_eps > 0) ||
-        s->n_dense > HD_LIMIT_DENSE_MODULES || s->n_prompts > HD_LIMIT_PROMPTS || s->hidden > HD_LIMIT_HIDDEN)
+    if (s->pooling == 0 || s->pooling > 63 || s->max_length == 0 || s->max_length > HD_LIMIT_SEQUENCE ||
+        !(s->norm_eps > 0) || s->n_dense > HD_LIMIT_DENSE_MODULES || s->n_prompts > HD_LIMIT_PROMPTS ||
+        s->hidden > HD_LIMIT_HIDDEN)
         abort();
     for (uint32_t i = 0; i < s->n_dense; i++) {
         if (width != 0 && s->dense[i].n_in != width)

@@ -33,7 +33,8 @@ static bool on_progress(const hd_pull_progress *progress, void *data)
 }
 
 /* Jansson's and libcurl's own allocations do not fail; what they hold must be freed all the same. */
-static hd_status pull_without_memory(const char *source, const hd_pull_options *options, uint64_t step, char **path, hd_error *err)
+static hd_status pull_without_memory(const char *source, const hd_pull_options *options, uint64_t step, char **path,
+                                     hd_error *err)
 {
     hd_status status = HD_ERR_MEMORY;
     for (uint64_t n = 0; status == HD_ERR_MEMORY; n += step) {
@@ -73,8 +74,8 @@ int main(int argc, char **argv)
     char *path = NULL;
     if (source == NULL)
         return 2;
-    hd_status status = step > 0 ? pull_without_memory(source, &options, step, &path, &err)
-                                : hd__hub_pull(source, &options, &path, &err);
+    hd_status status =
+        step > 0 ? pull_without_memory(source, &options, step, &path, &err) : hd__hub_pull(source, &options, &path, &err);
     if (status != HD_OK) {
         fprintf(stderr, "%s: %s\n", hd_status_name(status), err.text);
         return 1;

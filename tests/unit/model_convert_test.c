@@ -59,8 +59,9 @@ static void rounds_f64(void **state)
         float out;
         bool finite;
     } cases[] = {
-        {1.0, 1.0f, true},   {-0.0, -0.0f, true},       {0.1, 0.1f, true},      {1e-46, 0.0f, true},
-        {1e-40, 1e-40f, true}, {3.4028234e38, 3.4028234e38f, true}, {1e39, INFINITY, false}, {-INFINITY, -INFINITY, false},
+        {1.0, 1.0f, true},       {-0.0, -0.0f, true},           {0.1, 0.1f, true},
+        {1e-46, 0.0f, true},     {1e-40, 1e-40f, true},         {3.4028234e38, 3.4028234e38f, true},
+        {1e39, INFINITY, false}, {-INFINITY, -INFINITY, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         float out;
@@ -131,7 +132,7 @@ static void keeps_f32_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(converts_every_f16), cmocka_unit_test(converts_every_bf16), cmocka_unit_test(rounds_f64),
+        cmocka_unit_test(converts_every_f16),   cmocka_unit_test(converts_every_bf16), cmocka_unit_test(rounds_f64),
         cmocka_unit_test(handles_every_length), cmocka_unit_test(keeps_f32_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

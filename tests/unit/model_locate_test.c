@@ -18,7 +18,8 @@ static hd_error err;
 static int begin(void **state)
 {
     (void)state;
-    static const char *const variables[] = {"HEDDLE_CACHE", "XDG_CACHE_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"};
+    static const char *const variables[] = {"HEDDLE_CACHE", "XDG_CACHE_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE",
+                                            "HF_HOME"};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         unsetenv(variables[i]);
     scratch_begin(&s);
@@ -94,8 +95,9 @@ static void parses_names(void **state)
         {"a/b@refs/pr/1", "a", "b", "refs/pr/1"},
         {"A_1/b.c-d", "A_1", "b.c-d", ""},
     };
-    static const char *const bad[] = {"",      "/b",    "a/",   "a/b/c", "a/..",  "../b",   "a/.b",  "a/b@",   "a/b@../c", "@main",
-                                      "a b/c", "a/b\n", "a\\b", "a/b@x@y", "a/b@/x", "a/b@x/", "-a/b", "a/b@x y", "ä/b",      "a/b?x"};
+    static const char *const bad[] = {"",       "/b",       "a/",    "a/b/c",   "a/..",  "../b", "a/.b",
+                                      "a/b@",   "a/b@../c", "@main", "a b/c",   "a/b\n", "a\\b", "a/b@x@y",
+                                      "a/b@/x", "a/b@x/",   "-a/b",  "a/b@x y", "ä/b",   "a/b?x"};
     hd_model_name name;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_int_equal(hd__model_name_parse(good[i].text, &arena, &name, &err), HD_OK);
@@ -226,7 +228,7 @@ static void lists_models(void **state)
         const char *name, *revision, *source;
         uint64_t bytes;
     } wanted[] = {
-        {"a/b", "", "huggingface", 37},   {"a/b", "older", "huggingface", 37}, {"bare", "", "heddle", 2},
+        {"a/b", "", "huggingface", 37},         {"a/b", "older", "huggingface", 37}, {"bare", "", "heddle", 2},
         {"own/mini", "refs/pr/1", "heddle", 9}, {"z/last", "", "heddle", 37},
     };
     assert_int_equal(n, sizeof wanted / sizeof *wanted);
@@ -255,7 +257,8 @@ static void survives_failing_allocations(void **state)
             size_t n_models;
             hd__arena_clear(&arena);
             hd__alloc_fail_after(n++, UINT64_MAX);
-            status = list ? hd__model_list(NULL, &arena, &models, &n_models, &err) : hd__model_locate("a/b", NULL, &arena, &path, &err);
+            status = list ? hd__model_list(NULL, &arena, &models, &n_models, &err)
+                          : hd__model_locate("a/b", NULL, &arena, &path, &err);
             hd__alloc_fail_off();
             if (status != HD_OK && status != HD_ERR_MEMORY)
                 fail_msg("%s", err.text);

@@ -50,6 +50,7 @@ static void says_when_there_is_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_what_was_added), cmocka_unit_test(says_when_there_is_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_what_was_added),
+                                       cmocka_unit_test(says_when_there_is_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

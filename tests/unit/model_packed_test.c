@@ -120,8 +120,8 @@ static void keeps_the_documented_format(void **state)
     assert_int_equal(hd__packed_write(path_of_file(), "key", &blob, 1, &err), HD_OK);
     size_t n;
     unsigned char *bytes = read_whole(&n);
-    static const unsigned char table[] = {3, 0, 0, 0, 'k', 'e', 'y', 1, 0, 0, 0, 2, 0, 'a', 'b', 128, 0, 0, 0, 0, 0, 0, 0,
-                                          3, 0, 0, 0, 0,   0,   0,   0};
+    static const unsigned char table[] = {3, 0, 0, 0, 'k', 'e', 'y', 1, 0, 0, 0, 2, 0, 'a', 'b', 128,
+                                          0, 0, 0, 0, 0,   0,   0,   3, 0, 0, 0, 0, 0, 0,   0};
     assert_int_equal(n, 131);
     assert_memory_equal(bytes, "HEDDLE\0\1", 8);
     assert_int_equal(bytes[8], sizeof table + 8);
@@ -198,20 +198,20 @@ static void checks_the_table_itself(void **state)
 {
     (void)state;
     static const struct {
-        size_t at;           /* in the table of one blob named "ab" with key "key" */
+        size_t at; /* in the table of one blob named "ab" with key "key" */
         unsigned char value;
     } changes[] = {
-        {0, 200}, /* length of the key */
-        {7, 2},   /* blobs, more than there are */
-        {7, 0},   /* fewer */
+        {0, 200},  /* length of the key */
+        {7, 2},    /* blobs, more than there are */
+        {7, 0},    /* fewer */
         {10, 255}, /* far more */
-        {11, 3},  /* length of the name */
-        {15, 64}, /* offset: into the table */
+        {11, 3},   /* length of the name */
+        {15, 64},  /* offset: into the table */
         {15, 129}, /* not a multiple of 64 */
         {15, 192}, /* past the end */
         {22, 128}, /* far past the end */
-        {23, 4},  /* length: past the end */
-        {23, 2},  /* short of the end */
+        {23, 4},   /* length: past the end */
+        {23, 2},   /* short of the end */
         {30, 128}, /* far past the end */
     };
     hd_packed_blob blob = {"ab", hd__span("xyz", 3)};

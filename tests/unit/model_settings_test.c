@@ -12,9 +12,10 @@
 #include "unit/scratch.h"
 
 #define BERT "\"model_type\":\"bert\""
-#define SMALL "\"hidden_size\":64,\"num_attention_heads\":4,\"num_hidden_layers\":2,\"intermediate_size\":256,\"vocab_size\":100"
-#define POOLED                                                                                                            \
-    "[{\"idx\":0,\"name\":\"0\",\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"},"                    \
+#define SMALL                                                                                                               \
+    "\"hidden_size\":64,\"num_attention_heads\":4,\"num_hidden_layers\":2,\"intermediate_size\":256,\"vocab_size\":100"
+#define POOLED                                                                                                              \
+    "[{\"idx\":0,\"name\":\"0\",\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"},"                      \
     "{\"idx\":1,\"name\":\"1\",\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.models.Pooling\"}"
 #define MODULE(path, type) ",{\"path\":\"" path "\",\"type\":\"sentence_transformers.models." type "\"}"
 
@@ -74,10 +75,11 @@ static void reads_minilm(void **state)
 {
     (void)state;
     hd_settings s = good((folder){{
-        {"config.json", "{\"architectures\":[\"BertModel\"],\"hidden_act\":\"gelu\",\"hidden_size\":384,\"intermediate_size\":1536,"
-                        "\"layer_norm_eps\":1e-12,\"max_position_embeddings\":512," BERT ",\"num_attention_heads\":12,"
-                        "\"num_hidden_layers\":6,\"pad_token_id\":0,\"position_embedding_type\":\"absolute\","
-                        "\"type_vocab_size\":2,\"vocab_size\":30522}"},
+        {"config.json",
+         "{\"architectures\":[\"BertModel\"],\"hidden_act\":\"gelu\",\"hidden_size\":384,\"intermediate_size\":1536,"
+         "\"layer_norm_eps\":1e-12,\"max_position_embeddings\":512," BERT ",\"num_attention_heads\":12,"
+         "\"num_hidden_layers\":6,\"pad_token_id\":0,\"position_embedding_type\":\"absolute\","
+         "\"type_vocab_size\":2,\"vocab_size\":30522}"},
         {"modules.json", POOLED MODULE("2_Normalize", "Normalize") "]"},
         {"1_Pooling/config.json", "{\"word_embedding_dimension\":384,\"pooling_mode_cls_token\":false,"
                                   "\"pooling_mode_mean_tokens\":true,\"pooling_mode_max_tokens\":false}"},
@@ -157,9 +159,10 @@ static void reads_the_modern_layout(void **state)
         {"2_Dense/config.json", "{\"in_features\":128,\"out_features\":48,\"bias\":false,\"activation_function\":"
                                 "\"torch.nn.modules.linear.Identity\",\"module_input_name\":\"sentence_embedding\"}"},
         {"4_Normalize/config.json", "{\"module_input_name\":\"sentence_embedding\",\"module_output_name\":null}"},
-        {"sentence_bert_config.json", "{\"transformer_task\":\"feature-extraction\",\"module_output_name\":\"token_embeddings\","
-                                      "\"modality_config\":{\"text\":{\"method\":\"forward\",\"method_output_name\":"
-                                      "\"last_hidden_state\"}},\"processor_kwargs\":{\"model_max_length\":99}}"},
+        {"sentence_bert_config.json",
+         "{\"transformer_task\":\"feature-extraction\",\"module_output_name\":\"token_embeddings\","
+         "\"modality_config\":{\"text\":{\"method\":\"forward\",\"method_output_name\":"
+         "\"last_hidden_state\"}},\"processor_kwargs\":{\"model_max_length\":99}}"},
         {"tokenizer_config.json", "{\"model_max_length\":72}"},
     }};
     hd_settings s = good(f);
@@ -182,8 +185,8 @@ static void reads_a_transformer_in_a_subfolder(void **state)
 {
     (void)state;
     hd_settings s = good((folder){{
-        {"modules.json", "[{\"path\":\"0_Transformer\",\"type\":\"sentence_transformers.models.Transformer\"}"
-                         MODULE("1_Pooling", "Pooling") MODULE("2_Dense", "Dense") "]"},
+        {"modules.json", "[{\"path\":\"0_Transformer\",\"type\":\"sentence_transformers.models.Transformer\"}" MODULE(
+                             "1_Pooling", "Pooling") MODULE("2_Dense", "Dense") "]"},
         {"0_Transformer/config.json", "{" BERT "," SMALL "}"},
         {"0_Transformer/sentence_distilbert_config.json", "{\"max_seq_length\":128,\"do_lower_case\":true}"},
         {"1_Pooling/config.json", "{}"},
@@ -230,9 +233,15 @@ static void knows_activations(void **state)
     static const struct {
         const char *name;
         hd_activation activation;
-    } known[] = {{"gelu", HD_ACTIVATION_GELU},      {"gelu_new", HD_ACTIVATION_GELU_TANH}, {"gelu_pytorch_tanh", HD_ACTIVATION_GELU_TANH},
-                 {"relu", HD_ACTIVATION_RELU},      {"silu", HD_ACTIVATION_SILU},          {"swish", HD_ACTIVATION_SILU},
-                 {"tanh", HD_ACTIVATION_TANH},      {"linear", HD_ACTIVATION_IDENTITY},    {"gelu_python", HD_ACTIVATION_GELU},
+    } known[] = {{"gelu", HD_ACTIVATION_GELU},
+                 {"gelu_new", HD_ACTIVATION_GELU_TANH},
+                 {"gelu_pytorch_tanh", HD_ACTIVATION_GELU_TANH},
+                 {"relu", HD_ACTIVATION_RELU},
+                 {"silu", HD_ACTIVATION_SILU},
+                 {"swish", HD_ACTIVATION_SILU},
+                 {"tanh", HD_ACTIVATION_TANH},
+                 {"linear", HD_ACTIVATION_IDENTITY},
+                 {"gelu_python", HD_ACTIVATION_GELU},
                  {"gelu_fast", HD_ACTIVATION_GELU_TANH}};
     char text[256];
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -260,21 +269,59 @@ static void knows_poolings(void **state)
          "cls+max+mean+mean_sqrt_len+weighted_mean+last"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        hd_settings s = good((folder){{{"config.json", "{" BERT "}"}, {"modules.json", POOLED "]"},
-                                       {"1_Pooling/config.json", cases[i].text}}});
+        hd_settings s = good((folder){
+            {{"config.json", "{" BERT "}"}, {"modules.json", POOLED "]"}, {"1_Pooling/config.json", cases[i].text}}});
         assert_int_equal(s.pooling, cases[i].pooling);
         assert_string_equal(hd__pooling_name(s.pooling, &arena), cases[i].name);
     }
 }
 
-#define CONFIG(text) {{{"config.json", text}}}
-#define MODULES(text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", text}, {"1_Pooling/config.json", "{}"},      \
-                        {"2_Dense/config.json", "{\"in_features\":64,\"out_features\":8}"}}}
-#define POOLING(text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED "]"}, {"1_Pooling/config.json", text}}}
-#define DENSE(text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED MODULE("2_Dense", "Dense") "]"},        \
-                      {"1_Pooling/config.json", "{}"}, {"2_Dense/config.json", text}}}
-#define OTHER(name, text) {{{"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED MODULE("2_Normalize", "Normalize") "]"}, \
-                            {"1_Pooling/config.json", "{}"}, {name, text}}}
+#define CONFIG(text)                                                                                                        \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {                                                                                                               \
+                "config.json", text                                                                                         \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
+#define MODULES(text)                                                                                                       \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {"config.json", "{" BERT "," SMALL "}"}, {"modules.json", text}, {"1_Pooling/config.json", "{}"},               \
+            {                                                                                                               \
+                "2_Dense/config.json", "{\"in_features\":64,\"out_features\":8}"                                            \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
+#define POOLING(text)                                                                                                       \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED "]"},                                          \
+            {                                                                                                               \
+                "1_Pooling/config.json", text                                                                               \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
+#define DENSE(text)                                                                                                         \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED MODULE("2_Dense", "Dense") "]"},               \
+                {"1_Pooling/config.json", "{}"},                                                                            \
+            {                                                                                                               \
+                "2_Dense/config.json", text                                                                                 \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
+#define OTHER(name, text)                                                                                                   \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {"config.json", "{" BERT "," SMALL "}"}, {"modules.json", POOLED MODULE("2_Normalize", "Normalize") "]"},       \
+                {"1_Pooling/config.json", "{}"},                                                                            \
+            {                                                                                                               \
+                name, text                                                                                                  \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
 
 static const struct {
     folder files;
@@ -305,16 +352,21 @@ static const struct {
     {CONFIG("{" BERT ",\"hidden_act\":\"quick_gelu\"}"), HD_ERR_UNSUPPORTED, {"hidden_act", "quick_gelu"}},
     {CONFIG("{" BERT ",\"position_embedding_type\":\"alibi\"}"), HD_ERR_UNSUPPORTED, {"position_embedding_type", "alibi"}},
     {CONFIG("{" BERT ",\"is_decoder\":true}"), HD_ERR_UNSUPPORTED, {"is_decoder", "encoders"}},
-    {CONFIG("{" BERT ",\"quantization_config\":{\"bits\":4}}"), HD_ERR_UNSUPPORTED, {"quantization_config", "dir/config.json"}},
+    {CONFIG("{" BERT ",\"quantization_config\":{\"bits\":4}}"),
+     HD_ERR_UNSUPPORTED,
+     {"quantization_config", "dir/config.json"}},
     {MODULES("{}"), HD_ERR_FORMAT, {"modules.json", "not a list"}},
     {MODULES("[]"), HD_ERR_FORMAT, {"modules.json", "not a list"}},
     {MODULES("[7]"), HD_ERR_FORMAT, {"modules.json", "entry 0"}},
     {MODULES("[{\"path\":\"\"}]"), HD_ERR_FORMAT, {"modules.json", "no \"type\""}},
     {MODULES("[{\"type\":\"sentence_transformers.models.Transformer\"}]"), HD_ERR_FORMAT, {"modules.json", "no \"path\""}},
-    {MODULES("[{\"path\":\"../x\",\"type\":\"sentence_transformers.models.Transformer\"}]"), HD_ERR_FORMAT, {"entry 0", "../x"}},
+    {MODULES("[{\"path\":\"../x\",\"type\":\"sentence_transformers.models.Transformer\"}]"),
+     HD_ERR_FORMAT,
+     {"entry 0", "../x"}},
     {MODULES("[{\"path\":\"\",\"type\":\"pylate.models.Dense\"}]"), HD_ERR_UNSUPPORTED, {"entry 0", "pylate.models.Dense"}},
     {MODULES("[{\"path\":\"\",\"type\":\"Transformer\"}]"), HD_ERR_UNSUPPORTED, {"entry 0", "Transformer"}},
-    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]"), HD_ERR_UNSUPPORTED,
+    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]"),
+     HD_ERR_UNSUPPORTED,
      {"entry 0", "StaticEmbedding"}},
     {MODULES(POOLED MODULE("2", "LayerNorm") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "LayerNorm"}},
     {MODULES(POOLED MODULE("2", "WeightedLayerPooling") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "WeightedLayerPooling"}},
@@ -323,8 +375,12 @@ static const struct {
     {MODULES(POOLED MODULE("", "Transformer") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "comes first"}},
     {MODULES(POOLED MODULE("1_Pooling", "Pooling") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "in this order"}},
     {MODULES(POOLED MODULE("2", "Normalize") MODULE("2_Dense", "Dense") "]"), HD_ERR_UNSUPPORTED, {"entry 3", "Dense"}},
-    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"}]"), HD_ERR_UNSUPPORTED, {"modules.json", "Pooling"}},
-    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.Pooling\"}]"), HD_ERR_UNSUPPORTED, {"entry 0", "Pooling"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"}]"),
+     HD_ERR_UNSUPPORTED,
+     {"modules.json", "Pooling"}},
+    {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.Pooling\"}]"),
+     HD_ERR_UNSUPPORTED,
+     {"entry 0", "Pooling"}},
     {MODULES(POOLED MODULE("3_Dense", "Dense") "]"), HD_ERR_NOT_FOUND, {"3_Dense/config.json", "no such file"}},
     {POOLING("{\"pooling_mode\":\"median\"}"), HD_ERR_UNSUPPORTED, {"1_Pooling/config.json", "median"}},
     {POOLING("{\"pooling_mode\":7}"), HD_ERR_FORMAT, {"1_Pooling/config.json", "pooling_mode"}},
@@ -337,21 +393,38 @@ static const struct {
     {DENSE("{\"in_features\":64}"), HD_ERR_FORMAT, {"2_Dense/config.json", "out_features"}},
     {DENSE("{\"in_features\":65,\"out_features\":8}"), HD_ERR_FORMAT, {"in_features", "64 values"}},
     {DENSE("{\"in_features\":64,\"out_features\":1048577}"), HD_ERR_FORMAT, {"out_features", "1048576"}},
-    {DENSE("{\"in_features\":64,\"out_features\":8,\"use_residual\":true}"), HD_ERR_UNSUPPORTED, {"2_Dense", "use_residual"}},
+    {DENSE("{\"in_features\":64,\"out_features\":8,\"use_residual\":true}"),
+     HD_ERR_UNSUPPORTED,
+     {"2_Dense", "use_residual"}},
     {DENSE("{\"in_features\":64,\"out_features\":8,\"activation_function\":\"torch.nn.modules.activation.Softmax\"}"),
-     HD_ERR_UNSUPPORTED, {"2_Dense/config.json", "Softmax"}},
-    {DENSE("{\"in_features\":64,\"out_features\":8,\"module_input_name\":\"token_embeddings\"}"), HD_ERR_UNSUPPORTED,
+     HD_ERR_UNSUPPORTED,
+     {"2_Dense/config.json", "Softmax"}},
+    {DENSE("{\"in_features\":64,\"out_features\":8,\"module_input_name\":\"token_embeddings\"}"),
+     HD_ERR_UNSUPPORTED,
      {"2_Dense/config.json", "token_embeddings"}},
-    {OTHER("2_Normalize/config.json", "{\"module_output_name\":\"token_embeddings\"}"), HD_ERR_UNSUPPORTED,
+    {OTHER("2_Normalize/config.json", "{\"module_output_name\":\"token_embeddings\"}"),
+     HD_ERR_UNSUPPORTED,
      {"2_Normalize/config.json", "module_output_name"}},
-    {OTHER("sentence_bert_config.json", "{\"max_seq_length\":0}"), HD_ERR_FORMAT, {"sentence_bert_config.json", "max_seq_length"}},
-    {OTHER("sentence_bert_config.json", "{\"transformer_task\":\"fill-mask\"}"), HD_ERR_UNSUPPORTED, {"transformer_task", "fill-mask"}},
+    {OTHER("sentence_bert_config.json", "{\"max_seq_length\":0}"),
+     HD_ERR_FORMAT,
+     {"sentence_bert_config.json", "max_seq_length"}},
+    {OTHER("sentence_bert_config.json", "{\"transformer_task\":\"fill-mask\"}"),
+     HD_ERR_UNSUPPORTED,
+     {"transformer_task", "fill-mask"}},
     {OTHER("sentence_bert_config.json", "{\"modality_config\":{\"text\":{\"method_output_name\":\"pooler_output\"}}}"),
-     HD_ERR_UNSUPPORTED, {"sentence_bert_config.json", "pooler_output"}},
-    {OTHER("tokenizer_config.json", "{\"model_max_length\":0}"), HD_ERR_FORMAT, {"tokenizer_config.json", "model_max_length"}},
-    {OTHER("config_sentence_transformers.json", "{\"prompts\":[]}"), HD_ERR_FORMAT, {"config_sentence_transformers.json", "prompts"}},
-    {OTHER("config_sentence_transformers.json", "{\"prompts\":{\"a\":1}}"), HD_ERR_FORMAT, {"config_sentence_transformers.json", "\"a\""}},
-    {OTHER("config_sentence_transformers.json", "{\"prompts\":{\"a\":\"\"},\"default_prompt_name\":\"b\"}"), HD_ERR_FORMAT,
+     HD_ERR_UNSUPPORTED,
+     {"sentence_bert_config.json", "pooler_output"}},
+    {OTHER("tokenizer_config.json", "{\"model_max_length\":0}"),
+     HD_ERR_FORMAT,
+     {"tokenizer_config.json", "model_max_length"}},
+    {OTHER("config_sentence_transformers.json", "{\"prompts\":[]}"),
+     HD_ERR_FORMAT,
+     {"config_sentence_transformers.json", "prompts"}},
+    {OTHER("config_sentence_transformers.json", "{\"prompts\":{\"a\":1}}"),
+     HD_ERR_FORMAT,
+     {"config_sentence_transformers.json", "\"a\""}},
+    {OTHER("config_sentence_transformers.json", "{\"prompts\":{\"a\":\"\"},\"default_prompt_name\":\"b\"}"),
+     HD_ERR_FORMAT,
      {"config_sentence_transformers.json", "\"b\""}},
 };
 
@@ -380,8 +453,10 @@ static hd_status status_with(const char *file_name, const char *first, const cha
         hd__buffer_printf(&text, "%.*s%u%s", (int)(part - format), format, i, part + 1);
     }
     hd__buffer_append(&text, last, strlen(last) + 1);
-    folder f = {{{"config.json", "{" BERT "," SMALL "}"}, {"1_Pooling/config.json", "{}"},
-                 {"D/config.json", "{\"in_features\":64,\"out_features\":64}"}, {file_name, text.ptr},
+    folder f = {{{"config.json", "{" BERT "," SMALL "}"},
+                 {"1_Pooling/config.json", "{}"},
+                 {"D/config.json", "{\"in_features\":64,\"out_features\":64}"},
+                 {file_name, text.ptr},
                  {"modules.json", POOLED "]"}}};
     hd_status status = read_folder(&f, &settings);
     hd__buffer_clear(&text);

@@ -143,8 +143,9 @@ static void opens_shards(void **state)
     (void)state;
     write_one("model-1.safetensors", "a");
     write_one("model-2.safetensors", "b");
-    scratch_text(&s, "model.safetensors.index.json",
-                 "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"b\":\"model-2.safetensors\",\"a\":\"model-1.safetensors\"}}");
+    scratch_text(
+        &s, "model.safetensors.index.json",
+        "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"b\":\"model-2.safetensors\",\"a\":\"model-1.safetensors\"}}");
     hd_tensors *tensors;
     float out[2];
     assert_int_equal(hd__tensors_open(s.dir, &tensors, NULL), HD_OK);
@@ -189,7 +190,8 @@ static void refuses_bad_indexes(void **state)
         {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", HD_ERR_FORMAT, "below the folder"},
         {"{\"weight_map\":{\"a\":\"model-3.safetensors\"}}", HD_ERR_NOT_FOUND, "model-3.safetensors: no such file"},
         {"{\"weight_map\":{\"a\":\"model-1.safetensors\",\"c\":\"model-2.safetensors\"}}", HD_ERR_FORMAT, "\"c\" is not in"},
-        {"{\"weight_map\":{\"a\":\"model-2.safetensors\",\"b\":\"model-1.safetensors\"}}", HD_ERR_FORMAT, "is not in model-"},
+        {"{\"weight_map\":{\"a\":\"model-2.safetensors\",\"b\":\"model-1.safetensors\"}}", HD_ERR_FORMAT,
+         "is not in model-"},
         {"{\"weight_map\":{\"a\":\"model-1.safetensors\",\"b\":\"again.safetensors\"}}", HD_ERR_FORMAT, "as well"},
         {"{\"weight_map\":{\"a\":\"model-1.safetensors\"", HD_ERR_FORMAT, "line 1"},
     };
@@ -283,9 +285,15 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(finds_by_name),        TEST(reads_and_converts),   TEST(forgets_pages_and_reads_them_again),
-        TEST(opens_shards),         TEST(opens_shards_in_subfolders), TEST(refuses_bad_indexes),
-        TEST(limits_shards),        TEST(says_what_is_missing), TEST(identity_changes_with_the_file),
+        TEST(finds_by_name),
+        TEST(reads_and_converts),
+        TEST(forgets_pages_and_reads_them_again),
+        TEST(opens_shards),
+        TEST(opens_shards_in_subfolders),
+        TEST(refuses_bad_indexes),
+        TEST(limits_shards),
+        TEST(says_what_is_missing),
+        TEST(identity_changes_with_the_file),
         TEST(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,8 +44,9 @@ static void verifies_files(void **state)
         const char *contents, *sum;
         hd_status status;
     } cases[] = {
-        {"hello", HELLO_SHA256, HD_OK},   {"hello", HELLO_GIT, HD_OK}, {"", EMPTY_GIT, HD_OK}, {"hello", "", HD_OK},
-        {"hellp", HELLO_SHA256, HD_ERR_PEER}, {"hello!", HELLO_GIT, HD_ERR_PEER}, {"", HELLO_GIT, HD_ERR_PEER},
+        {"hello", HELLO_SHA256, HD_OK}, {"hello", HELLO_GIT, HD_OK},          {"", EMPTY_GIT, HD_OK},
+        {"hello", "", HD_OK},           {"hellp", HELLO_SHA256, HD_ERR_PEER}, {"hello!", HELLO_GIT, HD_ERR_PEER},
+        {"", HELLO_GIT, HD_ERR_PEER},
     };
     scratch s;
     scratch_begin(&s);

@@ -81,7 +81,9 @@ static void takes_what_is_needed(void **state)
         {"data_config.json", HD_FILE_UNUSED},
     };
     const hd_modules modules = {
-        .present = true, .n = 4, .modules = {{"Transformer", ""}, {"Pooling", "1_Pooling"}, {"Dense", "2_Dense"}, {"Normalize", "3_N"}}};
+        .present = true,
+        .n = 4,
+        .modules = {{"Transformer", ""}, {"Pooling", "1_Pooling"}, {"Dense", "2_Dense"}, {"Normalize", "3_N"}}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         add(files[i].path);
     assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_OK);
@@ -111,8 +113,8 @@ static void takes_shards_that_have_an_index(void **state)
 static void refuses_paths_that_lead_out(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"",   "/a",   "..",    "../a", "a/../b", "a/..", ".",    "./a", "a/./b",
-                                        "a/", "a//b", "a\\b", "C:a",  "a\nb",   "a\x7f"};
+    static const char *const paths[] = {"",      "/a", "..",   "../a", "a/../b", "a/..", ".",    "./a",
+                                        "a/./b", "a/", "a//b", "a\\b", "C:a",    "a\nb", "a\x7f"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         hd_remote_file file = {.path = paths[i]};
         assert_int_equal(hd__file_list_add(&list, &file, &err), HD_ERR_FORMAT);
@@ -164,7 +166,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(takes_what_is_needed), TEST(takes_shards_that_have_an_index), TEST(refuses_paths_that_lead_out),
+        TEST(takes_what_is_needed),       TEST(takes_shards_that_have_an_index), TEST(refuses_paths_that_lead_out),
         TEST(limits_the_number_of_files), TEST(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

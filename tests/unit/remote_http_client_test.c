@@ -112,7 +112,8 @@ static hd_http_response response;
 static hd_status get(client *c, const char *url, uint32_t stall_s)
 {
     hd_http_options options = {.connect_timeout_ms = 2000, .stall_timeout_s = stall_s, .n_tries = 2, .pause_ms = 10};
-    hd_http_request request = {.url = url, .token = "hf_token", .resume = resume, .begin = begin, .body = body, .tick = tick, .data = c};
+    hd_http_request request = {
+        .url = url, .token = "hf_token", .resume = resume, .begin = begin, .body = body, .tick = tick, .data = c};
     hd_http *http;
     assert_int_equal(hd__http_open(&options, &http, &err), HD_OK);
     hd_status status = hd__http_get(http, &request, &response, &err);
@@ -121,13 +122,13 @@ static hd_status get(client *c, const char *url, uint32_t stall_s)
 }
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n"
-#define SERVE(...)                                                  \
-    static const char *const answers[] = {__VA_ARGS__};             \
-    server s;                                                       \
-    client c = {0};                                                 \
+#define SERVE(...)                                                                                                          \
+    static const char *const answers[] = {__VA_ARGS__};                                                                     \
+    server s;                                                                                                               \
+    client c = {0};                                                                                                         \
     server_begin(&s, answers, sizeof answers / sizeof *answers)
-#define END             \
-    server_end(&s);     \
+#define END                                                                                                                 \
+    server_end(&s);                                                                                                         \
     hd__buffer_clear(&c.body)
 
 static void gets(void **state)
@@ -163,7 +164,8 @@ static void resumes_where_it_was(void **state)
 {
     (void)state;
     SERVE(OK_HEAD "ETag: \"v1\"\r\nContent-Length: 10\r\n\r\nhello",
-          "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nworld");
+          "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes 5-9/10\r\nContent-Length: "
+          "5\r\n\r\nworld");
     c.resumes = true;
     assert_int_equal(get(&c, s.url, 5), HD_OK);
     assert_int_equal(response.body_from, 5);
@@ -176,9 +178,12 @@ static void resumes_where_it_was(void **state)
 static void tries_that_bring_something_are_not_counted(void **state)
 {
     (void)state;
-#define PART(from) "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes " #from "-9/10\r\nContent-Length: 9\r\n\r\nx"
+#define PART(from)                                                                                                          \
+    "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes " #from "-9/10\r\nContent-Length: "          \
+                                                                                       "9\r\n\r\nx"
     SERVE(OK_HEAD "Content-Length: 10\r\n\r\nx", PART(1), PART(2), PART(3),
-          "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\nxxxxxx");
+          "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes 4-9/10\r\nContent-Length: "
+          "6\r\n\r\nxxxxxx");
     c.resumes = true; /* two tries are allowed, five are made */
     assert_int_equal(get(&c, s.url, 5), HD_OK);
     assert_int_equal(c.body.len, 10);
@@ -200,7 +205,10 @@ static void gives_up_a_server_that_stalls(void **state)
 static void survives_answers_that_are_none(void **state)
 {
     (void)state;
-    static const char *const broken[] = {"garbage\r\n\r\n", "HTTP/9.9 abc\r\n\r\n", "\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    static const char *const broken[] = {"garbage\r\n\r\n",
+                                         "HTTP/9.9 abc\r\n\r\n",
+                                         "\r\n",
+                                         "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
                                          "HTTP/1.1 302 Found\r\nConnection: close\r\n\r\n",
                                          "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nConnection: close\r\n\r\n",
                                          OK_HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
