@@ -71,7 +71,8 @@ void *hd__map_alloc(size_t bytes)
 {
     if (!granted(bytes))
         return NULL;
-    void *ptr = mmap(NULL, bytes != 0 ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *ptr = mmap(NULL, bytes != 0 ? bytes : 1, PROT_READ | PROT_WRITE, flags, -1, 0);
     return ptr == MAP_FAILED ? NULL : ptr;
 }
 

@@ -40,8 +40,8 @@ static json_t *field(const json_t *object, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-hd_status hd__json_get_uint(const json_t *object, const char *key, uint64_t min, uint64_t max, const char *file, uint64_t *value,
-                            hd_error *err)
+hd_status hd__json_get_uint(const json_t *object, const char *key, uint64_t min, uint64_t max, const char *file,
+                            uint64_t *value, hd_error *err)
 {
     const json_t *f = field(object, key);
     if (f == NULL)
