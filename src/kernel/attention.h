@@ -7,6 +7,8 @@
  * the length. Scores are kept transposed, keys down and queries across the vector lanes: maximum and sum are
  * then vertical, k is read as it lies, and only q (and, for 16-bit types, v) is rearranged.
  *
+ * Scores must lie within +-2^29: beyond, what rounds off a score may itself overflow exp, and the output be NaN.
+ *
  * A query's bits depend on its q, all k and v of the sequence and the level, not on the other queries.
  * Tolerance class: reduction + softmax.
  */

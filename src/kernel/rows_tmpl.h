@@ -1,4 +1,5 @@
-/* rows_tmpl.h - the rows family on vectors; include a vec_*.h and define ROWS(name), the symbol, first.
+/* rows_tmpl.h - the rows family on vectors; include a vec_*.h and define ROWS(name), the symbol, first. With
+ * ROWS_CONVERSIONS_ONLY defined there are only norm and convert, for levels that better nothing else.
  *
  * Rows are taken in blocks of four vectors: four chains of sums hide the latency of an addition, and four
  * vectors of 32-bit lanes are one store of bytes. What is left over is taken a vector at a time with the
@@ -9,10 +10,12 @@
 
 k_norm_fn ROWS(norm);
 k_convert_fn ROWS(convert);
+#ifndef ROWS_CONVERSIONS_ONLY
 k_embed_fn ROWS(embed);
 k_pool_sum_fn ROWS(pool_sum);
 k_pool_max_fn ROWS(pool_max);
 k_dot_fn ROWS(dot);
+#endif
 
 #define BLOCK (4 * VF_LANES)
 #define NORM_ROWS 4
@@ -229,6 +232,7 @@ void ROWS(norm)(const k_norm *norm)
         norm_rows(norm, row, norm->n_rows - row < NORM_ROWS ? norm->n_rows - row : NORM_ROWS);
 }
 
+#ifndef ROWS_CONVERSIONS_ONLY
 /* ---- embedding ---- */
 
 /* A vector of words from element `at` of the table. */
@@ -337,6 +341,7 @@ float ROWS(dot)(const float *a, const float *b, size_t n)
     sum[1] = vf_fma(vf_load_n(a + j, left), vf_load_n(b + j, left), sum[1]);
     return sum4(sum);
 }
+#endif
 
 #undef BLOCK
 #undef NORM_ROWS

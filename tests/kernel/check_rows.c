@@ -6,7 +6,8 @@
 
 #include "kcheck.h"
 
-static const int sizes[] = {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 384, 385, 768, 1000, 1024, 1536, 4096};
+static const int sizes[] = {1,  2,   7,   8,   15,  16,  17,  31,  32,   33,   63,   64,
+                            65, 100, 127, 128, 129, 384, 385, 768, 1000, 1024, 1536, 4096};
 #define N_SIZES ((int)(sizeof sizes / sizeof sizes[0]))
 
 /* Rows of `n` values, NaN in the padding up to the stride; the last row ends with the buffer. */
@@ -21,7 +22,7 @@ static float *make_rows(kc *c, kc_data data, int n_rows, int n, size_t stride)
 
 static k_act make_act(kc *c, k_type type, int act_max, int n_rows, int n)
 {
-    size_t stride = (size_t)k_padded(n) + 64 * (size_t)kc_below(c, 2), element = type == K_BF16 ? 2 : 1;
+    size_t element = type == K_BF16 ? 2 : 1, stride = (size_t)k_padded(n) + 64 / element * (size_t)kc_below(c, 3);
     size_t count = n_rows == 0 ? 0 : (size_t)(n_rows - 1) * stride + (size_t)k_padded(n);
     k_act act = {.type = type, .act_max = act_max, .stride = stride};
     if (type != K_F32)
@@ -94,8 +95,9 @@ static void compare_acts(kc *c, const k_act *one, int a, const k_act *other, int
 
 static void check_convert(kc *c, kc_data data, k_type type, int act_max, int n_rows, int n, float shift, float poison)
 {
-    kc_case(c, "convert %d rows of %d to %s, act_max %d, %s, shift %g, poison %g", n_rows, n, type == K_BF16 ? "bf16" : "u8", act_max,
-            kc_data_names[data], (double)shift, (double)poison);
+    if (!kc_case(c, "convert %d rows of %d to %s, act_max %d, %s, shift %g, poison %g", n_rows, n,
+                 type == K_BF16 ? "bf16" : "u8", act_max, kc_data_names[data], (double)shift, (double)poison))
+        return;
     k_convert_fn *convert = (k_convert_fn *)c->row->function;
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 2);
     float *x = make_rows(c, data, n_rows, n, stride);
@@ -154,7 +156,8 @@ static void expect_norm(kc *c, const k_norm *norm, const float *x, const float *
     double inverse_error = rounding + mean_error * mean_error * inverse * inverse;
     for (int j = 0; j < n; j++) {
         double unit = ((double)x[j] - mean) * inverse, gamma = (double)norm->gamma[j], beta = (double)norm->beta[j];
-        double bound = fabs(gamma) * (mean_error * inverse + 4.0 * KC_EPS * fabs((double)x[j]) * inverse + inverse_error * fabs(unit));
+        double bound =
+            fabs(gamma) * (mean_error * inverse + 4.0 * KC_EPS * fabs((double)x[j]) * inverse + inverse_error * fabs(unit));
         kc_near(c, "norm", row, j, (double)got[j], unit * gamma + beta,
                 bound + 4.0 * KC_EPS * (fabs(unit * gamma) + fabs(beta)) + 1e-37);
     }
@@ -162,8 +165,9 @@ static void expect_norm(kc *c, const k_norm *norm, const float *x, const float *
 
 static void check_norm(kc *c, kc_data data, k_type type, int n_rows, int n, float shift, float poison)
 {
-    kc_case(c, "norm %d rows of %d, %s, type %d, shift %g, poison %g", n_rows, n, kc_data_names[data], (int)type, (double)shift,
-            (double)poison);
+    if (!kc_case(c, "norm %d rows of %d, %s, type %d, shift %g, poison %g", n_rows, n, kc_data_names[data], (int)type,
+                 (double)shift, (double)poison))
+        return;
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 3);
     size_t bytes = n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float);
     float *before = make_rows(c, data, n_rows, n, stride), *gamma = kc_buffer(c, (size_t)n * sizeof *gamma, 64);
@@ -238,10 +242,12 @@ static double word_of(const k_embed *e, int id, int j)
 static void check_embed(kc *c, kc_data data, k_type type, int n_rows, int n)
 {
     enum { VOCAB = 11, POSITIONS = 5 };
-    kc_case(c, "embed %d rows of %d, %s, type %d", n_rows, n, kc_data_names[data], (int)type);
+    if (!kc_case(c, "embed %d rows of %d, %s, type %d", n_rows, n, kc_data_names[data], (int)type))
+        return;
     size_t word_stride = (size_t)(n + kc_below(c, 3)), words = (VOCAB - 1) * word_stride + (size_t)n;
     char *table = kc_buffer(c, words * k_type_bytes(type), type == K_I8 ? 1 : k_type_bytes(type));
-    float *scale = kc_buffer(c, VOCAB * sizeof *scale, 4), *positions = kc_buffer(c, (size_t)(POSITIONS * n) * sizeof *positions, 4);
+    float *scale = kc_buffer(c, VOCAB * sizeof *scale, 4),
+          *positions = kc_buffer(c, (size_t)(POSITIONS * n) * sizeof *positions, 4);
     float *token_type = kc_buffer(c, (size_t)n * sizeof *token_type, 4);
     int32_t *ids = kc_buffer(c, (size_t)n_rows * sizeof *ids, 4), *pos = kc_buffer(c, (size_t)n_rows * sizeof *pos, 4);
     for (size_t i = 0; i < words; i++) {
@@ -261,8 +267,18 @@ static void check_embed(kc *c, kc_data data, k_type type, int n_rows, int n)
         pos[i] = i == 0 ? POSITIONS - 1 : kc_below(c, POSITIONS);
     }
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 2);
-    k_embed e = {type, table, word_stride, scale, positions, kc_below(c, 2) ? token_type : NULL, ids, pos, n_rows, n,
-                 kc_buffer(c, n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float), 64), stride};
+    k_embed e = {type,
+                 table,
+                 word_stride,
+                 scale,
+                 positions,
+                 kc_below(c, 2) ? token_type : NULL,
+                 ids,
+                 pos,
+                 n_rows,
+                 n,
+                 kc_buffer(c, n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float), 64),
+                 stride};
     ((k_embed_fn *)c->row->function)(&e);
     for (int i = 0; i < n_rows; i++) {
         for (int j = 0; j < n; j++) {
@@ -280,7 +296,8 @@ static void check_embed(kc *c, kc_data data, k_type type, int n_rows, int n)
 
 static void check_pool_sum(kc *c, kc_data data, int n_rows, int n, bool linear)
 {
-    kc_case(c, "pool_sum %d rows of %d, %s%s", n_rows, n, kc_data_names[data], linear ? ", linear" : "");
+    if (!kc_case(c, "pool_sum %d rows of %d, %s%s", n_rows, n, kc_data_names[data], linear ? ", linear" : ""))
+        return;
     size_t stride = (size_t)(n + 15) / 16 * 16;
     const float *x = make_rows(c, data, n_rows, n, stride);
     float *out = kc_buffer(c, (size_t)n * sizeof *out, 4);
@@ -298,7 +315,8 @@ static void check_pool_sum(kc *c, kc_data data, int n_rows, int n, bool linear)
 
 static void check_pool_max(kc *c, kc_data data, int n_rows, int n, float poison)
 {
-    kc_case(c, "pool_max %d rows of %d, %s, poison %g", n_rows, n, kc_data_names[data], (double)poison);
+    if (!kc_case(c, "pool_max %d rows of %d, %s, poison %g", n_rows, n, kc_data_names[data], (double)poison))
+        return;
     size_t stride = (size_t)(n + 15) / 16 * 16;
     float *x = make_rows(c, data, n_rows, n, stride), *out = kc_buffer(c, (size_t)n * sizeof *out, 4);
     if (poison != 0.0f)
@@ -318,7 +336,8 @@ static void check_pool_max(kc *c, kc_data data, int n_rows, int n, float poison)
 static void check_dot(kc *c, kc_data data, int n)
 {
     int skew_a = 4 * kc_below(c, 16), skew_b = 4 * kc_below(c, 16);
-    kc_case(c, "dot of %d, %s, %d and %d bytes past alignment", n, kc_data_names[data], skew_a, skew_b);
+    if (!kc_case(c, "dot of %d, %s, %d and %d bytes past alignment", n, kc_data_names[data], skew_a, skew_b))
+        return;
     float *a = kc_buffer_skewed(c, (size_t)n * sizeof *a, (size_t)skew_a);
     float *b = kc_buffer_skewed(c, (size_t)n * sizeof *b, (size_t)skew_b);
     kc_fill(c, data, a, (size_t)n);

@@ -1,11 +1,13 @@
 /* kcheck.c - heddle-kcheck: every kernel of kernels.inc at every level against its formula in double.
  *
- *   heddle-kcheck [--quick] [--seed N] [--require LEVEL]... [--list] [--json FILE] [FILTER...]
+ *   heddle-kcheck [--quick] [--sample N] [--seed N] [--require LEVEL]... [--list] [--json FILE] [--emulated] [FILTER...]
  *   heddle-kcheck --bench [FILTER] [--json FILE]
  *
  * A filter is a part of a symbol's name. Each kernel runs in a process of its own, so that one that crashes is
  * named and the others still run. Levels that this machine lacks (or HEDDLE_CPU removes) are shown as SKIP;
- * --require makes such a skip a failure. The exit status is 0 when nothing failed.
+ * --require makes such a skip a failure. --quick leaves cases out, --sample N runs one in N (for valgrind and
+ * emulators), --emulated is for QEMU, which reads the lanes that a masked load leaves out. The exit status is 0 when nothing
+ * failed.
  */
 #include "kcheck.h"
 
@@ -23,7 +25,8 @@
 
 typedef struct options {
     uint64_t seed;
-    bool quick, list, bench;
+    int sample;
+    bool quick, list, bench, emulated;
     const char *json;
     const char *filters[MAX_FILTERS];
     int n_filters;
@@ -71,7 +74,12 @@ static void run(const hd_kernel_row *row, const options *o, kc_shared *shared, v
     pid_t child = fork();
     if (child == 0) {
         static kc c;
-        c = (kc){.row = row, .shared = shared, .quick = o->quick, .rng = seed_of(row, o->seed)};
+        c = (kc){.row = row,
+                 .shared = shared,
+                 .quick = o->quick,
+                 .sample = o->sample,
+                 .emulated = o->emulated,
+                 .rng = seed_of(row, o->seed)};
         check(&c);
         fflush(stdout);
         _exit(0);
@@ -109,17 +117,19 @@ static void show(const hd_kernel_row *row, const verdict *v)
     static const char *const names[] = {"ok", "FAIL", "SKIP"};
     printf("%-4s  %-26s %-12s", names[v->state], row->symbol, hd__isa_name(row->isa));
     if (v->state != SKIP)
-        printf("%7" PRIu64 " cases %10" PRIu64 " values  worst %4.2f of bound %6.1f s", v->shared.n_cases, v->shared.n_values,
-               v->shared.worst, v->seconds);
+        printf("%7" PRIu64 " cases %10" PRIu64 " values  worst %4.2f of bound %6.1f s", v->shared.n_cases,
+               v->shared.n_values, v->shared.worst, v->seconds);
     printf("%s%s\n", v->detail[0] != '\0' ? "  " : "", v->detail);
 }
 
 static void write_json(FILE *out, const hd_kernel_row *row, const verdict *v, bool first)
 {
     static const char *const names[] = {"pass", "fail", "skip"};
-    fprintf(out, "%s\n  {\"kernel\": \"%s\", \"level\": \"%s\", \"result\": \"%s\", \"cases\": %" PRIu64 ", \"values\": %" PRIu64
-            ", \"worst\": %.4f, \"seconds\": %.3f}", first ? "" : ",", row->symbol, hd__isa_name(row->isa), names[v->state],
-            v->shared.n_cases, v->shared.n_values, v->shared.worst, v->seconds);
+    fprintf(out,
+            "%s\n  {\"kernel\": \"%s\", \"level\": \"%s\", \"result\": \"%s\", \"cases\": %" PRIu64 ", \"values\": %" PRIu64
+            ", \"worst\": %.4f, \"seconds\": %.3f}",
+            first ? "" : ",", row->symbol, hd__isa_name(row->isa), names[v->state], v->shared.n_cases, v->shared.n_values,
+            v->shared.worst, v->seconds);
 }
 
 static int check_all(const options *o)
@@ -144,7 +154,8 @@ static int check_all(const options *o)
             run(&rows[i], o, shared, &v);
         } else {
             v.state = o->required[rows[i].isa] ? FAIL : SKIP;
-            snprintf(v.detail, sizeof v.detail, "%s%s", hd__isa_reason(rows[i].isa), v.state == FAIL ? ", but required" : "");
+            snprintf(v.detail, sizeof v.detail, "%s%s", hd__isa_reason(rows[i].isa),
+                     v.state == FAIL ? ", but required" : "");
         }
         show(&rows[i], &v);
         if (json != NULL)
@@ -165,9 +176,12 @@ static int check_all(const options *o)
 
 static int usage(const char *fault, const char *value)
 {
-    fprintf(stderr, "heddle-kcheck: %s: %s\n"
-            "usage: heddle-kcheck [--quick] [--seed N] [--require LEVEL]... [--list] [--json FILE] [FILTER...]\n"
-            "       heddle-kcheck --bench [FILTER] [--json FILE]\n", fault, value);
+    fprintf(stderr,
+            "heddle-kcheck: %s: %s\n"
+            "usage: heddle-kcheck [--quick] [--sample N] [--seed N] [--require LEVEL]... [--list]\n            [--json "
+            "FILE] [--emulated] [FILTER...]\n"
+            "       heddle-kcheck --bench [FILTER] [--json FILE]\n",
+            fault, value);
     return 2;
 }
 
@@ -191,6 +205,13 @@ static const char *value_of(char **argv, int argc, int *i, const char *name)
     return argv[*i][length] == '\0' && *i + 1 < argc ? argv[++*i] : NULL;
 }
 
+static bool number(const char *text, uint64_t max, uint64_t *value)
+{
+    char *end;
+    *value = strtoull(text, &end, 0);
+    return end != text && *end == '\0' && *value <= max;
+}
+
 static int parse(int argc, char **argv, options *o)
 {
     for (int i = 1; i < argc; i++) {
@@ -199,15 +220,20 @@ static int parse(int argc, char **argv, options *o)
             o->quick = true;
         } else if (strcmp(argv[i], "--list") == 0) {
             o->list = true;
+        } else if (strcmp(argv[i], "--emulated") == 0) {
+            o->emulated = true;
         } else if (strcmp(argv[i], "--bench") == 0) {
             o->bench = true;
         } else if ((value = value_of(argv, argc, &i, "--json")) != NULL) {
             o->json = value;
         } else if ((value = value_of(argv, argc, &i, "--seed")) != NULL) {
-            char *end;
-            o->seed = strtoull(value, &end, 0);
-            if (end == value || *end != '\0')
+            if (!number(value, UINT64_MAX, &o->seed))
                 return usage("not a number", value);
+        } else if ((value = value_of(argv, argc, &i, "--sample")) != NULL) {
+            uint64_t sample;
+            if (!number(value, 1000000, &sample) || sample == 0)
+                return usage("not a number from 1 to 1000000", value);
+            o->sample = (int)sample;
         } else if ((value = value_of(argv, argc, &i, "--require")) != NULL) {
             hd_isa isa = isa_named(value);
             if (isa == HD_ISA_COUNT)
@@ -224,7 +250,7 @@ static int parse(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.seed = hd__now_ns() % 1000000};
+    options o = {.seed = hd__now_ns() % 1000000, .sample = 1};
     int fault = parse(argc, argv, &o);
     if (fault != 0)
         return fault;
@@ -240,7 +266,8 @@ int main(int argc, char **argv)
     const hd_kernel_row *rows = hd__kernel_rows(&n);
     for (size_t i = 0; i < n; i++) {
         if (selected(&o, &rows[i]))
-            printf("%-16s %-26s %-12s %s\n", rows[i].entry, rows[i].symbol, hd__isa_name(rows[i].isa), hd__isa_reason(rows[i].isa));
+            printf("%-16s %-26s %-12s %s\n", rows[i].entry, rows[i].symbol, hd__isa_name(rows[i].isa),
+                   hd__isa_reason(rows[i].isa));
     }
     return 0;
 }

@@ -17,7 +17,7 @@
 
 typedef struct kc_shared {
     char what[256]; /* the case at hand, in words */
-    uint64_t n_cases, n_values, n_failed;
+    uint64_t n_seen, n_cases, n_values, n_failed;
     double worst; /* largest |error| / bound seen */
 } kc_shared;
 
@@ -30,8 +30,10 @@ typedef struct kc {
     const hd_kernel_row *row;
     kc_shared *shared;
     uint64_t rng;
-    bool quick;     /* a sample of the cases, for every build */
-    bool at_begin;  /* buffers of this case start at their guard page; else they end at it */
+    bool quick;    /* fewer cases, for every build */
+    int sample;    /* one case in so many */
+    bool emulated; /* buffers keep away from their guard page: QEMU reads what masked loads leave out */
+    bool at_begin; /* buffers of this case start at their guard page; else they end at it */
     size_t n_blocks;
     kc_block blocks[32];
 } kc;
@@ -47,8 +49,8 @@ typedef enum kc_data {
 
 extern const char *const kc_data_names[KC_DATA_COUNT];
 
-/* Ends the case before (frees its buffers) and begins one, said in words. */
-void kc_case(kc *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Ends the case before (frees its buffers) and begins one, said in words; false: leave this one out. */
+bool kc_case(kc *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void kc_case_end(kc *c);
 
 /* Between guard pages, aligned to `align`. Lives until the case ends. */
@@ -64,9 +66,9 @@ void kc_near(kc *c, const char *name, int i, int j, double got, double want, dou
 void kc_same(kc *c, const char *name, const void *got, const void *want, size_t bytes);
 
 uint64_t kc_random(kc *c);
-int kc_below(kc *c, int n);       /* uniform in [0, n) */
-double kc_uniform(kc *c);         /* [0, 1) */
-double kc_normal(kc *c);          /* mean 0, variance 1 */
+int kc_below(kc *c, int n); /* uniform in [0, n) */
+double kc_uniform(kc *c);   /* [0, 1) */
+double kc_normal(kc *c);    /* mean 0, variance 1 */
 float kc_value(kc *c, kc_data data);
 void kc_fill(kc *c, kc_data data, float *values, size_t n);
 

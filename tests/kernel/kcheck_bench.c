@@ -21,11 +21,11 @@
 /* One call of a kernel; the entry says which member is used. */
 typedef struct bench {
     const char *entry, *shape;
-    int rows, n, k;       /* gemm: a [rows, k]; attention: length, head_dim; others: rows of n */
-    k_type act;           /* norm, convert: what to; embed: words */
-    k_epilogue epilogue;  /* gemm */
-    bool is_flops;        /* else bytes */
-    double work;          /* of one call */
+    int rows, n, k;      /* gemm: a [rows, k]; attention: length, head_dim; others: rows of n */
+    k_type act;          /* norm, convert: what to; embed: words */
+    k_epilogue epilogue; /* gemm */
+    bool is_flops;       /* else bytes */
+    double work;         /* of one call */
     k_gemm gemm;
     k_weights weights;
     k_attention attention;
@@ -121,8 +121,18 @@ static void set_up_gemm(bench *b, store *s)
     k_pack_rows(type, b->n, b->k, 0, b->n, weights, panels, scale, channel_sum);
     b->weights = (k_weights){type, b->n, b->k, b->n, b->k, panels, take_f32(s, n), scale, channel_sum};
     k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
-    b->gemm = (k_gemm){&b->weights, take_type(s, type, rows * k), k, take_f32(s, rows), take_f32(s, rows), b->rows, 0,
-                       b->n / K_PANEL, b->epilogue, out_type, take_f32(s, rows * n), n};
+    b->gemm = (k_gemm){&b->weights,
+                       take_type(s, type, rows * k),
+                       k,
+                       take_f32(s, rows),
+                       take_f32(s, rows),
+                       b->rows,
+                       0,
+                       b->n / K_PANEL,
+                       b->epilogue,
+                       out_type,
+                       take_f32(s, rows * n),
+                       n};
     b->work = 2.0 * b->rows * b->n * b->k;
 }
 
@@ -130,9 +140,18 @@ static void set_up_attention(bench *b, store *s)
 {
     k_type type = strcmp(b->entry, "attention_f32") == 0 ? K_F32 : K_BF16;
     size_t length = (size_t)b->rows, dim = (size_t)b->n;
-    b->attention = (k_attention){take_type(s, type, length * dim), take_type(s, type, length * dim),
-                                 take_type(s, type, length * dim), dim, dim, b->rows, b->rows, b->n, 0.125f,
-                                 take_f32(s, length * dim), dim, take(s, k_attention_scratch_bytes(b->rows, b->n))};
+    b->attention = (k_attention){take_type(s, type, length * dim),
+                                 take_type(s, type, length * dim),
+                                 take_type(s, type, length * dim),
+                                 dim,
+                                 dim,
+                                 b->rows,
+                                 b->rows,
+                                 b->n,
+                                 0.125f,
+                                 take_f32(s, length * dim),
+                                 dim,
+                                 take(s, k_attention_scratch_bytes(b->rows, b->n))};
     b->work = 4.0 * b->rows * b->rows * b->n;
 }
 
@@ -149,8 +168,18 @@ static void set_up_rows(bench *b, store *s)
         pos[i] = i;
     }
     if (strcmp(b->entry, "embed") == 0)
-        b->embed = (k_embed){b->act, take_type(s, b->act, 1000 * n), n, take_f32(s, 1000), take_f32(s, cells), take_f32(s, n),
-                             ids, pos, b->rows, b->n, b->out, n};
+        b->embed = (k_embed){b->act,
+                             take_type(s, b->act, 1000 * n),
+                             n,
+                             take_f32(s, 1000),
+                             take_f32(s, cells),
+                             take_f32(s, n),
+                             ids,
+                             pos,
+                             b->rows,
+                             b->n,
+                             b->out,
+                             n};
     size_t read = strcmp(b->entry, "dot") == 0 ? 2 : 1, element = b->act == K_F32 ? 0 : k_type_bytes(b->act);
     size_t written = strcmp(b->entry, "norm") == 0 || strcmp(b->entry, "embed") == 0 ? 1 : 0;
     b->work = (double)cells * (4.0 * (double)(read + written) + (double)element);
@@ -244,10 +273,13 @@ static int run(const bench *b, const char *filter, double clock, FILE *json, boo
                b->is_flops ? "GFLOP/s" : "GB/s", reference / ns, below / ns);
         printf(peak > 0.0 ? " %5.1f %%\n" : "\n", 100.0 * rate / peak);
         if (json != NULL)
-            fprintf(json, "%s\n  {\"kernel\": \"%s\", \"level\": \"%s\", \"shape\": \"%s\", \"ns\": %.1f, \"cycles\": %.0f, \"%s\": %.2f, "
-                    "\"to_reference\": %.3f, \"to_level_below\": %.3f, \"share_of_peak\": %.4f}", first && lines == 0 ? "" : ",",
-                    rows[i].symbol, hd__isa_name(rows[i].isa), b->shape, ns, ns * clock, b->is_flops ? "gflops" : "gbytes_per_s",
-                    rate, reference / ns, below / ns, peak > 0.0 ? rate / peak : 0.0);
+            fprintf(json,
+                    "%s\n  {\"kernel\": \"%s\", \"level\": \"%s\", \"shape\": \"%s\", \"ns\": %.1f, \"cycles\": %.0f, "
+                    "\"%s\": %.2f, "
+                    "\"to_reference\": %.3f, \"to_level_below\": %.3f, \"share_of_peak\": %.4f}",
+                    first && lines == 0 ? "" : ",", rows[i].symbol, hd__isa_name(rows[i].isa), b->shape, ns, ns * clock,
+                    b->is_flops ? "gflops" : "gbytes_per_s", rate, reference / ns, below / ns,
+                    peak > 0.0 ? rate / peak : 0.0);
         below = ns;
         lines++;
     }
@@ -276,8 +308,8 @@ int kc_bench(const char *filter, const char *json_path)
     }
     double clock = cycles_per_ns();
     int lines = 0;
-    printf("one core at %.2f GHz\n%-22s %-26s %12s %9s %-8s %9s %7s %7s\n", clock, "kernel", "shape", "cycles", "", "", "to ref",
-           "below", "peak");
+    printf("one core at %.2f GHz\n%-22s %-26s %12s %9s %-8s %9s %7s %7s\n", clock, "kernel", "shape", "cycles", "", "",
+           "to ref", "below", "peak");
     if (json != NULL)
         fprintf(json, "{\"ghz\": %.3f, \"kernels\": [", clock);
     for (size_t i = 0; i < N_CASES; i++) {

@@ -11,6 +11,7 @@
 
 #define FAILURES_SHOWN 6
 #define SLACK_BYTE 0xa5
+#define EMULATED_GAP 512 /* a masked vector may lie wholly past the end */
 
 const char *const kc_data_names[KC_DATA_COUNT] = {"normal", "wide", "denormal", "zero", "constant"};
 
@@ -33,21 +34,24 @@ void kc_case_end(kc *c)
     c->n_blocks = 0;
 }
 
-void kc_case(kc *c, const char *format, ...)
+bool kc_case(kc *c, const char *format, ...)
 {
     kc_case_end(c);
+    if (c->shared->n_seen++ % (uint64_t)c->sample != 0)
+        return false;
     va_list args;
     va_start(args, format);
     vsnprintf(c->shared->what, sizeof c->shared->what, format, args);
     va_end(args);
     c->shared->n_cases++;
     c->at_begin = !c->at_begin;
+    return true;
 }
 
 static void *guarded(kc *c, size_t bytes, size_t align, size_t skew)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t room = (bytes + skew + align + page - 1) / page * page;
+    size_t gap = c->emulated ? EMULATED_GAP : 0, room = (bytes + skew + align + 2 * gap + page - 1) / page * page;
     kc_block *b = &c->blocks[c->n_blocks++];
     if (c->n_blocks > sizeof c->blocks / sizeof c->blocks[0])
         abort();
@@ -60,7 +64,7 @@ static void *guarded(kc *c, size_t bytes, size_t align, size_t skew)
     mprotect(b->map, page, PROT_NONE);
     mprotect(b->map + page + room, page, PROT_NONE);
     uint8_t *first = b->map + page;
-    b->data = c->at_begin ? first + skew : first + (room - bytes - skew) / align * align + skew;
+    b->data = first + skew + (c->at_begin ? gap : (room - bytes - skew - gap) / align * align);
     b->bytes = bytes;
     memset(first, SLACK_BYTE, room);
     memset(b->data, 0xff, bytes);
