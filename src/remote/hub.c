@@ -23,7 +23,7 @@ typedef struct pull {
     const char *cache_dir;
     hd_model_name name;
     const char *place; /* the folder where the model belongs */
-    const char *work;  /* <cache>/pull/<owner>/<name>: lock and staging */
+    const char *work;  /* <cache>/pull/<owner>/<name>: the lock, and a folder for each commit on its way */
     hd_pull_meter meter;
 } pull;
 
@@ -140,8 +140,8 @@ static hd_status lock_work(pull *p, int *lock, hd_error *err)
     return status;
 }
 
-/* Removes what pulls of other commits left behind. */
-static void wipe_other_stagings(pull *p, const char *keep)
+/* Removes the folders that earlier pulls left behind, but for one. */
+static void wipe_work(pull *p, const char *keep)
 {
     DIR *handle = opendir(p->work);
     const struct dirent *entry;
@@ -156,15 +156,17 @@ static void wipe_other_stagings(pull *p, const char *keep)
         closedir(handle);
 }
 
-/* Fetches into the staging folder of that name and moves it to its place. */
-static hd_status fetch_and_place(pull *p, hd_pull_source *source, const char *staging_name, hd_error *err)
+/* Fetches into <work>/<name>/files and moves that to its place. */
+static hd_status fetch_and_place(pull *p, hd_pull_source *source, const char *name, hd_error *err)
 {
-    const char *staging = hd__arena_printf(&p->arena, "%s/%s", p->work, staging_name);
+    const char *staging = hd__arena_printf(&p->arena, "%s/%s/files", p->work, name);
     if (staging == NULL)
         return no_memory(err);
-    wipe_other_stagings(p, staging_name);
+    wipe_work(p, name);
     HD_TRY(hd__pull_fetch(source, staging, &p->meter, err));
-    return hd__pull_place(staging, p->place, err);
+    HD_TRY(hd__pull_place(staging, p->place, err));
+    wipe_work(p, "");
+    return HD_OK;
 }
 
 /* ---- from a hub ---- */
@@ -179,8 +181,10 @@ static hd_status download(pull *p, hd_error *err)
     HD_TRY(hd__http_open(NULL, &http, err));
     p->meter.progress.file = "list of files";
     hd_status status = hd__hub_source_open(&source, http, endpoint, token, &p->name, &p->meter, &p->arena, err);
-    if (status == HD_OK)
-        status = fetch_and_place(p, &source.base, source.commit, err);
+    if (status == HD_OK) {
+        source.parts_dir = hd__arena_printf(&p->arena, "%s/%s/parts", p->work, source.commit);
+        status = source.parts_dir != NULL ? fetch_and_place(p, &source.base, source.commit, err) : no_memory(err);
+    }
     hd__http_close(http);
     return status;
 }
@@ -254,7 +258,7 @@ static hd_status local_name(pull *p, const char *source, const char **name, hd_e
 
 static hd_status pull_local(pull *p, const char *from, bool is_folder, const char **path, hd_error *err)
 {
-    const char *staging = "local", *name;
+    const char *name;
     hd_pull_source source;
     int lock = -1;
     HD_TRY(local_name(p, from, &name, err));
@@ -263,11 +267,11 @@ static hd_status pull_local(pull *p, const char *from, bool is_folder, const cha
     hd_status status = HD_OK;
     *path = p->place;
     if (!is_model(p->place) || p->options->force) {
-        wipe_other_stagings(p, ""); /* a copy is begun anew */
+        wipe_work(p, ""); /* a copy is begun anew */
         status = is_folder ? hd__folder_source_open(&source, from, &p->arena, err)
                            : hd__archive_source_open(&source, from, p->options->subfolder, &p->arena, err);
         if (status == HD_OK)
-            status = fetch_and_place(p, &source, staging, err);
+            status = fetch_and_place(p, &source, "local", err);
     }
     hd__file_lock_close(lock);
     return status;

@@ -2,7 +2,7 @@
  *
  * Hub protocol: GET {endpoint}/api/models/{name}/revision/{revision} lists files ("siblings", "sha");
  * GET {endpoint}/{name}/resolve/{commit}/{file} answers or redirects, with X-Linked-Etag / ETag (SHA-256 for
- * large files, git blob SHA-1 for small ones), X-Linked-Size and Accept-Ranges. Downloads go to *.part files
+ * large files, git blob SHA-1 for small ones), X-Linked-Size and Accept-Ranges. Downloads go to a folder of parts,
  * which are resumed, checked against size and hash, then the complete folder is moved into place by rename.
  * Two processes pulling the same model: one works, the other waits for it.
  */

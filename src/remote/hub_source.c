@@ -1,7 +1,8 @@
 /* hub_source.c - see hub_source.h and hub.h.
  *
- * A download lives in three names: FILE.part (bytes so far), FILE.etag (what the server called them, for
- * If-Range) and, once its length and checksum are right, FILE.
+ * A download is two files in a folder of its own, FILE (the bytes so far) and FILE.etag (what the server called
+ * them, for If-Range), until its length and checksum are right; then it moves to the staging folder, which holds
+ * whole files only.
  */
 #include "remote/hub_source.h"
 
@@ -335,16 +336,17 @@ static hd_status fetch(void *data, hd_remote_file *file, const char *to, hd_pull
     hd_status status;
     hd__buffer_init(&url);
     snprintf(what, sizeof what, "%s: %s", source->repository, file->path);
-    int n = snprintf(d.part, sizeof d.part, "%s.part", to),
-        n_etag = snprintf(d.etag_path, sizeof d.etag_path, "%s.etag", to);
-    if (n < 0 || (size_t)n >= sizeof d.part || n_etag < 0 || (size_t)n_etag >= sizeof d.etag_path) {
-        status = hd__fail(err, HD_ERR_LIMIT, "%s: path of more than %u bytes", to, HD_LIMIT_PATH_BYTES - 1);
+    int n = snprintf(d.etag_path, sizeof d.etag_path, "%s/%s.etag", source->parts_dir, file->path);
+    if (n < 0 || (size_t)n >= sizeof d.etag_path) {
+        status = hd__fail(err, HD_ERR_LIMIT, "%s: path of %d bytes, the limit is %u", what, n, HD_LIMIT_PATH_BYTES - 1);
         goto out;
     }
+    snprintf(d.part, sizeof d.part, "%s/%s", source->parts_dir, file->path);
+    HD_TRY_OUT(hd__pull_make_parent(d.part, err));
     HD_TRY_OUT(file_url(source, file->path, &url, err));
     HD_TRY_OUT(download_checked(&d, url.ptr, what, err));
     if (rename(d.part, to) != 0)
-        status = hd__fail_errno(err, errno, "%s: cannot be renamed", d.part);
+        status = hd__fail_errno(err, errno, "%s: cannot be moved to %s", d.part, to);
     unlink(d.etag_path);
 out:
     if (d.fd >= 0)

@@ -13,6 +13,7 @@ typedef struct hd_hub_source {
     const char *token;      /* NULL for none */
     const char *repository; /* "owner/name" */
     const char *commit;
+    const char *parts_dir; /* where unfinished downloads are kept; set before the first fetch */
     hd_arena *arena;
 } hd_hub_source;
 

@@ -62,13 +62,13 @@ static void sync_parent(const char *path)
 }
 
 /* For file systems that cannot exchange two names: there is a moment without a model, but never half of one. */
-static hd_status swap_in_steps(const char *staging, const char *place, hd_error *err)
+static hd_status swap_in_steps(const char *from, const char *place, hd_error *err)
 {
     char old[HD_LIMIT_PATH_BYTES];
-    int n = snprintf(old, sizeof old, "%s.old", staging);
+    int n = snprintf(old, sizeof old, "%s.old", from);
     bool has_old = n > 0 && (size_t)n < sizeof old && rename(place, old) == 0;
-    if (rename(staging, place) != 0)
-        return hd__fail_errno(err, errno, "%s: cannot be moved to %s", staging, place);
+    if (rename(from, place) != 0)
+        return hd__fail_errno(err, errno, "%s: cannot be moved to %s", from, place);
     if (has_old)
         hd__pull_wipe(old);
     return HD_OK;
@@ -76,13 +76,22 @@ static hd_status swap_in_steps(const char *staging, const char *place, hd_error 
 
 hd_status hd__pull_place(const char *staging, const char *place, hd_error *err)
 {
+    char ready[HD_LIMIT_PATH_BYTES];
+    int n = snprintf(ready, sizeof ready, "%s.ready", staging);
+    if (n < 0 || (size_t)n >= sizeof ready)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: path of %d bytes, the limit is %u", staging, n, HD_LIMIT_PATH_BYTES - 1);
     HD_TRY(hd__pull_make_parent(place, err));
-    bool exchanged = hd__dir_exists(place) && renameat2(AT_FDCWD, staging, AT_FDCWD, place, RENAME_EXCHANGE) == 0;
+    /* Under its own name first: after an exchange the old model lies there, and whoever comes after a kill in
+     * that moment must not take its files for fetched ones. */
+    hd__pull_wipe(ready);
+    if (rename(staging, ready) != 0)
+        return hd__fail_errno(err, errno, "%s: cannot be renamed", staging);
+    bool exchanged = hd__dir_exists(place) && renameat2(AT_FDCWD, ready, AT_FDCWD, place, RENAME_EXCHANGE) == 0;
     if (!exchanged)
-        HD_TRY(swap_in_steps(staging, place, err));
+        HD_TRY(swap_in_steps(ready, place, err));
     sync_parent(place);
     if (exchanged)
-        hd__pull_wipe(staging);
+        hd__pull_wipe(ready);
     return HD_OK;
 }
 

@@ -34,6 +34,7 @@ def is_large(path):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two small writes
 
     def log_message(self, *arguments):
         pass

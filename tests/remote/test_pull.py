@@ -401,7 +401,7 @@ class Failures(PullCase):
                     self.hub.fail("wrong-hash", path=path)
                     self.hub.fail(listing)
                     self.assert_refused("peer", path, text)
-                    self.assertEqual(list((self.cache / "pull").rglob("*.part")), [])
+                    self.assertEqual(list((self.cache / "pull").rglob("parts/model.safetensors")), [])
                     shutil.rmtree(self.cache)
         self.hub.faults.clear()
         self.assert_pulled("a/b")
@@ -451,24 +451,23 @@ class Failures(PullCase):
 
     def test_part_files_of_another_content_do_no_harm(self):
         commit = self.add()
-        staging = self.cache / "pull/a/b" / commit
-        staging.mkdir(parents=True)
+        parts = self.cache / "pull/a/b" / commit / "parts"
         size = len(self.files["model.safetensors"])
         for part in (b"x" * 1000, b"x" * size, b"x" * (size + 1)):
             with self.subTest(n=len(part)):
-                staging.mkdir(exist_ok=True)
-                (staging / "model.safetensors.part").write_bytes(part)
-                (staging / "model.safetensors.etag").write_text('"older"')
+                parts.mkdir(parents=True)
+                (parts / "model.safetensors").write_bytes(part)
+                (parts / "model.safetensors.etag").write_text('"older"')
                 self.assert_pulled("--force", "a/b")
         self.hub.fail("no-blobs")
-        staging.mkdir(exist_ok=True)
-        (staging / "model.safetensors.part").write_bytes(b"x" * size)  # the server answers 416
+        parts.mkdir(parents=True)
+        (parts / "model.safetensors").write_bytes(b"x" * size)  # the server answers 416
         self.assert_pulled("--force", "a/b")
 
     def test_stagings_of_other_commits_are_removed(self):
         self.add()
-        (self.cache / "pull/a/b/0123456/1_Pooling").mkdir(parents=True)
-        (self.cache / "pull/a/b/0123456/1_Pooling/config.json.part").write_text("{")
+        (self.cache / "pull/a/b/0123456/parts/1_Pooling").mkdir(parents=True)
+        (self.cache / "pull/a/b/0123456/parts/1_Pooling/config.json").write_text("{")
         self.assert_pulled("a/b")
 
 

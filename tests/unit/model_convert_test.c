@@ -79,7 +79,7 @@ typedef bool convert_fn(const char *in, size_t n, float *out);
 static void check_lengths(convert_fn *convert, const void *plain, const void *special, size_t size)
 {
     enum { MOST = 300 };
-    char *in = malloc(MOST * size + 1);
+    char *in = calloc(1, MOST * size + 1);
     float *out = malloc(MOST * sizeof *out + sizeof *out);
     for (size_t n = 0; n <= MOST; n += n < 140 ? 1 : 37) {
         char *at = in + n % 2;
