@@ -154,7 +154,7 @@ def main():
     top = 1 + max(max(m) for m in maps.values()) | 63
     print(f"/* unicode_table.c - made by tools/make_unicode_tables.py from tokenizers {tokenizers.__version__} and\n"
           f" * Python's Unicode {unicodedata.unidata_version}; not edited by hand. unicode.h says what is in it. */\n"
-          '#include "token/unicode.h"\n')
+          '#include "token/unicode.h"\n\n/* clang-format off */\n')
     index, blocks = two_stage(flags, 7)
     emit("uint16_t" if max(index) > 255 else "uint8_t", "hd__unicode_flag_index", index)
     emit("uint16_t", "hd__unicode_flag_block", blocks)

@@ -88,7 +88,8 @@ static void take_spaces(const hd_added_walk *walk, const hd_added_token *token, 
         *end += len;
 }
 
-const hd_added_token *hd__added_walk_next(hd_added_walk *walk, size_t *gap_begin, size_t *gap_end, size_t *begin, size_t *end)
+const hd_added_token *hd__added_walk_next(hd_added_walk *walk, size_t *gap_begin, size_t *gap_end, size_t *begin,
+                                          size_t *end)
 {
     const hd_added_token *found = NULL;
     *gap_begin = walk->done;

@@ -12,8 +12,8 @@
 #include "base/span.h"
 
 typedef struct hd_added_token {
-    hd_span pattern;  /* what is searched for: the content, normalised where that is asked */
-    hd_span content;  /* as in the file, NUL-terminated */
+    hd_span pattern; /* what is searched for: the content, normalised where that is asked */
+    hd_span content; /* as in the file, NUL-terminated */
     int32_t id;
     bool single_word; /* not inside a word */
     bool lstrip;      /* takes the white space on its left */
@@ -24,11 +24,12 @@ typedef struct hd_added_token {
 typedef struct hd_added_set {
     const hd_added_token *tokens; /* by first byte, then longest first */
     size_t n;
-    uint32_t first[257];          /* tokens of first byte b: first[b] to first[b + 1] */
+    uint32_t first[257]; /* tokens of first byte b: first[b] to first[b + 1] */
 } hd_added_set;
 
 /* Sorts tokens in place and keeps pointing at them. HD_ERR_FORMAT when a pattern is empty or comes twice. */
-HD_MUST_USE hd_status hd__added_set_build(hd_added_set *set, hd_added_token *tokens, size_t n, const char *file, hd_error *err);
+HD_MUST_USE hd_status hd__added_set_build(hd_added_set *set, hd_added_token *tokens, size_t n, const char *file,
+                                          hd_error *err);
 
 /* The longest token that text has at `at`, or NULL. */
 const hd_added_token *hd__added_set_find(const hd_added_set *set, hd_span text, size_t at);
@@ -46,6 +47,7 @@ typedef struct hd_added_walk {
 
 /* The next match, NULL at the end. [*gap_begin, *gap_end) is the text between it and the match before (or
  * all that is left), possibly empty; [*begin, *end) the match with the white space it takes. */
-const hd_added_token *hd__added_walk_next(hd_added_walk *walk, size_t *gap_begin, size_t *gap_end, size_t *begin, size_t *end);
+const hd_added_token *hd__added_walk_next(hd_added_walk *walk, size_t *gap_begin, size_t *gap_end, size_t *begin,
+                                          size_t *end);
 
 #endif

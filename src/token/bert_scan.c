@@ -111,7 +111,8 @@ static hd_status end_word(word_scan *s)
         return HD_OK;
     HD_TRY(hd__ids_reserve(s->ids, s->n_bytes + 1, s->err));
     hd_ids *ids = s->ids;
-    ids->n += hd__wordpiece_encode(&s->tokenizer->wordpiece, hd__span(s->word, s->n_bytes), s->n_chars, ids->ids + ids->n, NULL);
+    ids->n +=
+        hd__wordpiece_encode(&s->tokenizer->wordpiece, hd__span(s->word, s->n_bytes), s->n_chars, ids->ids + ids->n, NULL);
     s->n_chars = s->n_bytes = 0;
     return HD_OK;
 }
@@ -197,21 +198,15 @@ static hd_status scan_plain(word_scan *s, hd_span text, size_t *at, hd_byte_clas
 {
     unsigned char byte = (unsigned char)text.ptr[*at];
     switch (class) {
-    case HD_BYTE_SPACE:
-        (*at)++;
-        return end_word(s);
+    case HD_BYTE_SPACE: (*at)++; return end_word(s);
     case HD_BYTE_PUNCTUATION:
         (*at)++;
         HD_TRY(end_word(s));
         return emit(s, s->settings->byte_id[byte]);
-    case HD_BYTE_DROPPED:
-        (*at)++;
-        return HD_OK;
-    case HD_BYTE_LONGER:
-        return scan_longer(s, text, at);
+    case HD_BYTE_DROPPED: (*at)++; return HD_OK;
+    case HD_BYTE_LONGER: return scan_longer(s, text, at);
     case HD_BYTE_LETTER:
-    case HD_BYTE_ADDED:
-        break;
+    case HD_BYTE_ADDED: break;
     }
     if (s->n_marks != 0)
         HD_TRY(flush_marks(s));
@@ -266,7 +261,8 @@ static bool settings_fit(const hd_tokenizer *t)
     const hd_split_step *steps = t->pretokenizer.steps;
     bool bert_words = t->pretokenizer.n_steps == 2 && steps[0].kind == HD_SPLIT_SPACES &&
                       steps[1].kind == HD_SPLIT_PUNCTUATION && steps[1].behavior == HD_SPLIT_ISOLATED;
-    bool bert_normalizer = t->normalizer.n_steps == 0 || (t->normalizer.n_steps == 1 && t->normalizer.steps[0].kind == HD_NORM_BERT);
+    bool bert_normalizer =
+        t->normalizer.n_steps == 0 || (t->normalizer.n_steps == 1 && t->normalizer.steps[0].kind == HD_NORM_BERT);
     return bert_words && bert_normalizer && t->added_normalized.n == 0 && t->wordpiece.max_word_chars < MAX_WORD_CHARS;
 }
 

@@ -299,28 +299,16 @@ static hd_status bert(const hd_norm_step *step, hd_norm_text *text, hd_norm_text
 static hd_status run(const hd_norm_step *step, hd_norm_text *text, hd_norm_text *spare, hd_error *err)
 {
     switch (step->kind) {
-    case HD_NORM_BERT:
-        return bert(step, text, spare, err);
-    case HD_NORM_LOWERCASE:
-        return lowercase(text, spare, err);
-    case HD_NORM_NFC:
-        return normalize(text, spare, false, true, err);
-    case HD_NORM_NFD:
-        return normalize(text, spare, false, false, err);
-    case HD_NORM_NFKC:
-        return normalize(text, spare, true, true, err);
-    case HD_NORM_NFKD:
-        return normalize(text, spare, true, false, err);
-    case HD_NORM_STRIP_ACCENTS:
-        drop(text, HD_UNICODE_MARK);
-        return HD_OK;
-    case HD_NORM_STRIP:
-        strip(text, step->left, step->right);
-        return HD_OK;
-    case HD_NORM_REPLACE:
-        return replace(step, text, spare, err);
-    case HD_NORM_PREPEND:
-        return prepend(step, text, err);
+    case HD_NORM_BERT: return bert(step, text, spare, err);
+    case HD_NORM_LOWERCASE: return lowercase(text, spare, err);
+    case HD_NORM_NFC: return normalize(text, spare, false, true, err);
+    case HD_NORM_NFD: return normalize(text, spare, false, false, err);
+    case HD_NORM_NFKC: return normalize(text, spare, true, true, err);
+    case HD_NORM_NFKD: return normalize(text, spare, true, false, err);
+    case HD_NORM_STRIP_ACCENTS: drop(text, HD_UNICODE_MARK); return HD_OK;
+    case HD_NORM_STRIP: strip(text, step->left, step->right); return HD_OK;
+    case HD_NORM_REPLACE: return replace(step, text, spare, err);
+    case HD_NORM_PREPEND: return prepend(step, text, err);
     }
     return hd__fail(err, HD_ERR_UNSUPPORTED, "normaliser step %d is not known", (int)step->kind);
 }

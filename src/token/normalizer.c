@@ -58,7 +58,8 @@ static hd_status parse_replace(const json_t *json, const char *file, hd_arena *a
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"normalizer\": Replace with a Regex is not supported", file);
     const json_t *literal = json_object_get(pattern, "String");
     if (!json_is_string(literal) || json_string_length(literal) == 0 || !json_is_string(content))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"normalizer\": Replace needs a non-empty \"pattern\" and a \"content\"", file);
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"normalizer\": Replace needs a non-empty \"pattern\" and a \"content\"",
+                        file);
     HD_TRY(decode(arena, literal, &step->pattern, &step->n_pattern, err));
     return decode(arena, content, &step->content, &step->n_content, err);
 }
@@ -75,15 +76,20 @@ static const struct {
     const char *type;
     hd_norm_kind kind;
 } kinds[] = {
-    {"BertNormalizer", HD_NORM_BERT},   {"Lowercase", HD_NORM_LOWERCASE},
-    {"NFC", HD_NORM_NFC},               {"NFD", HD_NORM_NFD},
-    {"NFKC", HD_NORM_NFKC},             {"NFKD", HD_NORM_NFKD},
-    {"StripAccents", HD_NORM_STRIP_ACCENTS}, {"Strip", HD_NORM_STRIP},
-    {"Replace", HD_NORM_REPLACE},       {"Prepend", HD_NORM_PREPEND},
+    {"BertNormalizer", HD_NORM_BERT},
+    {"Lowercase", HD_NORM_LOWERCASE},
+    {"NFC", HD_NORM_NFC},
+    {"NFD", HD_NORM_NFD},
+    {"NFKC", HD_NORM_NFKC},
+    {"NFKD", HD_NORM_NFKD},
+    {"StripAccents", HD_NORM_STRIP_ACCENTS},
+    {"Strip", HD_NORM_STRIP},
+    {"Replace", HD_NORM_REPLACE},
+    {"Prepend", HD_NORM_PREPEND},
 };
 
-static hd_status parse_step(const json_t *json, const char *type, const char *file, hd_arena *arena, hd_normalizer *normalizer,
-                            hd_error *err)
+static hd_status parse_step(const json_t *json, const char *type, const char *file, hd_arena *arena,
+                            hd_normalizer *normalizer, hd_error *err)
 {
     size_t i = 0;
     while (i < sizeof kinds / sizeof *kinds && strcmp(kinds[i].type, type) != 0)
@@ -120,7 +126,8 @@ static hd_status parse(const json_t *json, const char *file, hd_arena *arena, hd
     return HD_OK;
 }
 
-hd_status hd__normalizer_parse(const json_t *json, const char *file, hd_arena *arena, hd_normalizer *normalizer, hd_error *err)
+hd_status hd__normalizer_parse(const json_t *json, const char *file, hd_arena *arena, hd_normalizer *normalizer,
+                               hd_error *err)
 {
     *normalizer = (hd_normalizer){.local = true};
     return json == NULL || json_is_null(json) ? HD_OK : parse(json, file, arena, normalizer, err);

@@ -50,7 +50,7 @@ typedef struct hd_norm_step {
 typedef struct hd_normalizer {
     hd_norm_step *steps; /* Sequences are laid flat */
     size_t n_steps, capacity;
-    bool local;          /* a text may be cut at a space before an ASCII letter and its parts normalised alone */
+    bool local; /* a text may be cut at a space before an ASCII letter and its parts normalised alone */
 } hd_normalizer;
 
 /* Reads "normalizer" of tokenizer.json (may be NULL or null: nothing is done). What it needs lives in the

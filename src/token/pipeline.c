@@ -16,8 +16,8 @@ typedef struct pipeline {
     hd_error *err;
     hd_norm_text text, spare; /* the part at hand, normalised */
     hd_words words, spare_words;
-    hd_buffer utf8;           /* the same part, and HD_VOCAB_PADDING */
-    int32_t *ids;             /* [capacity] pieces of a word */
+    hd_buffer utf8; /* the same part, and HD_VOCAB_PADDING */
+    int32_t *ids;   /* [capacity] pieces of a word */
     uint32_t *ends;
     size_t capacity;
 } pipeline;
@@ -60,7 +60,8 @@ static size_t utf8_len(uint32_t c)
 static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, size_t at, size_t n_bytes)
 {
     HD_TRY(reserve_pieces(p, n_bytes));
-    size_t n_pieces = hd__wordpiece_encode(&p->tokenizer->wordpiece, hd__span(p->utf8.ptr + at, n_bytes), n, p->ids, p->ends);
+    size_t n_pieces =
+        hd__wordpiece_encode(&p->tokenizer->wordpiece, hd__span(p->utf8.ptr + at, n_bytes), n, p->ids, p->ends);
     size_t first = 0, byte = 0;
     for (size_t i = 0; i < n_pieces; i++) {
         size_t last = first;

@@ -101,13 +101,10 @@ static bool cuts(hd_split_behavior behavior, int left, int right)
     switch (behavior) {
     case HD_SPLIT_MERGED_WITH_PREVIOUS: /* the first delimiter joins what is before it, others stand alone */
         return left == 0;
-    case HD_SPLIT_MERGED_WITH_NEXT: /* the last delimiter joins what is after it */
-        return right == 0;
-    case HD_SPLIT_CONTIGUOUS:
-        return left != right;
+    case HD_SPLIT_MERGED_WITH_NEXT: /* the last delimiter joins what is after it */ return right == 0;
+    case HD_SPLIT_CONTIGUOUS: return left != right;
     case HD_SPLIT_REMOVED:
-    case HD_SPLIT_ISOLATED:
-        break;
+    case HD_SPLIT_ISOLATED: break;
     }
     return left != right || left == 0;
 }

@@ -36,7 +36,8 @@ typedef struct hd_pretokenizer {
 
 /* Reads "pre_tokenizer" of tokenizer.json (may be NULL or null: the text is one word). HD_ERR_FORMAT,
  * HD_ERR_UNSUPPORTED by the type's name, HD_ERR_LIMIT. */
-HD_MUST_USE hd_status hd__pretokenizer_parse(const json_t *json, const char *file, hd_pretokenizer *pretokenizer, hd_error *err);
+HD_MUST_USE hd_status hd__pretokenizer_parse(const json_t *json, const char *file, hd_pretokenizer *pretokenizer,
+                                             hd_error *err);
 
 typedef struct hd_word {
     size_t begin, end; /* characters */

@@ -30,7 +30,8 @@ static hd_status add_special(parser *p, const json_t *special_tokens, const char
 {
     const json_t *ids = json_object_get(json_object_get(special_tokens, name), "ids");
     if (!json_is_array(ids))
-        return hd__fail(p->err, HD_ERR_FORMAT, "%s: \"post_processor\": no \"ids\" for the special token \"%s\"", p->file, name);
+        return hd__fail(p->err, HD_ERR_FORMAT, "%s: \"post_processor\": no \"ids\" for the special token \"%s\"", p->file,
+                        name);
     for (size_t i = 0; i < json_array_size(ids); i++)
         HD_TRY(add_id(p, json_array_get(ids, i)));
     return HD_OK;
@@ -58,13 +59,13 @@ static hd_status parse_template(parser *p, const json_t *json)
         const char *id = json_string_value(json_object_get(body, "id"));
         if (id == NULL)
             return hd__fail(p->err, HD_ERR_FORMAT,
-                            "%s: \"post_processor\": piece %zu of \"single\" is neither a SpecialToken nor a Sequence", p->file,
-                            i);
+                            "%s: \"post_processor\": piece %zu of \"single\" is neither a SpecialToken nor a Sequence",
+                            p->file, i);
         uint64_t type_id = 0;
         HD_TRY(hd__json_get_uint(body, "type_id", 0, UINT32_MAX, p->file, &type_id, p->err));
         if (type_id != 0)
-            return hd__fail(p->err, HD_ERR_UNSUPPORTED, "%s: \"post_processor\": type_id %llu in \"single\" (only 0)", p->file,
-                            (unsigned long long)type_id);
+            return hd__fail(p->err, HD_ERR_UNSUPPORTED, "%s: \"post_processor\": type_id %llu in \"single\" (only 0)",
+                            p->file, (unsigned long long)type_id);
         HD_TRY(special != NULL ? add_special(p, special_tokens, id) : add_text(p, id));
     }
     if (!p->text_seen)

@@ -42,7 +42,7 @@ HD_MUST_USE hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_spa
 HD_MUST_USE hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span text,
                                                    const hd_tokenize_options *options, hd_tokens *tokens, hd_error *err);
 
-uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer); /* highest id + 1, added tokens included */
+uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer);           /* highest id + 1, added tokens included */
 const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id); /* "" out of range */
 
 #endif

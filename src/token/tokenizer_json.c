@@ -60,7 +60,8 @@ static int raw_first(const void *a, const void *b)
     return (int)((const hd_added_token *)a)->normalized - (int)((const hd_added_token *)b)->normalized;
 }
 
-hd_status hd__tokenizer_set_added(hd_tokenizer *t, const hd_added_request *requests, size_t n, const char *file, hd_error *err)
+hd_status hd__tokenizer_set_added(hd_tokenizer *t, const hd_added_request *requests, size_t n, const char *file,
+                                  hd_error *err)
 {
     if (n > HD_LIMIT_ADDED_TOKENS)
         return hd__fail(err, HD_ERR_LIMIT, "%s: %zu added tokens, the limit is %u", file, n, HD_LIMIT_ADDED_TOKENS);
@@ -116,7 +117,8 @@ static void warn_about_ids(const hd_tokenizer *t, const json_t *json, const char
         const json_t *token = json_array_get(json, i), *id = json_object_get(token, "id");
         hd_span content = hd__span_of(json_string_value(json_object_get(token, "content")));
         for (size_t k = 0; k < t->n_added; k++)
-            if (json_is_integer(id) && hd__span_equal(t->added[k].content, content) && t->added[k].id != json_integer_value(id))
+            if (json_is_integer(id) && hd__span_equal(t->added[k].content, content) &&
+                t->added[k].id != json_integer_value(id))
                 hd__log(HD_LOG_WARN, "%s: the added token \"%s\" has id %lld there and gets %d", file, content.ptr,
                         (long long)json_integer_value(id), t->added[k].id);
     }

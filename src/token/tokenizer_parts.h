@@ -27,11 +27,11 @@ typedef enum hd_byte_class {
 } hd_byte_class;
 
 typedef struct hd_bert_scan {
-    bool usable;               /* the settings are those this way is for */
-    hd_norm_step bert;         /* clean_text, chinese_chars, strip_accents, lowercase */
-    uint32_t interesting;      /* HD_UNICODE_* bits of code points that are not simply part of a word */
-    uint8_t byte_class[256];   /* with HD_BYTE_ADDED */
-    uint8_t plain_class[256];  /* without */
+    bool usable;              /* the settings are those this way is for */
+    hd_norm_step bert;        /* clean_text, chinese_chars, strip_accents, lowercase */
+    uint32_t interesting;     /* HD_UNICODE_* bits of code points that are not simply part of a word */
+    uint8_t byte_class[256];  /* with HD_BYTE_ADDED */
+    uint8_t plain_class[256]; /* without */
     char byte_to[128];
     int32_t byte_id[128];
 } hd_bert_scan;
@@ -79,7 +79,8 @@ HD_MUST_USE hd_status hd__vocab_json_read(hd_span json, const char *file, hd_voc
 /* bert_scan.c: prepares tokenizer->scan; encodes with it up to `limit` ids and one more if there is one.
  * Appends to ids. */
 void hd__bert_scan_init(hd_tokenizer *tokenizer);
-HD_MUST_USE hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids, hd_error *err);
+HD_MUST_USE hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids,
+                                        hd_error *err);
 
 /* Room for n more ids. */
 HD_MUST_USE hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err);

@@ -23,9 +23,9 @@ typedef struct hd_vocab {
     uint32_t *place_of; /* [n_ids] record of each id; 0: none */
     uint32_t slot_mask;
     uint32_t prefix_len; /* of the continuing prefix */
-    uint32_t n_ids;     /* highest id + 1 */
-    uint32_t n_records; /* added; more than n_tokens when some came twice */
-    uint32_t n_tokens;  /* distinct texts, known once built */
+    uint32_t n_ids;      /* highest id + 1 */
+    uint32_t n_records;  /* added; more than n_tokens when some came twice */
+    uint32_t n_tokens;   /* distinct texts, known once built */
     uint32_t longest[2];
     uint64_t lengths[2][256]; /* [kind][first byte] bit n: a piece of n bytes may be there (n < 64) */
 } hd_vocab;

@@ -95,11 +95,14 @@ static hd_status assemble(hd_tokenizer *t, const config *c, const char *path, hd
     hd_norm_step *bert = hd__arena_calloc(&t->arena, 1, sizeof *bert);
     if (bert == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its settings", path);
-    *bert = (hd_norm_step){.kind = HD_NORM_BERT, .clean_text = true, .chinese_chars = c->chinese_chars,
-                           .strip_accents = c->strip_accents, .lowercase = c->do_lower_case};
+    *bert = (hd_norm_step){.kind = HD_NORM_BERT,
+                           .clean_text = true,
+                           .chinese_chars = c->chinese_chars,
+                           .strip_accents = c->strip_accents,
+                           .lowercase = c->do_lower_case};
     t->normalizer = (hd_normalizer){.steps = bert, .n_steps = 1, .capacity = 1, .local = true};
-    t->pretokenizer = (hd_pretokenizer){.steps = {{HD_SPLIT_SPACES, HD_SPLIT_REMOVED},
-                                                  {HD_SPLIT_PUNCTUATION, HD_SPLIT_ISOLATED}}, .n_steps = 2};
+    t->pretokenizer = (hd_pretokenizer){
+        .steps = {{HD_SPLIT_SPACES, HD_SPLIT_REMOVED}, {HD_SPLIT_PUNCTUATION, HD_SPLIT_ISOLATED}}, .n_steps = 2};
     t->wordpiece.max_word_chars = MAX_WORD_CHARS;
     HD_TRY(hd__wordpiece_build(&t->wordpiece, hd__span("##", 2), c->specials[UNK], path, err));
     hd_added_request requests[N_SPECIALS] = {0};

@@ -8,27 +8,35 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MODEL                                                                                                              \
-    "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"?\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":12," \
-    "\"vocab\":{\"?\":0,\"[\":1,\"]\":2,\"a\":3,\"b\":4,\"e\":5,\"##a\":6,\"##b\":7,\"##e\":8,\"ab\":9,\"##ab\":10,\"i\":11,\"##i\":12," \
-    "\".\":13,\"\\u6f22\":14,\"\\u03c3\":15,\"##\\u03c3\":16,\"##\\u302e\":17,\"##\\u302f\":18,\"=\":19,\"##\\u0323\":20," \
-    "\"\\u1100\":21,\"##\\u1161\":22,\"#\":23,\"##\\u0307\":24,\"\\uac00\":25,\"\\u00e9\":26,\"##\\u00e9\":27,\"[SEP]\":28}}"
+#define MODEL                                                                                                               \
+    "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"?\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_"     \
+    "word\":12,"                                                                                                            \
+    "\"vocab\":{\"?\":0,\"[\":1,\"]\":2,\"a\":3,\"b\":4,\"e\":5,\"##a\":6,\"##b\":7,\"##e\":8,\"ab\":9,\"##ab\":10,\"i\":"  \
+    "11,\"##i\":12,"                                                                                                        \
+    "\".\":13,\"\\u6f22\":14,\"\\u03c3\":15,\"##\\u03c3\":16,\"##\\u302e\":17,\"##\\u302f\":18,\"=\":19,\"##\\u0323\":20,"  \
+    "\"\\u1100\":21,\"##\\u1161\":22,\"#\":23,\"##\\u0307\":24,\"\\uac00\":25,\"\\u00e9\":26,\"##\\u00e9\":27,\"[SEP]\":"   \
+    "28}}"
 #define BERT_WORDS "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
 #define RAW(content, flags) "{\"content\":\"" content "\",\"normalized\":false" flags "}"
-#define ADDED                                                                                                              \
-    "\"added_tokens\":[" RAW("[SEP]", "") "," RAW("<m>", ",\"lstrip\":true,\"rstrip\":true") "," RAW("ea", ",\"single_word\":true") "],"
+#define ADDED                                                                                                               \
+    "\"added_tokens\":[" RAW("[SEP]", "") "," RAW("<m>", ",\"lstrip\":true,\"rstrip\":true") "," RAW(                       \
+        "ea", ",\"single_word\":true") "],"
 
 static const char *const settings[] = {
     "{\"normalizer\":{\"type\":\"BertNormalizer\"}," BERT_WORDS ADDED MODEL "}",
     "{\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":false}," BERT_WORDS ADDED MODEL "}",
     "{\"normalizer\":{\"type\":\"BertNormalizer\",\"strip_accents\":false}," BERT_WORDS ADDED MODEL "}",
-    "{\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":false,\"handle_chinese_chars\":false}," BERT_WORDS MODEL "}",
+    "{\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":false,\"handle_chinese_chars\":false}," BERT_WORDS MODEL
+    "}",
     "{" BERT_WORDS ADDED MODEL "}",
     "{\"normalizer\":{\"type\":\"NFC\"}," BERT_WORDS MODEL "}",
     "{\"normalizer\":{\"type\":\"NFKC\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"}," MODEL "}",
-    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},{\"type\":"
-    "\"Replace\",\"pattern\":{\"String\":\"ab\"},\"content\":\"b\\u00e9\"},{\"type\":\"NFKD\"},{\"type\":\"StripAccents\"},{\"type\":"
-    "\"Prepend\",\"prepend\":\"ab\"}]},\"added_tokens\":[{\"content\":\"be\",\"rstrip\":true},{\"content\":\" b\"}]," MODEL "}",
+    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},{"
+    "\"type\":"
+    "\"Replace\",\"pattern\":{\"String\":\"ab\"},\"content\":\"b\\u00e9\"},{\"type\":\"NFKD\"},{\"type\":\"StripAccents\"},{"
+    "\"type\":"
+    "\"Prepend\",\"prepend\":\"ab\"}]},\"added_tokens\":[{\"content\":\"be\",\"rstrip\":true},{\"content\":\" b\"}]," MODEL
+    "}",
 };
 
 enum { N_SETTINGS = sizeof settings / sizeof *settings };
@@ -38,7 +46,8 @@ static hd_tokenizer *tokenizers[N_SETTINGS];
 static const hd_tokenizer *tokenizer_of(size_t i)
 {
     hd_error err;
-    if (tokenizers[i] == NULL && hd__tokenizer_open_json(hd__span_of(settings[i]), "settings", &tokenizers[i], &err) != HD_OK)
+    if (tokenizers[i] == NULL &&
+        hd__tokenizer_open_json(hd__span_of(settings[i]), "settings", &tokenizers[i], &err) != HD_OK)
         abort();
     return tokenizers[i];
 }

@@ -69,8 +69,14 @@ static void test_single_word(void **state)
     finds(tokens, 1, "ab", (match[]){{1, 0, 0, 0, 2}, {-1, 2, 2, 0, 0}}, 2);
     finds(tokens, 1, "xab", (match[]){{-1, 0, 3, 0, 0}}, 1);
     finds(tokens, 1, "ab\xC3\xA9", (match[]){{-1, 0, 4, 0, 0}}, 1);
-    finds(tokens, 1, "\xC3\xA9" "ab", (match[]){{-1, 0, 4, 0, 0}}, 1);
-    finds(tokens, 1, "\xFF" "ab-", (match[]){{1, 0, 1, 1, 3}, {-1, 3, 4, 0, 0}}, 2);
+    finds(tokens, 1,
+          "\xC3\xA9"
+          "ab",
+          (match[]){{-1, 0, 4, 0, 0}}, 1);
+    finds(tokens, 1,
+          "\xFF"
+          "ab-",
+          (match[]){{1, 0, 1, 1, 3}, {-1, 3, 4, 0, 0}}, 2);
     hd_added_token two[] = {token("ab", 1), token("b!", 2)};
     two[0].single_word = true;
     finds(two, 2, "xab!", (match[]){{-1, 0, 4, 0, 0}}, 1); /* the refused "ab" has used up the b */

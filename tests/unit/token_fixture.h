@@ -12,14 +12,13 @@
 #include "token/tokenizer_parts.h"
 
 /* "model": words of up to 10 characters; `more` is further vocabulary. */
-#define TOKEN_MODEL(more)                                                                                                \
-    "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","                    \
-    "\"max_input_chars_per_word\":10,\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\":4,\"b\":5,\"ab\":6," \
+#define TOKEN_MODEL(more)                                                                                                   \
+    "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","                       \
+    "\"max_input_chars_per_word\":10,\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"a\":4,\"b\":5,\"ab\":6,"  \
     "\"##a\":7,\"##b\":8,\"##ab\":9,\"cafe\":10,\"!\":11,\"caf\\u00e9\":12,\"\\u6f22\":13" more "}}"
 #define TOKEN_BERT "\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
 #define TOKEN_ADDED(content, flags) "{\"content\":\"" content "\",\"normalized\":false" flags "}"
-#define TOKEN_TEMPLATE                                                                                                   \
-    "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]},"
+#define TOKEN_TEMPLATE "\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]},"
 
 static inline hd_tokenizer *token_open(const char *json)
 {
@@ -64,9 +63,9 @@ static inline void token_gives_with(const hd_tokenizer *tokenizer, hd_span text,
     hd_tokens_free(&tokens);
 }
 
-#define TOKEN_GIVES(tokenizer, text, ...)                                                                       \
+#define TOKEN_GIVES(tokenizer, text, ...)                                                                                   \
     token_gives_with(tokenizer, hd__span_of(text), &(hd_tokenize_options){0}, (const int32_t[]){__VA_ARGS__, -1})
-#define TOKEN_GIVES_NONE(tokenizer, text)                                                                       \
+#define TOKEN_GIVES_NONE(tokenizer, text)                                                                                   \
     token_gives_with(tokenizer, hd__span_of(text), &(hd_tokenize_options){0}, (const int32_t[]){-1})
 
 #endif

@@ -90,11 +90,12 @@ static void check_tokens(size_t line, hd_span text, const json_t *wanted)
         const hd_token *t = &tokens.tokens[i];
         const json_t *offset = json_array_get(offsets, i);
         const char *name = json_string_value(json_array_get(names, i));
-        if (t->id != json_integer_value(json_array_get(ids, i)) || strcmp(hd__tokenizer_token(tokenizer, t->id), name) != 0 ||
+        if (t->id != json_integer_value(json_array_get(ids, i)) ||
+            strcmp(hd__tokenizer_token(tokenizer, t->id), name) != 0 ||
             t->char_begin != json_integer_value(json_array_get(offset, 0)) ||
             t->char_end != json_integer_value(json_array_get(offset, 1)))
-            fail_msg("line %zu: token %zu is %d \"%s\" at %u-%u, not \"%s\"", line, i, t->id, hd__tokenizer_token(tokenizer, t->id),
-                     t->char_begin, t->char_end, name);
+            fail_msg("line %zu: token %zu is %d \"%s\" at %u-%u, not \"%s\"", line, i, t->id,
+                     hd__tokenizer_token(tokenizer, t->id), t->char_begin, t->char_end, name);
     }
     hd_tokens_free(&tokens);
 }

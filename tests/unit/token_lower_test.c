@@ -36,11 +36,12 @@ static void test_final_sigma(void **state)
     lowers("A" SIGMA "B", "a" SMALL "b");
     lowers("A" SIGMA " B", "a" FINAL " b");
     lowers(" " SIGMA, " " SMALL);
-    lowers("A." SIGMA, "a." FINAL);          /* a full stop is ignorable */
+    lowers("A." SIGMA, "a." FINAL); /* a full stop is ignorable */
     lowers("A" SIGMA "'B", "a" SMALL "'b");
     lowers("A" SIGMA "\xCC\x81", "a" FINAL "\xCC\x81");
-    lowers("A1" SIGMA, "a1" SMALL);          /* a digit is neither */
-    lowers("\xE1\xBD\x88\xCE\x94\xCE\xA5\xCE\xA3\xCE\xA3\xCE\x95\xCE\x8E\xCE\xA3", "\xE1\xBD\x80\xCE\xB4\xCF\x85\xCF\x83\xCF\x83\xCE\xB5\xCF\x8D\xCF\x82");
+    lowers("A1" SIGMA, "a1" SMALL); /* a digit is neither */
+    lowers("\xE1\xBD\x88\xCE\x94\xCE\xA5\xCE\xA3\xCE\xA3\xCE\x95\xCE\x8E\xCE\xA3",
+           "\xE1\xBD\x80\xCE\xB4\xCF\x85\xCF\x83\xCF\x83\xCE\xB5\xCF\x8D\xCF\x82");
 }
 
 static void test_places(void **state)
@@ -48,7 +49,10 @@ static void test_places(void **state)
     (void)state;
     hd_norm_text lowered = {0};
     hd_error err;
-    assert_int_equal(hd__lower_text(hd__span_of("a\xC4\xB0" "B"), &lowered, &err), HD_OK);
+    assert_int_equal(hd__lower_text(hd__span_of("a\xC4\xB0"
+                                                "B"),
+                                    &lowered, &err),
+                     HD_OK);
     static const hd_norm_char wanted[] = {{'a', 0, 1}, {'i', 1, 3}, {0x307, 1, 3}, {'b', 3, 4}};
     assert_int_equal(lowered.n, 4);
     assert_memory_equal(lowered.chars, wanted, sizeof wanted);

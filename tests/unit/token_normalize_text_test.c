@@ -25,21 +25,30 @@ static const char *run(const char *text, const hd_norm_step *steps, size_t n_ste
         fail_msg("%s", err.text);
     int at = snprintf(out, sizeof out, "%.*s|", (int)utf8.len, utf8.ptr);
     for (size_t i = 0; i < chars.n; i++)
-        at += snprintf(out + at, sizeof out - (size_t)at, "%s%u-%u", i > 0 ? " " : "", chars.chars[i].begin, chars.chars[i].end);
+        at += snprintf(out + at, sizeof out - (size_t)at, "%s%u-%u", i > 0 ? " " : "", chars.chars[i].begin,
+                       chars.chars[i].end);
     hd__buffer_clear(&utf8);
     hd__norm_text_clear(&chars);
     hd__norm_text_clear(&spare);
     return out;
 }
 
-#define RUN(text, ...) run(text, (const hd_norm_step[]){__VA_ARGS__}, sizeof((hd_norm_step[]){__VA_ARGS__}) / sizeof(hd_norm_step))
-#define STEP(k) {.kind = HD_NORM_##k}
+#define RUN(text, ...)                                                                                                      \
+    run(text, (const hd_norm_step[]){__VA_ARGS__}, sizeof((hd_norm_step[]){__VA_ARGS__}) / sizeof(hd_norm_step))
+#define STEP(k)                                                                                                             \
+    {                                                                                                                       \
+        .kind = HD_NORM_##k                                                                                                 \
+    }
 
 static void test_bert(void **state)
 {
     (void)state;
-    hd_norm_step all = {.kind = HD_NORM_BERT, .clean_text = true, .chinese_chars = true, .strip_accents = true, .lowercase = true};
-    assert_string_equal(run("\xC3\x89\t\x01" "B\xEF\xBF\xBD", &all, 1), "e b|0-2 2-3 4-5");
+    hd_norm_step all = {
+        .kind = HD_NORM_BERT, .clean_text = true, .chinese_chars = true, .strip_accents = true, .lowercase = true};
+    assert_string_equal(run("\xC3\x89\t\x01"
+                            "B\xEF\xBF\xBD",
+                            &all, 1),
+                        "e b|0-2 2-3 4-5");
     assert_string_equal(run("a\xE6\xBC\xA2", &all, 1), "a \xE6\xBC\xA2 |0-1 1-4 1-4 1-4");
     assert_string_equal(run("\xC4\xB0", &all, 1), "i|0-2");
     assert_string_equal(run("", &all, 1), "|");
@@ -94,7 +103,8 @@ static void test_others(void **state)
     (void)state;
     assert_string_equal(RUN("e\xCC\x81\xE0\xA4\x83z", STEP(STRIP_ACCENTS)), "ez|0-1 6-7");
     assert_string_equal(RUN("A\xC3\x89\xC4\xB0", STEP(LOWERCASE)), "a\xC3\xA9i\xCC\x87|0-1 1-3 3-5 3-5");
-    assert_string_equal(RUN(" \xE3\x80\x80 a b \t", {.kind = HD_NORM_STRIP, .left = true, .right = true}), "a b|5-6 6-7 7-8");
+    assert_string_equal(RUN(" \xE3\x80\x80 a b \t", {.kind = HD_NORM_STRIP, .left = true, .right = true}),
+                        "a b|5-6 6-7 7-8");
     assert_string_equal(RUN("  a ", {.kind = HD_NORM_STRIP, .left = true}), "a |2-3 3-4");
     assert_string_equal(RUN("  ", {.kind = HD_NORM_STRIP, .left = true, .right = true}), "|");
     static const uint32_t ab[] = {'a', 'b'}, x[] = {0xE9, 'y', 'z'};
@@ -111,10 +121,11 @@ static void test_no_memory(void **state)
 {
     (void)state;
     static const uint32_t x[] = {0xE9};
-    hd_norm_step steps[] = {{.kind = HD_NORM_BERT, .clean_text = true, .chinese_chars = true, .strip_accents = true, .lowercase = true},
-                            {.kind = HD_NORM_REPLACE, .pattern = x, .n_pattern = 1, .content = x, .n_content = 1},
-                            {.kind = HD_NORM_PREPEND, .content = x, .n_content = 1},
-                            STEP(NFKC)};
+    hd_norm_step steps[] = {
+        {.kind = HD_NORM_BERT, .clean_text = true, .chinese_chars = true, .strip_accents = true, .lowercase = true},
+        {.kind = HD_NORM_REPLACE, .pattern = x, .n_pattern = 1, .content = x, .n_content = 1},
+        {.kind = HD_NORM_PREPEND, .content = x, .n_content = 1},
+        STEP(NFKC)};
     hd_normalizer normalizer = {.steps = steps, .n_steps = 4};
     char text[300 + 64];
     memset(text, 'a', 300);

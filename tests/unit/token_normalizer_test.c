@@ -27,11 +27,13 @@ static void test_bert(void **state)
     hd__arena_init(&arena);
     assert_int_equal(parse("{\"type\":\"BertNormalizer\",\"strip_accents\":null}", &arena, &n), HD_OK);
     assert_int_equal(n.n_steps, 1);
-    assert_true(n.local && n.steps[0].clean_text && n.steps[0].chinese_chars && n.steps[0].strip_accents && n.steps[0].lowercase);
+    assert_true(n.local && n.steps[0].clean_text && n.steps[0].chinese_chars && n.steps[0].strip_accents &&
+                n.steps[0].lowercase);
     assert_int_equal(parse("{\"type\":\"BertNormalizer\",\"lowercase\":false}", &arena, &n), HD_OK);
     assert_false(n.steps[0].strip_accents || n.steps[0].lowercase);
-    assert_int_equal(parse("{\"type\":\"BertNormalizer\",\"lowercase\":false,\"strip_accents\":true,\"clean_text\":false}", &arena, &n),
-                     HD_OK);
+    assert_int_equal(
+        parse("{\"type\":\"BertNormalizer\",\"lowercase\":false,\"strip_accents\":true,\"clean_text\":false}", &arena, &n),
+        HD_OK);
     assert_true(n.steps[0].strip_accents);
     assert_false(n.steps[0].clean_text);
     hd__arena_clear(&arena);
@@ -51,14 +53,15 @@ static void test_sequence(void **state)
               "\"Lowercase\"},{\"type\":\"StripAccents\"}]},{\"type\":\"NFC\"},{\"type\":\"NFKC\"},{\"type\":\"NFKD\"}]}",
               &arena, &n),
         HD_OK);
-    static const hd_norm_kind kinds[] = {HD_NORM_NFD, HD_NORM_LOWERCASE, HD_NORM_STRIP_ACCENTS, HD_NORM_NFC, HD_NORM_NFKC,
-                                         HD_NORM_NFKD};
+    static const hd_norm_kind kinds[] = {HD_NORM_NFD, HD_NORM_LOWERCASE, HD_NORM_STRIP_ACCENTS,
+                                         HD_NORM_NFC, HD_NORM_NFKC,      HD_NORM_NFKD};
     assert_int_equal(n.n_steps, 6);
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(n.steps[i].kind, kinds[i]);
     assert_true(n.local);
-    assert_int_equal(parse("{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\u00e9\\ud83d\\ude00\"},\"content\":\"\"}", &arena, &n),
-                     HD_OK);
+    assert_int_equal(
+        parse("{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\u00e9\\ud83d\\ude00\"},\"content\":\"\"}", &arena, &n),
+        HD_OK);
     assert_int_equal(n.steps[0].n_pattern, 2);
     assert_int_equal(n.steps[0].pattern[1], 0x1F600);
     assert_int_equal(n.steps[0].n_content, 0);
@@ -102,8 +105,9 @@ static void test_no_memory(void **state)
     (void)state;
     hd_status status = HD_ERR_MEMORY;
     json_t *json;
-    assert_int_equal(hd__json_parse(hd__span_of("{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"b\"}"), "t", &json,
-                                    &err), HD_OK);
+    assert_int_equal(hd__json_parse(hd__span_of("{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"b\"}"),
+                                    "t", &json, &err),
+                     HD_OK);
     for (uint64_t n = 0; status != HD_OK; n++) {
         assert_true(n < 20);
         hd_arena arena;

@@ -15,8 +15,8 @@ static const char *run(const hd_tokenizer *t, const char *text, size_t limit)
     if (hd__pipeline_run(t, hd__span_of(text), limit, &list, &err) != HD_OK)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < list.n; i++)
-        at += snprintf(out + at, sizeof out - (size_t)at, "%s%d:%u-%u", i > 0 ? " " : "", list.tokens[i].id, list.tokens[i].byte_begin,
-                       list.tokens[i].byte_end);
+        at += snprintf(out + at, sizeof out - (size_t)at, "%s%d:%u-%u", i > 0 ? " " : "", list.tokens[i].id,
+                       list.tokens[i].byte_begin, list.tokens[i].byte_end);
     hd__free(list.tokens);
     return out;
 }
@@ -26,7 +26,12 @@ static void test_places(void **state)
     (void)state;
     hd_tokenizer *t = token_open("{" TOKEN_BERT TOKEN_MODEL("") "}");
     assert_string_equal(run(t, "ABa caf\xC3\x89!", SIZE_MAX), "6:0-2 7:2-3 10:4-9 11:9-10");
-    assert_string_equal(run(t, "\x01" "a\x02\xCC\x81" "b\xE6\xBC\xA2", SIZE_MAX), "6:1-6 13:6-9");
+    assert_string_equal(run(t,
+                            "\x01"
+                            "a\x02\xCC\x81"
+                            "b\xE6\xBC\xA2",
+                            SIZE_MAX),
+                        "6:1-6 13:6-9");
     assert_string_equal(run(t, "", SIZE_MAX), "");
     assert_string_equal(run(t, " \x01", SIZE_MAX), "");
     assert_string_equal(run(t, "a b a b", 2), "4:0-1 5:2-3 4:4-5");
@@ -36,8 +41,8 @@ static void test_places(void **state)
 static void test_added(void **state)
 {
     (void)state;
-    hd_tokenizer *t = token_open("{\"added_tokens\":[" TOKEN_ADDED("<m>", ",\"lstrip\":true,\"rstrip\":true") ",{\"content\":\"CAF\\u00c9\"}],"
-                                 TOKEN_BERT TOKEN_MODEL("") "}");
+    hd_tokenizer *t = token_open("{\"added_tokens\":[" TOKEN_ADDED(
+        "<m>", ",\"lstrip\":true,\"rstrip\":true") ",{\"content\":\"CAF\\u00c9\"}]," TOKEN_BERT TOKEN_MODEL("") "}");
     assert_string_equal(run(t, "a <m> b", SIZE_MAX), "4:0-1 14:1-6 5:6-7");
     assert_string_equal(run(t, "aCafe\xCC\x81 b<m>", SIZE_MAX), "4:0-1 15:1-5 5:8-9 14:9-12");
     assert_string_equal(run(t, "a <m> b", 1), "4:0-1 14:1-6");
@@ -48,8 +53,14 @@ static void test_added(void **state)
 static void test_overlap(void **state)
 {
     (void)state;
-    hd_tokenizer *t = token_open("{\"added_tokens\":[{\"content\":\"<m>\",\"rstrip\":true},{\"content\":\"\\u6f22\"}]," TOKEN_BERT TOKEN_MODEL("") "}");
-    assert_string_equal(run(t, "a<m>\xE6\xBC\xA2" "b", SIZE_MAX), "4:0-1 14:1-7 13:4-7 5:7-8");
+    hd_tokenizer *t = token_open(
+        "{\"added_tokens\":[{\"content\":\"<m>\",\"rstrip\":true},{\"content\":\"\\u6f22\"}]," TOKEN_BERT TOKEN_MODEL(
+            "") "}");
+    assert_string_equal(run(t,
+                            "a<m>\xE6\xBC\xA2"
+                            "b",
+                            SIZE_MAX),
+                        "4:0-1 14:1-7 13:4-7 5:7-8");
     hd__tokenizer_close(t);
 }
 
@@ -57,7 +68,8 @@ static void test_overlap(void **state)
 static void test_parts(void **state)
 {
     (void)state;
-    hd_tokenizer *t = token_open("{\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"}," TOKEN_MODEL("") "}");
+    hd_tokenizer *t = token_open(
+        "{\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"}," TOKEN_MODEL("") "}");
     enum { N = 30000 };
     static char text[N + 1];
     for (size_t i = 0; i < N; i++)

@@ -71,9 +71,10 @@ static void test_behaviors(void **state)
 static void test_sequence(void **state)
 {
     (void)state;
-    assert_string_equal(words_of("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"}," PUNCTUATION("Contiguous") "]}",
-                                 "a, b.. c"),
-                        "[a][,][b][..][c]");
+    assert_string_equal(
+        words_of("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"}," PUNCTUATION("Contiguous") "]}",
+                 "a, b.. c"),
+        "[a][,][b][..][c]");
 }
 
 static void test_refused(void **state)

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#define SPECIALS                                                                                                  \
-    "\"special_tokens\":{\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[101],\"tokens\":[\"[CLS]\"]},"                      \
+#define SPECIALS                                                                                                            \
+    "\"special_tokens\":{\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[101],\"tokens\":[\"[CLS]\"]},"                                \
     "\"two\":{\"id\":\"two\",\"ids\":[7,8],\"tokens\":[\"x\",\"y\"]}}"
 #define SPECIAL(name) "{\"SpecialToken\":{\"id\":\"" name "\",\"type_id\":0}}"
 #define TEXT "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
@@ -43,7 +43,8 @@ static void test_kinds(void **state)
     gives(NULL, 0, none, 0, none);
     gives(TEMPLATE(TEXT), 0, none, 0, none);
     gives(TEMPLATE(SPECIAL("[CLS]") "," TEXT "," SPECIAL("two")), 1, (int32_t[]){101}, 2, (int32_t[]){7, 8});
-    gives("{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",102],\"cls\":[\"[CLS]\",101]}", 1, (int32_t[]){101}, 1, (int32_t[]){102});
+    gives("{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",102],\"cls\":[\"[CLS]\",101]}", 1, (int32_t[]){101}, 1,
+          (int32_t[]){102});
     gives("{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0]}", 1, (int32_t[]){0}, 1, (int32_t[]){2});
 }
 
@@ -51,7 +52,9 @@ static void test_roberta_settings(void **state)
 {
     (void)state;
     hd_template t;
-    assert_int_equal(parse("{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0],\"trim_offsets\":false}", &t), HD_OK);
+    assert_int_equal(
+        parse("{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0],\"trim_offsets\":false}", &t),
+        HD_OK);
     assert_false(t.trims_spaces);
     assert_true(t.has_prefix_space);
     assert_int_equal(parse("{\"type\":\"BertProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",0]}", &t), HD_OK);

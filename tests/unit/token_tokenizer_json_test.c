@@ -7,8 +7,9 @@
 static void test_opens(void **state)
 {
     (void)state;
-    hd_tokenizer *t = token_open("{\"version\":\"1.0\",\"truncation\":{\"max_length\":1},\"padding\":{\"strategy\":{\"Fixed\":128}},"
-                                 "\"added_tokens\":[" TOKEN_ADDED("[SEP]", ",\"special\":true") "]," TOKEN_BERT TOKEN_TEMPLATE TOKEN_MODEL("") "}");
+    hd_tokenizer *t = token_open(
+        "{\"version\":\"1.0\",\"truncation\":{\"max_length\":1},\"padding\":{\"strategy\":{\"Fixed\":128}},"
+        "\"added_tokens\":[" TOKEN_ADDED("[SEP]", ",\"special\":true") "]," TOKEN_BERT TOKEN_TEMPLATE TOKEN_MODEL("") "}");
     TOKEN_GIVES(t, "ab Caf\xC3\xA9![SEP]x", 2, 6, 10, 11, 3, 1, 3);
     TOKEN_GIVES(t, "", 2, 3);
     assert_int_equal(hd__tokenizer_vocab_size(t), 14);
@@ -24,8 +25,9 @@ static void test_opens(void **state)
 static void test_any_order(void **state)
 {
     (void)state;
-    hd_tokenizer *t = token_open("{\"model\":{\"vocab\":{\"?\":0,\"a\":1},\"unk_token\":\"?\",\"continuing_subword_prefix\":\"\","
-                                 "\"max_input_chars_per_word\":5},\"pre_tokenizer\":{\"type\":\"Whitespace\"}}");
+    hd_tokenizer *t =
+        token_open("{\"model\":{\"vocab\":{\"?\":0,\"a\":1},\"unk_token\":\"?\",\"continuing_subword_prefix\":\"\","
+                   "\"max_input_chars_per_word\":5},\"pre_tokenizer\":{\"type\":\"Whitespace\"}}");
     TOKEN_GIVES(t, "a aa ba", 1, 1, 1, 0);
     hd__tokenizer_close(t);
 }
@@ -34,9 +36,12 @@ static void test_added_ids(void **state)
 {
     (void)state;
     hd__log_set_level(HD_LOG_ERROR);
-    hd_tokenizer *t = token_open("{\"added_tokens\":[" TOKEN_ADDED("new", ",\"id\":99") "," TOKEN_ADDED("", "") "," TOKEN_ADDED("b", "") ","
-                                 TOKEN_ADDED("newer", ",\"lstrip\":true") "," TOKEN_ADDED("new", ",\"rstrip\":true") "],"
-                                 TOKEN_BERT TOKEN_MODEL("") "}");
+    hd_tokenizer *t =
+        token_open("{\"added_tokens\":[" TOKEN_ADDED("new", ",\"id\":99") "," TOKEN_ADDED("", "") "," TOKEN_ADDED(
+            "b",
+            "") "," TOKEN_ADDED("newer",
+                                ",\"lstrip\":true") "," TOKEN_ADDED("new",
+                                                                    ",\"rstrip\":true") "]," TOKEN_BERT TOKEN_MODEL("") "}");
     TOKEN_GIVES(t, "anewb newera", 4, 14, 5, 15, 4);
     assert_int_equal(hd__tokenizer_vocab_size(t), 16);
     assert_string_equal(hd__tokenizer_token(t, 15), "newer");
@@ -47,12 +52,17 @@ static void test_added_ids(void **state)
 static void test_normalized_added(void **state)
 {
     (void)state;
-    hd_tokenizer *t = token_open("{\"added_tokens\":[{\"content\":\"CAF\\u00c9 A\"},{\"content\":\"\\u6f22\",\"normalized\":false}],"
-                                 TOKEN_BERT TOKEN_MODEL("") "}");
+    hd_tokenizer *t = token_open(
+        "{\"added_tokens\":[{\"content\":\"CAF\\u00c9 A\"},{\"content\":\"\\u6f22\",\"normalized\":false}]," TOKEN_BERT
+            TOKEN_MODEL("") "}");
     TOKEN_GIVES(t, "b caf\xC3\xA9 ab", 5, 14, 5);
-    TOKEN_GIVES(t, "a\xE6\xBC\xA2" "b", 4, 13, 5);
+    TOKEN_GIVES(t,
+                "a\xE6\xBC\xA2"
+                "b",
+                4, 13, 5);
     hd__tokenizer_close(t);
-    token_refused("{\"added_tokens\":[{\"content\":\"A\"},{\"content\":\"a\"}]," TOKEN_BERT TOKEN_MODEL("") "}", HD_ERR_FORMAT, "same text");
+    token_refused("{\"added_tokens\":[{\"content\":\"A\"},{\"content\":\"a\"}]," TOKEN_BERT TOKEN_MODEL("") "}",
+                  HD_ERR_FORMAT, "same text");
     token_refused("{\"added_tokens\":[{\"content\":\"\\u0301\"}]," TOKEN_BERT TOKEN_MODEL("") "}", HD_ERR_FORMAT, "empty");
 }
 
@@ -92,7 +102,8 @@ static void test_refused(void **state)
 static void test_truncated(void **state)
 {
     (void)state;
-    static const char json[] = "{\"added_tokens\":[" TOKEN_ADDED("[SEP]", "") "]," TOKEN_BERT TOKEN_TEMPLATE TOKEN_MODEL(",\"\\u00df\":14") "}";
+    static const char json[] =
+        "{\"added_tokens\":[" TOKEN_ADDED("[SEP]", "") "]," TOKEN_BERT TOKEN_TEMPLATE TOKEN_MODEL(",\"\\u00df\":14") "}";
     for (size_t n = 0; n < sizeof json - 1; n++) {
         hd_tokenizer *t;
         hd_error err;
@@ -124,7 +135,8 @@ static void test_too_many_added(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    static const char json[] = "{\"added_tokens\":[" TOKEN_ADDED("[SEP]", "") ",{\"content\":\"X\"}]," TOKEN_BERT TOKEN_TEMPLATE TOKEN_MODEL("") "}";
+    static const char json[] = "{\"added_tokens\":[" TOKEN_ADDED(
+        "[SEP]", "") ",{\"content\":\"X\"}]," TOKEN_BERT TOKEN_TEMPLATE TOKEN_MODEL("") "}";
     hd_status status = HD_ERR_MEMORY;
     for (uint64_t n = 0; status != HD_OK; n++) {
         hd_tokenizer *t = NULL;
@@ -141,8 +153,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opens),   cmocka_unit_test(test_any_order), cmocka_unit_test(test_added_ids),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_truncated), cmocka_unit_test(test_normalized_added),
+        cmocka_unit_test(test_opens),          cmocka_unit_test(test_any_order), cmocka_unit_test(test_added_ids),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_truncated), cmocka_unit_test(test_normalized_added),
         cmocka_unit_test(test_too_many_added), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,9 +40,9 @@ static void test_flags(void **state)
 static void test_old_categories(void **state)
 {
     (void)state;
-    is(0x08D3, 0, HD_UNICODE_NONSPACING);   /* Mn since Unicode 11, not in the library's categories */
-    is(0x2E4F, 0, HD_UNICODE_PUNCTUATION);  /* Po since Unicode 12 */
-    is(0x1E900, HD_UNICODE_HAS_LOWER, 0);   /* lower case is newer than that: Adlam is of Unicode 9 */
+    is(0x08D3, 0, HD_UNICODE_NONSPACING);  /* Mn since Unicode 11, not in the library's categories */
+    is(0x2E4F, 0, HD_UNICODE_PUNCTUATION); /* Po since Unicode 12 */
+    is(0x1E900, HD_UNICODE_HAS_LOWER, 0);  /* lower case is newer than that: Adlam is of Unicode 9 */
 }
 
 static void test_lower(void **state)

@@ -21,7 +21,9 @@ static void test_find(void **state)
 {
     (void)state;
     found_at("{\"model\":{\"vocab\":{}}}", 18);
-    found_at(" { \"x\" : [1,{\"model\":{}},\"]\\\"\"], \"y\":-1.5e3,\"z\":null, \"model\" : { \"t\":{\"vocab\":[]} ,\"vocab\" : {", 94);
+    found_at(" { \"x\" : [1,{\"model\":{}},\"]\\\"\"], \"y\":-1.5e3,\"z\":null, \"model\" : { \"t\":{\"vocab\":[]} "
+             ",\"vocab\" : {",
+             94);
     found_at("{\"a\":{},\"b\":[],\"c\":\"\",\"model\":{\"vocab\":{}}}", 39);
     found_at("{\"model\":{\"vocab\":[]}}", -1);
     found_at("{\"model\":{}}", -1);
@@ -47,7 +49,10 @@ static void test_read(void **state)
     (void)state;
     hd_vocab v;
     size_t len;
-    assert_int_equal(read_all("{ \"a\" : 0 , \"\\u00e9\\ud83d\\ude00\":1,\"\\\"\\\\\\/\\b\\f\\n\\r\\t\":2,\"\xC3\xA9\":\n3,\"\":4}x", &v, &len), HD_OK);
+    assert_int_equal(
+        read_all("{ \"a\" : 0 , \"\\u00e9\\ud83d\\ude00\":1,\"\\\"\\\\\\/\\b\\f\\n\\r\\t\":2,\"\xC3\xA9\":\n3,\"\":4}x", &v,
+                 &len),
+        HD_OK);
     assert_int_equal(len, 69);
     assert_int_equal(v.n_records, 5);
     assert_int_equal(hd__vocab_build(&v, hd__span_of("##"), &err), HD_OK);
@@ -74,9 +79,32 @@ static void test_refused(void **state)
 {
     (void)state;
     static const char *const malformed[] = {
-        "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "{\"a\":1]", "{a:1}", "{\"a\":-1}", "{\"a\":01}",
-        "{\"a\":1.5}", "{\"a\":\"1\"}", "{\"a\":null}", "{\"\\x\":1}", "{\"\\u12\":1}", "{\"\\u12g4\":1}", "{\"\\ud800\":1}", "{\"\\ud800\\u0041\":1}",
-        "{\"\\udc00\":1}", "{\"\xC3\":1}", "{\"\xFF\":1}", "{\"a\nb\":1}", "{\"a\\", "{\"a\\\"", "{\"\\ud800\\udc0\":1}",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1]",
+        "{a:1}",
+        "{\"a\":-1}",
+        "{\"a\":01}",
+        "{\"a\":1.5}",
+        "{\"a\":\"1\"}",
+        "{\"a\":null}",
+        "{\"\\x\":1}",
+        "{\"\\u12\":1}",
+        "{\"\\u12g4\":1}",
+        "{\"\\ud800\":1}",
+        "{\"\\ud800\\u0041\":1}",
+        "{\"\\udc00\":1}",
+        "{\"\xC3\":1}",
+        "{\"\xFF\":1}",
+        "{\"a\nb\":1}",
+        "{\"a\\",
+        "{\"a\\\"",
+        "{\"\\ud800\\udc0\":1}",
     };
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
         refused(malformed[i], HD_ERR_FORMAT);

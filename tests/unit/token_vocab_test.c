@@ -41,8 +41,18 @@ static void build(hd_vocab *v, const char *const *tokens, size_t n)
 static void test_find(void **state)
 {
     (void)state;
-    static const char *const tokens[] = {"a", "##a", "un", "##aff", "##able", "", "##", "unaff", "12345678", "1234567890123456",
-                                         "12345678901234567", "\xE6\xBC\xA2"};
+    static const char *const tokens[] = {"a",
+                                         "##a",
+                                         "un",
+                                         "##aff",
+                                         "##able",
+                                         "",
+                                         "##",
+                                         "unaff",
+                                         "12345678",
+                                         "1234567890123456",
+                                         "12345678901234567",
+                                         "\xE6\xBC\xA2"};
     hd_vocab v;
     build(&v, tokens, sizeof tokens / sizeof *tokens);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {

@@ -1,7 +1,8 @@
 /* A tokenizer from vocab.txt and tokenizer_config.json. */
 #include "unit/token_fixture.h"
 
-static const char lines[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na \n##b\r\n\n\xC3\xA9\ne\n\xE6\xBC\xA2\nA\n##\xE6\xBC\xA2\n<u>\n[s]";
+static const char lines[] =
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na \n##b\r\n\n\xC3\xA9\ne\n\xE6\xBC\xA2\nA\n##\xE6\xBC\xA2\n<u>\n[s]";
 
 static hd_status open_with(const char *vocab, const char *config, hd_tokenizer **t, hd_error *err)
 {
