@@ -127,8 +127,10 @@ static void check_converts(kc *c)
             check_convert(c, KC_NORMAL, (k_type)type, n % 2 ? 255 : 127, 1 + kc_below(c, 6), n, 0.0f, 0.0f);
         for (int i = 0; i < N_SIZES; i++) {
             for (int data = 0; data < KC_DATA_COUNT; data++) {
-                for (int s = 0; s < (c->quick ? 2 : 5); s++)
-                    check_convert(c, (kc_data)data, (k_type)type, s % 2 ? 127 : 255, 3, sizes[i], shifts[s], 0.0f);
+                for (int shift = c->quick ? kc_below(c, 4) : 0, n_shifts = c->quick ? 2 : 5; n_shifts > 0;
+                     n_shifts--, shift++)
+                    check_convert(c, (kc_data)data, (k_type)type, kc_below(c, 2) ? 127 : 255, 3, sizes[i], shifts[shift],
+                                  0.0f);
             }
             for (int p = 0; p < 5; p++)
                 check_convert(c, KC_NORMAL, (k_type)type, 255, 5, sizes[i], 0.0f, poisons[p]);
