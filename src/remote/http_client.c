@@ -15,6 +15,8 @@
 #define MOST_PAUSE_MS 8000u
 #define MOST_RETRY_AFTER_S 60u
 #define STALL_BYTES_PER_S 100L
+#define MOST_DROPPED_BYTES (1u << 20) /* of what comes with a redirect or an error */
+#define MOST_UNREACHABLE_TRIES 3u
 #define HEADER_LINE_BYTES 8192 /* tokens of some gateways take kilobytes */
 
 struct hd_http {
@@ -34,6 +36,9 @@ typedef struct exchange {
     bool has_content_range; /* of the hop's answer, with its beginning */
     uint64_t range_from;
     uint64_t n_received; /* body bytes of this try */
+    uint64_t n_dropped;  /* body bytes that nobody wanted, of this hop */
+    bool unreachable;    /* this try found no host; */
+    bool reached;        /* an earlier one did */
     bool began;
     hd_status status; /* what stopped the transfer from within, with its text */
     hd_error err;
@@ -155,7 +160,6 @@ static void parse_field(exchange *x, hd_span name, hd_span value)
         {"x-error-message", r->error_message, false},
         {"x-linked-etag", r->linked_etag, true},
         {"x-linked-size", r->linked_size, true},
-        {"x-repo-commit", r->repo_commit, true},
     };
     char text[HD_HTTP_FIELD_BYTES] = "";
     keep_field(value, text);
@@ -228,8 +232,13 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *data)
 {
     exchange *x = data;
     size_t bytes = size * n;
-    if (!wants_body(x))
-        return bytes;
+    if (!wants_body(x)) {
+        x->n_dropped += bytes;
+        if (x->n_dropped > MOST_DROPPED_BYTES)
+            x->status = hd__fail(&x->err, HD_ERR_PEER, "%s: the server answers %u and then does not end", x->request->url,
+                                 x->response->status);
+        return x->status == HD_OK ? bytes : 0;
+    }
     if (!x->began)
         x->status = begin_body(x);
     if (x->status == HD_OK)
@@ -384,6 +393,7 @@ static outcome hop(exchange *x)
     struct curl_slist *headers = NULL;
     hd_http *http = x->http;
     x->began = false;
+    x->n_dropped = 0;
     x->status = request_headers(x, &headers);
     reset_hop(x);
     if (x->status == HD_OK && !set_options(x, headers))
@@ -394,6 +404,8 @@ static outcome hop(exchange *x)
     http->curl->slist_free_all(headers);
     if (x->status != HD_OK)
         return FAILED;
+    x->unreachable = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT;
+    x->reached |= !x->unreachable;
     if (code != CURLE_OK) {
         x->status = hd__fail(&x->err, code == CURLE_OUT_OF_MEMORY ? HD_ERR_MEMORY : HD_ERR_PEER, "%s: %s", x->request->url,
                              http->curl_error[0] != '\0' ? http->curl_error : http->curl->easy_strerror(code));
@@ -472,7 +484,7 @@ hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_re
         if (result != TRY_AGAIN)
             break;
         n_failed = x.n_received > 0 ? 1 : n_failed + 1;
-        if (n_failed >= http->options.n_tries)
+        if (n_failed >= http->options.n_tries || (x.unreachable && !x.reached && n_failed >= MOST_UNREACHABLE_TRIES))
             result = may_pass_status(response->status) && !x.began ? DONE : FAILED;
         else if (!pause_for(&x, pause_ms(&x, n_failed)))
             result = FAILED;

@@ -3,7 +3,8 @@
  * Redirects are followed here, not by libcurl, so that the token goes to the origin it is meant for and to no
  * other, and so that https never turns into http. A try that fails for a passing reason (no connection, time
  * out, a body cut short, 408, 429, 5xx) is made again after a growing pause or the server's Retry-After; tries
- * that brought bytes do not count against the number allowed. Proxies are libcurl's (https_proxy, no_proxy).
+ * that brought bytes do not count against the number allowed, and a host that was never reached gets three. Proxies are
+ * libcurl's (https_proxy, no_proxy).
  */
 #ifndef HD_REMOTE_HTTP_CLIENT_H
 #define HD_REMOTE_HTTP_CLIENT_H
@@ -26,7 +27,7 @@ void hd__http_close(hd_http *http); /* NULL allowed */
 
 #define HD_HTTP_FIELD_BYTES 256
 
-/* What the last answer said, and X-Linked-* and X-Repo-Commit from whichever hop said them. "" when absent. */
+/* What the last answer said, and X-Linked-* from whichever hop said them. "" when absent. */
 typedef struct hd_http_response {
     uint32_t status;
     bool same_origin;               /* the last hop is on the origin that was asked */
@@ -36,7 +37,7 @@ typedef struct hd_http_response {
     char content_encoding[HD_HTTP_FIELD_BYTES];
     char retry_after[HD_HTTP_FIELD_BYTES];
     char error_code[HD_HTTP_FIELD_BYTES], error_message[HD_HTTP_FIELD_BYTES]; /* X-Error-Code, X-Error-Message */
-    char linked_etag[HD_HTTP_FIELD_BYTES], linked_size[HD_HTTP_FIELD_BYTES], repo_commit[HD_HTTP_FIELD_BYTES];
+    char linked_etag[HD_HTTP_FIELD_BYTES], linked_size[HD_HTTP_FIELD_BYTES];  /* X-Linked-… */
 } hd_http_response;
 
 typedef struct hd_http_request {

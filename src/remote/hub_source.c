@@ -102,7 +102,7 @@ static hd_status add_sibling(hd_hub_source *source, const json_t *entry, const c
     return hd__file_list_add(&source->base.files, &file, err);
 }
 
-static hd_status parse_listing(hd_hub_source *source, hd_span text, const char *what, hd_error *err)
+hd_status hd__hub_listing_parse(hd_hub_source *source, hd_span text, const char *what, hd_error *err)
 {
     json_t *root;
     hd_status status = HD_OK;
@@ -143,7 +143,7 @@ static hd_status read_listing(hd_hub_source *source, const char *url, const char
     if (status == HD_OK && response.status != 200)
         status = refused(source, what, &response, err);
     if (status == HD_OK)
-        status = parse_listing(source, hd__buffer_span(&r.text), what, err);
+        status = hd__hub_listing_parse(source, hd__buffer_span(&r.text), what, err);
     hd__buffer_clear(&r.text);
     if (status == HD_ERR_FORMAT) /* a malformed answer is the hub's fault */
         status = err->status = HD_ERR_PEER;

@@ -22,4 +22,7 @@ typedef struct hd_hub_source {
 HD_MUST_USE hd_status hd__hub_source_open(hd_hub_source *source, hd_http *http, const char *endpoint, const char *token,
                                           const hd_model_name *name, hd_pull_meter *meter, hd_arena *arena, hd_error *err);
 
+/* Takes the commit and the files from the JSON of the list; the source's arena is set. `what` is for error texts. */
+HD_MUST_USE hd_status hd__hub_listing_parse(hd_hub_source *source, hd_span text, const char *what, hd_error *err);
+
 #endif

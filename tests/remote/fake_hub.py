@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer_hub(self, hub, path, query):
         status = hub.take("status", path)
         if status:
-            return self.send(status["code"], b'{"error":"said so"}', status.get("headers", {}))
+            return self.send(status["code"], status.get("body", b'{"error":"said so"}'), status.get("headers", {}))
         if path.startswith("/api/models/"):
             return self.answer_listing(hub, path, query)
         if path.startswith("/api/resolve-cache/"):

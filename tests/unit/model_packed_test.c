@@ -268,11 +268,10 @@ static void readers_see_whole_files_under_concurrent_writers(void **state)
             _exit(0);
         }
     }
-    int n_running = N_WRITERS, n_found = 0;
+    int n_running = N_WRITERS;
     while (n_running > 0) {
         hd_status status = open_status(keys[0]);
         assert_true(status == HD_OK || status == HD_ERR_NOT_FOUND);
-        n_found += status == HD_OK;
         int result;
         pid_t done = waitpid(-1, &result, WNOHANG);
         if (done > 0) {

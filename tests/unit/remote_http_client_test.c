@@ -134,13 +134,13 @@ static hd_status get(client *c, const char *url, uint32_t stall_s)
 static void gets(void **state)
 {
     (void)state;
-    SERVE(OK_HEAD "ETag: \"v1\"\r\nX-Repo-Commit:  abc \r\nX-Error-Message: a\x1b[0mb\r\nContent-Length: 5\r\n\r\nhello");
+    SERVE(OK_HEAD "ETag: \"v1\"\r\nX-Linked-Size:  77 \r\nX-Error-Message: a\x1b[0mb\r\nContent-Length: 5\r\n\r\nhello");
     assert_int_equal(get(&c, s.url, 5), HD_OK);
     assert_int_equal(response.status, 200);
     assert_true(response.same_origin);
     assert_int_equal(response.content_bytes, 5);
     assert_string_equal(response.etag, "\"v1\"");
-    assert_string_equal(response.repo_commit, "abc");
+    assert_string_equal(response.linked_size, "77");
     assert_string_equal(response.error_message, "a?[0mb");
     assert_true(hd__span_is(hd__buffer_span(&c.body), "hello"));
     assert_non_null(strstr(s.asked[0], "GET /file HTTP/1.1\r\n"));
