@@ -17,6 +17,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 from tokenizers import Tokenizer
 
@@ -103,6 +104,23 @@ def compare(driver, settings, name, texts, extra=(), max_length=0):
     return n_bad
 
 
+def compare_lowered(driver, settings, texts):
+    """do_lower_case of sentence-transformers: Python lower-cases each text first."""
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "tokenizer.json"), "w") as f:
+            json.dump(settings, f)
+        reference = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+        n_bad = 0
+        got = run_driver(driver, folder, texts, ["--lower-case"])
+        for text, (ids, tokens), want in zip(texts, got, reference.encode_batch([t.lower() for t in texts]), strict=True):
+            if ids != want.ids or [t[0] for t in tokens] != want.ids:
+                n_bad += 1
+                if n_bad <= 3:
+                    print(f"lower case: {text!r}\n  want {want.ids}\n  got  {ids}")
+    print(f"lower case: {len(texts)} texts, {n_bad} different", flush=True)
+    return n_bad
+
+
 def variants(base):
     def made(**changes):
         settings = copy.deepcopy(base)
@@ -185,6 +203,8 @@ def main():
         fifth = texts[:max(1, len(texts) // 5)]
         for max_length in (2, 3, 7, 16, 64):
             n_bad += compare(args.driver, base, f"max_length {max_length}", fifth, max_length=max_length)
+        cased = dict(base, normalizer={**base["normalizer"], "lowercase": False})
+        n_bad += compare_lowered(args.driver, cased, [t for t in fifth if all(unicodedata.category(c) != "Cn" for c in t)])
         for name, settings in variants(base):
             n_bad += compare(args.driver, settings, name, fifth)
             n_bad += compare(args.driver, settings, f"{name}, max_length 9", fifth[:len(fifth) // 4], max_length=9)
