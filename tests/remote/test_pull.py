@@ -245,6 +245,21 @@ class Token(PullCase):
         self.assert_pulled("a/b")
         self.assertEqual(self.authorization("hub"), {"Bearer hf_of_a_file"})
 
+    def test_the_file_follows_the_environment(self):
+        self.add()
+        places = [("XDG_CACHE_HOME", "x", "x/huggingface/token"), ("HF_HOME", "h", "h/token"), ("HF_TOKEN_PATH", "t", "t")]
+        environment = {}
+        for variable, value, path in places:
+            environment[variable] = str(self.root / value)
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_text(variable)
+            self.assert_pulled("--force", "a/b", **environment)
+            self.assertEqual(self.hub.asked("hub")[-1].headers["Authorization"], "Bearer " + variable)
+        (self.root / "t").write_text("x" * 4096)
+        self.assert_pulled("--force", "a/b", **environment)
+        (self.root / "t").write_text("x" * 4097)
+        self.assertIn("the limit is 4096", self.pull("--force", "a/b", **environment)[2])
+
     def test_cannot_carry_another_header(self):
         self.add()
         err = self.assert_refused("argument", "token", HF_TOKEN="hf_x\r\nX-Evil: 1")
@@ -281,12 +296,24 @@ class Refusals(PullCase):
         commit = self.hub.repositories["a/b"]["main"]
         cases = [b"<html>log in to the hotel's network</html>", b"{}", b"[]", b'{"sha": "../../x", "siblings": []}',
                  b'{"sha": "' + commit.encode() + b'", "siblings": [{"rfilename": 7}]}',
-                 b'{"sha": "' + commit.encode() + b'", "siblings": [{"size": 1}]}', b""]
+                 b'{"sha": "' + commit.encode() + b'", "siblings": [{"size": 1}]}',
+                 b'{"sha": "' + commit.encode() + b'", "siblings": [{"rfilename": "a", "size": 1099511627777}]}', b""]
         for text in cases:
             with self.subTest(text=text):
                 self.hub.faults.clear()
                 self.hub.fail("listing", text=text)
                 self.assert_refused("peer")
+
+    def test_a_listing_that_is_too_long(self):
+        commit = self.add()
+        text = json.dumps({"sha": commit, "siblings": [{"rfilename": name} for name in self.files]}).encode()
+        limit = 64 << 20
+        self.hub.fail("listing", text=text + b" " * (limit - len(text)), times=1)
+        self.assert_pulled("a/b")
+        self.hub.fail("listing", text=text + b" " * (limit + 1 - len(text)))
+        code, _, err = self.pull("--force", "a/b")
+        self.assertEqual(code, 1)
+        self.assertIn(f"more than {limit} bytes", err)
 
     def test_names_that_lead_out_of_the_folder(self):
         for name in ("../evil.json", "/etc/evil.json", "a/../../evil.json", "a\\..\\evil.json", "C:evil.json", "a//b", "./a", "a\nb", ""):
@@ -314,6 +341,14 @@ class Refusals(PullCase):
     def test_weights_that_are_none(self):
         self.add(model_files() | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1\n"})
         self.assert_refused("limit", "model.safetensors")
+
+    def test_without_libcurl(self):
+        self.add()
+        libraries = self.root / "libraries"
+        libraries.mkdir()
+        for name in ("libcurl.so.4", "libcurl-gnutls.so.4"):
+            (libraries / name).write_bytes(b"")
+        self.assert_refused("unsupported", "libcurl, which is not installed", LD_LIBRARY_PATH=str(libraries))
 
     def test_bad_names_and_places(self):
         for name in ("a b", "a/b/c", "a/..", "@main", ""):
@@ -462,8 +497,9 @@ class Failures(PullCase):
             with self.subTest(n=len(part)):
                 parts.mkdir(parents=True)
                 (parts / "model.safetensors").write_bytes(part)
-                (parts / "model.safetensors.etag").write_text('"older"')
-                self.assert_pulled("--force", "a/b")
+                (parts / "model.safetensors.etag").write_text('"older"\r\nX-Evil: 1' if len(part) == 1000 else '"older"')
+                self.assert_pulled("--force", "a/b", HF_ENDPOINT=self.hub.endpoint + "//")
+                self.assertNotIn("X-Evil", self.hub.asked("files")[-1].headers)
         self.hub.fail("no-blobs")
         parts.mkdir(parents=True)
         (parts / "model.safetensors").write_bytes(b"x" * size)  # the server answers 416

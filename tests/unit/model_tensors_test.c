@@ -142,14 +142,18 @@ static void opens_shards(void **state)
 {
     (void)state;
     write_one("model-1.safetensors", "a");
-    write_one("model-2.safetensors", "b");
-    scratch_text(
-        &s, "model.safetensors.index.json",
-        "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"b\":\"model-2.safetensors\",\"a\":\"model-1.safetensors\"}}");
+    const float values[] = {1, 2};
+    write_tensors("model-2.safetensors",
+                  "{\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                  "\"c\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[8,8]}}",
+                  values, sizeof values);
+    scratch_text(&s, "model.safetensors.index.json",
+                 "{\"metadata\":{\"total_size\":16},\"weight_map\":{\"b\":\"model-2.safetensors\","
+                 "\"a\":\"model-1.safetensors\",\"c\":\"model-2.safetensors\"}}");
     hd_tensors *tensors;
     float out[2];
     assert_int_equal(hd__tensors_open(s.dir, &tensors, NULL), HD_OK);
-    assert_int_equal(hd__tensors_count(tensors), 2);
+    assert_int_equal(hd__tensors_count(tensors), 3);
     assert_string_equal(hd__tensors_at(tensors, 0)->name, "a");
     assert_int_equal(hd__tensor_read_f32(hd__tensors_find(tensors, "b"), 0, 2, out, NULL), HD_OK);
     assert_true(out[0] == 1 && out[1] == 2);
