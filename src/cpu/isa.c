@@ -98,6 +98,13 @@ static const char *x86_reason(bool in_cpuid, uint64_t xcr0, uint64_t needs_xcr0)
     return (xcr0 & needs_xcr0) == needs_xcr0 ? granted_text : "not enabled by the operating system";
 }
 
+/* "GenuineIntel" in CPUID leaf 0. */
+static bool is_intel(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == 0x756e6547u && d == 0x49656e69u && c == 0x6c65746eu;
+}
+
 static void detect_native(void)
 {
     uint32_t a, b, c, d, leaf1_c = 0, last7 = 0, b7 = 0, c7 = 0, d7 = 0, a71 = 0;
@@ -119,6 +126,11 @@ static void detect_native(void)
         detected_reasons[HD_ISA_AMX] = refused;
 }
 #elif defined(__aarch64__)
+static bool is_intel(void)
+{
+    return false;
+}
+
 static void detect_native(void)
 {
     unsigned long caps = getauxval(AT_HWCAP);
@@ -126,6 +138,11 @@ static void detect_native(void)
     detected_reasons[HD_ISA_DOTPROD] = (caps & HWCAP_ASIMDDP) != 0 ? granted_text : absent_text;
 }
 #else
+static bool is_intel(void)
+{
+    return false;
+}
+
 static void detect_native(void) {}
 #endif
 
@@ -205,6 +222,11 @@ hd_status hd__isa_init(hd_error *err)
 bool hd__isa_has(hd_isa isa)
 {
     return (unsigned)isa < HD_ISA_COUNT && (atomic_load_explicit(&granted, memory_order_relaxed) & BIT(isa)) != 0;
+}
+
+bool hd__isa_worth(hd_isa isa)
+{
+    return hd__isa_has(isa) && !(isa == HD_ISA_BF16 && is_intel());
 }
 
 const char *hd__isa_reason(hd_isa isa)

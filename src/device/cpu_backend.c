@@ -3,6 +3,18 @@
 
 #include <assert.h>
 
+#include "cpu/machine.h"
+
+/* Half of L2, in steps of the tallest register tile; the weights pass through the other half. */
+static int cpu_block_rows(size_t row_bytes)
+{
+    enum { STEP = 32, MOST = 256 };
+    hd_machine machine;
+    hd__machine_get(&machine);
+    size_t rows = machine.l2_bytes / 2 / row_bytes / STEP * STEP;
+    return rows < STEP ? STEP : rows > MOST ? MOST : (int)rows;
+}
+
 static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,
                       const int32_t *positions, int n_rows, float *x, size_t stride)
 {
@@ -116,15 +128,16 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
 
 static void cpu_ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
 {
-    int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
-    k_type middle_type = f->middle_act.type == K_BF16 ? K_BF16 : K_F32;
+    const int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
+    const bool convert = f->middle_act.type == K_I8;
     for (int b = 0, row = 0; b < n_blocks; b++) {
         int rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
         hd_act in = act_from(&f->act, (size_t)row);
-        cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->activation, middle_type, f->middle,
-                   (size_t)f->up->n_pad);
-        if (f->middle_act.type == K_I8)
-            cpu_convert(kernels, run, f->middle, (size_t)f->up->n_pad, rows, f->up->n, &f->middle_act);
+        cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->activation,
+                   convert ? K_F32 : f->middle_act.type, convert ? f->middle : f->middle_act.data,
+                   convert ? f->middle_stride : f->middle_act.stride);
+        if (convert)
+            cpu_convert(kernels, run, f->middle, f->middle_stride, rows, f->up->n, &f->middle_act);
         cpu_linear(kernels, run, f->down, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
                    f->x + (size_t)row * f->x_stride, f->x_stride);
         row += rows;
@@ -135,6 +148,7 @@ const hd_device_ops *hd__device_cpu(void)
 {
     static const hd_device_ops ops = {
         .name = "cpu",
+        .block_rows = cpu_block_rows,
         .embed = cpu_embed,
         .norm = cpu_norm,
         .convert = cpu_convert,

@@ -59,13 +59,17 @@ typedef struct hd_ffn {
     float *x;       /* [n_rows, x_stride] */
     size_t x_stride;
     int n_rows;
-    float *middle;  /* [block_rows, up->n_pad] f32; bf16 is stored in the same place */
-    hd_act middle_act; /* where the converted middle goes; for K_F32 and K_BF16 its data is `middle` */
+    float *middle;  /* [block_rows, middle_stride], when it is converted (K_I8) */
+    size_t middle_stride;
+    hd_act middle_act; /* the middle as `down` reads it; K_F32 and K_BF16 are written there at once */
     int block_rows;
 } hd_ffn;
 
 typedef struct hd_device_ops {
     const char *name; /* "cpu" */
+
+    /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic. */
+    int (*block_rows)(size_t row_bytes);
 
     /* x[i] = word + position + type, for rows [0, n_rows). */
     void (*embed)(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids, const int32_t *positions,

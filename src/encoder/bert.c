@@ -11,12 +11,12 @@
  * reads it (kernel/rows.h); each norm writes both. When the head needs one row of each sequence (CLS, last
  * token), the last layer computes keys and values for all tokens and everything else for those rows only.
  *
- * Scratch, planned for max_tokens (T), one block, each part at a multiple of 64 bytes; H and I are hidden and
- * intermediate padded to 64:
+ * Scratch, planned for max_tokens (T), one block, each part at a multiple of 64 bytes; H and I are strides for hidden
+ * and intermediate (k_row_stride), R the rows of the wide middle worked on at a time (half of L2):
  *
  *   x        f32   [T, H]         act      type  [T, H] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, 3 H]    context  f32   [T, H]
- *   middle   f32 or bf16 [R, I]   middle_act int8 [R, I] (+ scale, offset [R])
+ *   middle   f32   [R, I], int8 only   middle_act type [R, I] (+ scale, offset [R])
  *   picked   the one-row parts of the last layer: x f32 [S, H], act [S, H], rows int32 [S + 1], S = T
  *   head, and for each member the attention kernel's own
  */
@@ -28,13 +28,13 @@
 #include "encoder/encoder.h"
 #include "encoder/head.h"
 
-#define FFN_ROWS 64 /* rows of the wide middle at a time: 64 * 1536 f32 is 384 KB, in L2 */
 
 typedef struct bert_scratch {
     float *x, *context, *picked_x;
     hd_act act, middle_act, picked_act;
     void *qkv;
     float *middle;
+    size_t x_stride, qkv_stride, middle_stride;
     int32_t *picked_begin; /* [T + 1]: 0, 1, 2, … */
     char *head, *attention;
     size_t attention_bytes; /* for each member */
@@ -48,12 +48,10 @@ static void *carve(char *base, size_t *at, size_t bytes)
     return part;
 }
 
-static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int width, hd_act *act)
+static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int n, hd_act *act)
 {
-    *act = (hd_act){.type = e->type, .act_max = e->kernels.i8_act_max, .stride = (size_t)width};
-    if (e->type == K_F32)
-        return; /* products read f32 states where they are */
-    act->data = carve(base, at, (size_t)rows * (size_t)width * k_type_bytes(e->type));
+    *act = (hd_act){.type = e->type, .act_max = e->kernels.i8_act_max, .stride = k_row_stride(n, e->type)};
+    act->data = carve(base, at, (size_t)rows * act->stride * k_type_bytes(e->type));
     if (e->type == K_I8) {
         act->scale = carve(base, at, (size_t)rows * sizeof(float));
         act->offset = carve(base, at, (size_t)rows * sizeof(float));
@@ -62,23 +60,28 @@ static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int
 
 static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *base, bert_scratch *s)
 {
-    const hd_settings *set = e->settings;
-    const int width = k_padded((int)set->hidden), wide = k_padded((int)set->intermediate);
-    const size_t tokens = (size_t)max_tokens, row = (size_t)width * sizeof(float);
+    const int hidden = (int)e->settings->hidden, middle = (int)e->settings->intermediate;
+    const size_t tokens = (size_t)max_tokens;
     size_t at = 0;
+    s->x_stride = k_row_stride(hidden, K_F32);
+    s->qkv_stride = k_row_stride(3 * k_padded(hidden), e->qkv_type);
+    s->middle_stride = k_row_stride(middle, K_F32);
+    const size_t row = s->x_stride * sizeof(float);
     s->x = carve(base, &at, tokens * row);
-    carve_act(base, &at, e, max_tokens, width, &s->act);
-    s->qkv = carve(base, &at, tokens * 3 * (size_t)width * k_type_bytes(e->qkv_type));
+    s->qkv = carve(base, &at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
     s->context = carve(base, &at, tokens * row);
-    s->middle = carve(base, &at, FFN_ROWS * (size_t)wide * sizeof(float));
-    carve_act(base, &at, e, FFN_ROWS, wide, &s->middle_act);
-    if (e->type != K_I8)
-        s->middle_act.data = s->middle;
     s->picked_x = carve(base, &at, tokens * row);
-    carve_act(base, &at, e, max_tokens, width, &s->picked_act);
+    if (e->type == K_F32) { /* products read f32 states where they are: input_of */
+        s->act = s->picked_act = (hd_act){.type = K_F32, .stride = s->x_stride};
+    } else {
+        carve_act(base, &at, e, max_tokens, hidden, &s->act);
+        carve_act(base, &at, e, max_tokens, hidden, &s->picked_act);
+    }
+    s->middle = e->type == K_I8 ? carve(base, &at, (size_t)e->block_rows * s->middle_stride * sizeof(float)) : NULL;
+    carve_act(base, &at, e, e->block_rows, middle, &s->middle_act);
     s->picked_begin = carve(base, &at, (tokens + 1) * sizeof(int32_t));
     s->head = carve(base, &at, hd__head_scratch_bytes(e, max_tokens));
-    s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, (int)(set->hidden / set->n_heads)), 64);
+    s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, hidden / (int)e->settings->n_heads), 64);
     s->attention = carve(base, &at, hd__mul(s->attention_bytes, (size_t)n_members));
     return at;
 }
@@ -157,7 +160,7 @@ static hd_act input_of(const hd_act *act, float *x)
 static void finish_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer, bert_scratch *s, float *x, hd_act *act, int n_rows)
 {
     const hd_device_ops *dev = e->device;
-    const size_t stride = s->act.stride;
+    const size_t stride = s->x_stride;
     hd_act context = input_of(act, s->context);
     dev->convert(&e->kernels, run, s->context, stride, n_rows, (int)e->settings->hidden, &context);
     dev->linear(&e->kernels, run, &layer->attention_out, &context, n_rows, 0, layer->attention_out.n_pad / K_PANEL, K_ADD, K_F32, x,
@@ -173,23 +176,24 @@ static void finish_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer
         .x_stride = stride,
         .n_rows = n_rows,
         .middle = s->middle,
+        .middle_stride = s->middle_stride,
         .middle_act = s->middle_act,
-        .block_rows = FFN_ROWS,
+        .block_rows = e->block_rows,
     });
     dev->norm(&e->kernels, run, &layer->output_norm, x, stride, n_rows, &in);
 }
 
 static hd_attention attention_of(const hd_encoder *e, const bert_scratch *s, const hd_batch *batch)
 {
-    const size_t width = s->act.stride, bytes = k_type_bytes(e->qkv_type);
+    const size_t width = (size_t)k_padded((int)e->settings->hidden), bytes = k_type_bytes(e->qkv_type);
     const int head_dim = (int)(e->settings->hidden / e->settings->n_heads);
     return (hd_attention){
         .type = e->qkv_type,
         .q = s->qkv,
         .k = (char *)s->qkv + width * bytes,
         .v = (char *)s->qkv + 2 * width * bytes,
-        .q_stride = 3 * width,
-        .kv_stride = 3 * width,
+        .q_stride = s->qkv_stride,
+        .kv_stride = s->qkv_stride,
         .q_begin = batch->begin,
         .kv_begin = batch->begin,
         .n_sequences = batch->n_sequences,
@@ -197,7 +201,7 @@ static hd_attention attention_of(const hd_encoder *e, const bert_scratch *s, con
         .head_dim = head_dim,
         .scale = 1.0f / sqrtf((float)head_dim),
         .out = s->context,
-        .out_stride = width,
+        .out_stride = s->x_stride,
         .scratch = s->attention,
         .scratch_bytes = s->attention_bytes,
     };
@@ -207,7 +211,7 @@ static void whole_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer,
 {
     hd_act in = input_of(&s->act, s->x);
     e->device->linear(&e->kernels, run, &layer->qkv, &in, batch->n_tokens, 0, layer->qkv.n_pad / K_PANEL, K_STORE, e->qkv_type,
-                      s->qkv, 3 * s->act.stride);
+                      s->qkv, s->qkv_stride);
     hd_attention attention = attention_of(e, s, batch);
     e->device->attention(&e->kernels, run, &attention);
     finish_layer(e, run, layer, s, s->x, &s->act, batch->n_tokens);
@@ -216,7 +220,7 @@ static void whole_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer,
 /* Copies the pooled row of each sequence out of x and act. */
 static void pick_rows(const hd_encoder *e, hd_run *run, bert_scratch *s, const hd_batch *batch)
 {
-    const size_t stride = s->act.stride, row_bytes = stride * k_type_bytes(e->type);
+    const size_t stride = s->x_stride, row_bytes = s->act.stride * k_type_bytes(e->type);
     for (hd_phase p = hd__phase_begin(run, (uint32_t)batch->n_sequences); hd__phase_take(run, &p);) {
         for (size_t i = p.begin; i < p.end; i++) {
             size_t row = (size_t)hd__pooled_row(e->settings, batch, (int)i);
@@ -238,17 +242,17 @@ static void pick_rows(const hd_encoder *e, hd_run *run, bert_scratch *s, const h
  * picked queries take the place of x, which nobody reads any more. */
 static void picked_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer, bert_scratch *s, const hd_batch *batch)
 {
-    const int panels = (int)s->act.stride / K_PANEL;
+    const int panels = k_padded((int)e->settings->hidden) / K_PANEL;
     const int n = batch->n_sequences;
     hd_act in = input_of(&s->act, s->x);
     e->device->linear(&e->kernels, run, &layer->qkv, &in, batch->n_tokens, panels, 3 * panels, K_STORE, e->qkv_type, s->qkv,
-                      3 * s->act.stride);
+                      s->qkv_stride);
     pick_rows(e, run, s, batch);
     hd_act picked = input_of(&s->picked_act, s->picked_x);
-    e->device->linear(&e->kernels, run, &layer->qkv, &picked, n, 0, panels, K_STORE, e->qkv_type, s->x, s->act.stride);
+    e->device->linear(&e->kernels, run, &layer->qkv, &picked, n, 0, panels, K_STORE, e->qkv_type, s->x, s->x_stride);
     hd_attention attention = attention_of(e, s, batch);
     attention.q = s->x;
-    attention.q_stride = s->act.stride;
+    attention.q_stride = s->x_stride;
     attention.q_begin = s->picked_begin;
     e->device->attention(&e->kernels, run, &attention);
     finish_layer(e, run, layer, s, s->picked_x, &s->picked_act, n);
@@ -261,15 +265,15 @@ static void bert_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch
     const bool one_row = hd__pools_one_row(e->settings);
     const uint32_t n_layers = e->settings->n_layers;
     hd_act in = input_of(&s.act, s.x);
-    e->device->embed(&e->kernels, run, &e->embedding, batch->ids, batch->positions, batch->n_tokens, s.x, s.act.stride);
-    e->device->norm(&e->kernels, run, &e->embedding_norm, s.x, s.act.stride, batch->n_tokens, &in);
+    e->device->embed(&e->kernels, run, &e->embedding, batch->ids, batch->positions, batch->n_tokens, s.x, s.x_stride);
+    e->device->norm(&e->kernels, run, &e->embedding_norm, s.x, s.x_stride, batch->n_tokens, &in);
     for (uint32_t i = 0; i < n_layers; i++) {
         if (one_row && i + 1 == n_layers)
             picked_layer(e, run, &e->layers[i], &s, batch);
         else
             whole_layer(e, run, &e->layers[i], &s, batch);
     }
-    hd__head_forward(e, run, batch, one_row ? s.picked_x : s.x, s.act.stride, one_row, s.head);
+    hd__head_forward(e, run, batch, one_row ? s.picked_x : s.x, s.x_stride, one_row, s.head);
 }
 
 const hd_architecture hd__bert = {

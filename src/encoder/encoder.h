@@ -52,6 +52,7 @@ struct hd_encoder {
     hd_norm embedding_norm;
     hd_layer *layers; /* [n_layers], on the arena */
     k_weights dense[HD_LIMIT_DENSE_MODULES];
+    int block_rows;   /* rows of the feed-forward's wide middle at a time */
     int n_pooled;     /* values after pooling, before Dense modules */
     int n_out;        /* values of a vector */
     hd_arena arena;

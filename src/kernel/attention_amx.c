@@ -11,24 +11,10 @@
 
 #include <string.h>
 
+#include "kernel/amx_tiles.h"
 #include "kernel/attention_pairs.h"
 
 k_attention_fn k_attention_bf16_amx, k_attention_bf16_avx512;
-
-static void configure(void)
-{
-    struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } config = {.palette = 1};
-    _Static_assert(sizeof config == 64, "the layout LDTILECFG reads");
-    for (int i = 0; i < 8; i++) {
-        config.rows[i] = 16;
-        config.row_bytes[i] = 64;
-    }
-    _tile_loadconfig(&config);
-}
 
 /* c[32][32] (+)= sum over n_steps of a[32 rows][32] . b[16 pairs][32]; a advances by 32 columns, b by 16 rows. */
 static inline void product32(const uint16_t *a, size_t a_stride, const uint32_t *b, int n_steps, bool first, float *c)
@@ -103,7 +89,7 @@ void k_attention_bf16_amx(const k_attention *t)
             memcpy(last_k + (size_t)(j - n_whole) * (size_t)dim, k + (size_t)j * t->kv_stride, sizeof *k * (size_t)dim);
     }
 
-    configure();
+    amx_configure((int[8]){16, 16, 16, 16, 16, 16, 16, 16});
     for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
         int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;
         pairs_pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qt);

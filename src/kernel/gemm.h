@@ -67,15 +67,15 @@ typedef enum k_epilogue {
 typedef struct k_gemm {
     const k_weights *w;
     const void *a;         /* [rows, a_stride] of the weights' type (uint8_t for int8), 64-byte aligned rows */
-    size_t a_stride;       /* elements, a multiple of 64 */
+    size_t a_stride;       /* elements: whole cache lines */
     const float *a_scale;  /* [rows], int8 only */
     const float *a_offset; /* [rows], int8 only */
-    int rows;
+    int rows;              /* at least 1 */
     int panel_begin, panel_end; /* which panels to compute: output columns [16 * begin, 16 * end) */
     k_epilogue epilogue;
     k_type out_type;       /* K_F32 or K_BF16 (round to nearest even) */
     void *out;             /* [rows, out_stride], 64-byte aligned rows */
-    size_t out_stride;     /* elements, a multiple of 64 */
+    size_t out_stride;     /* elements: whole cache lines */
 } k_gemm;
 
 typedef void k_gemm_fn(const k_gemm *gemm);
@@ -85,6 +85,14 @@ typedef void k_gemm_fn(const k_gemm *gemm);
 static inline int k_padded(int n)
 {
     return (n + K_PAD - 1) / K_PAD * K_PAD;
+}
+
+/* A stride for rows of n padded elements: an odd number of cache lines. Rows a power of two apart compete for the same
+ * few sets of the cache: 1536 int8 are 24 lines, and a tile of 16 such rows sits in 8 of 64 sets. */
+static inline size_t k_row_stride(int n, k_type type)
+{
+    size_t line = 64 / k_type_bytes(type), lines = (size_t)k_padded(n) / line;
+    return (lines | 1) * line;
 }
 
 /* Bytes of the panels of an [n, k] matrix. */

@@ -17,6 +17,7 @@
  */
 #if defined(__x86_64__)
 
+#include "kernel/amx_tiles.h"
 #include "kernel/gemm.h"
 #include "kernel/vec_avx512.h"
 #include "kernel/act_tmpl.h"
@@ -25,30 +26,11 @@ k_gemm_fn k_gemm_i8_amx, k_gemm_bf16_amx;
 
 #define BLOCK 32 /* rows and columns */
 
-typedef struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_config;
-_Static_assert(sizeof(tile_config) == 64, "the layout LDTILECFG reads");
-
 /* Accumulators waiting for their epilogue: rows of the matrix, the first `skip` of which are done already. */
 typedef struct amx_block {
     int32_t acc[BLOCK * BLOCK] __attribute__((aligned(64)));
     int row, skip, n_rows, col;
 } amx_block;
-
-/* Rows of the upper and lower tiles. */
-static void configure(int upper, int lower)
-{
-    tile_config config = {.palette = 1};
-    const int rows[8] = {upper, upper, lower, lower, upper, lower, 16, 16};
-    for (int i = 0; i < 8; i++) {
-        config.rows[i] = (uint8_t)(rows[i] > 0 ? rows[i] : 1);
-        config.row_bytes[i] = 64;
-    }
-    _tile_loadconfig(&config);
-}
 
 #define AMX_NAME k_gemm_i8_amx
 #define AMX_DOT _tile_dpbusd

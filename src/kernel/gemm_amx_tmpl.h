@@ -13,7 +13,7 @@ void AMX_NAME(const k_gemm *g)
     amx_block blocks[2], *now = &blocks[0], *before = &blocks[1];
     before->n_rows = before->skip = before->row = before->col = 0;
     const int share = (height + steps - 1) / steps; /* rows of the previous block finished in each step */
-    configure(upper, lower);
+    amx_configure((int[8]){upper, upper, lower, lower, upper, lower, 16, 16});
 
     for (int p = g->panel_begin; p < g->panel_end; p += 2) {
         const char *panel = (const char *)w->panels + (size_t)p * panel_bytes;

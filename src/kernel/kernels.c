@@ -24,7 +24,7 @@ const hd_kernel_row *hd__kernel_chosen(const char *entry)
 {
     const hd_kernel_row *chosen = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(rows[i].entry, entry) == 0 && hd__isa_has(rows[i].isa))
+        if (strcmp(rows[i].entry, entry) == 0 && hd__isa_worth(rows[i].isa))
             chosen = &rows[i];
     }
     return chosen;
@@ -34,11 +34,11 @@ void hd__kernels_fill(hd_kernels *kernels)
 {
     *kernels = (hd_kernels){0};
 #define K(entry, type, isa, symbol) \
-    if (hd__isa_has(isa))           \
+    if (hd__isa_worth(isa))         \
         kernels->entry = symbol;
 #include "kernel/kernels.inc"
 #undef K
     bool avx2_products = hd__isa_has(HD_ISA_AVX2) && !hd__isa_has(HD_ISA_AVXVNNI) && !hd__isa_has(HD_ISA_VNNI);
     kernels->i8_act_max = avx2_products ? 127 : 255;
-    kernels->bf16_native = hd__isa_has(HD_ISA_BF16) || hd__isa_has(HD_ISA_AMX);
+    kernels->bf16_native = hd__isa_worth(HD_ISA_BF16) || hd__isa_has(HD_ISA_AMX);
 }

@@ -20,7 +20,7 @@ typedef struct k_act {
     k_type type;
     int act_max;      /* K_I8: 255 or 127, the gemm level's */
     void *data;       /* [n_rows, stride] */
-    size_t stride;    /* elements, a multiple of 64, at least k_padded(n) */
+    size_t stride;    /* elements: whole cache lines, at least k_padded(n) */
     float *scale;     /* [n_rows], K_I8 */
     float *offset;    /* [n_rows], K_I8 */
 } k_act;
