@@ -71,7 +71,7 @@ class CommandTest(unittest.TestCase):
         if isinstance(stdin, str):
             stdin = stdin.encode()
         done = subprocess.run([str(PROGRAM), *(a if isinstance(a, bytes) else str(a) for a in args)], input=stdin, capture_output=True, cwd=self.work,
-                              env=self.env(**(env or {})), timeout=timeout)
+                              env=self.env(**(env or {})), timeout=timeout * (5 if os.environ.get("HEDDLE_SANITIZED") else 1))
         stderr = done.stderr.decode("utf-8", "replace")
         self.assertEqual(done.returncode, code, f"{args}: {stderr}")
         return done.stdout, stderr
