@@ -17,6 +17,7 @@
 #define STALL_BYTES_PER_S 100L
 #define MOST_DROPPED_BYTES (1u << 20) /* of what comes with a redirect or an error */
 #define MOST_UNREACHABLE_TRIES 3u
+#define MOST_TRIES 1000u       /* also when each brings a little */
 #define HEADER_LINE_BYTES 8192 /* tokens of some gateways take kilobytes */
 
 struct hd_http {
@@ -35,10 +36,11 @@ typedef struct exchange {
     uint64_t asked_from;    /* this try's Range */
     bool has_content_range; /* of the hop's answer, with its beginning */
     uint64_t range_from;
-    uint64_t n_received; /* body bytes of this try */
-    uint64_t n_dropped;  /* body bytes that nobody wanted, of this hop */
-    bool unreachable;    /* this try found no host; */
-    bool reached;        /* an earlier one did */
+    uint64_t at;        /* byte of the file that this try reached */
+    uint64_t furthest;  /* byte of the file that any try reached */
+    uint64_t n_dropped; /* body bytes that nobody wanted, of this hop */
+    bool unreachable;   /* this try found no host; */
+    bool reached;       /* an earlier one did */
     bool began;
     hd_status status; /* what stopped the transfer from within, with its text */
     hd_error err;
@@ -182,6 +184,7 @@ static void reset_hop(exchange *x)
     hd_http_response *r = x->response;
     r->etag[0] = r->content_encoding[0] = r->retry_after[0] = r->error_code[0] = r->error_message[0] = '\0';
     r->content_bytes = UINT64_MAX;
+    r->status = 0;
     x->has_content_range = false;
 }
 
@@ -225,6 +228,7 @@ static hd_status begin_body(exchange *x)
         return hd__fail(&x->err, HD_ERR_PEER, "%s: asked for bytes from %llu on, the server sends others", x->request->url,
                         (unsigned long long)x->asked_from);
     x->began = true;
+    x->at = r->body_from;
     return x->request->begin != NULL ? x->request->begin(x->request->data, r, &x->err) : HD_OK;
 }
 
@@ -245,7 +249,7 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *data)
         x->status = x->request->body(x->request->data, hd__span(ptr, bytes), &x->err);
     if (x->status != HD_OK)
         return bytes == 0 ? 1 : 0; /* any other number than bytes stops the transfer */
-    x->n_received += bytes;
+    x->at += bytes;
     return bytes;
 }
 
@@ -393,6 +397,7 @@ static outcome hop(exchange *x)
     struct curl_slist *headers = NULL;
     hd_http *http = x->http;
     x->began = false;
+    x->at = 0;
     x->n_dropped = 0;
     x->status = request_headers(x, &headers);
     reset_hop(x);
@@ -478,14 +483,16 @@ hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_re
     *response = (hd_http_response){0};
     exchange x = {.http = http, .request = request, .response = response};
     outcome result = TRY_AGAIN;
-    for (uint32_t n_failed = 0; result == TRY_AGAIN;) {
-        x.n_received = 0;
+    uint32_t n_failed = 0; /* tries since one came further than all before it */
+    for (uint32_t n_tries = 1; result == TRY_AGAIN; n_tries++) {
         result = try_once(&x);
         if (result != TRY_AGAIN)
             break;
-        n_failed = x.n_received > 0 ? 1 : n_failed + 1;
-        if (n_failed >= http->options.n_tries || (x.unreachable && !x.reached && n_failed >= MOST_UNREACHABLE_TRIES))
-            result = may_pass_status(response->status) && !x.began ? DONE : FAILED;
+        n_failed = x.at > x.furthest ? 1 : n_failed + 1;
+        x.furthest = x.at > x.furthest ? x.at : x.furthest;
+        bool never_reached = x.unreachable && !x.reached && n_failed >= MOST_UNREACHABLE_TRIES;
+        if (n_failed >= http->options.n_tries || n_tries >= MOST_TRIES || never_reached)
+            result = may_pass_status(response->status) ? DONE : FAILED;
         else if (!pause_for(&x, pause_ms(&x, n_failed)))
             result = FAILED;
     }

@@ -2,8 +2,8 @@
  *
  * Redirects are followed here, not by libcurl, so that the token goes to the origin it is meant for and to no
  * other, and so that https never turns into http. A try that fails for a passing reason (no connection, time
- * out, a body cut short, 408, 429, 5xx) is made again after a growing pause or the server's Retry-After; tries
- * that brought bytes do not count against the number allowed, and a host that was never reached gets three. Proxies are
+ * out, a body cut short, 408, 429, 5xx) is made again after a growing pause or the server's Retry-After; a try
+ * that came further than all before it begins the count anew, and a host that was never reached gets three. Proxies are
  * libcurl's (https_proxy, no_proxy).
  */
 #ifndef HD_REMOTE_HTTP_CLIENT_H

@@ -180,13 +180,24 @@ static void tries_that_bring_something_are_not_counted(void **state)
     (void)state;
 #define PART(from)                                                                                                          \
     "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes " #from "-9/10\r\nContent-Length: "          \
-                                                                                       "9\r\n\r\nx"
+    "9\r\n\r\nx"
     SERVE(OK_HEAD "Content-Length: 10\r\n\r\nx", PART(1), PART(2), PART(3),
           "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes 4-9/10\r\nContent-Length: "
           "6\r\n\r\nxxxxxx");
     c.resumes = true; /* two tries are allowed, five are made */
     assert_int_equal(get(&c, s.url, 5), HD_OK);
     assert_int_equal(c.body.len, 10);
+    END;
+}
+
+static void a_server_that_always_stops_short_is_left(void **state)
+{
+    (void)state;
+#define SHORT OK_HEAD "Content-Length: 10\r\n\r\nx"
+    SERVE(SHORT, SHORT, SHORT, SHORT);
+    c.resumes = true; /* but the server knows no ranges, so no try comes further than the first */
+    assert_int_equal(get(&c, s.url, 5), HD_ERR_PEER);
+    assert_int_equal(s.n_asked, 2);
     END;
 }
 
@@ -277,6 +288,7 @@ int main(void)
         cmocka_unit_test(gets_an_empty_file),
         cmocka_unit_test(resumes_where_it_was),
         cmocka_unit_test(tries_that_bring_something_are_not_counted),
+        cmocka_unit_test(a_server_that_always_stops_short_is_left),
         cmocka_unit_test(gives_up_a_server_that_stalls),
         cmocka_unit_test(survives_answers_that_are_none),
         cmocka_unit_test(passes_on_what_callbacks_say),
