@@ -9,13 +9,14 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#define LAYOUT_VERSION 1 /* raise when panels, quantisation or blob names change */
+#define LAYOUT_VERSION 2 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
 #define PACK_ROWS 64     /* rows converted to f32 at a time, a multiple of K_PANEL */
 
 struct hd_weights {
     hd_arena arena;
     k_type type;
+    int i8_max;             /* largest int8 weight this machine's kernels take */
     const char *model_dir;
     const char *cache_path; /* NULL: none */
     const char *key;
@@ -36,7 +37,7 @@ static const char *type_name(k_type type)
 /* Everything the blobs depend on: the files of the transformer and of the Dense modules, type and layout. */
 static hd_status make_key(hd_weights *w, const hd_settings *settings, hd_error *err)
 {
-    const char *key = hd__arena_printf(&w->arena, "layout=%d type=%s %s", LAYOUT_VERSION, type_name(w->type),
+    const char *key = hd__arena_printf(&w->arena, "layout=%d type=%s max=%d %s", LAYOUT_VERSION, type_name(w->type), w->i8_max,
                                        hd__tensors_identity(w->tensors));
     for (uint32_t i = 0; i < settings->n_dense && key != NULL; i++) {
         hd_tensors *dense;
@@ -56,6 +57,9 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", model_dir);
     hd__arena_init(&w->arena);
     w->type = type;
+    hd_kernels kernels;
+    hd__kernels_fill(&kernels);
+    w->i8_max = kernels.i8_weight_max;
     hd_status status = HD_OK;
     w->model_dir = hd__arena_strndup(&w->arena, model_dir, strlen(model_dir));
     w->cache_path = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, strlen(cache_path)) : NULL;
@@ -192,7 +196,7 @@ static hd_status rows_buffer(hd_weights *w, size_t n, hd_error *err)
 
 /* Packs one [n, k] tensor at output channel `first` of a matrix of n_all channels. */
 static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int first, int n,
-                           int n_all, int k, void *panels, float *bias, float *scale, float *sum, hd_error *err)
+                           int k, void *panels, float *bias, float *scale, float *sum, hd_error *err)
 {
     const hd_tensor *t;
     HD_TRY(find_tensor(w, tensors, part->prefix, ".weight", 2, n, k, &t, err));
@@ -200,7 +204,7 @@ static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_li
     for (int row = 0; row < n; row += PACK_ROWS) {
         int n_rows = n - row < PACK_ROWS ? n - row : PACK_ROWS;
         HD_TRY(hd__tensor_read_f32(t, (uint64_t)row * (uint64_t)k, (uint64_t)n_rows * (uint64_t)k, w->rows, err));
-        k_pack_rows(type, n_all, k, first + row, n_rows, w->rows, panels, scale, sum);
+        k_pack_rows(type, w->i8_max, k, first + row, n_rows, w->rows, panels, scale, sum);
     }
     hd__tensor_forget(t);
     return part->no_bias ? HD_OK : read_vector(w, tensors, part->prefix, ".bias", n, bias + first, err);
@@ -225,7 +229,7 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
         result.channel_sum = blob;
     }
     for (int i = 0; i < n_parts && panels != NULL; i++)
-        HD_TRY(pack_part(w, tensors, &parts[i], type, i * section, n_each, n, k, panels, bias, scale, sum, err));
+        HD_TRY(pack_part(w, tensors, &parts[i], type, i * section, n_each, k, panels, bias, scale, sum, err));
     *linear = result;
     return HD_OK;
 }

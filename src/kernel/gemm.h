@@ -14,8 +14,9 @@
  * for f32 and bf16 (they are multiplied by zero weights, and NaN times zero is NaN) and may be anything for
  * int8. Outputs have a stride of at least n_pad; columns in [n, n_pad) receive epilogue(0) = 0.
  *
- * int8: w[n, k] ~ scale[n] * q[n, k], q in [-127, 127]; a[m, k] ~ a_scale[m] * u[m, k] + a_offset[m],
- * u in [0, K_I8_ACT_MAX of the level] (AVX2 needs 7 bits: VPMADDUBSW saturates at 16). Then
+ * int8: w[n, k] ~ scale[n] * q[n, k], |q| <= 127; a[m, k] ~ a_scale[m] * u[m, k] + a_offset[m], u in [0, 255].
+ * VPMADDUBSW adds two products in 16 bits, so there 2 u q must stay below 2^15: |q| <= 78 and u <= 209, the split at
+ * which the rounding of weights and that of activations cost the same (docs/SPEED.md). Then
  *
  *   sum_k a w = a_scale[m] * scale[n] * (sum_k u q) + a_offset[m] * channel_sum[n],
  *   channel_sum[n] = scale[n] * sum_k q[n, k]
@@ -98,10 +99,17 @@ static inline size_t k_row_stride(int n, k_type type)
 /* Bytes of the panels of an [n, k] matrix. */
 size_t k_pack_bytes(k_type type, int n, int k);
 
-/* Packs rows [first, first + n_rows) of w, `rows` being [n_rows, k] f32, into the panels of an [n, k]
- * matrix; first is a multiple of 16. The panels must have been zeroed. For int8 also writes scale and
- * channel_sum of those rows. */
-void k_pack_rows(k_type type, int n, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
+/* Largest u and |q|, as a rule and where pairs of products are added in 16 bits. */
+#define K_I8_ACT_MAX 255
+#define K_I8_MAX 127
+#define K_I8_NARROW_ACT_MAX 209
+#define K_I8_NARROW_MAX 78
+_Static_assert(2 * K_I8_NARROW_ACT_MAX * K_I8_NARROW_MAX <= INT16_MAX, "pairs must not saturate");
+
+/* Packs rows [first, first + n_rows) of a matrix with k columns, `rows` being [n_rows, k] f32, into its panels, which
+ * must have been zeroed; first is a multiple of 16. For int8, |q| <= i8_max, and scale and channel_sum of those
+ * rows are written too. */
+void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
                  float *channel_sum);
 
 /* ---- conversions shared by kernels' scalar code ---- */

@@ -1,4 +1,4 @@
-/* gemm_i8_avx2.c - int8 products by VPMADDUBSW: pairs summed in 16 bits, which 7-bit activations cannot overflow. */
+/* gemm_i8_avx2.c - int8 products by VPMADDUBSW: pairs summed in 16 bits, which fewer steps keep from overflowing. */
 #if defined(__x86_64__)
 
 #include "kernel/gemm.h"
@@ -23,7 +23,7 @@ static inline gt_acc gt_acc_load(const void *p) { return _mm256_loadu_si256(p); 
 static inline void gt_acc_store(void *p, gt_acc x) { _mm256_storeu_si256(p, x); }
 static inline gt_a gt_a_load(const char *p) { return _mm256_set1_epi32(*(const int32_t *)(const void *)p); }
 static inline gt_b gt_b_load(const char *p) { return _mm256_loadu_si256((const void *)p); }
-/* |u q + u' q'| <= 2 * 127 * 127 = 32258 < 2^15 */
+/* |u q + u' q'| <= 2 * 209 * 78 = 32604 < 2^15 */
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));

@@ -31,15 +31,15 @@ static void pack_bf16(int k, int channel, const float *row, uint16_t *panels)
         to[(size_t)(i / 2) * K_PANEL * 2 + (size_t)(i % 2)] = k_bf16_from_f32(row[i]);
 }
 
-/* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / 127. */
-static void pack_i8(int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
+/* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / i8_max. */
+static void pack_i8(int i8_max, int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
 {
     float most = 0.0f;
     for (int i = 0; i < k; i++) {
         float size = fabsf(row[i]);
         most = size > most ? size : most;
     }
-    float unit = most > 0.0f ? most / 127.0f : 1.0f;
+    float unit = most > 0.0f ? most / (float)i8_max : 1.0f;
     float inverse = 1.0f / unit;
     int8_t *to = panels + panel_at(channel, k_padded(k), 4);
     int32_t sum = 0;
@@ -54,17 +54,16 @@ static void pack_i8(int k, int channel, const float *row, int8_t *panels, float 
     *channel_sum = unit * (float)sum;
 }
 
-void k_pack_rows(k_type type, int n, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
+void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
                  float *channel_sum)
 {
-    (void)n;
     for (int r = 0; r < n_rows; r++) {
         const float *row = rows + (size_t)r * (size_t)k;
         int channel = first + r;
         switch (type) {
         case K_F32: pack_f32(k, channel, row, panels); break;
         case K_BF16: pack_bf16(k, channel, row, panels); break;
-        case K_I8: pack_i8(k, channel, row, panels, scale + channel, channel_sum + channel); break;
+        case K_I8: pack_i8(i8_max, k, channel, row, panels, scale + channel, channel_sum + channel); break;
         }
     }
 }

@@ -39,6 +39,7 @@ void hd__kernels_fill(hd_kernels *kernels)
 #include "kernel/kernels.inc"
 #undef K
     bool avx2_products = hd__isa_has(HD_ISA_AVX2) && !hd__isa_has(HD_ISA_AVXVNNI) && !hd__isa_has(HD_ISA_VNNI);
-    kernels->i8_act_max = avx2_products ? 127 : 255;
+    kernels->i8_act_max = avx2_products ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
+    kernels->i8_weight_max = avx2_products ? K_I8_NARROW_MAX : K_I8_MAX;
     kernels->bf16_native = hd__isa_worth(HD_ISA_BF16) || hd__isa_has(HD_ISA_AMX);
 }

@@ -27,12 +27,6 @@ static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 static inline vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-/* a with the sign of b */
-static inline vf vf_copysign(vf a, vf b)
-{
-    vf sign = _mm256_set1_ps(-0.0f);
-    return _mm256_or_ps(_mm256_andnot_ps(sign, a), _mm256_and_ps(sign, b));
-}
 /* p * 2^n, n integral, down to zero; p in [0.5, 2] */
 static inline vf vf_scale2(vf p, vf n)
 {
@@ -117,13 +111,6 @@ static inline void vf_store_bf16(uint16_t *p, vf x) { _mm_storeu_si128((__m128i 
 static inline vf vf_load_i8(const int8_t *p)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-}
-/* Lanes already in [0, 255], rounded to nearest even and stored as bytes. */
-static inline void vf_store_u8(uint8_t *p, vf x)
-{
-    __m256i i = _mm256_cvtps_epi32(x);
-    __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
-    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
 }
 
 /* The larger, NaN when either is NaN. */

@@ -23,12 +23,6 @@ static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
 static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-/* a with the sign of b */
-static inline vf vf_copysign(vf a, vf b)
-{
-    return _mm512_castsi512_ps(
-        _mm512_ternarylogic_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b), _mm512_set1_epi32(INT32_MIN), 0xD8));
-}
 /* p * 2^n, n integral, down to zero */
 static inline vf vf_scale2(vf p, vf n) { return _mm512_scalef_ps(p, n); }
 
@@ -103,11 +97,6 @@ static inline void vf_store_bf16(uint16_t *p, vf x) { _mm256_storeu_si256((__m25
 static inline vf vf_load_i8(const int8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
-/* Lanes already in [0, 255], rounded to nearest even and stored as bytes. */
-static inline void vf_store_u8(uint8_t *p, vf x)
-{
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
 /* The larger, NaN when either is NaN. */

@@ -24,8 +24,6 @@ static inline vf vf_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline vf vf_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline vf vf_abs(vf a) { return vabsq_f32(a); }
 static inline vf vf_round(vf a) { return vrndnq_f32(a); }
-/* a with the sign of b */
-static inline vf vf_copysign(vf a, vf b) { return vbslq_f32(vdupq_n_u32(0x80000000u), b, a); }
 /* p * 2^n, n integral, down to zero; p in [0.5, 2] */
 static inline vf vf_scale2(vf p, vf n)
 {

@@ -39,10 +39,15 @@ static k_type type_of(const kc *c)
     return strcmp(name, "f32") == 0 ? K_F32 : strcmp(name, "bf16") == 0 ? K_BF16 : K_I8;
 }
 
-/* The largest activation of the level; see gemm.h. */
+/* The largest activation and weight of the level; see gemm.h. */
 static int act_max(const kc *c)
 {
-    return c->row->isa == HD_ISA_AVX2 ? 127 : 255;
+    return c->row->isa == HD_ISA_AVX2 ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
+}
+
+static int weight_max(const kc *c)
+{
+    return c->row->isa == HD_ISA_AVX2 ? K_I8_NARROW_MAX : K_I8_MAX;
 }
 
 static double flushed(double a)
@@ -53,6 +58,7 @@ static double flushed(double a)
 /* Weights [n, k], already representable in the type; for int8, whole numbers times a power of two. */
 static float *make_weights(kc *c, const problem *p)
 {
+    const int most = weight_max(c);
     size_t k = (size_t)p->k;
     float *w = kc_buffer(c, (size_t)p->n * k * sizeof *w, 4);
     for (int n = 0; n < p->n; n++) {
@@ -63,10 +69,10 @@ static float *make_weights(kc *c, const problem *p)
             else if (p->type == K_BF16)
                 row[i] = k_f32_from_bf16(k_bf16_from_f32(kc_value(c, p->data)));
             else
-                row[i] = unit * (float)(p->saturate ? (kc_below(c, 2) != 0 ? 127 : -127) : kc_below(c, 255) - 127);
+                row[i] = unit * (float)(p->saturate ? (kc_below(c, 2) != 0 ? most : -most) : kc_below(c, 2 * most + 1) - most);
         }
         if (p->type == K_I8) /* the largest of the channel says the scale */
-            row[kc_below(c, p->k)] = p->data == KC_ZERO ? 0.0f : unit * 127.0f;
+            row[kc_below(c, p->k)] = p->data == KC_ZERO ? 0.0f : unit * (float)most;
         if (p->type == K_I8 && p->data == KC_ZERO)
             memset(row, 0, k * sizeof *row);
     }
@@ -87,7 +93,7 @@ static void pack(kc *c, const problem *p, const float *weights, k_weights *w)
     kc_fill(c, p->data, bias, (size_t)p->n);
     for (int first = 0; first < p->n; first += 32) {
         int n_rows = p->n - first < 32 ? p->n - first : 32;
-        k_pack_rows(p->type, p->n, p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale, channel_sum);
+        k_pack_rows(p->type, weight_max(c), p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale, channel_sum);
     }
     *w = (k_weights){p->type, p->n, p->k, n_pad, k_padded(p->k), panels, bias, scale, channel_sum};
 }
@@ -333,7 +339,7 @@ static void check_nan(kc *c, k_type type, k_epilogue epilogue, int rows)
 static void check_saturation(kc *c, int k)
 {
     problem p = {K_I8, 40, 64, k, KC_NORMAL, K_STORE, K_F32, true};
-    if (!kc_case(c, "exact sums of 0 and %d by +-127, k %d", act_max(c), k))
+    if (!kc_case(c, "exact sums of 0 and %d by +-%d, k %d", act_max(c), weight_max(c), k))
         return;
     operands o;
     make(c, &p, &o);

@@ -118,7 +118,7 @@ static void set_up_gemm(bench *b, store *s)
     float *scale = take_f32(s, n), *channel_sum = take_f32(s, n), *weights = take_f32(s, n * k);
     for (size_t i = 0; i < n * k; i++)
         weights[i] *= 0.05f;
-    k_pack_rows(type, b->n, b->k, 0, b->n, weights, panels, scale, channel_sum);
+    k_pack_rows(type, K_I8_MAX, b->k, 0, b->n, weights, panels, scale, channel_sum);
     b->weights = (k_weights){type, b->n, b->k, b->n, b->k, panels, take_f32(s, n), scale, channel_sum};
     k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
     b->gemm = (k_gemm){&b->weights,
@@ -158,7 +158,7 @@ static void set_up_attention(bench *b, store *s)
 static void set_up_rows(bench *b, store *s)
 {
     size_t n = (size_t)b->n, rows = (size_t)b->rows, cells = n * rows;
-    k_act act = {b->act, 127, take(s, cells * 2), n, take_f32(s, rows), take_f32(s, rows)};
+    k_act act = {b->act, K_I8_ACT_MAX, take(s, cells * 2), n, take_f32(s, rows), take_f32(s, rows)};
     b->x = take_f32(s, cells);
     b->out = take_f32(s, cells);
     b->norm = (k_norm){take_f32(s, cells), n, b->rows, b->n, take_f32(s, n), take_f32(s, n), 1e-12f, act};
