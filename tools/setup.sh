@@ -28,6 +28,7 @@ test    command:c++        g++
 test    command:nm         binutils
 test    command:mandoc     mandoc
 test    command:setarch    util-linux
+test    command:valgrind   valgrind
 test    command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 test    file:/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 test    command:qemu-aarch64 qemu-user
