@@ -50,6 +50,7 @@ static const char *const type_names[] = {"f32", "bf16", "int8"};
 typedef struct product {
     k_type type;
     int rows, n, k;
+    int weight_max; /* gemm.h */
     k_weights weights;
     k_gemm gemm;
     k_gemm_fn *ours;
@@ -104,7 +105,7 @@ static void set_up_ours(product *p)
     for (size_t i = 0; i < n * k; i++)
         weights[i] = (float)(value_at(i, 15) - 7);
     for (size_t i = 0; i < n; i++)
-        weights[i * k] = 127.0f; /* so that int8 takes the numbers as they are */
+        weights[i * k] = (float)p->weight_max; /* so that int8 takes the numbers as they are */
     k_pack_rows(p->type, K_I8_MAX, p->k, 0, p->n, weights, panels, scale, sum);
     for (size_t i = 0; i < rows; i++) {
         row_scale[i] = 1.0f;
@@ -156,7 +157,7 @@ static void set_up_theirs(product *p, dnnl_engine_t engine)
     size_t n = (size_t)p->n, k = (size_t)p->k, rows = (size_t)p->rows, element = k_type_bytes(p->type);
     char *weights = allocate(n * k * element), *activations = allocate(rows * k * element);
     for (size_t i = 0; i < n * k; i++)
-        put(p->type, weights, i, i % k == 0 ? 127 : value_at(i, 15) - 7);
+        put(p->type, weights, i, i % k == 0 ? p->weight_max : value_at(i, 15) - 7);
     for (size_t i = 0; i < rows * k; i++)
         put(p->type, activations, i, value_at(i, 8));
     dnnl_memory_t from = memory_of(&plain, engine, weights);
@@ -277,7 +278,12 @@ static void run_type(const char *level, k_type type, dnnl_engine_t engine)
         const int shapes[][2] = {{3 * h, h}, {h, h}, {f, h}, {h, f}};
         for (int s = 0; s < 4; s++) {
             for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++, count++) {
-                product p = {.type = type, .rows = rows[r], .n = shapes[s][0], .k = shapes[s][1], .ours = ours[type]};
+                product p = {.type = type,
+                             .rows = rows[r],
+                             .n = shapes[s][0],
+                             .k = shapes[s][1],
+                             .ours = ours[type],
+                             .weight_max = kernels.i8_weight_max};
                 double ratio = run(&p, level, models[m].model, engine);
                 log_sum += log(ratio);
                 worst = fmin(worst, ratio);

@@ -12,22 +12,37 @@ k_gemm_fn GT_NAME;
 #define EP_COLS 16
 #define EP_INT 1
 #define EP_EXACT 0
-static inline vf vf_from_i32(const int32_t *p) { return vcvtq_f32_s32(vld1q_s32(p)); }
+static inline vf vf_from_i32(const int32_t *p)
+{
+    return vcvtq_f32_s32(vld1q_s32(p));
+}
 #include "kernel/epilogue_tmpl.h"
 
 #define GT_ROWS 6
 #define GT_COLS 16
 typedef int32x4_t gt_acc;
-static inline gt_acc gt_zero(void) { return vdupq_n_s32(0); }
-static inline gt_acc gt_acc_load(const int32_t *p) { return vld1q_s32(p); }
-static inline void gt_acc_store(int32_t *p, gt_acc x) { vst1q_s32(p, x); }
+static inline gt_acc gt_zero(void)
+{
+    return vdupq_n_s32(0);
+}
+static inline gt_acc gt_acc_load(const int32_t *p)
+{
+    return vld1q_s32(p);
+}
+static inline void gt_acc_store(int32_t *p, gt_acc x)
+{
+    vst1q_s32(p, x);
+}
 static inline gt_a gt_a_load(const char *p)
 {
     uint32_t four;
     memcpy(&four, p, sizeof four);
     return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080u));
 }
-static inline gt_b gt_b_load(const char *p) { return vld1q_s8((const int8_t *)(const void *)p); }
+static inline gt_b gt_b_load(const char *p)
+{
+    return vld1q_s8((const int8_t *)(const void *)p);
+}
 
 /* Adds what the shift of the activations took away, then finishes the rows. */
 static void signed_rows(const k_gemm *g, int32_t *acc, int first, int n_rows, int col)
@@ -47,5 +62,6 @@ static void signed_rows(const k_gemm *g, int32_t *acc, int first, int n_rows, in
     ep_rows(g, acc, first, n_rows, col);
 }
 
+#undef ep_rows
 #define ep_rows signed_rows
 #include "kernel/gemm_tmpl.h"
