@@ -64,7 +64,8 @@ static void cpu_norm(const hd_kernels *kernels, hd_run *run, const hd_norm *norm
     }
 }
 
-static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n, const hd_act *act)
+static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n,
+                        const hd_act *act)
 {
     if (act->type == K_F32)
         return; /* the product reads x itself */
@@ -74,8 +75,8 @@ static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, 
     }
 }
 
-static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows, int panel_begin,
-                       int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride)
+static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows,
+                       int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride)
 {
     k_gemm_fn *gemm = w->type == K_I8 ? kernels->gemm_i8 : w->type == K_BF16 ? kernels->gemm_bf16 : kernels->gemm_f32;
     assert(act->type == w->type);

@@ -55,11 +55,11 @@ typedef struct hd_attention {
 typedef struct hd_ffn {
     const k_weights *up, *down;
     k_epilogue activation;
-    hd_act act;     /* input rows */
-    float *x;       /* [n_rows, x_stride] */
+    hd_act act; /* input rows */
+    float *x;   /* [n_rows, x_stride] */
     size_t x_stride;
     int n_rows;
-    float *middle;  /* [block_rows, middle_stride], when it is converted (K_I8) */
+    float *middle; /* [block_rows, middle_stride], when it is converted (K_I8) */
     size_t middle_stride;
     hd_act middle_act; /* the middle as `down` reads it; K_F32 and K_BF16 are written there at once */
     int block_rows;
@@ -72,18 +72,20 @@ typedef struct hd_device_ops {
     int (*block_rows)(size_t row_bytes);
 
     /* x[i] = word + position + type, for rows [0, n_rows). */
-    void (*embed)(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids, const int32_t *positions,
-                  int n_rows, float *x, size_t stride);
+    void (*embed)(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,
+                  const int32_t *positions, int n_rows, float *x, size_t stride);
 
     /* x = norm(x), act = convert(x). */
-    void (*norm)(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows, const hd_act *act);
+    void (*norm)(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows,
+                 const hd_act *act);
 
     /* act = convert(x). */
-    void (*convert)(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n, const hd_act *act);
+    void (*convert)(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n,
+                    const hd_act *act);
 
     /* out = epilogue(act . w + bias), output channels [16 * panel_begin, 16 * panel_end) into the same columns of out. */
-    void (*linear)(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows, int panel_begin,
-                   int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride);
+    void (*linear)(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows,
+                   int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride);
 
     void (*attention)(const hd_kernels *kernels, hd_run *run, const hd_attention *attention);
     void (*ffn)(const hd_kernels *kernels, hd_run *run, const hd_ffn *ffn);

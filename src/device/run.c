@@ -42,7 +42,8 @@ bool hd__phase_take(hd_run *run, hd_phase *phase)
         return take_alone(phase);
 
     const uint64_t mine = (uint64_t)run->phase << 32;
-    if (phase->end > phase->begin && atomic_fetch_add_explicit(&team->done, 1, memory_order_acq_rel) + 1 == phase->n_chunks) {
+    if (phase->end > phase->begin &&
+        atomic_fetch_add_explicit(&team->done, 1, memory_order_acq_rel) + 1 == phase->n_chunks) {
         /* The last to finish opens the next phase; nobody touches `done` in between. */
         atomic_store_explicit(&team->done, 0, memory_order_relaxed);
         atomic_store_explicit(&team->state, mine + ((uint64_t)1 << 32), memory_order_release);

@@ -28,7 +28,6 @@
 #include "encoder/encoder.h"
 #include "encoder/head.h"
 
-
 typedef struct bert_scratch {
     float *x, *context, *picked_x;
     hd_act act, middle_act, picked_act;
@@ -108,7 +107,8 @@ static hd_status bind_layer(hd_encoder *e, hd_weights *w, const char *prefix, ui
                               &layer->qkv, err));
     snprintf(name, sizeof name, "layer.%u.attention_out", i);
     snprintf(path, sizeof path, "%sencoder.layer.%u.attention.output.dense", prefix, i);
-    HD_TRY(hd__weights_linear(w, name, e->type, &(hd_linear_part){path, false}, 1, hidden, hidden, &layer->attention_out, err));
+    HD_TRY(
+        hd__weights_linear(w, name, e->type, &(hd_linear_part){path, false}, 1, hidden, hidden, &layer->attention_out, err));
     snprintf(name, sizeof name, "layer.%u.attention_norm", i);
     snprintf(path, sizeof path, "%sencoder.layer.%u.attention.output.LayerNorm", prefix, i);
     HD_TRY(hd__weights_norm(w, name, path, hidden, set->norm_eps, &layer->attention_norm, err));
@@ -133,8 +133,8 @@ static hd_status bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     char path[128];
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
     snprintf(path, sizeof path, "%sembeddings.", prefix);
-    HD_TRY(hd__weights_embedding(w, path, (int)set->vocab_size, (int)set->n_positions, (int)set->hidden, set->n_token_types > 0,
-                                 &e->embedding, err));
+    HD_TRY(hd__weights_embedding(w, path, (int)set->vocab_size, (int)set->n_positions, (int)set->hidden,
+                                 set->n_token_types > 0, &e->embedding, err));
     snprintf(path, sizeof path, "%sembeddings.LayerNorm", prefix);
     HD_TRY(hd__weights_norm(w, "embedding_norm", path, (int)set->hidden, set->norm_eps, &e->embedding_norm, err));
     e->layers = hd__arena_calloc(&e->arena, set->n_layers, sizeof *e->layers);
@@ -157,29 +157,31 @@ static hd_act input_of(const hd_act *act, float *x)
 }
 
 /* Rows after attention: x += Wo context, norms, feed-forward. n_rows of x, act and context. */
-static void finish_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer, bert_scratch *s, float *x, hd_act *act, int n_rows)
+static void finish_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer, bert_scratch *s, float *x, hd_act *act,
+                         int n_rows)
 {
     const hd_device_ops *dev = e->device;
     const size_t stride = s->x_stride;
     hd_act context = input_of(act, s->context);
     dev->convert(&e->kernels, run, s->context, stride, n_rows, (int)e->settings->hidden, &context);
-    dev->linear(&e->kernels, run, &layer->attention_out, &context, n_rows, 0, layer->attention_out.n_pad / K_PANEL, K_ADD, K_F32, x,
-                stride);
+    dev->linear(&e->kernels, run, &layer->attention_out, &context, n_rows, 0, layer->attention_out.n_pad / K_PANEL, K_ADD,
+                K_F32, x, stride);
     hd_act in = input_of(act, x);
     dev->norm(&e->kernels, run, &layer->attention_norm, x, stride, n_rows, &in);
-    dev->ffn(&e->kernels, run, &(hd_ffn){
-        .up = &layer->up,
-        .down = &layer->down,
-        .activation = hd__epilogue_of(e->settings->activation),
-        .act = in,
-        .x = x,
-        .x_stride = stride,
-        .n_rows = n_rows,
-        .middle = s->middle,
-        .middle_stride = s->middle_stride,
-        .middle_act = s->middle_act,
-        .block_rows = e->block_rows,
-    });
+    dev->ffn(&e->kernels, run,
+             &(hd_ffn){
+                 .up = &layer->up,
+                 .down = &layer->down,
+                 .activation = hd__epilogue_of(e->settings->activation),
+                 .act = in,
+                 .x = x,
+                 .x_stride = stride,
+                 .n_rows = n_rows,
+                 .middle = s->middle,
+                 .middle_stride = s->middle_stride,
+                 .middle_act = s->middle_act,
+                 .block_rows = e->block_rows,
+             });
     dev->norm(&e->kernels, run, &layer->output_norm, x, stride, n_rows, &in);
 }
 
@@ -210,8 +212,8 @@ static hd_attention attention_of(const hd_encoder *e, const bert_scratch *s, con
 static void whole_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer, bert_scratch *s, const hd_batch *batch)
 {
     hd_act in = input_of(&s->act, s->x);
-    e->device->linear(&e->kernels, run, &layer->qkv, &in, batch->n_tokens, 0, layer->qkv.n_pad / K_PANEL, K_STORE, e->qkv_type,
-                      s->qkv, s->qkv_stride);
+    e->device->linear(&e->kernels, run, &layer->qkv, &in, batch->n_tokens, 0, layer->qkv.n_pad / K_PANEL, K_STORE,
+                      e->qkv_type, s->qkv, s->qkv_stride);
     hd_attention attention = attention_of(e, s, batch);
     e->device->attention(&e->kernels, run, &attention);
     finish_layer(e, run, layer, s, s->x, &s->act, batch->n_tokens);
@@ -258,7 +260,8 @@ static void picked_layer(const hd_encoder *e, hd_run *run, const hd_layer *layer
     finish_layer(e, run, layer, s, s->picked_x, &s->picked_act, n);
 }
 
-static void bert_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members, char *scratch)
+static void bert_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+                         char *scratch)
 {
     bert_scratch s;
     plan(e, max_tokens, n_members, scratch, &s);

@@ -32,7 +32,8 @@ typedef struct hd_architecture {
 
     /* One member's part in a pass; scratch is shared by the team, zeroed once when allocated, and always of
      * scratch_bytes(encoder, max_tokens, n_members). */
-    void (*forward)(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members, char *scratch);
+    void (*forward)(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+                    char *scratch);
 } hd_architecture;
 
 /* Layers of a BERT-like transformer. */
@@ -46,22 +47,22 @@ struct hd_encoder {
     const hd_settings *settings;
     const hd_device_ops *device;
     hd_kernels kernels;
-    k_type type;      /* of the matrix products */
-    k_type qkv_type;  /* of queries, keys and values: what attention is fastest on here */
+    k_type type;     /* of the matrix products */
+    k_type qkv_type; /* of queries, keys and values: what attention is fastest on here */
     hd_embedding embedding;
     hd_norm embedding_norm;
     hd_layer *layers; /* [n_layers], on the arena */
     k_weights dense[HD_LIMIT_DENSE_MODULES];
-    int block_rows;   /* rows of the feed-forward's wide middle at a time */
-    int n_pooled;     /* values after pooling, before Dense modules */
-    int n_out;        /* values of a vector */
+    int block_rows; /* rows of the feed-forward's wide middle at a time */
+    int n_pooled;   /* values after pooling, before Dense modules */
+    int n_out;      /* values of a vector */
     hd_arena arena;
 };
 
 /* Opens an encoder over weights, which must outlive it. HD_ERR_UNSUPPORTED for an unknown model_type;
  * HD_ERR_FORMAT for tensors that do not fit the settings. */
-HD_MUST_USE hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
-                                       hd_encoder **encoder, hd_error *err);
+HD_MUST_USE hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device,
+                                       k_type type, hd_encoder **encoder, hd_error *err);
 void hd__encoder_close(hd_encoder *encoder); /* NULL allowed */
 
 /* Whether model_type has an architecture, for an early answer. */

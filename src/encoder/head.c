@@ -109,7 +109,8 @@ void hd__head_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, c
             if (gathered)
                 memcpy(row, x + (size_t)i * stride, (size_t)e->n_pooled * sizeof *row);
             else
-                pool(e, x + (size_t)batch->begin[i] * stride, stride, batch->begin[i + 1] - batch->begin[i], batch->pool_begin[i], row);
+                pool(e, x + (size_t)batch->begin[i] * stride, stride, batch->begin[i + 1] - batch->begin[i],
+                     batch->pool_begin[i], row);
         }
     }
     for (uint32_t d = 0; d < n_dense; d++) {

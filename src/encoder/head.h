@@ -9,8 +9,8 @@ size_t hd__head_scratch_bytes(const hd_encoder *encoder, int n_sequences);
 
 /* batch->out = dense(pool(x)). x is [n_tokens, stride], or, when `gathered`, [n_sequences, stride] with the one
  * pooled row of each. */
-void hd__head_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const float *x, size_t stride, bool gathered,
-                      char *scratch);
+void hd__head_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const float *x, size_t stride,
+                      bool gathered, char *scratch);
 
 /* The epilogue of a matrix product that applies an activation. */
 k_epilogue hd__epilogue_of(hd_activation activation);

@@ -18,15 +18,16 @@ static const hd_architecture *find(const char *model_type)
 hd_status hd__encoder_check(const hd_settings *s, hd_error *err)
 {
     if (find(s->model_type) == NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: model_type \"%s\" is not supported; this build runs \"bert\"",
-                        s->dir, s->model_type);
+        return hd__fail(err, HD_ERR_UNSUPPORTED,
+                        "%s/config.json: model_type \"%s\" is not supported; this build runs \"bert\"", s->dir,
+                        s->model_type);
     if (s->n_heads == 0 || s->hidden % s->n_heads != 0)
-        return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: hidden_size %u is not a multiple of num_attention_heads %u", s->dir,
-                        s->hidden, s->n_heads);
+        return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: hidden_size %u is not a multiple of num_attention_heads %u",
+                        s->dir, s->hidden, s->n_heads);
     uint32_t head_dim = s->hidden / s->n_heads;
     if (head_dim % 2 != 0 || head_dim > HD_LIMIT_HEAD_DIM)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: heads of %u values; supported are even sizes up to %u", s->dir,
-                        head_dim, HD_LIMIT_HEAD_DIM);
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: heads of %u values; supported are even sizes up to %u",
+                        s->dir, head_dim, HD_LIMIT_HEAD_DIM);
     if (s->max_length > s->n_positions)
         return hd__fail(err, HD_ERR_FORMAT, "%s: maximal length %u, but config.json's max_position_embeddings is %u", s->dir,
                         s->max_length, s->n_positions);
@@ -65,8 +66,8 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     for (uint32_t i = 0; i < settings->n_dense && status == HD_OK; i++) {
         const hd_dense_settings *dense = &settings->dense[i];
         if ((int)dense->n_in != e->n_out)
-            status = hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir, dense->n_in,
-                              e->n_out);
+            status = hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
+                              dense->n_in, e->n_out);
         else
             status = hd__weights_dense(weights, dense, i, &e->dense[i], err);
         e->n_out = (int)dense->n_out;

@@ -11,21 +11,21 @@
 
 #define LAYOUT_VERSION 2 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
-#define PACK_ROWS 64     /* rows converted to f32 at a time, a multiple of K_PANEL */
+#define PACK_ROWS 64 /* rows converted to f32 at a time, a multiple of K_PANEL */
 
 struct hd_weights {
     hd_arena arena;
     k_type type;
-    int i8_max;             /* largest int8 weight this machine's kernels take */
+    int i8_max; /* largest int8 weight this machine's kernels take */
     const char *model_dir;
     const char *cache_path; /* NULL: none */
     const char *key;
-    hd_tensors *tensors;    /* opened when needed */
-    hd_packed *packed;      /* mapped: where blobs come from */
-    hd_packed_blob *blobs;  /* [n_blobs] packing: heap blobs in order of binding */
+    hd_tensors *tensors;   /* opened when needed */
+    hd_packed *packed;     /* mapped: where blobs come from */
+    hd_packed_blob *blobs; /* [n_blobs] packing: heap blobs in order of binding */
     size_t n_blobs;
     uint64_t n_bytes;
-    float *rows;            /* [PACK_ROWS * largest k] while packing */
+    float *rows; /* [PACK_ROWS * largest k] while packing */
     size_t rows_capacity;
 };
 
@@ -37,8 +37,8 @@ static const char *type_name(k_type type)
 /* Everything the blobs depend on: the files of the transformer and of the Dense modules, type and layout. */
 static hd_status make_key(hd_weights *w, const hd_settings *settings, hd_error *err)
 {
-    const char *key = hd__arena_printf(&w->arena, "layout=%d type=%s max=%d %s", LAYOUT_VERSION, type_name(w->type), w->i8_max,
-                                       hd__tensors_identity(w->tensors));
+    const char *key = hd__arena_printf(&w->arena, "layout=%d type=%s max=%d %s", LAYOUT_VERSION, type_name(w->type),
+                                       w->i8_max, hd__tensors_identity(w->tensors));
     for (uint32_t i = 0; i < settings->n_dense && key != NULL; i++) {
         hd_tensors *dense;
         HD_TRY(hd__tensors_open(settings->dense[i].dir, &dense, err));
@@ -50,7 +50,7 @@ static hd_status make_key(hd_weights *w, const hd_settings *settings, hd_error *
 }
 
 hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
-                           hd_weights **out, hd_error *err)
+                           bool repack, hd_weights **out, hd_error *err)
 {
     hd_weights *w = hd__calloc(1, sizeof *w);
     if (w == NULL)
@@ -70,7 +70,7 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
     }
     HD_TRY_OUT(hd__tensors_open(model_dir, &w->tensors, err));
     HD_TRY_OUT(make_key(w, settings, err));
-    if (cache_path != NULL) {
+    if (cache_path != NULL && !repack) {
         hd_error why = {0};
         hd_status found = hd__packed_open(cache_path, w->key, &w->packed, &why);
         if (found != HD_OK && found != HD_ERR_NOT_FOUND)
@@ -111,15 +111,19 @@ bool hd__weights_mapped(const hd_weights *w)
     return w->packed != NULL;
 }
 
-void hd__weights_save(hd_weights *w)
+bool hd__weights_save(hd_weights *w)
 {
     if (w->packed != NULL || w->cache_path == NULL)
-        return;
+        return false;
     hd_error why = {0};
     char *folder = hd__arena_strndup(&w->arena, w->cache_path, (size_t)(strrchr(w->cache_path, '/') - w->cache_path));
-    if (folder == NULL || hd__dir_make(folder, &why) != HD_OK ||
-        hd__packed_write(w->cache_path, w->key, w->blobs, w->n_blobs, &why) != HD_OK)
+    hd_status status =
+        folder != NULL ? hd__dir_make(folder, &why) : hd__fail(&why, HD_ERR_MEMORY, "%s: no memory", w->cache_path);
+    if (status == HD_OK)
+        status = hd__packed_write(w->cache_path, w->key, w->blobs, w->n_blobs, &why);
+    if (status != HD_OK)
         hd__log(HD_LOG_WARN, "packed weights not kept, the next start packs again: %s", why.text);
+    return status == HD_OK;
 }
 
 /* The blob "<name><suffix>" of `bytes`; *fill says that it is new, zeroed, and must be filled. */
@@ -133,7 +137,7 @@ static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, 
     if (w->packed != NULL) {
         hd_span found;
         if (!hd__packed_find(w->packed, full, &found) || found.len != bytes)
-            return hd__fail(err, HD_ERR_FORMAT, "%s: no blob \"%s\" of %zu bytes; delete the file", w->cache_path, full, bytes);
+            return hd__fail(err, HD_ERR_FORMAT, "%s: no blob \"%s\" of %zu bytes", w->cache_path, full, bytes);
         *blob = found.ptr;
         return HD_OK;
     }
@@ -150,8 +154,8 @@ static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, 
 }
 
 /* Tensor "<prefix><suffix>" with exactly the given shape (n_dims 1 or 2). */
-static hd_status find_tensor(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n_dims, int rows,
-                             int columns, const hd_tensor **tensor, hd_error *err)
+static hd_status find_tensor(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n_dims,
+                             int rows, int columns, const hd_tensor **tensor, hd_error *err)
 {
     char *full = hd__arena_printf(&w->arena, "%s%s", prefix, suffix);
     if (full == NULL)
@@ -161,19 +165,19 @@ static hd_status find_tensor(hd_weights *w, const hd_tensors *tensors, const cha
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, full);
     bool fits = (int)t->n_dims == n_dims && t->dims[0] == (uint64_t)rows && (n_dims == 1 || t->dims[1] == (uint64_t)columns);
     if (!fits && n_dims == 2)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %u dimensions [%llu, %llu], config.json says [%d, %d]", t->file,
-                        full, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %u dimensions [%llu, %llu], config.json says [%d, %d]",
+                        t->file, full, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
                         t->n_dims > 1 ? (unsigned long long)t->dims[1] : 0, rows, columns);
     if (!fits)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %u dimensions [%llu], config.json says [%d]", t->file, full,
-                        t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0, rows);
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %u dimensions [%llu], config.json says [%d]", t->file,
+                        full, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0, rows);
     *tensor = t;
     return HD_OK;
 }
 
 /* Reads n values of a vector tensor. */
-static hd_status read_vector(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n, float *out,
-                             hd_error *err)
+static hd_status read_vector(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n,
+                             float *out, hd_error *err)
 {
     const hd_tensor *t;
     HD_TRY(find_tensor(w, tensors, prefix, suffix, 1, n, 0, &t, err));
@@ -195,8 +199,8 @@ static hd_status rows_buffer(hd_weights *w, size_t n, hd_error *err)
 }
 
 /* Packs one [n, k] tensor at output channel `first` of a matrix of n_all channels. */
-static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int first, int n,
-                           int k, void *panels, float *bias, float *scale, float *sum, hd_error *err)
+static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int first,
+                           int n, int k, void *panels, float *bias, float *scale, float *sum, hd_error *err)
 {
     const hd_tensor *t;
     HD_TRY(find_tensor(w, tensors, part->prefix, ".weight", 2, n, k, &t, err));
@@ -210,8 +214,8 @@ static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_li
     return part->no_bias ? HD_OK : read_vector(w, tensors, part->prefix, ".bias", n, bias + first, err);
 }
 
-static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type, const hd_linear_part *parts,
-                             int n_parts, int n_each, int k, k_weights *linear, hd_error *err)
+static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type,
+                             const hd_linear_part *parts, int n_parts, int n_each, int k, k_weights *linear, hd_error *err)
 {
     int section = n_parts == 1 ? n_each : k_padded(n_each);
     int n = section * n_parts;
@@ -234,8 +238,8 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
     return HD_OK;
 }
 
-hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const hd_linear_part *parts, int n_parts, int n_each,
-                             int k, k_weights *linear, hd_error *err)
+hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const hd_linear_part *parts, int n_parts,
+                             int n_each, int k, k_weights *linear, hd_error *err)
 {
     return bind_linear(w, w->tensors, name, type, parts, n_parts, n_each, k, linear, err);
 }
@@ -253,7 +257,8 @@ hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint3
     return status;
 }
 
-hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, double eps, hd_norm *norm, hd_error *err)
+hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, double eps, hd_norm *norm,
+                           hd_error *err)
 {
     size_t bytes = (size_t)k_padded(n) * sizeof(float);
     const void *gamma, *beta;
@@ -331,7 +336,8 @@ hd_status hd__weights_embedding(hd_weights *w, const char *prefix, int vocab, in
     return HD_OK;
 }
 
-hd_status hd__weights_prefix(hd_weights *w, const char *const *candidates, const char *probe, const char **prefix, hd_error *err)
+hd_status hd__weights_prefix(hd_weights *w, const char *const *candidates, const char *probe, const char **prefix,
+                             hd_error *err)
 {
     if (w->packed != NULL) {
         *prefix = ""; /* blobs carry names of our own */
@@ -346,5 +352,6 @@ hd_status hd__weights_prefix(hd_weights *w, const char *const *candidates, const
             return HD_OK;
         }
     }
-    return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing: not the weights of this architecture", w->model_dir, probe);
+    return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing: not the weights of this architecture", w->model_dir,
+                    probe);
 }

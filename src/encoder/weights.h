@@ -16,17 +16,17 @@
 typedef struct hd_weights hd_weights;
 
 /* Opens the weights of a model folder for one type of matrix products. cache_path (absolute) NULL: no cache. When the cache
- * file exists with the right key it is mapped; otherwise the tensors are opened for packing. */
-HD_MUST_USE hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
-                                       hd_weights **weights, hd_error *err);
+ * file exists with the right key it is mapped, unless `repack`; otherwise the tensors are opened for packing. */
+HD_MUST_USE hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type,
+                                       const char *cache_path, bool repack, hd_weights **weights, hd_error *err);
 void hd__weights_close(hd_weights *weights); /* NULL allowed */
 
 /* Bytes of all blobs; whether they come from the cache file. */
 uint64_t hd__weights_bytes(const hd_weights *weights);
 bool hd__weights_mapped(const hd_weights *weights);
 
-/* After packing: writes the cache file. A failure to write is logged and is no error. */
-void hd__weights_save(hd_weights *weights);
+/* After packing: writes the cache file and says whether it is there now. A failure is logged and is no error. */
+bool hd__weights_save(hd_weights *weights);
 
 /* ---- what encoders bind ---- */
 
@@ -42,15 +42,16 @@ HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, 
                                          int n_parts, int n_each, int k, k_weights *linear, hd_error *err);
 
 /* Binds `name` as tensors "<prefix>.weight" and ".bias" ("gamma"/"beta" in old files) of n values. */
-HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, double eps, hd_norm *norm, hd_error *err);
+HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, double eps,
+                                       hd_norm *norm, hd_error *err);
 
 /* Binds a word table in the weights' embedding type, positions and the row of token type 0. */
 HD_MUST_USE hd_status hd__weights_embedding(hd_weights *weights, const char *prefix, int vocab, int n_positions, int n,
                                             bool has_token_types, hd_embedding *embedding, hd_error *err);
 
 /* The same weights from another folder (a Dense module): tensors only, never the cache file's own. */
-HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index, k_weights *linear,
-                                        hd_error *err);
+HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index,
+                                        k_weights *linear, hd_error *err);
 
 /* The prefix under which the transformer's tensors are stored: "" or "bert." and the like, found by looking for
  * "<candidate><probe>". Lives as long as the weights. */

@@ -75,7 +75,8 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
     HD_TRY(hd__encoder_check(&m->settings, err));
     if (o->max_length != 0) {
         if (o->max_length > m->settings.n_positions)
-            return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's limit is %u", o->max_length, m->settings.n_positions);
+            return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's limit is %u", o->max_length,
+                            m->settings.n_positions);
         m->settings.max_length = o->max_length;
     }
     m->dtype = resolve(o->dtype);
@@ -84,7 +85,8 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
     return m->info.pooling != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name);
 }
 
-hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options, hd_model **out, hd_error *err)
+hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options, hd_model **out,
+                        hd_error *err)
 {
     static const hd_model_options defaults;
     static _Atomic uint64_t last_id;
@@ -99,8 +101,8 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
     m->engine = engine;
     m->id = atomic_fetch_add(&last_id, 1) + 1;
     m->name = hd__arena_strndup(&m->arena, name_or_dir, strlen(name_or_dir));
-    hd_status status = m->name != NULL ? open_settings(m, name_or_dir, o, err)
-                                       : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
+    hd_status status =
+        m->name != NULL ? open_settings(m, name_or_dir, o, err) : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
     if (status != HD_OK) {
         pthread_cond_destroy(&m->loaded);
         hd__arena_clear(&m->arena);
@@ -115,18 +117,23 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
     return HD_OK;
 }
 
+static void unbind_weights(hd_model *m)
+{
+    hd__encoder_close(m->encoder);
+    hd__weights_close(m->weights);
+    m->encoder = NULL;
+    m->weights = NULL;
+}
+
 /* Frees what load made; nobody else has it. */
 static void free_loaded(hd_model *m)
 {
     for (uint32_t i = 0; i < m->engine->n_threads && m->slots != NULL; i++)
         hd__map_free(m->slots[i].block, m->slots[i].block_bytes);
     hd__free(m->slots);
-    hd__encoder_close(m->encoder);
-    hd__weights_close(m->weights);
+    unbind_weights(m);
     hd__tokenizer_close(m->tokenizer);
     m->slots = NULL;
-    m->encoder = NULL;
-    m->weights = NULL;
     m->tokenizer = NULL;
 }
 
@@ -153,27 +160,30 @@ uint64_t hd__model_slot_limit(const hd_model *m)
     return limit > weights ? (limit - weights) / m->engine->n_threads : 0;
 }
 
-/* Opens weights and encoder; after packing, once more over the mapped file, which the kernel may share and
- * drop, in place of the heap. */
-static hd_status open_encoder(hd_model *m, hd_error *err)
+/* Opens weights and an encoder over them, from the packed file or, when `repack`, past it. */
+static hd_status bind_weights(hd_model *m, bool repack, hd_error *err)
 {
     const k_type type = type_of(m->dtype);
-    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, &m->weights, err));
-    HD_TRY(hd__encoder_open(&m->settings, m->weights, hd__device_cpu(), type, &m->encoder, err));
-    if (m->packed_path == NULL || hd__weights_mapped(m->weights))
-        return HD_OK;
-    hd__weights_save(m->weights);
-    hd_weights *mapped = NULL;
-    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, &mapped, err));
-    if (!hd__weights_mapped(mapped)) { /* could not be written: stay on the heap */
-        hd__weights_close(mapped);
-        return HD_OK;
-    }
-    hd__encoder_close(m->encoder);
-    m->encoder = NULL;
-    hd__weights_close(m->weights);
-    m->weights = mapped;
+    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, repack, &m->weights, err));
     return hd__encoder_open(&m->settings, m->weights, hd__device_cpu(), type, &m->encoder, err);
+}
+
+/* Weights from the packed file if it is there and fits. Otherwise packs and writes it, and goes over to the mapped
+ * file, whose pages the system may share and drop, where it could be written. */
+static hd_status open_encoder(hd_model *m, hd_error *err)
+{
+    hd_status status = bind_weights(m, false, err);
+    if (status == HD_ERR_FORMAT && m->weights != NULL && hd__weights_mapped(m->weights)) {
+        hd__log(HD_LOG_WARN, "%s does not fit the model and is packed again", m->packed_path);
+        unbind_weights(m);
+        status = bind_weights(m, true, err);
+    }
+    if (status != HD_OK || m->packed_path == NULL || hd__weights_mapped(m->weights))
+        return status;
+    if (!hd__weights_save(m->weights))
+        return HD_OK;
+    unbind_weights(m);
+    return bind_weights(m, false, err);
 }
 
 static hd_status load(hd_model *m, hd_error *err)

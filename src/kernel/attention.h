@@ -20,14 +20,14 @@
 #define K_HEAD_DIM_MAX 256
 
 typedef struct k_attention {
-    const void *q, *k, *v;  /* f32 or bf16: q [n_q, stride], k and v [n_k, stride]; any alignment of the element */
+    const void *q, *k, *v;      /* f32 or bf16: q [n_q, stride], k and v [n_k, stride]; any alignment of the element */
     size_t q_stride, kv_stride; /* elements */
-    int n_q, n_k;           /* at least 1 */
-    int head_dim;           /* a multiple of 2, 2 to K_HEAD_DIM_MAX; a multiple of 32 is fastest */
-    float scale;            /* usually 1 / sqrt(head_dim); positive */
-    float *out;             /* [n_q, out_stride]; head_dim values of each row are written */
-    size_t out_stride;      /* elements */
-    void *scratch;          /* k_attention_scratch_bytes(n_k, head_dim), 64-byte aligned */
+    int n_q, n_k;               /* at least 1 */
+    int head_dim;               /* a multiple of 2, 2 to K_HEAD_DIM_MAX; a multiple of 32 is fastest */
+    float scale;                /* usually 1 / sqrt(head_dim); positive */
+    float *out;                 /* [n_q, out_stride]; head_dim values of each row are written */
+    size_t out_stride;          /* elements */
+    void *scratch;              /* k_attention_scratch_bytes(n_k, head_dim), 64-byte aligned */
 } k_attention;
 
 typedef void k_attention_fn(const k_attention *attention);

@@ -56,7 +56,8 @@ static void transpose_v(const uint16_t *v, size_t stride, int n_k, int dim, uint
             for (int r = 0; r < 16; r++) {
                 int key = (int)j + 2 * r;
                 const uint16_t *even = v + (size_t)key * stride + d;
-                block[r] = key < n_k ? _mm512_castsi512_ps(pairs_of_rows(even, key + 1 < n_k ? even + stride : NULL)) : vf_zero();
+                block[r] =
+                    key < n_k ? _mm512_castsi512_ps(pairs_of_rows(even, key + 1 < n_k ? even + stride : NULL)) : vf_zero();
             }
             vf_transpose(block);
             for (int c = 0; c < 16; c++)
@@ -79,7 +80,7 @@ void k_attention_bf16_amx(const k_attention *t)
     int dim = t->head_dim;
     const uint16_t *k = t->k;
     size_t keys_padded = ((size_t)t->n_k + 31) / 32 * 32;
-    uint16_t *vt = t->scratch; /* [dim][keys_padded] */
+    uint16_t *vt = t->scratch;                         /* [dim][keys_padded] */
     uint16_t *last_k = vt + (size_t)dim * keys_padded; /* [32][dim]: the keys of the last, incomplete 32 */
     transpose_v(t->v, t->kv_stride, t->n_k, dim, vt, keys_padded);
     int n_whole = t->n_k / 32 * 32;
@@ -97,8 +98,8 @@ void k_attention_bf16_amx(const k_attention *t)
             int keys = t->n_k - j < PAIRS_KEYS ? t->n_k - j : PAIRS_KEYS, pairs = (keys + 31) / 32 * 16;
             for (int b = 0; b < keys; b += 32) {
                 bool whole = j + b < n_whole;
-                product32(whole ? k + (size_t)(j + b) * t->kv_stride : last_k, whole ? t->kv_stride : (size_t)dim, qt, dim / 32,
-                          true, s + b * PAIRS_WIDTH);
+                product32(whole ? k + (size_t)(j + b) * t->kv_stride : last_k, whole ? t->kv_stride : (size_t)dim, qt,
+                          dim / 32, true, s + b * PAIRS_WIDTH);
             }
             if (n > 16)
                 pairs_softmax(s, keys, pairs, t->scale * 1.44269504f, j == 0, max, sum, p, o, dim, 2);

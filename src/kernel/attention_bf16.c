@@ -68,7 +68,8 @@ void k_attention_bf16_bf16(const k_attention *t)
     for (int j = 0; j < n_pairs; j++) {
         const uint16_t *even = v + (size_t)(2 * j) * t->kv_stride, *odd = even + t->kv_stride;
         for (int d = 0; d < dim; d += 16)
-            _mm512_storeu_si512(vp + (size_t)j * (size_t)dim + d, pairs_of_rows(even + d, 2 * j + 1 < t->n_k ? odd + d : NULL));
+            _mm512_storeu_si512(vp + (size_t)j * (size_t)dim + d,
+                                pairs_of_rows(even + d, 2 * j + 1 < t->n_k ? odd + d : NULL));
     }
     for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
         int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;

@@ -46,9 +46,9 @@ static inline __m512i pairs_join(__m512i even, __m512i odd)
 /* Scores s[n_keys][32] (f32) to weights p[n_pairs][32] (pairs of keys); factor is in base-2 units. Pairs from
  * n_keys on are zero. Keeps the running maximum and sum of n_vecs vectors of queries, and scales
  * o[head_dim][32] when the maximum moved. Two chains for each maximum and sum: they are what the loops wait for. */
-static inline __attribute__((always_inline)) void pairs_softmax(const float *s, int n_keys, int n_pairs, float scale, bool first,
-                                                                vf *max, vf *sum, uint32_t *p, float *o, int head_dim,
-                                                                const int n_vecs)
+static inline __attribute__((always_inline)) void pairs_softmax(const float *s, int n_keys, int n_pairs, float scale,
+                                                                bool first, vf *max, vf *sum, uint32_t *p, float *o,
+                                                                int head_dim, const int n_vecs)
 {
     vf factor = vf_set1(scale), most[2], even_total[2], odd_total[2];
 #pragma GCC unroll 2

@@ -15,8 +15,8 @@
 
 #define AT_PASTE_(a, b) a##b
 #define AT_PASTE(a, b) AT_PASTE_(a, b)
-#define AT_KEYS 128                 /* keys in a block: scores stay in L1 */
-#define AT_WIDTH (2 * VF_LANES)     /* queries in a block; also the stride of q, s and o */
+#define AT_KEYS 128             /* keys in a block: scores stay in L1 */
+#define AT_WIDTH (2 * VF_LANES) /* queries in a block; also the stride of q, s and o */
 #define AT_ROWS (VF_LANES == 16 ? 8 : 4)
 
 /* c[r, :] (+)= sum_i a[r * row_step + i * step] * b[i, :]; n_rows and n_vecs are constants after inlining. */

@@ -14,7 +14,8 @@
 #define ep_rows EP_PASTE(ep_rows_, EP_SUFFIX)
 
 /* Rows [first, first + n_rows) of the matrix, whose accumulators are acc[n_rows][EP_COLS], columns from col. */
-static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const int32_t *acc, int first, int n_rows, int col)
+static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const int32_t *acc, int first, int n_rows,
+                                                          int col)
 {
     const size_t stride = g->out_stride;
     float *wide = (float *)g->out + (size_t)first * stride + (size_t)col;
@@ -39,18 +40,19 @@ static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const
 #define EP_ROW
 #define EP_Y vf_add(vf_load((const float *)acc + r * EP_COLS + v * VF_LANES), bias[v])
 #endif
-#define EP_LOOP(to, put, expression)                            \
-    for (int r = 0; r < n_rows; r++) {                          \
-        EP_ROW                                                  \
-        _Pragma("GCC unroll 4") for (int v = 0; v < EP_VECS; v++) { \
-            vf y = EP_Y;                                        \
-            put(to + (size_t)r * stride + v * VF_LANES, expression); \
-        }                                                       \
+#define EP_LOOP(to, put, expression)                                                                                        \
+    for (int r = 0; r < n_rows; r++) {                                                                                      \
+        EP_ROW                                                                                                              \
+        _Pragma("GCC unroll 4") for (int v = 0; v < EP_VECS; v++)                                                           \
+        {                                                                                                                   \
+            vf y = EP_Y;                                                                                                    \
+            put(to + (size_t)r * stride + v * VF_LANES, expression);                                                        \
+        }                                                                                                                   \
     }
-#define EP_EACH(expression)                         \
-    if (g->out_type == K_BF16)                      \
-        EP_LOOP(half, vf_store_bf16, expression)    \
-    else                                            \
+#define EP_EACH(expression)                                                                                                 \
+    if (g->out_type == K_BF16)                                                                                              \
+        EP_LOOP(half, vf_store_bf16, expression)                                                                            \
+    else                                                                                                                    \
         EP_LOOP(wide, vf_store, expression)
 
     switch (g->epilogue) {

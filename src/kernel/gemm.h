@@ -34,9 +34,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define K_PANEL 16        /* output channels in a panel */
-#define K_PAD 64          /* k and n are padded to multiples of this */
-#define K_PANEL_STEP 2    /* panel_begin and panel_end are multiples of this */
+#define K_PANEL 16     /* output channels in a panel */
+#define K_PAD 64       /* k and n are padded to multiples of this */
+#define K_PANEL_STEP 2 /* panel_begin and panel_end are multiples of this */
 
 typedef enum k_type { K_F32, K_BF16, K_I8 } k_type;
 
@@ -57,7 +57,7 @@ typedef struct k_weights {
 
 typedef enum k_epilogue {
     K_STORE,
-    K_ADD, /* out += y; f32 only: the residual stream */
+    K_ADD,  /* out += y; f32 only: the residual stream */
     K_GELU, /* y * Phi(y) with the normal distribution's Phi; within 1e-6 for f32 weights, 1e-4 + 2e-6 |y| else */
     K_GELU_TANH,
     K_RELU,
@@ -67,16 +67,16 @@ typedef enum k_epilogue {
 
 typedef struct k_gemm {
     const k_weights *w;
-    const void *a;         /* [rows, a_stride] of the weights' type (uint8_t for int8), 64-byte aligned rows */
-    size_t a_stride;       /* elements: whole cache lines */
-    const float *a_scale;  /* [rows], int8 only */
-    const float *a_offset; /* [rows], int8 only */
-    int rows;              /* at least 1 */
+    const void *a;              /* [rows, a_stride] of the weights' type (uint8_t for int8), 64-byte aligned rows */
+    size_t a_stride;            /* elements: whole cache lines */
+    const float *a_scale;       /* [rows], int8 only */
+    const float *a_offset;      /* [rows], int8 only */
+    int rows;                   /* at least 1 */
     int panel_begin, panel_end; /* which panels to compute: output columns [16 * begin, 16 * end) */
     k_epilogue epilogue;
-    k_type out_type;       /* K_F32 or K_BF16 (round to nearest even) */
-    void *out;             /* [rows, out_stride], 64-byte aligned rows */
-    size_t out_stride;     /* elements: whole cache lines */
+    k_type out_type;   /* K_F32 or K_BF16 (round to nearest even) */
+    void *out;         /* [rows, out_stride], 64-byte aligned rows */
+    size_t out_stride; /* elements: whole cache lines */
 } k_gemm;
 
 typedef void k_gemm_fn(const k_gemm *gemm);
@@ -116,7 +116,10 @@ void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const fl
 
 static inline uint16_t k_bf16_from_f32(float value)
 {
-    union { float f; uint32_t u; } v = {value};
+    union {
+        float f;
+        uint32_t u;
+    } v = {value};
     if ((v.u & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(v.u >> 16 | 0x40); /* quiet NaN */
     return (uint16_t)((v.u + 0x7fffu + (v.u >> 16 & 1)) >> 16);
@@ -124,7 +127,10 @@ static inline uint16_t k_bf16_from_f32(float value)
 
 static inline float k_f32_from_bf16(uint16_t value)
 {
-    union { uint32_t u; float f; } v = {(uint32_t)value << 16};
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)value << 16};
     return v.f;
 }
 

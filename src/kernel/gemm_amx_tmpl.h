@@ -4,6 +4,8 @@
  * begins early and skips the rows it shares with the one before. */
 void AMX_NAME(const k_gemm *g)
 {
+    if (g->rows == 0)
+        return;
     const k_weights *w = g->w;
     const size_t a_bytes = g->a_stride * k_type_bytes(w->type);
     const int steps = (int)((size_t)w->k_pad * k_type_bytes(w->type) / 64);
@@ -25,11 +27,11 @@ void AMX_NAME(const k_gemm *g)
             const char *a = (const char *)g->a + (size_t)now->row * a_bytes;
             const char *b = panel;
             int done = before->skip; /* rows of `before` finished */
-#define AMX_BEFORE                                                                                       \
-    if (done < before->n_rows) {                                                                         \
-        int n = before->n_rows - done < share ? before->n_rows - done : share;                           \
-        ep_rows(g, before->acc + done * BLOCK, before->row + done, n, before->col);                      \
-        done += n;                                                                                       \
+#define AMX_BEFORE                                                                                                          \
+    if (done < before->n_rows) {                                                                                            \
+        int n = before->n_rows - done < share ? before->n_rows - done : share;                                              \
+        ep_rows(g, before->acc + done * BLOCK, before->row + done, n, before->col);                                         \
+        done += n;                                                                                                          \
     }
             _tile_zero(0);
             _tile_zero(1);

@@ -17,13 +17,31 @@ k_gemm_fn k_gemm_bf16_avx2;
 #define GT_ROWS 4
 #define GT_COLS 16
 typedef __m256 gt_acc;
-static inline gt_acc gt_zero(void) { return _mm256_setzero_ps(); }
-static inline gt_acc gt_acc_load(const void *p) { return _mm256_loadu_ps(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { _mm256_storeu_ps(p, x); }
+static inline gt_acc gt_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    _mm256_storeu_ps(p, x);
+}
 typedef __m256i gt_a, gt_b; /* pairs of bf16: the earlier k in the low half */
-static inline gt_a gt_a_load(const char *p) { return _mm256_set1_epi32(*(const int32_t *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return _mm256_loadu_si256((const void *)p); }
-static inline __m256 low(__m256i x) { return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)); }
+static inline gt_a gt_a_load(const char *p)
+{
+    return _mm256_set1_epi32(*(const int32_t *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return _mm256_loadu_si256((const void *)p);
+}
+static inline __m256 low(__m256i x)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+}
 static inline __m256 high(__m256i x)
 {
     return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000u)));

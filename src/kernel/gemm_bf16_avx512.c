@@ -17,13 +17,31 @@ k_gemm_fn k_gemm_bf16_avx512;
 #define GT_ROWS 12
 #define GT_COLS 32
 typedef __m512 gt_acc;
-static inline gt_acc gt_zero(void) { return _mm512_setzero_ps(); }
-static inline gt_acc gt_acc_load(const void *p) { return _mm512_loadu_ps(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { _mm512_storeu_ps(p, x); }
+static inline gt_acc gt_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    _mm512_storeu_ps(p, x);
+}
 typedef __m512i gt_a, gt_b; /* pairs of bf16: the earlier k in the low half */
-static inline gt_a gt_a_load(const char *p) { return _mm512_set1_epi32(*(const int32_t *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return _mm512_loadu_si512((const void *)p); }
-static inline __m512 low(__m512i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
+static inline gt_a gt_a_load(const char *p)
+{
+    return _mm512_set1_epi32(*(const int32_t *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return _mm512_loadu_si512((const void *)p);
+}
+static inline __m512 low(__m512i x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+}
 static inline __m512 high(__m512i x)
 {
     return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000u)));

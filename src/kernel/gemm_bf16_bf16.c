@@ -17,12 +17,27 @@ k_gemm_fn k_gemm_bf16_bf16;
 #define GT_ROWS 14
 #define GT_COLS 32
 typedef __m512 gt_acc;
-static inline gt_acc gt_zero(void) { return _mm512_setzero_ps(); }
-static inline gt_acc gt_acc_load(const void *p) { return _mm512_loadu_ps(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { _mm512_storeu_ps(p, x); }
+static inline gt_acc gt_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    _mm512_storeu_ps(p, x);
+}
 typedef __m512bh gt_a, gt_b;
-static inline gt_a gt_a_load(const char *p) { return (gt_a)_mm512_set1_epi32(*(const int32_t *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return (gt_b)_mm512_loadu_si512((const void *)p); }
+static inline gt_a gt_a_load(const char *p)
+{
+    return (gt_a)_mm512_set1_epi32(*(const int32_t *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return (gt_b)_mm512_loadu_si512((const void *)p);
+}
 /* As assembly: GCC 12 copies the accumulator of the intrinsic to memory and back on every use. */
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {

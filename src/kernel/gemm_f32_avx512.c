@@ -17,12 +17,30 @@ k_gemm_fn k_gemm_f32_avx512;
 #define GT_ROWS 14
 #define GT_COLS 32
 typedef __m512 gt_acc, gt_a, gt_b;
-static inline gt_acc gt_zero(void) { return _mm512_setzero_ps(); }
-static inline gt_acc gt_acc_load(const void *p) { return _mm512_loadu_ps(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { _mm512_storeu_ps(p, x); }
-static inline gt_a gt_a_load(const char *p) { return _mm512_set1_ps(*(const float *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return _mm512_loadu_ps((const void *)p); }
-static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b) { return _mm512_fmadd_ps(a, b, acc); }
+static inline gt_acc gt_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    _mm512_storeu_ps(p, x);
+}
+static inline gt_a gt_a_load(const char *p)
+{
+    return _mm512_set1_ps(*(const float *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return _mm512_loadu_ps((const void *)p);
+}
+static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
+{
+    return _mm512_fmadd_ps(a, b, acc);
+}
 #include "kernel/gemm_tmpl.h"
 
 #else

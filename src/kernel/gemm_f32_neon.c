@@ -17,13 +17,31 @@ k_gemm_fn k_gemm_f32_neon;
 #define GT_ROWS 6
 #define GT_COLS 16
 typedef float32x4_t gt_acc;
-static inline gt_acc gt_zero(void) { return vdupq_n_f32(0.0f); }
-static inline gt_acc gt_acc_load(const void *p) { return vld1q_f32(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { vst1q_f32(p, x); }
+static inline gt_acc gt_zero(void)
+{
+    return vdupq_n_f32(0.0f);
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return vld1q_f32(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    vst1q_f32(p, x);
+}
 typedef float32x4_t gt_a, gt_b;
-static inline gt_a gt_a_load(const char *p) { return vld1q_dup_f32((const float *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return vld1q_f32((const float *)(const void *)p); }
-static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b) { return vfmaq_f32(acc, a, b); }
+static inline gt_a gt_a_load(const char *p)
+{
+    return vld1q_dup_f32((const float *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return vld1q_f32((const float *)(const void *)p);
+}
+static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
+{
+    return vfmaq_f32(acc, a, b);
+}
 #include "kernel/gemm_tmpl.h"
 
 #else

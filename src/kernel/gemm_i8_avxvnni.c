@@ -11,18 +11,36 @@ k_gemm_fn k_gemm_i8_avxvnni;
 #define EP_INT 1
 #define EP_EXACT 0
 #define EP_SUFFIX tile
-static inline vf vf_from_i32(const void *p) { return _mm256_cvtepi32_ps(_mm256_loadu_si256(p)); }
+static inline vf vf_from_i32(const void *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_loadu_si256(p));
+}
 #include "kernel/epilogue_tmpl.h"
 
 #define GT_NAME k_gemm_i8_avxvnni
 #define GT_ROWS 6
 #define GT_COLS 16
 typedef __m256i gt_acc, gt_a, gt_b;
-static inline gt_acc gt_zero(void) { return _mm256_setzero_si256(); }
-static inline gt_acc gt_acc_load(const void *p) { return _mm256_loadu_si256(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { _mm256_storeu_si256(p, x); }
-static inline gt_a gt_a_load(const char *p) { return _mm256_set1_epi32(*(const int32_t *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return _mm256_loadu_si256((const void *)p); }
+static inline gt_acc gt_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    _mm256_storeu_si256(p, x);
+}
+static inline gt_a gt_a_load(const char *p)
+{
+    return _mm256_set1_epi32(*(const int32_t *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return _mm256_loadu_si256((const void *)p);
+}
 /* As assembly: GCC 12 copies the accumulator of the intrinsic to memory and back on every use. */
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {

@@ -7,7 +7,10 @@
 
 #define GT_NAME k_gemm_i8_dotprod
 typedef int8x16_t gt_a, gt_b;
-static inline int32x4_t gt_dot(int32x4_t acc, gt_a a, gt_b b) { return vdotq_s32(acc, a, b); }
+static inline int32x4_t gt_dot(int32x4_t acc, gt_a a, gt_b b)
+{
+    return vdotq_s32(acc, a, b);
+}
 #include "kernel/gemm_signed_tmpl.h"
 
 #else

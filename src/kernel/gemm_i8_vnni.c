@@ -11,18 +11,36 @@ k_gemm_fn k_gemm_i8_vnni;
 #define EP_INT 1
 #define EP_EXACT 0
 #define EP_SUFFIX tile
-static inline vf vf_from_i32(const void *p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
+static inline vf vf_from_i32(const void *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
+}
 #include "kernel/epilogue_tmpl.h"
 
 #define GT_NAME k_gemm_i8_vnni
 #define GT_ROWS 14
 #define GT_COLS 32
 typedef __m512i gt_acc, gt_a, gt_b;
-static inline gt_acc gt_zero(void) { return _mm512_setzero_si512(); }
-static inline gt_acc gt_acc_load(const void *p) { return _mm512_loadu_si512(p); }
-static inline void gt_acc_store(void *p, gt_acc x) { _mm512_storeu_si512(p, x); }
-static inline gt_a gt_a_load(const char *p) { return _mm512_set1_epi32(*(const int32_t *)(const void *)p); }
-static inline gt_b gt_b_load(const char *p) { return _mm512_loadu_si512((const void *)p); }
+static inline gt_acc gt_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+static inline gt_acc gt_acc_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+static inline void gt_acc_store(void *p, gt_acc x)
+{
+    _mm512_storeu_si512(p, x);
+}
+static inline gt_a gt_a_load(const char *p)
+{
+    return _mm512_set1_epi32(*(const int32_t *)(const void *)p);
+}
+static inline gt_b gt_b_load(const char *p)
+{
+    return _mm512_loadu_si512((const void *)p);
+}
 /* As assembly: GCC 12 copies the accumulator of the intrinsic to memory and back on every use. */
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {

@@ -15,7 +15,7 @@ static double epilogue(k_epilogue kind, double y)
     case K_ADD: return y;
     case K_GELU: return 0.5 * y * erfc(-y * 0.70710678118654752440); /* y Phi(y), Phi(y) = erfc(-y / sqrt(2)) / 2 */
     case K_GELU_TANH: return 0.5 * y * (1.0 + tanh(0.79788456080286535588 * (y + 0.044715 * y * y * y))); /* sqrt(2 / pi) */
-    case K_RELU: return y < 0.0 ? 0.0 : y; /* NaN stays */
+    case K_RELU: return y < 0.0 ? 0.0 : y;                                                                /* NaN stays */
     case K_SILU: return y / (1.0 + exp(-y));
     case K_TANH: return tanh(y);
     }

@@ -67,10 +67,8 @@ static void gt_tile_any(const char *a, size_t a_bytes, const char *b, size_t pan
                         int32_t *acc_out, int n_rows)
 {
     switch (n_rows) {
-#define GT_CASE(n)                                                              \
-    case n:                                                                     \
-        gt_tile(a, a_bytes, b, panel_bytes, steps, first, acc_out, n);          \
-        break;
+#define GT_CASE(n)                                                                                                          \
+    case n: gt_tile(a, a_bytes, b, panel_bytes, steps, first, acc_out, n); break;
         GT_CASE(1)
         GT_CASE(2)
         GT_CASE(3)
@@ -112,8 +110,8 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col)
         int n_steps = steps - s < GT_CHUNK ? steps - s : GT_CHUNK;
         for (int t = 0, r = 0; t < n_tiles; t++) {
             int rows = (n_rows - r) / (n_tiles - t);
-            gt_tile_any(a + (size_t)r * a_bytes + (size_t)s * 4, a_bytes, panel + (size_t)s * 64, panel_bytes, n_steps, s == 0,
-                        acc + r * GT_COLS, rows);
+            gt_tile_any(a + (size_t)r * a_bytes + (size_t)s * 4, a_bytes, panel + (size_t)s * 64, panel_bytes, n_steps,
+                        s == 0, acc + r * GT_COLS, rows);
             r += rows;
         }
     }

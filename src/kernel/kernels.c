@@ -33,8 +33,8 @@ const hd_kernel_row *hd__kernel_chosen(const char *entry)
 void hd__kernels_fill(hd_kernels *kernels)
 {
     *kernels = (hd_kernels){0};
-#define K(entry, type, isa, symbol) \
-    if (hd__isa_worth(isa))         \
+#define K(entry, type, isa, symbol)                                                                                         \
+    if (hd__isa_worth(isa))                                                                                                 \
         kernels->entry = symbol;
 #include "kernel/kernels.inc"
 #undef K

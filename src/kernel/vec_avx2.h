@@ -12,21 +12,63 @@
 #define VF_LANES 8
 typedef __m256 vf;
 
-static inline vf vf_set1(float x) { return _mm256_set1_ps(x); }
-static inline vf vf_zero(void) { return _mm256_setzero_ps(); }
-static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
-static inline void vf_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
-static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
-static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-static inline vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
-static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }   /* a * b + c */
-static inline vf vf_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a * b */
+static inline vf vf_set1(float x)
+{
+    return _mm256_set1_ps(x);
+}
+static inline vf vf_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline vf vf_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline void vf_store(float *p, vf x)
+{
+    _mm256_storeu_ps(p, x);
+}
+static inline vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+static inline vf vf_sub(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+static inline vf vf_mul(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+static inline vf vf_div(vf a, vf b)
+{
+    return _mm256_div_ps(a, b);
+}
+static inline vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+} /* a * b + c */
+static inline vf vf_fnma(vf a, vf b, vf c)
+{
+    return _mm256_fnmadd_ps(a, b, c);
+} /* c - a * b */
 /* b when either is NaN */
-static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
-static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
-static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-static inline vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf vf_min(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+static inline vf vf_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+static inline vf vf_abs(vf a)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+static inline vf vf_round(vf a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* p * 2^n, n integral, down to zero; p in [0.5, 2] */
 static inline vf vf_scale2(vf p, vf n)
 {
@@ -61,10 +103,19 @@ static inline __m256i vf_mask_n(int n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 /* The first n lanes (0 to 8); the rest are zero and not read. */
-static inline vf vf_load_n(const float *p, int n) { return _mm256_maskload_ps(p, vf_mask_n(n)); }
-static inline void vf_store_n(float *p, vf x, int n) { _mm256_maskstore_ps(p, vf_mask_n(n), x); }
+static inline vf vf_load_n(const float *p, int n)
+{
+    return _mm256_maskload_ps(p, vf_mask_n(n));
+}
+static inline void vf_store_n(float *p, vf x, int n)
+{
+    _mm256_maskstore_ps(p, vf_mask_n(n), x);
+}
 /* a in the first n lanes, b in the others */
-static inline vf vf_select_n(vf a, vf b, int n) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(vf_mask_n(n))); }
+static inline vf vf_select_n(vf a, vf b, int n)
+{
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(vf_mask_n(n)));
+}
 
 /* Rows to columns: r[i] lane j becomes r[j] lane i. Bits are only moved. */
 static inline void vf_transpose(vf r[8])
@@ -105,7 +156,10 @@ static inline __m128i vf_to_bf16(vf x)
     __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(high, high), 0xD8);
     return _mm256_castsi256_si128(packed);
 }
-static inline void vf_store_bf16(uint16_t *p, vf x) { _mm_storeu_si128((__m128i *)p, vf_to_bf16(x)); }
+static inline void vf_store_bf16(uint16_t *p, vf x)
+{
+    _mm_storeu_si128((__m128i *)p, vf_to_bf16(x));
+}
 
 /* Eight int8 widened. */
 static inline vf vf_load_i8(const int8_t *p)
@@ -120,9 +174,18 @@ static inline vf vf_max_nan(vf a, vf b)
 }
 /* Whether no lane seen so far was a NaN. */
 typedef __m256 vf_ordered;
-static inline vf_ordered vf_ordered_all(void) { return _mm256_castsi256_ps(_mm256_set1_epi32(-1)); }
-static inline vf_ordered vf_ordered_and(vf_ordered o, vf a, vf b) { return _mm256_and_ps(o, _mm256_cmp_ps(a, b, _CMP_ORD_Q)); }
-static inline int vf_ordered_is_all(vf_ordered o) { return _mm256_movemask_ps(o) == 0xff; }
+static inline vf_ordered vf_ordered_all(void)
+{
+    return _mm256_castsi256_ps(_mm256_set1_epi32(-1));
+}
+static inline vf_ordered vf_ordered_and(vf_ordered o, vf a, vf b)
+{
+    return _mm256_and_ps(o, _mm256_cmp_ps(a, b, _CMP_ORD_Q));
+}
+static inline int vf_ordered_is_all(vf_ordered o)
+{
+    return _mm256_movemask_ps(o) == 0xff;
+}
 
 /* Four vectors, each lane rounded to nearest even and clamped to [0, most], as 32 bytes. */
 static inline void vf_store_u8x4(uint8_t *p, vf a, vf b, vf c, vf d, int most)

@@ -8,23 +8,68 @@
 #define VF_LANES 16
 typedef __m512 vf;
 
-static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
-static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
-static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
-static inline void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a * b + c */
-static inline vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a * b */
+static inline vf vf_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline vf vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline vf vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void vf_store(float *p, vf x)
+{
+    _mm512_storeu_ps(p, x);
+}
+static inline vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline vf vf_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline vf vf_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+static inline vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+} /* a * b + c */
+static inline vf vf_fnma(vf a, vf b, vf c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+} /* c - a * b */
 /* b when either is NaN */
-static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
-static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf vf_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+static inline vf vf_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline vf vf_abs(vf a)
+{
+    return _mm512_abs_ps(a);
+}
+static inline vf vf_round(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* p * 2^n, n integral, down to zero */
-static inline vf vf_scale2(vf p, vf n) { return _mm512_scalef_ps(p, n); }
+static inline vf vf_scale2(vf p, vf n)
+{
+    return _mm512_scalef_ps(p, n);
+}
 
 /* Folded in a fixed order: halves, quarters, pairs. */
 static inline float vf_sum(vf a)
@@ -34,14 +79,29 @@ static inline float vf_sum(vf a)
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
-static inline float vf_hmin(vf a) { return _mm512_reduce_min_ps(a); }
-static inline float vf_hmax(vf a) { return _mm512_reduce_max_ps(a); }
+static inline float vf_hmin(vf a)
+{
+    return _mm512_reduce_min_ps(a);
+}
+static inline float vf_hmax(vf a)
+{
+    return _mm512_reduce_max_ps(a);
+}
 
 /* The first n lanes (0 to 16); the rest are zero and not read. */
-static inline vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
-static inline void vf_store_n(float *p, vf x, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x); }
+static inline vf vf_load_n(const float *p, int n)
+{
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+static inline void vf_store_n(float *p, vf x, int n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
+}
 /* a in the first n lanes, b in the others */
-static inline vf vf_select_n(vf a, vf b, int n) { return _mm512_mask_blend_ps((__mmask16)((1u << n) - 1), b, a); }
+static inline vf vf_select_n(vf a, vf b, int n)
+{
+    return _mm512_mask_blend_ps((__mmask16)((1u << n) - 1), b, a);
+}
 
 /* Rows to columns: r[i] lane j becomes r[j] lane i. Bits are only moved. */
 static inline void vf_transpose(vf r[16])
@@ -91,7 +151,10 @@ static inline __m256i vf_to_bf16(vf x)
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 #endif
 }
-static inline void vf_store_bf16(uint16_t *p, vf x) { _mm256_storeu_si256((__m256i *)p, vf_to_bf16(x)); }
+static inline void vf_store_bf16(uint16_t *p, vf x)
+{
+    _mm256_storeu_si256((__m256i *)p, vf_to_bf16(x));
+}
 
 /* Sixteen int8 widened. */
 static inline vf vf_load_i8(const int8_t *p)
@@ -106,9 +169,18 @@ static inline vf vf_max_nan(vf a, vf b)
 }
 /* Whether no lane seen so far was a NaN. */
 typedef __mmask16 vf_ordered;
-static inline vf_ordered vf_ordered_all(void) { return 0xffff; }
-static inline vf_ordered vf_ordered_and(vf_ordered o, vf a, vf b) { return _mm512_mask_cmp_ps_mask(o, a, b, _CMP_ORD_Q); }
-static inline int vf_ordered_is_all(vf_ordered o) { return o == 0xffff; }
+static inline vf_ordered vf_ordered_all(void)
+{
+    return 0xffff;
+}
+static inline vf_ordered vf_ordered_and(vf_ordered o, vf a, vf b)
+{
+    return _mm512_mask_cmp_ps_mask(o, a, b, _CMP_ORD_Q);
+}
+static inline int vf_ordered_is_all(vf_ordered o)
+{
+    return o == 0xffff;
+}
 
 /* Four vectors, each lane rounded to nearest even and clamped to [0, most], as 64 bytes. */
 static inline void vf_store_u8x4(uint8_t *p, vf a, vf b, vf c, vf d, int most)
