@@ -1,0 +1,322 @@
+/* golden_test.c - the engine's vectors beside those of sentence-transformers (tests/golden/README.md): real MiniLM and
+ * every small model, with every option that has a golden, in every dtype, at every level this processor has.
+ *
+ * f32 must agree to rounding. bf16 and int8 have the bounds of docs for trained weights; the small models' random weights
+ * are harder on 8 bits than trained ones, so for them the bounds only tell a lost bit from a wrong graph. The portable
+ * kernels are slow and see a few short texts of MiniLM; so do instrumented builds, at all levels.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "unit/tiny_models.h"
+
+#include "base/file.h"
+#include "cpu/isa.h"
+
+#define GOLDEN "tests/golden/"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+static scratch folder;
+static hd_error err;
+static json_t *texts; /* of texts.jsonl */
+
+/* What must hold for the cosines to the reference; for f32 also for the values. */
+typedef struct bounds {
+    double mean, min, max_error; /* max_error: of a value, relative to the row's length; 0: not asked */
+} bounds;
+
+static const bounds minilm_bounds[] = {
+    [HD_DTYPE_F32] = {0.99999, 0.99999, 2e-6},
+    [HD_DTYPE_BF16] = {0.9999, 0.9995, 0},
+    [HD_DTYPE_INT8] = {0.995, 0.97, 0},
+};
+
+static const bounds tiny_bounds[] = {
+    [HD_DTYPE_F32] = {0.99999, 0.99999, 1e-5},
+    [HD_DTYPE_BF16] = {0.999, 0.99, 0},
+    [HD_DTYPE_INT8] = {0.98, 0.90, 0},
+};
+
+static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8"};
+
+/* ---- files ---- */
+
+static json_t *read_lines(const char *path)
+{
+    hd_file_map map;
+    if (hd__file_map_open(path, &map, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    json_t *lines = json_array();
+    for (size_t at = 0, end; at < map.bytes.len; at = end + 1) {
+        const char *newline = memchr(map.bytes.ptr + at, '\n', map.bytes.len - at);
+        end = newline != NULL ? (size_t)(newline - map.bytes.ptr) : map.bytes.len;
+        json_error_t e;
+        json_t *line = json_loadb(map.bytes.ptr + at, end - at, JSON_ALLOW_NUL, &e);
+        if (line == NULL)
+            fail_msg("%s: line %zu: %s", path, json_array_size(lines), e.text);
+        json_array_append_new(lines, line);
+    }
+    hd__file_map_close(&map);
+    return lines;
+}
+
+static json_t *read_json(const char *path)
+{
+    json_error_t e;
+    json_t *root = json_load_file(path, 0, &e);
+    if (root == NULL)
+        fail_msg("%s: %s", path, e.text);
+    return root;
+}
+
+static hd_text line_text(size_t line)
+{
+    const json_t *text = json_object_get(json_array_get(texts, line), "text");
+    assert_non_null(text);
+    return (hd_text){json_string_value(text), json_string_length(text)};
+}
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static uint32_t number_at(const json_t *object, const char *key)
+{
+    return (uint32_t)json_integer_value(json_object_get(object, key));
+}
+
+/* ---- one golden file ---- */
+
+typedef struct golden {
+    const char *model_dir, *label;
+    const char *vectors; /* path of [n, width] f32 */
+    size_t n, width;
+    hd_text *texts;      /* [n] */
+    size_t *rows;        /* [n] of the file */
+    hd_encode_options options;
+} golden;
+
+static void compare(const golden *g, const float *got, const float *wanted_all, hd_dtype dtype, const bounds *must)
+{
+    double sum = 0.0, min = 1.0, worst = 0.0;
+    for (size_t i = 0; i < g->n; i++) {
+        const float *wanted = wanted_all + g->rows[i] * g->width, *row = got + i * g->width;
+        double cosine = hd_cosine(row, wanted, g->width), length = 0.0, error = 0.0;
+        for (size_t j = 0; j < g->width; j++) {
+            length += (double)wanted[j] * (double)wanted[j];
+            error = fmax(error, fabs((double)row[j] - (double)wanted[j]));
+        }
+        worst = fmax(worst, error / sqrt(length));
+        sum += cosine;
+        min = fmin(min, cosine);
+        if (cosine < must->min)
+            print_error("%s %s: row %zu: cosine %.6f\n", g->label, dtype_names[dtype], g->rows[i], cosine);
+    }
+    double mean = sum / (double)g->n;
+    if (getenv("HEDDLE_TEST_VERBOSE") != NULL)
+        print_message("%-58s %-4s mean %.6f min %.6f error %.1e\n", g->label, dtype_names[dtype], mean, min, worst);
+    if (!(mean >= must->mean && min >= must->min && (must->max_error == 0.0 || worst <= must->max_error)))
+        fail_msg("%s %s: cosine mean %.6f, min %.6f, largest error %.2e; wanted %.6f, %.6f, %.0e", g->label, dtype_names[dtype],
+                 mean, min, worst, must->mean, must->min, must->max_error);
+}
+
+static void check_golden(hd_engine *engine, const golden *g, hd_dtype dtype, const bounds *must)
+{
+    hd_file_map map;
+    hd_model *model;
+    hd_encode_stats stats;
+    if (hd__file_map_open(g->vectors, &map, &err) != HD_OK ||
+        hd_model_open(engine, g->model_dir, &(hd_model_options){.dtype = dtype}, &model, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    float *out = calloc(g->n * g->width, sizeof *out);
+    if (hd_encode(model, g->texts, g->n, &g->options, out, &stats, &err) != HD_OK)
+        fail_msg("%s: %s", g->label, err.text);
+    assert_true(stats.n_tokens >= g->n);
+    compare(g, out, (const float *)(const void *)map.bytes.ptr, dtype, must);
+    free(out);
+    hd_model_close(model);
+    hd__file_map_close(&map);
+}
+
+static void golden_texts(golden *g, size_t n)
+{
+    g->texts = calloc(n, sizeof *g->texts);
+    g->rows = calloc(n, sizeof *g->rows);
+    assert_true(g->texts != NULL && g->rows != NULL);
+}
+
+static void golden_clear(golden *g)
+{
+    free(g->texts);
+    free(g->rows);
+}
+
+/* ---- the models ---- */
+
+static void check_minilm(hd_engine *engine, const char *level, bool few)
+{
+    char label[128];
+    snprintf(label, sizeof label, "%s MiniLM", level);
+    golden g = {.model_dir = minilm_dir(), .label = label, .vectors = GOLDEN "minilm-vectors.f32", .width = 384};
+    golden_texts(&g, json_array_size(texts));
+    for (size_t i = 0; i < json_array_size(texts); i += few ? 40 : 1) {
+        if (few && line_text(i).len > 300)
+            continue;
+        g.texts[g.n] = line_text(i);
+        g.rows[g.n++] = i;
+    }
+    assert_true(g.n >= (few ? 6 : 200));
+    for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++)
+        check_golden(engine, &g, dtype, &minilm_bounds[dtype]);
+    golden_clear(&g);
+}
+
+static void check_tiny_case(hd_engine *engine, const char *level, const json_t *lines, const json_t *entry)
+{
+    char label[256], vectors[256], dir[256];
+    const json_t *options = json_object_get(entry, "options"), *normalize = json_object_get(options, "normalize");
+    snprintf(label, sizeof label, "%s %s", level, text_at(entry, "file"));
+    snprintf(vectors, sizeof vectors, GOLDEN "tiny/%s", text_at(entry, "file"));
+    snprintf(dir, sizeof dir, "%s", tiny_model_dir(&folder, text_at(entry, "model")));
+    golden g = {.model_dir = dir, .label = label, .vectors = vectors, .width = number_at(entry, "dimensions")};
+    g.options = (hd_encode_options){
+        .prompt_name = text_at(options, "prompt_name"),
+        .prompt = text_at(options, "prompt"),
+        .dimensions = number_at(options, "dimensions"),
+        .max_length = number_at(options, "max_length"),
+        .no_normalize = json_is_false(normalize),
+    };
+    golden_texts(&g, json_array_size(lines));
+    for (; g.n < json_array_size(lines); g.n++) {
+        g.texts[g.n] = line_text((size_t)json_integer_value(json_array_get(lines, g.n)));
+        g.rows[g.n] = g.n;
+    }
+    for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++)
+        check_golden(engine, &g, dtype, &tiny_bounds[dtype]);
+    golden_clear(&g);
+}
+
+static void check_tiny(hd_engine *engine, const char *level)
+{
+    json_t *manifest = read_json(GOLDEN "tiny/manifest.json");
+    const json_t *lines = json_object_get(manifest, "lines"), *cases = json_object_get(manifest, "vectors");
+    assert_true(json_array_size(cases) >= 25);
+    for (size_t i = 0; i < json_array_size(cases); i++)
+        check_tiny_case(engine, level, lines, json_array_get(cases, i));
+    json_decref(manifest);
+}
+
+/* The models whose tokenizers differ from MiniLM's, on every text. */
+static void test_tokens(void **state)
+{
+    (void)state;
+    hd_engine *engine;
+    json_t *manifest = read_json(GOLDEN "tiny/manifest.json");
+    const json_t *files = json_object_get(manifest, "tokens");
+    assert_int_equal(hd_engine_open(&(hd_engine_options){.no_packed_cache = true}, &engine, &err), HD_OK);
+    for (size_t f = 0; f < json_array_size(files); f++) {
+        char path[256], name[64];
+        const char *file = json_string_value(json_array_get(files, f));
+        snprintf(path, sizeof path, GOLDEN "tiny/%s", file);
+        snprintf(name, sizeof name, "%.*s", (int)(strstr(file, "-tokens") - file), file);
+        hd_model *model;
+        json_t *wanted = read_lines(path);
+        assert_int_equal(json_array_size(wanted), json_array_size(texts));
+        if (hd_model_open(engine, tiny_model_dir(&folder, name), NULL, &model, &err) != HD_OK)
+            fail_msg("%s", err.text);
+        for (size_t i = 0; i < json_array_size(texts); i++) {
+            const json_t *ids = json_object_get(json_array_get(wanted, i), "ids");
+            hd_tokens tokens;
+            if (hd_tokenize(model, line_text(i), NULL, &tokens, &err) != HD_OK)
+                fail_msg("%s: line %zu: %s", name, i, err.text);
+            assert_int_equal(tokens.n, json_array_size(ids));
+            for (size_t t = 0; t < tokens.n; t++)
+                if (tokens.tokens[t].id != json_integer_value(json_array_get(ids, t)))
+                    fail_msg("%s: line %zu: token %zu is %d", name, i, t, tokens.tokens[t].id);
+            hd_tokens_free(&tokens);
+        }
+        hd_model_close(model);
+        json_decref(wanted);
+    }
+    hd_engine_close(engine);
+    json_decref(manifest);
+}
+
+/* ---- levels ---- */
+
+typedef struct level {
+    hd_isa isa;
+    const char *mask; /* leaves this level and those it is built on */
+} level;
+
+static level levels[] = {
+    {HD_ISA_BASE, "-avx2,-neon"},
+    {HD_ISA_NEON, "-dotprod"},
+    {HD_ISA_DOTPROD, ""},
+    {HD_ISA_AVX2, "-avx-vnni,-avx512"},
+    {HD_ISA_AVXVNNI, "-avx512"},
+    {HD_ISA_AVX512, "-avx-vnni,-avx512-vnni,-avx512-bf16,-amx"},
+    {HD_ISA_VNNI, "-avx512-bf16,-amx"},
+    {HD_ISA_BF16, "-amx"},
+    {HD_ISA_AMX, ""},
+};
+
+static void test_level(void **state)
+{
+    const level *l = *state;
+    hd_engine *engine;
+    if (hd__isa_set_mask(l->mask, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    bool here = hd__isa_has(l->isa);
+    if (here && hd_engine_open(&(hd_engine_options){.n_threads = 2, .no_packed_cache = true}, &engine, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    if (here) {
+        check_tiny(engine, hd__isa_name(l->isa));
+        check_minilm(engine, hd__isa_name(l->isa), SANITIZED || l->isa == HD_ISA_BASE);
+        hd_engine_close(engine);
+    }
+    assert_int_equal(hd__isa_set_mask("", &err), HD_OK);
+    if (!here)
+        skip(); /* this processor lacks the level */
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    scratch_begin(&folder);
+    tiny_models_make(&folder, "");
+    texts = read_lines(GOLDEN "texts.jsonl");
+    if (hd__isa_init(&err) != HD_OK) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    json_decref(texts);
+    scratch_end(&folder);
+    return 0;
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[1 + sizeof levels / sizeof levels[0]] = {cmocka_unit_test(test_tokens)};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        tests[i + 1] = (struct CMUnitTest){.name = hd__isa_name(levels[i].isa), .test_func = test_level, .initial_state = &levels[i]};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
