@@ -12,7 +12,8 @@ enum { PART_BYTES = 4096 };
 typedef struct pipeline {
     const hd_tokenizer *tokenizer;
     hd_token_list *out;
-    size_t most; /* tokens in `out` after which to stop */
+    size_t most;     /* tokens in `out` after which to stop */
+    bool lower_case; /* before the tokenizer's own normaliser */
     hd_error *err;
     hd_norm_text text, spare; /* the part at hand, normalised */
     hd_words words, spare_words;
@@ -108,11 +109,17 @@ static size_t seek(const pipeline *p, place *known, size_t at)
     return known->character;
 }
 
-/* A part of the text without raw added tokens; its first byte is `base` of the whole. */
+/* A part of the text without raw added tokens; its first byte is `base` of the whole. sentence-transformers
+ * lower-cases by putting one more normaliser in front of the tokenizer's, which therefore does not touch added tokens
+ * that are found in the raw text. */
 static hd_status encode_part(pipeline *p, hd_span part, uint32_t base)
 {
     static const char padding[HD_VOCAB_PADDING];
+    static hd_norm_step lower_step = {.kind = HD_NORM_LOWERCASE};
+    static const hd_normalizer lower = {.steps = &lower_step, .n_steps = 1};
     HD_TRY(hd__norm_text_decode(&p->text, part, base, p->err));
+    if (p->lower_case)
+        HD_TRY(hd__normalizer_run(&lower, &p->text, &p->spare, p->err));
     HD_TRY(hd__normalizer_run(&p->tokenizer->normalizer, &p->text, &p->spare, p->err));
     hd__buffer_reset(&p->utf8);
     HD_TRY(hd__norm_text_encode(&p->text, &p->utf8, p->err));
@@ -174,9 +181,10 @@ static hd_status encode(pipeline *p, hd_span text)
     return HD_OK;
 }
 
-hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_token_list *out, hd_error *err)
+hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case, hd_token_list *out,
+                           hd_error *err)
 {
-    pipeline p = {.tokenizer = tokenizer, .out = out, .most = hd__add(out->n, limit), .err = err};
+    pipeline p = {.tokenizer = tokenizer, .out = out, .most = hd__add(out->n, limit), .lower_case = lower_case, .err = err};
     hd__buffer_init(&p.utf8);
     hd_status status = encode(&p, text);
     hd__norm_text_clear(&p.text);

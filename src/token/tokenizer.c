@@ -173,50 +173,6 @@ static hd_span front(const hd_tokenizer *tokenizer, hd_span text, size_t most)
     return hd__span(text.ptr, len > 0 ? len : text.len);
 }
 
-/* How many characters are before byte `at` of the lower-cased text. Places are asked for in order, but for added
- * tokens that overlap. */
-typedef struct place {
-    size_t byte, index;
-} place;
-
-static size_t seek_lowered(const hd_norm_text *lowered, place *known, size_t at)
-{
-    char utf8[4];
-    if (at < known->byte)
-        *known = (place){0};
-    for (; known->byte < at; known->index++)
-        known->byte += hd__utf8_encode(lowered->chars[known->index].code_point, utf8);
-    return known->index;
-}
-
-/* Replaces places in the lower-cased text by those in the text as given. */
-static void restore_places(const hd_norm_text *lowered, hd_token_list *tokens)
-{
-    place begin = {0}, end = {0};
-    for (size_t i = 0; i < tokens->n; i++) {
-        hd_token *token = &tokens->tokens[i];
-        token->byte_begin = lowered->chars[seek_lowered(lowered, &begin, token->byte_begin)].begin;
-        token->byte_end = lowered->chars[seek_lowered(lowered, &end, token->byte_end) - 1].end;
-    }
-}
-
-static hd_status pipeline_lowered(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_token_list *tokens,
-                                  hd_error *err)
-{
-    hd_norm_text lowered = {0};
-    hd_buffer utf8;
-    hd__buffer_init(&utf8);
-    hd_status status;
-    HD_TRY_OUT(hd__lower_text(text, &lowered, err));
-    HD_TRY_OUT(hd__norm_text_encode(&lowered, &utf8, err));
-    HD_TRY_OUT(hd__pipeline_run(tokenizer, hd__buffer_span(&utf8), limit, tokens, err));
-    restore_places(&lowered, tokens);
-out:
-    hd__norm_text_clear(&lowered);
-    hd__buffer_clear(&utf8);
-    return status;
-}
-
 /* Up to limit + 1 tokens. Of a long text ever longer fronts are tried: what comes after enough is not read. */
 static hd_status pipeline(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case, hd_token_list *tokens,
                           hd_error *err)
@@ -224,8 +180,7 @@ static hd_status pipeline(const hd_tokenizer *tokenizer, hd_span text, size_t li
     for (size_t most = hd__add(hd__mul(limit, 16), 1024);; most = hd__mul(most, 4)) {
         hd_span part = front(tokenizer, text, most);
         tokens->n = 0;
-        HD_TRY(lower_case ? pipeline_lowered(tokenizer, part, limit, tokens, err)
-                          : hd__pipeline_run(tokenizer, part, limit, tokens, err));
+        HD_TRY(hd__pipeline_run(tokenizer, part, limit, lower_case, tokens, err));
         if (tokens->n > limit || part.len == text.len)
             return HD_OK;
     }
@@ -316,7 +271,11 @@ static void trim_spaces(const hd_template *template, hd_span text, hd_token *tok
     }
 }
 
-/* How many code points are before byte `at`. */
+/* How many code points are before a byte. Places are asked for in order, but for added tokens that overlap. */
+typedef struct place {
+    size_t byte, index;
+} place;
+
 static uint32_t seek_char(hd_span text, place *known, size_t at)
 {
     size_t len;

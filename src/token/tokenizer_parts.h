@@ -100,10 +100,7 @@ typedef struct hd_token_list {
     hd_token *tokens; /* [n] char_begin, char_end and special not set */
     size_t n, capacity;
 } hd_token_list;
-HD_MUST_USE hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_token_list *out,
-                                       hd_error *err);
-
-/* lower.c: Python's str.lower(), which is what sentence-transformers' do_lower_case asks for. */
-HD_MUST_USE hd_status hd__lower_text(hd_span text, hd_norm_text *lowered, hd_error *err);
+HD_MUST_USE hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case,
+                                       hd_token_list *out, hd_error *err);
 
 #endif

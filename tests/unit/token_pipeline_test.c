@@ -12,7 +12,7 @@ static const char *run(const hd_tokenizer *t, const char *text, size_t limit)
     hd_error err;
     int at = 0;
     out[0] = '\0';
-    if (hd__pipeline_run(t, hd__span_of(text), limit, &list, &err) != HD_OK)
+    if (hd__pipeline_run(t, hd__span_of(text), limit, false, &list, &err) != HD_OK)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < list.n; i++)
         at += snprintf(out + at, sizeof out - (size_t)at, "%s%d:%u-%u", i > 0 ? " " : "", list.tokens[i].id,
@@ -77,7 +77,7 @@ static void test_parts(void **state)
     hd_token_list list = {0};
     hd_error err;
     assert_true(t->cuttable);
-    assert_int_equal(hd__pipeline_run(t, hd__span_of(text), SIZE_MAX, &list, &err), HD_OK);
+    assert_int_equal(hd__pipeline_run(t, hd__span_of(text), SIZE_MAX, false, &list, &err), HD_OK);
     assert_int_equal(list.n, N / 3);
     for (size_t i = 0; i < list.n; i++) {
         assert_int_equal(list.tokens[i].id, 6);
@@ -86,7 +86,7 @@ static void test_parts(void **state)
     }
     list.n = 0;
     memset(text, 'a', N);
-    assert_int_equal(hd__pipeline_run(t, hd__span_of(text), SIZE_MAX, &list, &err), HD_OK);
+    assert_int_equal(hd__pipeline_run(t, hd__span_of(text), SIZE_MAX, false, &list, &err), HD_OK);
     assert_int_equal(list.n, 1);
     assert_int_equal(list.tokens[0].byte_end, N);
     hd__free(list.tokens);
@@ -123,7 +123,7 @@ static void test_no_memory(void **state)
         hd_error err;
         assert_true(n < 100);
         hd__alloc_fail_after(n, UINT64_MAX);
-        status = hd__pipeline_run(t, hd__span_of("a caf\xC3\xA9 <m> abab"), SIZE_MAX, &list, &err);
+        status = hd__pipeline_run(t, hd__span_of("a caf\xC3\xA9 <m> abab"), SIZE_MAX, false, &list, &err);
         hd__alloc_fail_off();
         assert_true(status == HD_OK || status == HD_ERR_MEMORY);
         hd__free(list.tokens);
