@@ -106,7 +106,7 @@ static void set_up_ours(product *p)
         weights[i] = (float)(value_at(i, 15) - 7);
     for (size_t i = 0; i < n; i++)
         weights[i * k] = (float)p->weight_max; /* so that int8 takes the numbers as they are */
-    k_pack_rows(p->type, K_I8_MAX, p->k, 0, p->n, weights, panels, scale, sum);
+    k_pack_rows(p->type, p->weight_max, p->k, 0, p->n, weights, panels, scale, sum);
     for (size_t i = 0; i < rows; i++) {
         row_scale[i] = 1.0f;
         for (size_t j = 0; j < k; j++)
