@@ -141,7 +141,7 @@ typedef struct hd_model_info {
     const char *name;          /* as given to hd_model_open; these strings live as long as the model */
     const char *path;          /* the folder it was found in */
     const char *architecture;  /* "bert" */
-    const char *pooling;       /* "mean", "cls", "max", "last", "mean_sqrt_len" */
+    const char *pooling;       /* "mean", "cls", "max", "last", "mean_sqrt_len", "weighted_mean"; several: "cls+mean" */
     const char *similarity;    /* "cosine", "dot", "euclidean", "manhattan" */
     const char *default_prompt_name; /* "" for none */
     hd_dtype dtype;            /* as resolved, never AUTO */
@@ -169,7 +169,7 @@ typedef struct hd_text {
 typedef struct hd_encode_options {
     const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
     const char *prompt;      /* put before each text; wins over prompt_name; "" for none at all */
-    uint32_t dimensions;     /* keep the first so many values (Matryoshka), then normalise; 0: all */
+    uint32_t dimensions;     /* keep the first so many values (Matryoshka), unit length again if the model is so; 0: all */
     uint32_t max_length;     /* tokens with specials, at most the model's; 0: the model's */
     bool no_normalize;       /* leave vectors as pooled even where the model's files ask for unit length */
     bool strict;             /* invalid UTF-8 is HD_ERR_FORMAT */

@@ -227,8 +227,7 @@ static void pick_rows(const hd_encoder *e, hd_run *run, bert_scratch *s, const h
         for (size_t i = p.begin; i < p.end; i++) {
             size_t row = (size_t)hd__pooled_row(e->settings, batch, (int)i);
             memcpy(s->picked_x + i * stride, s->x + row * stride, stride * sizeof(float));
-            s->picked_begin[i] = (int32_t)i;
-            s->picked_begin[i + 1] = (int32_t)i + 1;
+            s->picked_begin[i + 1] = (int32_t)i + 1; /* [0] is zero from the start: each element has one writer */
             if (e->type == K_F32)
                 continue;
             memcpy((char *)s->picked_act.data + i * row_bytes, (char *)s->act.data + row * row_bytes, row_bytes);

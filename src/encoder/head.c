@@ -92,7 +92,7 @@ static size_t widest(const hd_encoder *e)
 
 size_t hd__head_scratch_bytes(const hd_encoder *e, int n_sequences)
 {
-    return 2 * (size_t)n_sequences * widest(e) * sizeof(float);
+    return e->settings->n_dense > 0 ? 2 * (size_t)n_sequences * widest(e) * sizeof(float) : 0;
 }
 
 void hd__head_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const float *x, size_t stride, bool gathered,

@@ -1,5 +1,6 @@
 /* engine.c - opening, closing and looking at an engine. See heddle.h. */
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "cpu/machine.h"
@@ -21,12 +22,17 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     if (e == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
     pthread_mutex_init(&e->lock, NULL);
-    pthread_cond_init(&e->work, NULL);
+    pthread_condattr_t monotonic; /* a clock that is set back must not make the workers sleep */
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     e->n_threads = o->n_threads != 0 ? o->n_threads : machine.n_cpus_allowed;
     if (e->n_threads > HD_LIMIT_THREADS)
         e->n_threads = HD_LIMIT_THREADS;
     e->idle_unload_s = o->idle_unload_s;
-    e->memory_limit = o->memory_limit_bytes != 0 ? o->memory_limit_bytes : (uint64_t)((double)machine.memory_bytes * MEMORY_SHARE);
+    e->memory_limit =
+        o->memory_limit_bytes != 0 ? o->memory_limit_bytes : (uint64_t)((double)machine.memory_bytes * MEMORY_SHARE);
     e->use_packed = !o->no_packed_cache;
     hd_status status = HD_OK;
     if (o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
@@ -66,8 +72,7 @@ void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
             continue;
         stats->n_models_loaded++;
         stats->weights_bytes += hd__weights_bytes(m->weights);
-        for (uint32_t i = 0; i < e->n_threads; i++)
-            stats->scratch_bytes += m->slots[i].block_bytes;
+        stats->scratch_bytes += m->scratch_bytes;
     }
     pthread_mutex_unlock(&e->lock);
     if (e->cache != NULL) {

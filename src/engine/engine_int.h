@@ -18,24 +18,24 @@
 
 /* One text on its way. Owned by its job; touched by the worker that took it. */
 typedef struct hd_sequence {
-    size_t ids_at;      /* in job->ids */
+    size_t ids_at; /* in job->ids */
     int32_t n_tokens;
     int32_t pool_begin;
-    uint32_t row;       /* of job->out */
-    hd_hash128 key;     /* in the vector cache */
+    uint32_t row;   /* of job->out */
+    hd_hash128 key; /* in the vector cache */
 } hd_sequence;
 
 struct hd_job {
     hd_model *model;
-    hd_job *next;           /* in the engine's queue */
-    float *out;             /* [n_texts, n_dimensions], the caller's */
+    hd_job *next; /* in the engine's queue */
+    float *out;   /* [n_texts, n_dimensions], the caller's */
     uint32_t n_dimensions;
     bool normalize;
     hd_ids ids;
     hd_sequence *sequences; /* [n_sequences] */
     size_t n_sequences, n_taken, n_done;
     bool cancelled;
-    hd_error error;         /* the first failure */
+    hd_error error; /* the first failure */
     hd_encode_stats stats;
     pthread_cond_t finished; /* n_done == n_sequences */
 };
@@ -45,9 +45,9 @@ struct hd_job {
 typedef struct hd_slot {
     char *block;
     size_t block_bytes;
-    int capacity;           /* tokens */
+    int capacity; /* tokens */
     int32_t *ids, *positions, *begin, *pool_begin;
-    float *out;             /* [capacity, n_out] */
+    float *out; /* [capacity, n_out] */
     char *scratch;
 } hd_slot;
 
@@ -55,28 +55,29 @@ typedef enum hd_load_state { HD_UNLOADED, HD_LOADING, HD_LOADED } hd_load_state;
 
 struct hd_model {
     hd_engine *engine;
-    hd_model *next;         /* in the engine's list */
+    hd_model *next; /* in the engine's list */
     char *name;
-    uint64_t id;            /* unlike that of any other model of this process */
-    hd_arena arena;         /* settings and their texts; constant after open */
+    uint64_t id;    /* unlike that of any other model of this process */
+    hd_arena arena; /* settings and their texts; constant after open */
     hd_settings settings;
     hd_dtype dtype;
-    hd_model_info info;     /* constant but for `loaded` */
+    hd_model_info info;      /* constant but for `loaded` */
     const char *packed_path; /* NULL: no cache */
 
     hd_load_state state;
-    pthread_cond_t loaded;  /* state left HD_LOADING */
-    uint32_t n_users;       /* jobs and calls that need it loaded */
+    pthread_cond_t loaded; /* state left HD_LOADING */
+    uint32_t n_users;      /* jobs and calls that need it loaded */
     uint64_t last_used_ns;
 
     /* Constant while loaded. */
     hd_tokenizer *tokenizer;
     hd_weights *weights;
     hd_encoder *encoder;
-    int group_tokens;
-    hd_slot *slots;         /* [n_threads] */
+    int group_tokens; /* most that a worker takes at once, but for one longer sequence */
+    hd_slot *slots;   /* [n_threads] */
 
     uint64_t pending_tokens; /* queued and not taken */
+    uint64_t scratch_bytes;  /* of all slots */
 };
 
 /* A pass that idle workers may join. */
@@ -93,26 +94,27 @@ typedef struct hd_worker {
     hd_engine *engine;
     uint32_t index;
     pthread_t thread;
-    hd_sequence **taken;   /* [taken_capacity] the group in hand */
+    hd_sequence **taken; /* [taken_capacity] the group in hand */
     hd_job **taken_jobs;
     size_t taken_capacity;
 } hd_worker;
 
 struct hd_engine {
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* a job, an offer, or stop */
+    pthread_cond_t work; /* a job, an offer, or stop */
     uint32_t n_threads, idle_unload_s;
+    uint64_t next_idle_check_ns;
     uint64_t memory_limit;
-    char *cache_dir;        /* NULL: the default */
+    char *cache_dir; /* NULL: the default */
     bool use_packed;
-    hd_cache *cache;        /* NULL: off; has its own lock */
+    hd_cache *cache; /* NULL: off; has its own lock */
 
     hd_model *models;
     hd_job *queue_head, *queue_tail;
-    hd_offer *offer;        /* NULL: none */
+    hd_offer *offer; /* NULL: none */
     uint32_t n_idle;
     bool stop;
-    hd_worker *workers;     /* [n_threads] once started */
+    hd_worker *workers; /* [n_threads] once started */
     uint32_t n_started;
 
     uint64_t n_texts, n_tokens;
@@ -124,13 +126,16 @@ struct hd_engine {
 HD_MUST_USE hd_status hd__model_acquire(hd_model *model, hd_error *err);
 void hd__model_release(hd_model *model);
 
-/* Unloads models unused for longer than idle_unload_s; call with the lock, which is let go meanwhile. */
+/* Once a second unloads models unused for longer than idle_unload_s; call with the lock, which is let go meanwhile. */
 void hd__models_unload_idle(hd_engine *engine);
 
 /* Largest slot for the memory limit, in bytes, for each worker. */
 uint64_t hd__model_slot_limit(const hd_model *model);
 
 /* ---- worker.c ---- */
+
+/* Tokens a worker takes at once, so that its slot keeps within the memory limit. */
+int hd__plan_group_tokens(const hd_model *model);
 
 HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);

@@ -50,11 +50,12 @@ static hd_status make_plan(const hd_model *m, const hd_encode_options *options, 
     *plan = (job_plan){
         .n_dimensions = o->dimensions != 0 ? o->dimensions : most,
         .normalize = m->settings.normalize && !o->no_normalize,
-        .tokenize = {
-            .max_length = o->max_length != 0 ? o->max_length : m->settings.max_length,
-            .lower_case = m->settings.lower_case,
-            .strict = o->strict,
-        },
+        .tokenize =
+            {
+                .max_length = o->max_length != 0 ? o->max_length : m->settings.max_length,
+                .lower_case = m->settings.lower_case,
+                .strict = o->strict,
+            },
     };
     return find_prompt(m, o, &plan->prompt, err);
 }
@@ -146,7 +147,8 @@ static hd_status prepare(hd_job *job, const hd_text *texts, size_t n, const job_
             .row = (uint32_t)i,
         };
         if (m->engine->cache != NULL) {
-            s->key = hd__hash128(hd__span(job->ids.ids + first, n_tokens * sizeof *job->ids.ids), m->id << 32 | (uint32_t)s->pool_begin);
+            s->key = hd__hash128(hd__span(job->ids.ids + first, n_tokens * sizeof *job->ids.ids),
+                                 m->id << 32 | (uint32_t)s->pool_begin);
             if (hd__cache_get(m->engine->cache, s->key, vector, n_out)) {
                 HD_TRY_OUT(hd__job_store(job, s, vector, err));
                 job->ids.n = first;
@@ -181,8 +183,8 @@ void hd__queue_push(hd_engine *engine, hd_job *job)
     engine->queue_tail = job;
 }
 
-hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out, hd_job **result,
-                       hd_error *err)
+hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
+                       hd_job **result, hd_error *err)
 {
     job_plan plan;
     if (n > UINT32_MAX)
@@ -256,7 +258,8 @@ void hd_job_cancel(hd_job *job)
 static hd_status encode_halves(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
                                hd_encode_stats *stats, hd_error *err)
 {
-    const size_t half = n / 2, width = options != NULL && options->dimensions != 0 ? options->dimensions : m->info.n_dimensions;
+    const size_t half = n / 2,
+                 width = options != NULL && options->dimensions != 0 ? options->dimensions : m->info.n_dimensions;
     hd_encode_stats first, second;
     HD_TRY(hd_encode(m, texts, half, options, out, &first, err));
     HD_TRY(hd_encode(m, texts + half, n - half, options, out + half * width, &second, err));
@@ -284,7 +287,8 @@ hd_status hd__job_store(hd_job *job, const hd_sequence *s, const float *vector, 
     for (size_t i = 0; i < n_all; i++)
         check += vector[i] * 0.0f;
     if (check != 0.0f)
-        return hd__fail(err, HD_ERR_NUMERIC, "%s: text %u gave a vector with a NaN or an infinity", job->model->name, s->row);
+        return hd__fail(err, HD_ERR_NUMERIC, "%s: text %u gave a vector with a NaN or an infinity", job->model->name,
+                        s->row);
     double sum = 0.0;
     for (uint32_t i = 0; i < job->n_dimensions; i++)
         sum += (double)vector[i] * (double)vector[i];
@@ -304,8 +308,9 @@ hd_status hd_tokenize(hd_model *m, hd_text text, const hd_encode_options *option
     hd__buffer_init(&joined);
     hd__buffer_append_text(&joined, plan.prompt);
     hd__buffer_append(&joined, text.ptr, text.len);
-    hd_status status = joined.failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for a text of %zu bytes", text.len)
-                                     : hd__tokenizer_encode_offsets(m->tokenizer, hd__buffer_span(&joined), &plan.tokenize, tokens, err);
+    hd_status status =
+        joined.failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for a text of %zu bytes", text.len)
+                      : hd__tokenizer_encode_offsets(m->tokenizer, hd__buffer_span(&joined), &plan.tokenize, tokens, err);
     hd__buffer_clear(&joined);
     hd__model_release(m);
     return status;

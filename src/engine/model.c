@@ -9,6 +9,8 @@
 #include "engine/engine_int.h"
 #include "model/locate.h"
 
+#define SECOND_NS 1000000000ull
+
 static const char *dtype_name(hd_dtype dtype)
 {
     return dtype == HD_DTYPE_F32 ? "f32" : dtype == HD_DTYPE_BF16 ? "bf16" : "int8";
@@ -134,6 +136,7 @@ static void free_loaded(hd_model *m)
     unbind_weights(m);
     hd__tokenizer_close(m->tokenizer);
     m->slots = NULL;
+    m->scratch_bytes = 0;
     m->tokenizer = NULL;
 }
 
@@ -143,6 +146,8 @@ void hd_model_close(hd_model *m)
         return;
     hd_engine *engine = m->engine;
     pthread_mutex_lock(&engine->lock);
+    while (m->state == HD_LOADING) /* or being unloaded for idleness */
+        pthread_cond_wait(&m->loaded, &engine->lock);
     hd_model **link = &engine->models;
     while (*link != m)
         link = &(*link)->next;
@@ -194,7 +199,9 @@ static hd_status load(hd_model *m, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
     HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
     HD_TRY(open_encoder(m, err));
-    m->group_tokens = HD_GROUP_TOKENS;
+    m->group_tokens = hd__plan_group_tokens(m);
+    if (m->engine->idle_unload_s > 0) /* workers look for idle models */
+        HD_TRY(hd__workers_start(m->engine, err));
     hd__log(HD_LOG_INFO, "%s: loaded as %s in %.0f ms, %.1f MB of weights%s", m->name, dtype_name(m->dtype),
             hd__seconds_since(start_ns) * 1e3, (double)hd__weights_bytes(m->weights) / 1e6,
             hd__weights_mapped(m->weights) ? " (mapped)" : "");
@@ -268,11 +275,14 @@ hd_status hd_model_unload(hd_model *m, hd_error *err)
 
 void hd__models_unload_idle(hd_engine *engine)
 {
-    uint64_t patience_ns = (uint64_t)engine->idle_unload_s * 1000000000u;
+    const uint64_t patience_ns = (uint64_t)engine->idle_unload_s * SECOND_NS, now_ns = hd__now_ns();
+    if (now_ns < engine->next_idle_check_ns)
+        return;
+    engine->next_idle_check_ns = now_ns + SECOND_NS;
     for (hd_model *m = engine->models; m != NULL;) {
-        if (m->state == HD_LOADED && m->n_users == 0 && hd__now_ns() - m->last_used_ns >= patience_ns) {
+        if (m->state == HD_LOADED && m->n_users == 0 && m->last_used_ns + patience_ns <= now_ns) {
+            hd__log(HD_LOG_INFO, "%s: unloading after %u s without use", m->name, engine->idle_unload_s);
             unload_locked(m);
-            hd__log(HD_LOG_INFO, "%s: unloaded after %u s without use", m->name, engine->idle_unload_s);
             m = engine->models; /* the list may have changed meanwhile */
         } else {
             m = m->next;

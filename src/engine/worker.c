@@ -57,11 +57,10 @@ static size_t take_group(hd_worker *w, int *n_tokens_out)
 {
     hd_engine *e = w->engine;
     hd_model *model = NULL;
-    hd_job *rotated_first = NULL;
     size_t n = 0;
     uint64_t n_tokens = 0, budget = 0;
     bool full = false;
-    while (e->queue_head != NULL && !full && e->queue_head != rotated_first) {
+    while (e->queue_head != NULL && !full) {
         hd_job *job = e->queue_head;
         if (model != NULL && job->model != model)
             break;
@@ -88,10 +87,8 @@ static size_t take_group(hd_worker *w, int *n_tokens_out)
             n_tokens += (uint64_t)s->n_tokens;
             job->n_taken++;
         }
-        if (job->n_taken < job->n_sequences) {
+        if (full)
             hd__queue_push(e, job);
-            rotated_first = rotated_first == NULL ? job : rotated_first;
-        }
     }
     if (model != NULL)
         model->pending_tokens -= n_tokens;
@@ -100,6 +97,11 @@ static size_t take_group(hd_worker *w, int *n_tokens_out)
 }
 
 /* ---- slots ---- */
+
+static double megabytes(uint64_t bytes)
+{
+    return (double)bytes / 1e6;
+}
 
 static void *carve(char *base, size_t *at, size_t bytes)
 {
@@ -120,30 +122,57 @@ static size_t plan_slot(const hd_model *m, int capacity, char *base, hd_slot *s)
     return at;
 }
 
-/* Makes a worker's slot hold n_tokens, within the memory limit. */
-static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
+int hd__plan_group_tokens(const hd_model *m)
+{
+    enum { LEAST = 32 }; /* below that the weights pass by for too few rows: a thread may then hold more than its share */
+    const uint64_t limit = hd__model_slot_limit(m);
+    int n_tokens = HD_GROUP_TOKENS;
+    hd_slot slot;
+    while (n_tokens > LEAST && plan_slot(m, n_tokens, NULL, &slot) > limit)
+        n_tokens /= 2;
+    return n_tokens;
+}
+
+/* Gives a slot another block, or none. */
+static void replace_slot(hd_model *m, hd_slot *slot, const hd_slot *fresh)
+{
+    pthread_mutex_lock(&m->engine->lock);
+    m->scratch_bytes += fresh->block_bytes - slot->block_bytes;
+    pthread_mutex_unlock(&m->engine->lock);
+    hd__map_free(slot->block, slot->block_bytes);
+    *slot = *fresh;
+}
+
+static bool alloc_slot(hd_model *m, hd_slot *slot, int capacity, size_t bytes)
+{
+    hd_slot fresh = {.capacity = capacity, .block_bytes = bytes, .block = hd__map_alloc(bytes)};
+    if (fresh.block == NULL)
+        return false;
+    plan_slot(m, capacity, fresh.block, &fresh);
+    replace_slot(m, slot, &fresh);
+    return true;
+}
+
+/* Makes a worker's slot hold n_tokens, within the memory limit: a whole group, so that it need not grow again, or, when
+ * that is too much, no more than asked for. */
+static hd_status fit_slot(hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
 {
     if (n_tokens <= slot->capacity)
         return HD_OK;
-    hd_slot fresh = {.capacity = n_tokens > m->group_tokens ? n_tokens : m->group_tokens};
+    hd_slot plan;
     const uint64_t limit = hd__model_slot_limit(m);
-    size_t bytes = plan_slot(m, fresh.capacity, NULL, &fresh);
-    if (bytes > limit && n_tokens < fresh.capacity) {
-        fresh.capacity = n_tokens;
-        bytes = plan_slot(m, fresh.capacity, NULL, &fresh);
-    }
-    if (bytes > limit)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: %d tokens need %zu MB of scratch, the memory limit leaves %llu MB to each thread",
-                        m->name, n_tokens, bytes >> 20, (unsigned long long)(limit >> 20));
-    hd__map_free(slot->block, slot->block_bytes);
-    *slot = (hd_slot){0};
-    fresh.block = hd__map_alloc(bytes);
-    if (fresh.block == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu MB of scratch", m->name, bytes >> 20);
-    fresh.block_bytes = bytes;
-    plan_slot(m, fresh.capacity, fresh.block, &fresh);
-    *slot = fresh;
-    return HD_OK;
+    const int roomy = n_tokens > m->group_tokens ? n_tokens : m->group_tokens;
+    const size_t least_bytes = plan_slot(m, n_tokens, NULL, &plan), roomy_bytes = plan_slot(m, roomy, NULL, &plan);
+    if (least_bytes > limit)
+        return hd__fail(err, HD_ERR_MEMORY,
+                        "%s: %d tokens need %.1f MB of scratch, but the memory limit of %.1f MB, %.1f MB of weights and %u "
+                        "threads leave %.1f MB to each: raise the limit or take fewer threads",
+                        m->name, n_tokens, megabytes(least_bytes), megabytes(m->engine->memory_limit),
+                        megabytes(hd__weights_bytes(m->weights)), m->engine->n_threads, megabytes(limit));
+    replace_slot(m, slot, &(hd_slot){0}); /* before, not after: never both blocks at once */
+    if ((roomy_bytes <= limit && alloc_slot(m, slot, roomy, roomy_bytes)) || alloc_slot(m, slot, n_tokens, least_bytes))
+        return HD_OK;
+    return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %.1f MB of scratch", m->name, megabytes(least_bytes));
 }
 
 /* ---- passes ---- */
@@ -190,7 +219,8 @@ static void join(hd_engine *e)
     hd_run run = {.team = &offer->team, .rank = rank};
     const hd_model *m = offer->model;
     hd__no_alloc_begin("forward");
-    m->encoder->architecture->forward(m->encoder, &run, offer->batch, offer->slot->capacity, (int)e->n_threads, offer->slot->scratch);
+    m->encoder->architecture->forward(m->encoder, &run, offer->batch, offer->slot->capacity, (int)e->n_threads,
+                                      offer->slot->scratch);
     hd__no_alloc_end();
     atomic_fetch_sub_explicit(&offer->n_inside, 1, memory_order_release);
     pthread_mutex_lock(&e->lock);
@@ -269,7 +299,7 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
 
 /* ---- threads ---- */
 
-/* Waits for work with the lock; wakes up to look for idle models when asked to unload them. */
+/* Waits for work with the lock; wakes up every second when idle models are to be looked for. */
 static void wait_for_work(hd_engine *e)
 {
     e->n_idle++;
@@ -277,10 +307,9 @@ static void wait_for_work(hd_engine *e)
         pthread_cond_wait(&e->work, &e->lock);
     } else {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
-        if (pthread_cond_timedwait(&e->work, &e->lock, &until) == ETIMEDOUT)
-            hd__models_unload_idle(e);
+        pthread_cond_timedwait(&e->work, &e->lock, &until);
     }
     e->n_idle--;
 }
@@ -292,6 +321,8 @@ static void *worker_main(void *data)
     pthread_mutex_lock(&e->lock);
     while (!e->stop || e->queue_head != NULL) {
         int n_tokens;
+        if (e->idle_unload_s > 0)
+            hd__models_unload_idle(e);
         size_t n = take_group(w, &n_tokens);
         if (n > 0) {
             bool alone = e->n_idle == 0 || e->queue_head != NULL || e->offer != NULL;
@@ -318,16 +349,15 @@ hd_status hd__workers_start(hd_engine *e, hd_error *err)
         hd_worker *w = &e->workers[e->n_started];
         w->engine = e;
         w->index = e->n_started;
-        if (!taken_grow(w)) {
-            status = hd__fail(err, HD_ERR_MEMORY, "no memory for a thread");
-            break;
-        }
-        int failed = pthread_create(&w->thread, NULL, worker_main, w);
-        if (failed != 0 && e->n_started == 0)
-            status = hd__fail_errno(err, failed, "cannot start a thread");
-        if (failed != 0)
+        int failed = w->taken_capacity > 0 || taken_grow(w) ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
+        if (failed != 0 && e->n_started > 0)
             break; /* fewer threads than asked for do all the work too */
-        e->n_started++;
+        if (failed == ENOMEM)
+            status = hd__fail(err, HD_ERR_MEMORY, "no memory for a thread");
+        else if (failed != 0)
+            status = hd__fail_errno(err, failed, "cannot start a thread");
+        else
+            e->n_started++;
     }
     pthread_mutex_unlock(&e->lock);
     return status;

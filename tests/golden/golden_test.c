@@ -1,9 +1,10 @@
 /* golden_test.c - the engine's vectors beside those of sentence-transformers (tests/golden/README.md): real MiniLM and
  * every small model, with every option that has a golden, in every dtype, at every level this processor has.
  *
- * f32 must agree to rounding. bf16 and int8 have the bounds of docs for trained weights; the small models' random weights
- * are harder on 8 bits than trained ones, so for them the bounds only tell a lost bit from a wrong graph. The portable
- * kernels are slow and see a few short texts of MiniLM; so do instrumented builds, at all levels.
+ * f32 must agree to rounding; bf16 and int8 within what heddle.h promises for trained weights. The small models' random
+ * weights are harder on few bits than trained ones (worst measured: bf16 mean 0.99987, min 0.9957; int8 mean 0.9977, min
+ * 0.966), so their bounds only tell lost bits from a wrong graph. The portable kernels are slow and see a few short texts of
+ * MiniLM; so do instrumented builds, at every level.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -44,8 +45,8 @@ static const bounds minilm_bounds[] = {
 
 static const bounds tiny_bounds[] = {
     [HD_DTYPE_F32] = {0.99999, 0.99999, 1e-5},
-    [HD_DTYPE_BF16] = {0.999, 0.99, 0},
-    [HD_DTYPE_INT8] = {0.98, 0.90, 0},
+    [HD_DTYPE_BF16] = {0.9995, 0.99, 0},
+    [HD_DTYPE_INT8] = {0.99, 0.94, 0},
 };
 
 static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8"};
@@ -103,8 +104,8 @@ typedef struct golden {
     const char *model_dir, *label;
     const char *vectors; /* path of [n, width] f32 */
     size_t n, width;
-    hd_text *texts;      /* [n] */
-    size_t *rows;        /* [n] of the file */
+    hd_text *texts; /* [n] */
+    size_t *rows;   /* [n] of the file */
     hd_encode_options options;
 } golden;
 
@@ -128,8 +129,8 @@ static void compare(const golden *g, const float *got, const float *wanted_all, 
     if (getenv("HEDDLE_TEST_VERBOSE") != NULL)
         print_message("%-58s %-4s mean %.6f min %.6f error %.1e\n", g->label, dtype_names[dtype], mean, min, worst);
     if (!(mean >= must->mean && min >= must->min && (must->max_error == 0.0 || worst <= must->max_error)))
-        fail_msg("%s %s: cosine mean %.6f, min %.6f, largest error %.2e; wanted %.6f, %.6f, %.0e", g->label, dtype_names[dtype],
-                 mean, min, worst, must->mean, must->min, must->max_error);
+        fail_msg("%s %s: cosine mean %.6f, min %.6f, largest error %.2e; wanted %.6f, %.6f, %.0e", g->label,
+                 dtype_names[dtype], mean, min, worst, must->mean, must->min, must->max_error);
 }
 
 static void check_golden(hd_engine *engine, const golden *g, hd_dtype dtype, const bounds *must)
@@ -317,6 +318,7 @@ int main(void)
 {
     struct CMUnitTest tests[1 + sizeof levels / sizeof levels[0]] = {cmocka_unit_test(test_tokens)};
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        tests[i + 1] = (struct CMUnitTest){.name = hd__isa_name(levels[i].isa), .test_func = test_level, .initial_state = &levels[i]};
+        tests[i + 1] =
+            (struct CMUnitTest){.name = hd__isa_name(levels[i].isa), .test_func = test_level, .initial_state = &levels[i]};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

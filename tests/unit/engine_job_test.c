@@ -1,0 +1,361 @@
+/* Jobs: the same bits in any company, options, cancelling, fairness, texts of every kind. */
+#include "unit/engine_fixture.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <time.h>
+
+enum { N = 60 }; /* texts where it does not matter which */
+
+static const char *const models[] = {"tiny-cls", "tiny-mrl", "tiny-dense", "tiny-pool-concat", "tiny-last"};
+enum { N_MODELS = sizeof models / sizeof models[0] };
+
+/* ---- the same bits ---- */
+
+static void same_bits(const float *a, const float *b, size_t n, const char *how)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0)
+            fail_msg("%s: value %zu is %.9g and %.9g", how, i, (double)a[i], (double)b[i]);
+}
+
+static void test_alone_or_together(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < N_MODELS; m++) {
+        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
+            hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+            hd_model *model = open_model(engine, models[m], dtype);
+            size_t width = width_of(model);
+            float *together = encode_some(model, N), *alone = malloc(width * sizeof *alone);
+            for (size_t i = 0; i < N; i++) {
+                MUST(hd_encode(model, &some_texts(N)[i], 1, NULL, alone, NULL, &err));
+                same_bits(alone, together + i * width, width, models[m]);
+            }
+            free(together);
+            free(alone);
+            hd_engine_close(engine);
+        }
+    }
+}
+
+/* Few texts make teams of the idle threads, many make groups side by side. */
+static void test_any_threads(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < N_MODELS; m++) {
+        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
+            static const uint32_t counts[] = {1, 2, 3, 8};
+            float *wanted = NULL;
+            for (size_t c = 0; c < 4; c++) {
+                hd_engine *engine = open_engine((hd_engine_options){.n_threads = counts[c]});
+                hd_model *model = open_model(engine, models[m], dtype);
+                size_t width = width_of(model);
+                float *got = encode_some(model, N);
+                for (size_t i = 0; i < 6; i++)
+                    MUST(hd_encode(model, &some_texts(N)[i], 1, NULL, got + i * width, NULL, &err));
+                if (wanted == NULL)
+                    wanted = got;
+                else
+                    same_bits(got, wanted, N * width, models[m]);
+                if (got != wanted)
+                    free(got);
+                hd_engine_close(engine);
+            }
+            free(wanted);
+        }
+    }
+}
+
+/* ---- many callers ---- */
+
+typedef struct caller {
+    hd_model *model;
+    const float *wanted;
+    size_t n, width;
+    uint32_t seed;
+    pthread_t thread;
+    bool failed;
+} caller;
+
+static void *caller_main(void *data)
+{
+    caller *c = data;
+    float *out = malloc(c->n * c->width * sizeof *out);
+    for (int again = 0; again < 12 && !c->failed; again++) {
+        c->seed = c->seed * 1664525u + 1013904223u;
+        size_t first = c->seed % c->n, n = (c->seed >> 16) % (c->n - first) + 1;
+        c->failed = hd_encode(c->model, some_texts(c->n) + first, n, NULL, out, NULL, NULL) != HD_OK ||
+                    memcmp(out, c->wanted + first * c->width, n * c->width * sizeof *out) != 0;
+    }
+    free(out);
+    return NULL;
+}
+
+static void test_many_callers(void **state)
+{
+    (void)state;
+    enum { CALLERS = 8 };
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 3, .cache_bytes = 8192});
+    hd_model *both[2] = {open_model(engine, "tiny-cls", HD_DTYPE_F32), open_model(engine, "tiny-mrl", HD_DTYPE_INT8)};
+    float *wanted[2] = {encode_some(both[0], N), encode_some(both[1], N)};
+    caller callers[CALLERS];
+    for (uint32_t i = 0; i < CALLERS; i++) {
+        callers[i] =
+            (caller){.model = both[i % 2], .wanted = wanted[i % 2], .n = N, .width = width_of(both[i % 2]), .seed = i};
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, caller_main, &callers[i]), 0);
+    }
+    for (int i = 0; i < 200; i++) /* while looking on */
+        stats_of(engine);
+    for (uint32_t i = 0; i < CALLERS; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_false(callers[i].failed);
+    }
+    assert_true(stats_of(engine).scratch_bytes > 0);
+    free(wanted[0]);
+    free(wanted[1]);
+    hd_engine_close(engine);
+}
+
+/* Jobs started before any is waited for, waited for in another order. */
+static void test_many_jobs_at_once(void **state)
+{
+    (void)state;
+    enum { JOBS = 40 };
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2});
+    hd_model *model = open_model(engine, "tiny-mrl", HD_DTYPE_F32);
+    size_t width = width_of(model);
+    float *wanted = encode_some(model, N), *out = malloc(JOBS * N * width * sizeof *out);
+    hd_job *jobs[JOBS];
+    for (size_t i = 0; i < JOBS; i++)
+        MUST(hd_job_start(model, some_texts(N) + i % 7, N - i % 7, NULL, out + i * N * width, &jobs[i], &err));
+    for (size_t k = 0; k < JOBS; k++) {
+        size_t i = k * 23 % JOBS;
+        hd_encode_stats stats;
+        MUST(hd_job_wait(jobs[i], &stats, &err));
+        assert_true(stats.n_tokens > 0 && stats.n_cached == 0);
+        same_bits(out + i * N * width, wanted + i % 7 * width, (N - i % 7) * width, "jobs at once");
+    }
+    free(out);
+    free(wanted);
+    hd_engine_close(engine);
+}
+
+/* ---- cancelling and fairness ---- */
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
+    size_t width = width_of(model);
+    float *out = malloc(MANY * width * sizeof *out), *other = malloc(N * width * sizeof *other);
+    float *wanted = encode_some(model, N);
+    hd_job *job, *beside, *late;
+    MUST(hd_job_start(model, some_texts(MANY), MANY, NULL, out, &job, &err));
+    MUST(hd_job_start(model, some_texts(N), N, NULL, other, &beside, &err));
+    hd_job_cancel(job);
+    hd_job_cancel(job);
+    must_fail(hd_job_wait(job, NULL, &err), HD_ERR_CANCELLED, "cancelled");
+    MUST(hd_job_wait(beside, NULL, &err)); /* not harmed */
+    same_bits(other, wanted, N * width, "beside a cancelled job");
+
+    uint64_t before = stats_of(engine).n_texts;
+    MUST(hd_job_start(model, some_texts(1), 1, NULL, out, &late, &err));
+    for (int patience = 20000; stats_of(engine).n_texts == before; patience--) {
+        assert_true(patience > 0);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    hd_job_cancel(late); /* too late: it is done */
+    MUST(hd_job_wait(late, NULL, &err));
+    MUST(hd_model_unload(model, &err)); /* nobody holds it */
+    free(out);
+    free(other);
+    free(wanted);
+    hd_engine_close(engine);
+}
+
+/* A job of one text behind one of thousands is done while most of those wait. */
+static void test_fairness(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
+    size_t width = width_of(model);
+    float *out = malloc(MANY * width * sizeof *out), *one = malloc(width * sizeof *one);
+    hd_job *large, *small;
+    MUST(hd_model_load(model, &err));
+    MUST(hd_job_start(model, some_texts(MANY), MANY, NULL, out, &large, &err));
+    MUST(hd_job_start(model, some_texts(1), 1, NULL, one, &small, &err));
+    uint64_t before = stats_of(engine).n_texts;
+    MUST(hd_job_wait(small, NULL, &err));
+    uint64_t after = stats_of(engine).n_texts;
+    assert_true(before < MANY / 2);
+    assert_true(after - before < MANY / 10);
+    MUST(hd_job_wait(large, NULL, &err));
+    assert_int_equal(stats_of(engine).n_texts, MANY + 1);
+    same_bits(out, one, width, "fairness");
+    free(out);
+    free(one);
+    hd_engine_close(engine);
+}
+
+/* ---- options and texts ---- */
+
+static void one(hd_model *model, const char *text, hd_encode_options options, float *out)
+{
+    hd_text t = text_of(text);
+    MUST(hd_encode(model, &t, 1, &options, out, NULL, &err));
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-prompts", HD_DTYPE_F32);
+    float a[64], b[64];
+    hd_text text = text_of("river stone");
+    must_fail(hd_encode(model, &text, 1, &(hd_encode_options){.prompt_name = "qery"}, a, NULL, &err), HD_ERR_NOT_FOUND,
+              "no prompt named \"qery\"");
+    must_fail(hd_encode(model, &text, 1, &(hd_encode_options){.dimensions = 65}, a, NULL, &err), HD_ERR_ARG,
+              "65 dimensions");
+    must_fail(hd_encode(model, &text, 1, &(hd_encode_options){.max_length = 129}, a, NULL, &err), HD_ERR_ARG,
+              "max_length 129, the model's is 128");
+    must_fail(hd_encode(model, &text, 1, &(hd_encode_options){.max_length = 1}, a, NULL, &err), HD_ERR_LIMIT,
+              "max_length of 1");
+    one(model, "river stone", (hd_encode_options){.dimensions = 64, .max_length = 128}, a);
+    one(model, "query: river stone", (hd_encode_options){.prompt = ""}, b); /* "query" is the default prompt */
+    same_bits(a, b, 64, "default prompt");
+    one(model, "river stone", (hd_encode_options){.prompt = "passage: ", .prompt_name = "query"}, a);
+    one(model, "river stone", (hd_encode_options){.prompt_name = "passage"}, b);
+    same_bits(a, b, 64, "prompt wins over prompt_name");
+    one(model, "", (hd_encode_options){.prompt = "query: river stone"}, a);
+    one(model, "river stone", (hd_encode_options){.prompt_name = "query"}, b);
+    same_bits(a, b, 64, "prompt and empty text");
+    one(model, "river stone", (hd_encode_options){.max_length = 2}, a); /* the specials alone */
+    one(model, "", (hd_encode_options){.prompt = ""}, b);
+    same_bits(a, b, 64, "max_length 2");
+    one(model, "river", (hd_encode_options){.dimensions = 1}, a);
+    assert_true(fabsf(fabsf(a[0]) - 1.0f) < 1e-6f);
+    hd_engine_close(engine);
+}
+
+static void test_normalize(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *unit = open_model(engine, "tiny-cls", HD_DTYPE_F32),
+             *plain = open_model(engine, "tiny-mean-f16", HD_DTYPE_F32);
+    float whole[64], cut[64];
+    one(unit, "river", (hd_encode_options){.no_normalize = true}, whole);
+    one(unit, "river", (hd_encode_options){.dimensions = 10}, cut);
+    double length = 0.0, sum = 0.0;
+    for (int i = 0; i < 10; i++)
+        length += (double)whole[i] * (double)whole[i];
+    for (int i = 0; i < 10; i++) {
+        assert_true(fabs((double)whole[i] / sqrt(length) - (double)cut[i]) < 1e-6);
+        sum += (double)cut[i] * (double)cut[i];
+    }
+    assert_true(fabs(sum - 1.0) < 1e-6);
+    one(plain, "river", (hd_encode_options){0}, whole); /* its files ask for no unit length: cutting does not either */
+    one(plain, "river", (hd_encode_options){.dimensions = 10}, cut);
+    same_bits(whole, cut, 10, "cut and left as it is");
+    hd_engine_close(engine);
+}
+
+static void test_texts(void **state)
+{
+    (void)state;
+    enum { LARGE = 10 << 20 };
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2});
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    float a[3 * 64], b[64];
+    hd_encode_stats stats = {.n_tokens = 9};
+    MUST(hd_encode(model, NULL, 0, NULL, NULL, &stats, &err)); /* no text at all */
+    assert_int_equal(stats.n_tokens, 0);
+
+    hd_text empty[3] = {{NULL, 0}, {"", 0}, {" \n", 2}};
+    MUST(hd_encode(model, empty, 3, NULL, a, &stats, &err));
+    assert_int_equal(stats.n_tokens, 6);
+    same_bits(a, a + 64, 64, "NULL and empty text");
+    same_bits(a, a + 128, 64, "white space");
+    MUST(hd_encode(model, empty, 1, &(hd_encode_options){.prompt = " "}, b, NULL, &err));
+    same_bits(a, b, 64, "NULL behind a prompt");
+
+    char *large = malloc(LARGE);
+    for (size_t i = 0; i < LARGE; i++)
+        large[i] = "river stone "[i % 12];
+    MUST(hd_encode(model, &(hd_text){large, LARGE}, 1, NULL, a, &stats, &err));
+    assert_int_equal(stats.n_tokens, 128);
+    assert_int_equal(stats.n_truncated, 1);
+    MUST(hd_encode(model, &(hd_text){large, 12 * 1000}, 1, NULL, b, &stats, &err));
+    same_bits(a, b, 64, "what is cut off does not matter");
+    memset(large, 'x', LARGE); /* one word */
+    MUST(hd_encode(model, &(hd_text){large, LARGE}, 1, NULL, a, &stats, &err));
+    assert_true(stats.n_tokens <= 128);
+    free(large);
+
+    hd_text invalid = {"river \xFF", 7};
+    MUST(hd_encode(model, &invalid, 1, NULL, a, NULL, &err));
+    must_fail(hd_encode(model, &invalid, 1, &(hd_encode_options){.strict = true}, a, NULL, &err), HD_ERR_FORMAT, "byte 6");
+    MUST(hd_encode(model, &(hd_text){"a\0b", 3}, 1, NULL, a, NULL, &err));
+    hd_engine_close(engine);
+}
+
+static void test_tokens(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-prompts", HD_DTYPE_F32);
+    hd_tokens tokens;
+    assert_string_equal(hd_token_text(model, 2), ""); /* not loaded */
+    MUST(hd_tokenize(model, (hd_text){NULL, 0}, &(hd_encode_options){.prompt = ""}, &tokens, &err));
+    assert_int_equal(tokens.n, 2);
+    assert_true(tokens.tokens[0].special && tokens.tokens[1].special);
+    assert_string_equal(hd_token_text(model, tokens.tokens[0].id), "[CLS]");
+    assert_string_equal(hd_token_text(model, -1), "");
+    assert_string_equal(hd_token_text(model, 1 << 30), "");
+    hd_tokens_free(&tokens);
+    MUST(hd_tokenize(model, text_of("river"), NULL, &tokens, &err)); /* behind "query: " */
+    assert_int_equal(tokens.n, 5);
+    assert_int_equal(tokens.tokens[3].byte_begin, 7);
+    hd_tokens_free(&tokens);
+    must_fail(hd_tokenize(model, text_of("a"), &(hd_encode_options){.prompt_name = "no"}, &tokens, &err), HD_ERR_NOT_FOUND,
+              "no");
+    hd_engine_close(engine);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    scratch_begin(&folder);
+    tiny_models_make(&folder,
+                     "tiny-cls tiny-mrl tiny-dense tiny-pool-concat tiny-last tiny-head64 tiny-prompts tiny-mean-f16");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    scratch_end(&folder);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_alone_or_together),
+        cmocka_unit_test(test_any_threads),
+        cmocka_unit_test(test_many_callers),
+        cmocka_unit_test(test_many_jobs_at_once),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_tokens),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
