@@ -20,8 +20,8 @@ void hd__tokenizer_close(hd_tokenizer *tokenizer);
 typedef struct hd_tokenize_options {
     uint32_t max_length; /* specials included, longer text is cut on the right; 0: no limit */
     bool no_specials;    /* leave out what the template adds */
-    bool lower_case;     /* before the normaliser, as sentence_bert_config.json's do_lower_case asks; added tokens keep theirs */
-    bool strict;         /* invalid UTF-8 is HD_ERR_FORMAT instead of U+FFFD */
+    bool lower_case; /* before the normaliser, as sentence_bert_config.json's do_lower_case asks; added tokens keep theirs */
+    bool strict;     /* invalid UTF-8 is HD_ERR_FORMAT instead of U+FFFD */
 } hd_tokenize_options;
 
 /* Token ids that grow; one owner. `ids` is [n] and stays allocated between calls. */

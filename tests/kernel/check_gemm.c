@@ -69,7 +69,8 @@ static float *make_weights(kc *c, const problem *p)
             else if (p->type == K_BF16)
                 row[i] = k_f32_from_bf16(k_bf16_from_f32(kc_value(c, p->data)));
             else
-                row[i] = unit * (float)(p->saturate ? (kc_below(c, 2) != 0 ? most : -most) : kc_below(c, 2 * most + 1) - most);
+                row[i] =
+                    unit * (float)(p->saturate ? (kc_below(c, 2) != 0 ? most : -most) : kc_below(c, 2 * most + 1) - most);
         }
         if (p->type == K_I8) /* the largest of the channel says the scale */
             row[kc_below(c, p->k)] = p->data == KC_ZERO ? 0.0f : unit * (float)most;
@@ -93,7 +94,8 @@ static void pack(kc *c, const problem *p, const float *weights, k_weights *w)
     kc_fill(c, p->data, bias, (size_t)p->n);
     for (int first = 0; first < p->n; first += 32) {
         int n_rows = p->n - first < 32 ? p->n - first : 32;
-        k_pack_rows(p->type, weight_max(c), p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale, channel_sum);
+        k_pack_rows(p->type, weight_max(c), p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale,
+                    channel_sum);
     }
     *w = (k_weights){p->type, p->n, p->k, n_pad, k_padded(p->k), panels, bias, scale, channel_sum};
 }
