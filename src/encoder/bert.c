@@ -60,6 +60,7 @@ static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int
 static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *base, bert_scratch *s)
 {
     const int hidden = (int)e->settings->hidden, middle = (int)e->settings->intermediate;
+    const int block_rows = max_tokens < e->block_rows ? max_tokens : e->block_rows;
     const size_t tokens = (size_t)max_tokens;
     size_t at = 0;
     s->x_stride = k_row_stride(hidden, K_F32);
@@ -76,8 +77,8 @@ static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *bas
         carve_act(base, &at, e, max_tokens, hidden, &s->act);
         carve_act(base, &at, e, max_tokens, hidden, &s->picked_act);
     }
-    s->middle = e->type == K_I8 ? carve(base, &at, (size_t)e->block_rows * s->middle_stride * sizeof(float)) : NULL;
-    carve_act(base, &at, e, e->block_rows, middle, &s->middle_act);
+    s->middle = e->type == K_I8 ? carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
+    carve_act(base, &at, e, block_rows, middle, &s->middle_act);
     s->picked_begin = carve(base, &at, (tokens + 1) * sizeof(int32_t));
     s->head = carve(base, &at, hd__head_scratch_bytes(e, max_tokens));
     s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, hidden / (int)e->settings->n_heads), 64);
