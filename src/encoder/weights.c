@@ -1,6 +1,7 @@
 /* weights.c - see weights.h. Cache key: the tensor files' identity, the type, and the layout version below. */
 #include "encoder/weights.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,7 +268,9 @@ hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, 
     HD_TRY(bind_blob(w, name, ".beta", bytes, &beta, &fill_beta, err));
     if (fill_gamma != NULL) {
         char *old = hd__arena_printf(&w->arena, "%s.gamma", prefix);
-        bool is_old = old != NULL && hd__tensors_find(w->tensors, old) != NULL;
+        if (old == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+        bool is_old = hd__tensors_find(w->tensors, old) != NULL;
         HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".gamma" : ".weight", n, fill_gamma, err));
         HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".beta" : ".bias", n, fill_beta, err));
     }
@@ -287,7 +290,7 @@ static void store_word(k_type type, const float *row, int n, size_t stride, size
         float most = 0.0f;
         for (int i = 0; i < n; i++)
             most = row[i] > most ? row[i] : -row[i] > most ? -row[i] : most;
-        scale[at] = most > 0.0f ? most / 127.0f : 1.0f;
+        scale[at] = most > FLT_MIN * 256.0f ? most / 127.0f : 1.0f /* 1 / scale must be finite */;
         float inverse = 1.0f / scale[at];
         for (int i = 0; i < n; i++) /* 1.5 * 2^23 rounds to nearest even */
             ((int8_t *)words)[at * stride + (size_t)i] = (int8_t)((row[i] * inverse + 12582912.0f) - 12582912.0f);
@@ -326,7 +329,9 @@ hd_status hd__weights_embedding(hd_weights *w, const char *prefix, int vocab, in
     }
     if (type_row != NULL) {
         char *name = hd__arena_printf(&w->arena, "%stoken_type_embeddings.weight", prefix);
-        t = name != NULL ? hd__tensors_find(w->tensors, name) : NULL;
+        if (name == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+        t = hd__tensors_find(w->tensors, name);
         if (t == NULL || t->n_dims != 2 || t->dims[0] < 1 || t->dims[1] != (uint64_t)n)
             return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%stoken_type_embeddings.weight\" is missing or not [.., %d]",
                             w->model_dir, prefix, n);
