@@ -224,9 +224,9 @@ bool hd__isa_has(hd_isa isa)
     return (unsigned)isa < HD_ISA_COUNT && (atomic_load_explicit(&granted, memory_order_relaxed) & BIT(isa)) != 0;
 }
 
-bool hd__isa_worth(hd_isa isa)
+bool hd__isa_fast_bf16(void)
 {
-    return hd__isa_has(isa) && !(isa == HD_ISA_BF16 && is_intel());
+    return hd__isa_has(HD_ISA_BF16) && !is_intel();
 }
 
 const char *hd__isa_reason(hd_isa isa)

@@ -34,10 +34,9 @@ HD_MUST_USE hd_status hd__isa_init(hd_error *err);
 /* Whether a level is granted. Before hd__isa_init only BASE is. */
 bool hd__isa_has(hd_isa isa);
 
-/* Whether a granted level is also worth using. Capability is not policy: Intel's cores run VDPBF16PS at half the
- * multiply-add rate of f32 (docs/SPEED.md), where AMD's run it at twice; there BF16 is passed over, and the level
- * below or above is used. */
-bool hd__isa_worth(hd_isa isa);
+/* Whether VDPBF16PS is granted and faster than f32 multiply-adds. Intel's cores run it at half their rate
+ * (docs/SPEED.md), AMD's at twice. */
+bool hd__isa_fast_bf16(void);
 
 /* Why a level is or is not granted: "granted", "not in CPUID", "not enabled by the operating system",
  * "refused by the kernel (errno …)", "a level it is built on is missing", "belongs to another architecture",

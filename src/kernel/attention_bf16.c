@@ -6,14 +6,16 @@
  */
 #if defined(__x86_64__)
 
+#include <string.h>
+
 #include "kernel/attention_pairs.h"
 
 k_attention_fn k_attention_bf16_bf16, k_attention_bf16_avx512;
 
 #define TILE_ROWS 12
 
-/* c[r, :] (+)= sum_i pairs a[r * row_step + i * step] . b[i, :]; steps count pairs of bf16. */
-static inline __attribute__((always_inline)) void tile(const uint32_t *a, size_t row_step, size_t step, const uint32_t *b,
+/* c[r, :] (+)= sum_i (a[r * row_step + i * step], the one after it) . b[i, :]; a is aligned to one bf16 only. */
+static inline __attribute__((always_inline)) void tile(const uint16_t *a, size_t row_step, size_t step, const uint32_t *b,
                                                        int n_steps, bool first, float *c, const int n_rows)
 {
     vf acc[TILE_ROWS][2];
@@ -26,7 +28,9 @@ static inline __attribute__((always_inline)) void tile(const uint32_t *a, size_t
         __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 16);
 #pragma GCC unroll 12
         for (int r = 0; r < n_rows; r++) {
-            __m512i av = _mm512_set1_epi32((int)a[(size_t)r * row_step]);
+            int32_t pair;
+            memcpy(&pair, a + (size_t)r * row_step, sizeof pair);
+            __m512i av = _mm512_set1_epi32(pair);
             /* As assembly: see gemm_bf16_bf16.c. */
             __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[r][0]) : "v"(av), "v"(b0));
             __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[r][1]) : "v"(av), "v"(b1));
@@ -39,7 +43,7 @@ static inline __attribute__((always_inline)) void tile(const uint32_t *a, size_t
     }
 }
 
-static void product(const uint32_t *a, size_t row_step, size_t step, const uint32_t *b, int n_steps, bool first, float *c,
+static void product(const uint16_t *a, size_t row_step, size_t step, const uint32_t *b, int n_steps, bool first, float *c,
                     int n_rows)
 {
     int r = 0;
@@ -76,9 +80,10 @@ void k_attention_bf16_bf16(const k_attention *t)
         pairs_pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qt);
         for (int j = 0; j < t->n_k; j += PAIRS_KEYS) {
             int keys = t->n_k - j < PAIRS_KEYS ? t->n_k - j : PAIRS_KEYS, pairs = (keys + 1) / 2;
-            product((const void *)(k + (size_t)j * t->kv_stride), t->kv_stride / 2, 1, qt, dim / 2, true, s, keys);
+            product(k + (size_t)j * t->kv_stride, t->kv_stride, 2, qt, dim / 2, true, s, keys);
             pairs_softmax(s, keys, pairs, t->scale * 1.44269504f, j == 0, max, sum, p, o, dim, 2);
-            product(vp + (size_t)(j / 2) * (size_t)dim, 1, (size_t)dim, p, pairs, j == 0, o, dim);
+            product((const uint16_t *)(const void *)(vp + (size_t)(j / 2) * (size_t)dim), 2, 2 * (size_t)dim, p, pairs,
+                    j == 0, o, dim);
         }
         pairs_unpack_o(o, sum, n, dim, t->out + (size_t)i * t->out_stride, t->out_stride);
     }

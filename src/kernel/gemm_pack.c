@@ -3,6 +3,7 @@
  */
 #include "kernel/gemm.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -39,7 +40,7 @@ static void pack_i8(int i8_max, int k, int channel, const float *row, int8_t *pa
         float size = fabsf(row[i]);
         most = size > most ? size : most;
     }
-    float unit = most > 0.0f ? most / (float)i8_max : 1.0f;
+    float unit = most > FLT_MIN * 256.0f ? most / (float)i8_max : 1.0f; /* 1 / unit must be finite */
     float inverse = 1.0f / unit;
     int8_t *to = panels + panel_at(channel, k_padded(k), 4);
     int32_t sum = 0;

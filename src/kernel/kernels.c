@@ -20,11 +20,18 @@ const hd_kernel_row *hd__kernel_rows(size_t *n)
     return rows;
 }
 
+/* Capability is not policy: slow bfloat16 products are passed over, the level's other kernels are not. */
+static bool worth(const char *entry, hd_isa isa)
+{
+    bool product = strcmp(entry, "gemm_bf16") == 0 || strcmp(entry, "attention_bf16") == 0;
+    return hd__isa_has(isa) && (isa != HD_ISA_BF16 || !product || hd__isa_fast_bf16());
+}
+
 const hd_kernel_row *hd__kernel_chosen(const char *entry)
 {
     const hd_kernel_row *chosen = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(rows[i].entry, entry) == 0 && hd__isa_worth(rows[i].isa))
+        if (strcmp(rows[i].entry, entry) == 0 && worth(entry, rows[i].isa))
             chosen = &rows[i];
     }
     return chosen;
@@ -34,12 +41,12 @@ void hd__kernels_fill(hd_kernels *kernels)
 {
     *kernels = (hd_kernels){0};
 #define K(entry, type, isa, symbol)                                                                                         \
-    if (hd__isa_worth(isa))                                                                                                 \
+    if (worth(#entry, isa))                                                                                                 \
         kernels->entry = symbol;
 #include "kernel/kernels.inc"
 #undef K
     bool avx2_products = hd__isa_has(HD_ISA_AVX2) && !hd__isa_has(HD_ISA_AVXVNNI) && !hd__isa_has(HD_ISA_VNNI);
     kernels->i8_act_max = avx2_products ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
     kernels->i8_weight_max = avx2_products ? K_I8_NARROW_MAX : K_I8_MAX;
-    kernels->bf16_native = hd__isa_worth(HD_ISA_BF16) || hd__isa_has(HD_ISA_AMX);
+    kernels->bf16_native = hd__isa_fast_bf16() || hd__isa_has(HD_ISA_AMX);
 }
