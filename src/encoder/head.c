@@ -99,8 +99,8 @@ void hd__head_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, c
                       char *scratch)
 {
     const size_t width = widest(e);
-    float *rows = (float *)(void *)scratch, *next = rows + (size_t)batch->n_sequences * width;
     const uint32_t n_dense = e->settings->n_dense;
+    float *rows = (float *)(void *)scratch, *next = n_dense > 0 ? rows + (size_t)batch->n_sequences * width : NULL;
     for (hd_phase p = hd__phase_begin(run, (uint32_t)batch->n_sequences); hd__phase_take(run, &p);) {
         for (int i = (int)p.begin; i < (int)p.end; i++) {
             float *row = n_dense > 0 ? rows + (size_t)i * width : batch->out + (size_t)i * (size_t)e->n_out;

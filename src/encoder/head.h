@@ -4,7 +4,7 @@
 
 #include "encoder/encoder.h"
 
-/* Bytes head_forward needs for n_sequences. */
+/* Bytes head_forward needs for n_sequences: 0 without Dense modules. */
 size_t hd__head_scratch_bytes(const hd_encoder *encoder, int n_sequences);
 
 /* batch->out = dense(pool(x)). x is [n_tokens, stride], or, when `gathered`, [n_sequences, stride] with the one
