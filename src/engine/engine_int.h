@@ -27,8 +27,9 @@ typedef struct hd_sequence {
 
 struct hd_job {
     hd_model *model;
-    hd_job *next; /* in the engine's queue */
-    float *out;   /* [n_texts, n_dimensions], the caller's */
+    hd_job *next;      /* in the engine's queue */
+    size_t first_text; /* what errors call the first */
+    float *out;        /* [n_texts, n_dimensions], the caller's */
     uint32_t n_dimensions;
     bool normalize;
     hd_ids ids;

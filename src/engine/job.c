@@ -73,8 +73,8 @@ static hd_status count_prompt(const hd_model *m, job_plan *plan, hd_error *err)
     return status;
 }
 
-/* Appends the ids of prompt and text to job->ids. */
-static hd_status tokenize(hd_job *job, const job_plan *plan, hd_text text, hd_buffer *joined, hd_error *err)
+/* Appends the ids of prompt and text i to job->ids. */
+static hd_status tokenize(hd_job *job, const job_plan *plan, size_t i, hd_text text, hd_buffer *joined, hd_error *err)
 {
     hd_span whole = hd__span(text.ptr != NULL ? text.ptr : "", text.len);
     bool truncated;
@@ -86,7 +86,10 @@ static hd_status tokenize(hd_job *job, const job_plan *plan, hd_text text, hd_bu
             return hd__fail(err, HD_ERR_MEMORY, "no memory for a text of %zu bytes", text.len);
         whole = hd__buffer_span(joined);
     }
-    HD_TRY(hd__tokenizer_encode(job->model->tokenizer, whole, &plan->tokenize, &job->ids, &truncated, err));
+    hd_error why;
+    hd_status status = hd__tokenizer_encode(job->model->tokenizer, whole, &plan->tokenize, &job->ids, &truncated, &why);
+    if (status != HD_OK)
+        return hd__fail(err, status, "text %zu: %s", job->first_text + i, why.text);
     job->stats.n_truncated += truncated;
     return HD_OK;
 }
@@ -116,7 +119,7 @@ static hd_status check_ids(const hd_job *job, size_t first, size_t text, hd_erro
     for (size_t i = first; i < job->ids.n; i++) {
         if ((uint32_t)job->ids.ids[i] >= vocab)
             return hd__fail(err, HD_ERR_FORMAT, "%s: text %zu has token id %d, but config.json's vocab_size is %u",
-                            job->model->name, text, job->ids.ids[i], vocab);
+                            job->model->name, job->first_text + text, job->ids.ids[i], vocab);
     }
     return HD_OK;
 }
@@ -135,7 +138,7 @@ static hd_status prepare(hd_job *job, const hd_text *texts, size_t n, const job_
     }
     for (size_t i = 0; i < n; i++) {
         size_t first = job->ids.n;
-        HD_TRY_OUT(tokenize(job, plan, texts[i], &joined, err));
+        HD_TRY_OUT(tokenize(job, plan, i, texts[i], &joined, err));
         HD_TRY_OUT(at_least_one_token(job, first, err));
         HD_TRY_OUT(check_ids(job, first, i, err));
         size_t n_tokens = job->ids.n - first;
@@ -183,8 +186,9 @@ void hd__queue_push(hd_engine *engine, hd_job *job)
     engine->queue_tail = job;
 }
 
-hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
-                       hd_job **result, hd_error *err)
+/* first: what to call the first text in errors. */
+static hd_status start(hd_model *m, const hd_text *texts, size_t n, size_t first, const hd_encode_options *options,
+                       float *out, hd_job **result, hd_error *err)
 {
     job_plan plan;
     if (n > UINT32_MAX)
@@ -199,6 +203,7 @@ hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_enc
     }
     pthread_cond_init(&job->finished, NULL);
     job->model = m;
+    job->first_text = first;
     job->out = out;
     job->n_dimensions = plan.n_dimensions;
     job->normalize = plan.normalize;
@@ -230,6 +235,12 @@ hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_enc
     return HD_OK;
 }
 
+hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
+                       hd_job **result, hd_error *err)
+{
+    return start(m, texts, n, 0, options, out, result, err);
+}
+
 hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err)
 {
     hd_model *m = job->model;
@@ -254,29 +265,35 @@ void hd_job_cancel(hd_job *job)
     pthread_mutex_unlock(&job->model->engine->lock);
 }
 
-/* Without memory for all of them at once, the halves one after the other. */
-static hd_status encode_halves(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
-                               hd_encode_stats *stats, hd_error *err)
+/* Without memory for all of them at once, the halves one after the other. Adds to *stats. */
+static hd_status encode(hd_model *m, const hd_text *texts, size_t n, size_t first, const hd_encode_options *options,
+                        float *out, hd_encode_stats *stats, hd_error *err)
 {
-    const size_t half = n / 2,
-                 width = options != NULL && options->dimensions != 0 ? options->dimensions : m->info.n_dimensions;
-    hd_encode_stats first, second;
-    HD_TRY(hd_encode(m, texts, half, options, out, &first, err));
-    HD_TRY(hd_encode(m, texts + half, n - half, options, out + half * width, &second, err));
-    if (stats != NULL)
-        *stats = (hd_encode_stats){first.n_tokens + second.n_tokens, first.n_truncated + second.n_truncated,
-                                   first.n_cached + second.n_cached};
-    return HD_OK;
+    hd_encode_stats more = {0};
+    hd_job *job;
+    hd_status status = start(m, texts, n, first, options, out, &job, err);
+    if (status == HD_OK)
+        status = hd_job_wait(job, &more, err);
+    if (status == HD_ERR_MEMORY && n > 1) {
+        const size_t half = n / 2;
+        const size_t width = options != NULL && options->dimensions != 0 ? options->dimensions : m->info.n_dimensions;
+        HD_TRY(encode(m, texts, half, first, options, out, stats, err));
+        return encode(m, texts + half, n - half, first + half, options, out + half * width, stats, err);
+    }
+    stats->n_tokens += more.n_tokens;
+    stats->n_truncated += more.n_truncated;
+    stats->n_cached += more.n_cached;
+    return status;
 }
 
 hd_status hd_encode(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
                     hd_encode_stats *stats, hd_error *err)
 {
-    hd_job *job;
-    hd_status status = hd_job_start(m, texts, n, options, out, &job, err);
-    if (status == HD_OK)
-        status = hd_job_wait(job, stats, err);
-    return status == HD_ERR_MEMORY && n > 1 ? encode_halves(m, texts, n, options, out, stats, err) : status;
+    hd_encode_stats sum = {0};
+    HD_TRY(encode(m, texts, n, 0, options, out, &sum, err));
+    if (stats != NULL)
+        *stats = sum;
+    return HD_OK;
 }
 
 hd_status hd__job_store(hd_job *job, const hd_sequence *s, const float *vector, hd_error *err)
@@ -287,8 +304,8 @@ hd_status hd__job_store(hd_job *job, const hd_sequence *s, const float *vector, 
     for (size_t i = 0; i < n_all; i++)
         check += vector[i] * 0.0f;
     if (check != 0.0f)
-        return hd__fail(err, HD_ERR_NUMERIC, "%s: text %u gave a vector with a NaN or an infinity", job->model->name,
-                        s->row);
+        return hd__fail(err, HD_ERR_NUMERIC, "%s: text %zu gave a vector with a NaN or an infinity", job->model->name,
+                        job->first_text + s->row);
     double sum = 0.0;
     for (uint32_t i = 0; i < job->n_dimensions; i++)
         sum += (double)vector[i] * (double)vector[i];

@@ -299,7 +299,8 @@ static void test_texts(void **state)
 
     hd_text invalid = {"river \xFF", 7};
     MUST(hd_encode(model, &invalid, 1, NULL, a, NULL, &err));
-    must_fail(hd_encode(model, &invalid, 1, &(hd_encode_options){.strict = true}, a, NULL, &err), HD_ERR_FORMAT, "byte 6");
+    must_fail(hd_encode(model, &invalid, 1, &(hd_encode_options){.strict = true}, a, NULL, &err), HD_ERR_FORMAT,
+              "text 0: the text is not UTF-8 at byte 6");
     MUST(hd_encode(model, &(hd_text){"a\0b", 3}, 1, NULL, a, NULL, &err));
     hd_engine_close(engine);
 }

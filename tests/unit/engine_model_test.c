@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -505,7 +506,7 @@ static void test_tensors(void **state)
 static void test_vocabulary(void **state)
 {
     (void)state;
-    float out[64];
+    float out[2 * 64];
     fresh_model("tiny-relu");
     change_file("tiny-relu", "tokenizer.json", "\"added_tokens\": [",
                 "\"added_tokens\": [ {\"id\": 99999, \"content\": \"<extra>\", \"single_word\": false, \"lstrip\": false, "
@@ -516,6 +517,12 @@ static void test_vocabulary(void **state)
     MUST(hd_encode(model, texts, 1, NULL, out, NULL, &err));
     must_fail(hd_encode(model, texts, 2, NULL, out, NULL, &err), HD_ERR_FORMAT, "vocab_size");
     assert_non_null(strstr(err.text, "text 1"));
+    for (uint64_t n = 0; n < 10; n++) { /* no memory for both: the halves count from the front all the same */
+        hd__alloc_fail_after(n, 1);
+        hd_status status = hd_encode(model, texts, 2, NULL, out, NULL, &err);
+        hd__alloc_fail_off();
+        must_fail(status, HD_ERR_FORMAT, "text 1 ");
+    }
     hd_engine_close(engine);
     fresh_model("tiny-relu");
 }
