@@ -10,8 +10,9 @@
  *   gt_b, gt_b_load                the panel operand: 4 * VF_LANES bytes
  *   gt_dot(acc, a, b)              acc + products
  *
- * Loops, outermost first: a block of up to GT_BLOCK rows; a tile of columns; a chunk of GT_CHUNK steps, so
- * that the panels' part (GT_CHUNK * GT_COLS * 4 bytes) stays in L1 while the rows pass; register tiles.
+ * Loops, outermost first: a tile of columns, so that weights come from memory once; a block of up to GT_BLOCK rows; a
+ * chunk of GT_CHUNK steps, so that the panels' part (GT_CHUNK * GT_COLS * 4 bytes) stays in L1 while the rows pass;
+ * register tiles.
  * Between chunks accumulators rest in a buffer on the stack. Rows are shared out evenly among the tiles of a
  * block (65 rows by 14 are five tiles of 13), because a short last tile wastes most.
  */
@@ -120,11 +121,12 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col)
 
 void GT_NAME(const k_gemm *g)
 {
-    int n_blocks = (g->rows + GT_BLOCK - 1) / GT_BLOCK;
-    for (int i = 0, r = 0; i < n_blocks; i++) {
-        int rows = (g->rows - r) / (n_blocks - i);
-        for (int p = g->panel_begin; p < g->panel_end; p += GT_COLS / K_PANEL)
+    const int n_blocks = (g->rows + GT_BLOCK - 1) / GT_BLOCK;
+    for (int p = g->panel_begin; p < g->panel_end; p += GT_COLS / K_PANEL) {
+        for (int i = 0, r = 0; i < n_blocks; i++) {
+            int rows = (g->rows - r) / (n_blocks - i);
             gt_block(g, r, rows, p * K_PANEL);
-        r += rows;
+            r += rows;
+        }
     }
 }

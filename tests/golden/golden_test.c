@@ -136,7 +136,7 @@ static void compare(const golden *g, const float *got, const float *wanted_all, 
 static void check_golden(hd_engine *engine, const golden *g, hd_dtype dtype, const bounds *must)
 {
     hd_file_map map;
-    hd_model *model;
+    hd_model *model = NULL;
     hd_encode_stats stats;
     if (hd__file_map_open(g->vectors, &map, &err) != HD_OK ||
         hd_model_open(engine, g->model_dir, &(hd_model_options){.dtype = dtype}, &model, &err) != HD_OK)
