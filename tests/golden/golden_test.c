@@ -4,7 +4,7 @@
  * f32 must agree to rounding; bf16 and int8 within what heddle.h promises for trained weights. The small models' random
  * weights are harder on few bits than trained ones (worst measured: bf16 mean 0.99987, min 0.9957; int8 mean 0.9977, min
  * 0.966), so their bounds only tell lost bits from a wrong graph. The portable kernels are slow and see a few short texts of
- * MiniLM; so do instrumented builds, at every level.
+ * MiniLM; instrumented builds see few of everything.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -200,9 +200,9 @@ static void check_tiny_case(hd_engine *engine, const char *level, const json_t *
         .no_normalize = json_is_false(normalize),
     };
     golden_texts(&g, json_array_size(lines));
-    for (; g.n < json_array_size(lines); g.n++) {
-        g.texts[g.n] = line_text((size_t)json_integer_value(json_array_get(lines, g.n)));
-        g.rows[g.n] = g.n;
+    for (size_t i = 0; i < json_array_size(lines); i += SANITIZED ? 9 : 1) {
+        g.texts[g.n] = line_text((size_t)json_integer_value(json_array_get(lines, i)));
+        g.rows[g.n++] = i;
     }
     for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++)
         check_golden(engine, &g, dtype, &tiny_bounds[dtype]);
