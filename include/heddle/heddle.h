@@ -91,7 +91,7 @@ typedef struct hd_engine_options {
  * HD_ERR_ARG for impossible options, HD_ERR_MEMORY. *engine is closed by hd_engine_close. */
 HD_API HD_MUST_USE hd_status hd_engine_open(const hd_engine_options *options, hd_engine **engine, hd_error *err);
 
-/* Waits for running jobs, closes every model still open, frees all. NULL is allowed. */
+/* Closes every model still open and frees all; every job must have been waited for. NULL is allowed. */
 HD_API void hd_engine_close(hd_engine *engine);
 
 typedef struct hd_engine_stats {
