@@ -28,6 +28,15 @@ static inline size_t hd__round_up(size_t n, size_t to)
     return (n + to - 1) & ~(to - 1);
 }
 
+/* Takes the next part of the block at *at, at a multiple of 64 bytes; with no base it only counts. Planning a block and
+ * laying it out are then the same code. */
+static inline void *hd__carve(char *base, size_t *at, size_t bytes)
+{
+    void *part = base != NULL ? base + *at : NULL;
+    *at = hd__add(*at, hd__round_up(bytes, 64));
+    return part;
+}
+
 void *hd__malloc(size_t bytes);
 void *hd__calloc(size_t n, size_t bytes_each);
 void *hd__realloc(void *ptr, size_t bytes);

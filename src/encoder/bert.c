@@ -39,21 +39,13 @@ typedef struct bert_scratch {
     size_t attention_bytes; /* for each member */
 } bert_scratch;
 
-/* Takes the next part of the block at *at, or only counts when base is NULL. */
-static void *carve(char *base, size_t *at, size_t bytes)
-{
-    void *part = base != NULL ? base + *at : NULL;
-    *at = hd__add(*at, hd__round_up(bytes, 64));
-    return part;
-}
-
 static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int n, hd_act *act)
 {
     *act = (hd_act){.type = e->type, .act_max = e->kernels.i8_act_max, .stride = k_row_stride(n, e->type)};
-    act->data = carve(base, at, (size_t)rows * act->stride * k_type_bytes(e->type));
+    act->data = hd__carve(base, at, (size_t)rows * act->stride * k_type_bytes(e->type));
     if (e->type == K_I8) {
-        act->scale = carve(base, at, (size_t)rows * sizeof(float));
-        act->offset = carve(base, at, (size_t)rows * sizeof(float));
+        act->scale = hd__carve(base, at, (size_t)rows * sizeof(float));
+        act->offset = hd__carve(base, at, (size_t)rows * sizeof(float));
     }
 }
 
@@ -67,22 +59,22 @@ static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *bas
     s->qkv_stride = k_row_stride(3 * k_padded(hidden), e->qkv_type);
     s->middle_stride = k_row_stride(middle, K_F32);
     const size_t row = s->x_stride * sizeof(float);
-    s->x = carve(base, &at, tokens * row);
-    s->qkv = carve(base, &at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
-    s->context = carve(base, &at, tokens * row);
-    s->picked_x = carve(base, &at, tokens * row);
+    s->x = hd__carve(base, &at, tokens * row);
+    s->qkv = hd__carve(base, &at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
+    s->context = hd__carve(base, &at, tokens * row);
+    s->picked_x = hd__carve(base, &at, tokens * row);
     if (e->type == K_F32) { /* products read f32 states where they are: input_of */
         s->act = s->picked_act = (hd_act){.type = K_F32, .stride = s->x_stride};
     } else {
         carve_act(base, &at, e, max_tokens, hidden, &s->act);
         carve_act(base, &at, e, max_tokens, hidden, &s->picked_act);
     }
-    s->middle = e->type == K_I8 ? carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
+    s->middle = e->type == K_I8 ? hd__carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
     carve_act(base, &at, e, block_rows, middle, &s->middle_act);
-    s->picked_begin = carve(base, &at, (tokens + 1) * sizeof(int32_t));
-    s->head = carve(base, &at, hd__head_scratch_bytes(e, max_tokens));
+    s->picked_begin = hd__carve(base, &at, (tokens + 1) * sizeof(int32_t));
+    s->head = hd__carve(base, &at, hd__head_scratch_bytes(e, max_tokens));
     s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, hidden / (int)e->settings->n_heads), 64);
-    s->attention = carve(base, &at, hd__mul(s->attention_bytes, (size_t)n_members));
+    s->attention = hd__carve(base, &at, hd__mul(s->attention_bytes, (size_t)n_members));
     return at;
 }
 

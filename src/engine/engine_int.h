@@ -14,7 +14,7 @@
 #include "engine/cache.h"
 #include "token/tokenizer.h"
 
-#define HD_GROUP_TOKENS 512 /* tokens a worker takes at once: docs/SPEED.md has the measurement */
+#define HD_GROUP_TOKENS 512 /* tokens a worker takes at once: weights pass through the caches once for so many */
 
 /* One text on its way. Owned by its job; touched by the worker that took it. */
 typedef struct hd_sequence {

@@ -103,22 +103,16 @@ static double megabytes(uint64_t bytes)
     return (double)bytes / 1e6;
 }
 
-static void *carve(char *base, size_t *at, size_t bytes)
-{
-    void *part = base != NULL ? base + *at : NULL;
-    *at = hd__add(*at, hd__round_up(bytes, 64));
-    return part;
-}
-
 static size_t plan_slot(const hd_model *m, int capacity, char *base, hd_slot *s)
 {
     size_t at = 0, ints = ((size_t)capacity + 1) * sizeof(int32_t);
-    s->ids = carve(base, &at, ints);
-    s->positions = carve(base, &at, ints);
-    s->begin = carve(base, &at, ints);
-    s->pool_begin = carve(base, &at, ints);
-    s->out = carve(base, &at, (size_t)capacity * (size_t)m->encoder->n_out * sizeof(float));
-    s->scratch = carve(base, &at, m->encoder->architecture->scratch_bytes(m->encoder, capacity, (int)m->engine->n_threads));
+    s->ids = hd__carve(base, &at, ints);
+    s->positions = hd__carve(base, &at, ints);
+    s->begin = hd__carve(base, &at, ints);
+    s->pool_begin = hd__carve(base, &at, ints);
+    s->out = hd__carve(base, &at, (size_t)capacity * (size_t)m->encoder->n_out * sizeof(float));
+    s->scratch =
+        hd__carve(base, &at, m->encoder->architecture->scratch_bytes(m->encoder, capacity, (int)m->engine->n_threads));
     return at;
 }
 
