@@ -27,6 +27,7 @@ build   command:pip        python3-pip
 test    command:c++        g++
 test    command:nm         binutils
 test    command:mandoc     mandoc
+test    command:openssl    openssl
 test    command:setarch    util-linux
 test    command:valgrind   valgrind
 test    command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu

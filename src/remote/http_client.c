@@ -320,6 +320,10 @@ static bool set_options(exchange *x, struct curl_slist *headers)
     SET(CURLOPT_NOPROGRESS, 0L);
     SET(CURLOPT_XFERINFOFUNCTION, on_progress);
     SET(CURLOPT_XFERINFODATA, x);
+    if (http->options.ca_file != NULL)
+        SET(CURLOPT_CAINFO, http->options.ca_file);
+    if (http->options.ca_dir != NULL)
+        SET(CURLOPT_CAPATH, http->options.ca_dir);
     if (x->request->compressed)
         SET(CURLOPT_ACCEPT_ENCODING, ""); /* whatever this libcurl decodes */
 #undef SET
@@ -358,6 +362,15 @@ static bool may_pass(CURLcode code)
     case CURLE_HTTP2_STREAM:
     case CURLE_SSL_CONNECT_ERROR: return true;
     default: return false;
+    }
+}
+
+static hd_status status_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OUT_OF_MEMORY: return HD_ERR_MEMORY;
+    case CURLE_SSL_CACERT_BADFILE: return HD_ERR_IO;
+    default: return HD_ERR_PEER;
     }
 }
 
@@ -412,7 +425,7 @@ static outcome hop(exchange *x)
     x->unreachable = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT;
     x->reached |= !x->unreachable;
     if (code != CURLE_OK) {
-        x->status = hd__fail(&x->err, code == CURLE_OUT_OF_MEMORY ? HD_ERR_MEMORY : HD_ERR_PEER, "%s: %s", x->request->url,
+        x->status = hd__fail(&x->err, status_of(code), "%s: %s", x->request->url,
                              http->curl_error[0] != '\0' ? http->curl_error : http->curl->easy_strerror(code));
         return may_pass(code) ? TRY_AGAIN : FAILED;
     }

@@ -18,6 +18,8 @@ typedef struct hd_http_options {
     uint32_t stall_timeout_s;    /* 30: gives a try up after so long below 100 bytes a second */
     uint32_t n_tries;            /* 5 without progress */
     uint32_t pause_ms;           /* 500 before the second try, doubled for each later one, at most 8,000 */
+    const char *ca_file;         /* PEM certificates to trust, in place of libcurl's own file; must outlive the client */
+    const char *ca_dir;          /* the same as a folder by OpenSSL's hashed names, in place of libcurl's own folder */
 } hd_http_options;
 
 typedef struct hd_http hd_http; /* keeps connections; for one thread at a time */

@@ -92,6 +92,15 @@ static hd_status get_token(pull *p, const char **token, hd_error *err)
     return *token != NULL ? HD_OK : no_memory(err);
 }
 
+/* Certificates to trust, from the variables and in the order of the curl program: libcurl itself asks none of them. */
+static hd_http_options http_options(void)
+{
+    const char *bundle = variable("CURL_CA_BUNDLE");
+    if (bundle != NULL)
+        return (hd_http_options){.ca_file = bundle};
+    return (hd_http_options){.ca_file = variable("SSL_CERT_FILE"), .ca_dir = variable("SSL_CERT_DIR")};
+}
+
 static bool is_offline(const pull *p)
 {
     static const char *const yes[] = {"1", "true", "yes", "on"};
@@ -178,7 +187,8 @@ static hd_status download(pull *p, hd_error *err)
     hd_hub_source source;
     HD_TRY(get_endpoint(p, &endpoint, err));
     HD_TRY(get_token(p, &token, err));
-    HD_TRY(hd__http_open(NULL, &http, err));
+    const hd_http_options options = http_options();
+    HD_TRY(hd__http_open(&options, &http, err));
     p->meter.progress.file = "list of files";
     hd_status status = hd__hub_source_open(&source, http, endpoint, token, &p->name, &p->meter, &p->arena, err);
     if (status == HD_OK) {

@@ -8,12 +8,15 @@ and every way in which a hub or the network may fail.
         hub.requests                             # what was asked: Request tuples, in order
 
 Two servers listen on ports of their own: the hub, and the host that it sends clients to for large files, which
-must never see the token. Large files are known by their SHA-256, small ones by git's blob id.
+must never see the token. Large files are known by their SHA-256, small ones by git's blob id. With a certificate
+(Authority.server) a server speaks HTTPS: the hub is then "localhost", the other host always "127.0.0.1".
 """
 
 import gzip
 import hashlib
 import json
+import ssl
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -191,23 +194,62 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, hub, name):
-        self.hub, self.name = hub, name
+    def __init__(self, hub, name, certificate=None):
+        self.hub, self.name, self.tls = hub, name, None
+        if certificate:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(certificate)
         super().__init__(("127.0.0.1", 0), Handler)
+
+    def finish_request(self, request, client_address):
+        if self.tls is None:
+            return super().finish_request(request, client_address)
+        with self.tls.wrap_socket(request, server_side=True) as secure:  # the handshake, on the connection's own thread
+            super().finish_request(secure, client_address)
 
     def handle_error(self, request, client_address):
         pass  # clients that go away are part of the tests
 
 
+class Authority:
+    """Whoever trusts `certificate` (a PEM file) trusts the servers it vouches for."""
+
+    def __init__(self, folder, name):
+        self.folder = folder
+        self.certificate, self.key = folder / f"{name}.pem", folder / f"{name}.key"
+        self.openssl("req", "-x509", *self.new_key(self.key), "-out", self.certificate, "-days", "2", "-subj", f"/CN={name}")
+
+    @staticmethod
+    def openssl(*arguments):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+    @staticmethod
+    def new_key(path):
+        return "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path
+
+    def server(self, host, days=2):
+        """A file of a server's key and certificate for "DNS:<name>" or "IP:<address>"; it ended when days < 0."""
+        key, request, extension, out = (self.folder / f"server.{part}" for part in ("key", "csr", "ext", "crt"))
+        extension.write_text(f"subjectAltName={host}\n")
+        self.openssl("req", "-new", *self.new_key(key), "-out", request, "-subj", "/CN=a server")
+        self.openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-days", days, "-extfile",
+                     extension, "-out", out)
+        both = self.folder / f"{self.certificate.stem}-{host.replace(':', '-')}-{days}.pem"
+        both.write_bytes(key.read_bytes() + out.read_bytes())
+        return both
+
+
 class FakeHub:
-    def __init__(self):
+    def __init__(self, hub_certificate=None, files_certificate=None):
         self.lock = threading.Lock()
         self.requests = []
         self.faults = []
         self.repositories = {}  # name -> {revision: commit}
         self.commits = {}  # (name, commit) -> {path: bytes}
-        self.servers = [Server(self, "hub"), Server(self, "files")]
-        self.endpoint, self.files_endpoint = (f"http://127.0.0.1:{s.server_port}" for s in self.servers)
+        self.servers = [Server(self, "hub", hub_certificate), Server(self, "files", files_certificate)]
+        self.endpoint, self.files_endpoint = (
+            f"{'https' if s.tls else 'http'}://{host}:{s.server_port}"
+            for s, host in zip(self.servers, ("localhost" if hub_certificate else "127.0.0.1", "127.0.0.1")))
 
     def __enter__(self):
         for server in self.servers:

@@ -20,7 +20,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
-from fake_hub import FakeHub
+from fake_hub import Authority, FakeHub
 
 DRIVER = ""
 MODULES = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -264,6 +264,81 @@ class Token(PullCase):
         self.add()
         err = self.assert_refused("argument", "token", HF_TOKEN="hf_x\r\nX-Evil: 1")
         self.assertNotIn("hf_x", err)
+        self.assertEqual(self.hub.requests, [])
+
+
+class Tls(PullCase):
+    def setUp(self):
+        super().setUp()
+        self.known, self.unknown = Authority(self.root, "known"), Authority(self.root, "unknown")
+
+    def secure(self, hub, files):
+        """Puts a hub with these certificates in place of the one without."""
+        self.hub = FakeHub(hub, files).__enter__()
+        self.addCleanup(self.hub.__exit__)
+        self.add()
+
+    def secure_well(self):
+        self.secure(self.known.server("DNS:localhost"), self.known.server("IP:127.0.0.1"))
+
+    def test_authorities_come_from_the_environment(self):
+        self.secure_well()
+        folder = self.root / "authorities"
+        folder.mkdir()
+        hashed = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", self.known.certificate], check=True, text=True,
+                                capture_output=True).stdout.strip()
+        (folder / (hashed + ".0")).write_bytes(self.known.certificate.read_bytes())
+        known, unknown = str(self.known.certificate), str(self.unknown.certificate)
+        for environment in ({"SSL_CERT_FILE": known}, {"CURL_CA_BUNDLE": known}, {"SSL_CERT_DIR": str(folder)},
+                            {"CURL_CA_BUNDLE": known, "SSL_CERT_FILE": unknown},
+                            {"CURL_CA_BUNDLE": "", "SSL_CERT_FILE": known}):
+            with self.subTest(environment=environment):
+                self.assert_pulled("--force", "a/b", **environment)
+        shutil.rmtree(self.cache)
+        self.assert_refused("peer", "certificate", CURL_CA_BUNDLE=unknown, SSL_CERT_FILE=known)
+
+    def test_the_token_goes_to_the_hub_alone(self):
+        self.secure_well()
+        self.hub.fail("truncate", path="model.safetensors", times=1)  # nor when it is asked again
+        self.assert_pulled("a/b", HF_TOKEN="hf_secret", SSL_CERT_FILE=str(self.known.certificate))
+        self.assertEqual({r.headers.get("Authorization") for r in self.hub.asked("hub")}, {"Bearer hf_secret"})
+        self.assertEqual([r.headers.get("Authorization") for r in self.hub.asked("files")], [None, None])
+
+    def assert_distrusted(self, *texts, server="hub", **settings):
+        started = time.monotonic()
+        settings.setdefault("SSL_CERT_FILE", str(self.known.certificate))
+        err = self.assert_refused("peer", *texts, HF_TOKEN="hf_secret", **settings)
+        self.assertNotIn("hf_secret", err)
+        self.assertEqual(self.hub.asked(server), [])
+        self.assertLess(time.monotonic() - started, 5)  # it will not pass, so it is not waited for
+
+    def test_an_unknown_authority(self):
+        self.secure_well()
+        for certificate in (self.unknown.certificate, ""):  # "": the system's, which do not know it either
+            with self.subTest(certificate=certificate):
+                self.assert_distrusted(self.hub.endpoint, "certificate", "issuer", SSL_CERT_FILE=str(certificate))
+
+    def test_an_unknown_authority_of_the_host_it_sends_on_to(self):
+        self.secure(self.known.server("DNS:localhost"), self.unknown.server("IP:127.0.0.1"))
+        self.assert_distrusted("model.safetensors", "certificate", "issuer", server="files")
+
+    def test_an_expired_certificate(self):
+        self.secure(self.known.server("DNS:localhost", days=-1), None)
+        self.assert_distrusted("certificate has expired")
+
+    def test_a_certificate_for_another_host(self):
+        self.secure(self.known.server("DNS:elsewhere.invalid"), None)
+        self.assert_distrusted("certificate", "host name 'localhost'")
+
+    def test_never_from_https_to_http(self):
+        self.secure(self.known.server("DNS:localhost"), None)
+        self.assert_distrusted("http://127.0.0.1", "does not follow", server="files")
+
+    def test_certificates_that_cannot_be_read(self):
+        self.secure_well()
+        self.assert_refused("io", "/nowhere.pem", SSL_CERT_FILE="/nowhere.pem")
+        (self.root / "none.pem").write_text("no certificate")
+        self.assert_refused("io", "none.pem", SSL_CERT_FILE=str(self.root / "none.pem"))
         self.assertEqual(self.hub.requests, [])
 
 
