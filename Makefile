@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 
 build: ## build/heddle, build/libheddle.so (default)
 	@tools/setup.sh build
-	@[ -f build/build.ninja ] || cmake --preset release
+	@[ -f build/build.ninja ] || cmake --preset release --log-level=WARNING
 	@cmake --build --preset release
 
 demo: build ## embed real text with real MiniLM weights and look for the nearest sentences
@@ -29,7 +29,9 @@ fuzz: ## every parser, FUZZ_SECONDS each
 	@tools/run_fuzzers.sh $(FUZZ_SECONDS)
 
 install: build ## to PREFIX (/usr/local); DESTDIR is honoured
+	@rm -f build/heddle.pc build/install_manifest.txt # root's, when the last install was root's
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
 
 format: ## clang-format over our own C, generated tables aside
 	@tools/setup.sh format

@@ -1,5 +1,4 @@
 # What `make install` puts where.
-configure_file("${PROJECT_SOURCE_DIR}/cmake/heddle.pc.in" "${PROJECT_BINARY_DIR}/heddle.pc" @ONLY)
 install(TARGETS heddle LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET heddle_cli)
   install(TARGETS heddle_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -8,6 +7,13 @@ if(TARGET heddle-kcheck)
   install(TARGETS heddle-kcheck RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(FILES "${PROJECT_SOURCE_DIR}/include/heddle/heddle.h" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heddle)
+# Written while installing: `cmake --install --prefix` may name another prefix than the one configured.
+install(CODE "
+  set(CMAKE_INSTALL_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
+  set(CMAKE_INSTALL_INCLUDEDIR \"${CMAKE_INSTALL_INCLUDEDIR}\")
+  set(PROJECT_DESCRIPTION \"${PROJECT_DESCRIPTION}\")
+  set(PROJECT_VERSION \"${PROJECT_VERSION}\")
+  configure_file(\"${PROJECT_SOURCE_DIR}/cmake/heddle.pc.in\" \"${PROJECT_BINARY_DIR}/heddle.pc\" @ONLY)")
 install(FILES "${PROJECT_BINARY_DIR}/heddle.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(GLOB HD_MAN1 "${PROJECT_SOURCE_DIR}/docs/man/*.1")
 file(GLOB HD_MAN3 "${PROJECT_SOURCE_DIR}/docs/man/*.3")

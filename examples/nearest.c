@@ -121,11 +121,14 @@ static bool embed_file(hd_model *model, const char *path, double opened, hd_text
         return false;
     double seconds = now() - start;
     static const char *const types[] = {"auto", "f32", "bf16", "int8"};
-    printf("%s%s%s  %u layers, %u dimensions, %s\n", bold, info.name, plain, info.n_layers, info.n_dimensions,
-           types[info.dtype]);
+    const char *slash = strrchr(info.name, '/');
+    printf("%s%s%s  %u layers, %u dimensions, %s\n", bold, slash != NULL && slash[1] != 0 ? slash + 1 : info.name, plain,
+           info.n_layers, info.n_dimensions, types[info.dtype]);
     printf("  device                  %s\n", hd_device_text());
     printf("  first vector after      %.0f ms, weights loaded\n", first_ms);
-    printf("  %-4zu sentences in       %.1f ms: %.0f sentences/s, %.0f tokens/s\n", *n, 1e3 * seconds, (double)*n / seconds,
+    char label[40];
+    snprintf(label, sizeof label, "%zu sentences in", *n);
+    printf("  %-24s%.1f ms: %.0f sentences/s, %.0f tokens/s\n", label, 1e3 * seconds, (double)*n / seconds,
            (double)stats.n_tokens / seconds);
     printf("  memory                  %.0f MiB at most, the weights included\n", peak_memory());
     return true;

@@ -51,6 +51,7 @@ from_hub() {
     [ "${HF_HUB_OFFLINE:-0}" = 1 ] && { say "HF_HUB_OFFLINE=1: the Hub is not asked"; return 1; }
     command -v curl >/dev/null || { say "curl is not installed: the Hub is not asked"; return 1; }
     [ -n "${HF_TOKEN:-}" ] && auth=(-H "Authorization: Bearer $HF_TOKEN")
+    say "getting $model (87 MiB) from $endpoint"
     mkdir -p "$1/1_Pooling"
     for f in $required; do
         curl -fsSL --connect-timeout 5 --speed-limit 1024 --speed-time 20 --retry 2 ${auth[@]+"${auth[@]}"} \

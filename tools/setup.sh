@@ -42,7 +42,7 @@ bench   venv:              python3-venv
 
 present() {
     case $1 in
-    command:pip) python3 -m pip --version ;;
+    command:pip) python3 -c 'import pip' ;;
     command:*) command -v "${1#command:}" ;;
     module:*) pkg-config --exists "${1#module:}" ;;
     file:*) [ -e "${1#file:}" ] ;;
@@ -62,17 +62,19 @@ while read -r task probe package; do
 done <<<"$(sed '/^$/d' <<<"$needs")"
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-echo "setup: installing ${missing[*]}"
+root=()
 if ! command -v apt-get >/dev/null; then
     echo "setup: error: this is not a Debian system; install what these packages hold: ${missing[*]}" >&2
     exit 1
-fi
-root=()
-if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || { echo "setup: error: not root and no sudo: run 'apt-get install ${missing[*]}' as root" >&2; exit 1; }
-    echo "setup: using sudo for apt-get"
+elif [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        printf '%s\n' "setup: error: packages are missing, and without root or sudo they cannot be installed. Run as root, then try again:" \
+            "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
     root=(sudo)
 fi
+echo "setup: installing${root[0]+ with sudo} ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 "$@" >"$log" 2>&1; }
