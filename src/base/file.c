@@ -1,6 +1,7 @@
 /* file.c - see file.h. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -152,18 +153,46 @@ hd_status hd__dir_make(const char *path, hd_error *err)
     return hd__dir_exists(path) ? HD_OK : hd__fail(err, HD_ERR_IO, "%s: exists and is not a folder", path);
 }
 
+#define TEMP_NAME ".XXXXXX.tmp"
+#define TEMP_END ".tmp"
+
+/* Whether the file is this process's to keep: locked and still there. Where there are no locks, nobody sweeps. */
+static bool lock_temp(int fd)
+{
+    struct stat st;
+    while (flock(fd, LOCK_EX) != 0) {
+        if (errno != EINTR)
+            return true;
+    }
+    return fstat(fd, &st) != 0 || st.st_nlink > 0;
+}
+
+/* A new locked file named after the writer's; -1 with errno. A sweep that comes between creating and locking takes the
+ * file for a dead writer's and removes it: then another is made. */
+static int make_temp(hd_file_writer *writer, size_t len)
+{
+    for (;;) {
+        snprintf(writer->temp_path, len, "%s" TEMP_NAME, writer->path);
+        int fd = mkostemps(writer->temp_path, (int)strlen(TEMP_END), O_CLOEXEC);
+        if (fd < 0 || lock_temp(fd))
+            return fd;
+        close(fd);
+    }
+}
+
 hd_status hd__file_writer_open(hd_file_writer *writer, const char *path, hd_error *err)
 {
     *writer = (hd_file_writer){.fd = -1};
-    size_t len = strlen(path) + sizeof ".XXXXXX.tmp";
+    size_t len = strlen(path) + sizeof TEMP_NAME;
     writer->path = hd__strdup(path);
     writer->temp_path = hd__malloc(len);
     if (writer->path == NULL || writer->temp_path == NULL) {
+        hd__free(writer->temp_path);
+        writer->temp_path = NULL;
         hd__file_writer_abandon(writer);
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to write it", path);
     }
-    snprintf(writer->temp_path, len, "%s.XXXXXX.tmp", path);
-    writer->fd = mkostemps(writer->temp_path, 4, O_CLOEXEC);
+    writer->fd = make_temp(writer, len);
     if (writer->fd < 0) {
         hd_status status = hd__fail_errno(err, errno, "%s: cannot create", path);
         hd__free(writer->temp_path);
@@ -207,10 +236,7 @@ hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err)
     hd_status status = HD_OK;
     if (writer->failed_errno == 0 && fsync(writer->fd) != 0)
         writer->failed_errno = errno;
-    if (close(writer->fd) != 0 && writer->failed_errno == 0)
-        writer->failed_errno = errno;
-    writer->fd = -1;
-    if (writer->failed_errno == 0 && rename(writer->temp_path, writer->path) != 0)
+    if (writer->failed_errno == 0 && rename(writer->temp_path, writer->path) != 0) /* before close: under the lock */
         writer->failed_errno = errno;
     if (writer->failed_errno != 0) {
         status = hd__fail_errno(err, writer->failed_errno, "%s: cannot write", writer->path);
@@ -224,13 +250,36 @@ hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err)
 
 void hd__file_writer_abandon(hd_file_writer *writer)
 {
-    if (writer->fd >= 0)
-        close(writer->fd);
     if (writer->temp_path != NULL)
         unlink(writer->temp_path);
+    if (writer->fd >= 0)
+        close(writer->fd);
     hd__free(writer->temp_path);
     hd__free(writer->path);
     *writer = (hd_file_writer){.fd = -1};
+}
+
+static bool is_temp_name(const char *name)
+{
+    size_t len = strlen(name), end = strlen(TEMP_NAME);
+    return len > end && name[len - end] == '.' && strcmp(name + len - strlen(TEMP_END), TEMP_END) == 0;
+}
+
+void hd__file_sweep(const char *dir)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;) {
+        struct stat st;
+        int fd =
+            is_temp_name(entry->d_name) ? openat(dirfd(d), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(d), entry->d_name, 0);
+        close(fd);
+    }
+    if (d != NULL)
+        closedir(d);
 }
 
 hd_status hd__file_lock_open(const char *path, uint32_t wait_ms, int *fd_out, hd_error *err)

@@ -33,8 +33,9 @@ bool hd__file_exists(const char *path);
 bool hd__dir_exists(const char *path);
 HD_MUST_USE hd_status hd__dir_make(const char *path, hd_error *err); /* with parents; fine when it exists */
 
-/* A file under a temporary name beside `path`, moved into place by commit (fsync + rename) and removed by
- * abandon. One of the two must be called. Write errors are sticky and reported by commit. */
+/* A file under a temporary name beside `path` ("<path>.XXXXXX.tmp"), moved into place by commit (fsync + rename) and
+ * removed by abandon. One of the two must be called. Write errors are sticky and reported by commit. The
+ * temporary file is locked as long as its writer lives, so that hd__file_sweep knows those whose writer was killed. */
 typedef struct hd_file_writer {
     char *path, *temp_path;
     int fd;
@@ -47,6 +48,10 @@ void hd__file_writer_add(hd_file_writer *writer, hd_span bytes);
 void hd__file_writer_align(hd_file_writer *writer, size_t to); /* zeroes up to a multiple of a power of two */
 HD_MUST_USE hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err);
 void hd__file_writer_abandon(hd_file_writer *writer);
+
+/* Removes the temporary files in a folder of Heddle's own whose writers were killed. Others may be writing there. What
+ * cannot be removed stays: no error. */
+void hd__file_sweep(const char *dir);
 
 /* An exclusive lock on a file beside what it protects, freed by the kernel when its holder dies.
  * Waits up to wait_ms, then HD_ERR_BUSY. */

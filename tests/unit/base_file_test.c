@@ -1,11 +1,15 @@
 /* Files: paths from outside, reading whole and mapped, writing that is seen whole or not at all, locks. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -165,6 +169,109 @@ static void a_full_disk_leaves_the_old_file(void **state)
     assert_only("file", "old");
 }
 
+/* A child that writes half a file and is killed. */
+static void kill_a_writer(const char *path)
+{
+    int ready[2];
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        hd_file_writer writer;
+        if (hd__file_writer_open(&writer, path, &err) != HD_OK)
+            _exit(1);
+        hd__file_writer_add(&writer, hd__span("half", 4));
+        if (write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static size_t count_entries(void)
+{
+    size_t n = 0;
+    DIR *d = opendir(s.dir);
+    while (readdir(d) != NULL)
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+static void sweeps_what_killed_writers_left(void **state)
+{
+    (void)state;
+    hd_file_writer writer;
+    kill_a_writer(scratch_path(&s, "file"));
+    kill_a_writer(scratch_path(&s, "other"));
+    assert_int_equal(count_entries(), 2);
+    assert_int_equal(hd__file_writer_open(&writer, scratch_path(&s, "file"), &err), HD_OK);
+    hd__file_writer_add(&writer, hd__span("whole", 5));
+    hd__file_sweep(s.dir);
+    assert_int_equal(count_entries(), 1); /* the living one's */
+    assert_int_equal(hd__file_writer_commit(&writer, &err), HD_OK);
+    hd__file_sweep(s.dir);
+    assert_only("file", "whole");
+    hd__file_sweep(scratch_path(&s, "none"));
+}
+
+static void sweeps_nothing_else(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"a.tmp", ".aXXXXX.tmp", "a.aXXXXXX.tmp", "a.aXXXXX.tmp.heddle", "aXXXXX.tmp"};
+    enum { N_FILES = sizeof files / sizeof *files };
+    for (size_t i = 0; i < N_FILES; i++)
+        scratch_text(&s, files[i], "");
+    assert_int_equal(mkdir(scratch_path(&s, "dir.aXXXXX.tmp"), 0777), 0);
+    assert_int_equal(mkfifo(scratch_path(&s, "pipe.aXXXXX.tmp"), 0666), 0);
+    assert_int_equal(symlink("a.tmp", scratch_path(&s, "link.aXXXXX.tmp")), 0);
+    hd__file_sweep(s.dir);
+    assert_int_equal(count_entries(), N_FILES + 3);
+    scratch_text(&s, "a.aXXXXX.tmp", "");
+    hd__file_sweep(s.dir);
+    assert_int_equal(count_entries(), N_FILES + 3);
+}
+
+/* A sweep at the worst moments: before the first lock, and right before the rename. */
+static bool sweep_before_lock, sweep_before_rename;
+
+int flock(int fd, int operation) /* in place of the library's */
+{
+    if (sweep_before_lock) {
+        sweep_before_lock = false;
+        hd__file_sweep(s.dir);
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+int rename(const char *from, const char *to)
+{
+    if (sweep_before_rename)
+        hd__file_sweep(s.dir);
+    sweep_before_rename = false;
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static void a_sweep_does_not_disturb_writers(void **state)
+{
+    (void)state;
+    hd_file_writer writer;
+    sweep_before_lock = sweep_before_rename = true;
+    assert_int_equal(hd__file_writer_open(&writer, scratch_path(&s, "file"), &err), HD_OK);
+    assert_false(sweep_before_lock);
+    assert_true(hd__file_exists(writer.temp_path));
+    assert_int_equal(count_entries(), 1);
+    hd__file_writer_add(&writer, hd__span("new", 3));
+    if (hd__file_writer_commit(&writer, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    assert_false(sweep_before_rename);
+    assert_only("file", "new");
+}
+
 static void locks_are_waited_for_and_freed_by_death(void **state)
 {
     (void)state;
@@ -225,6 +332,9 @@ int main(void)
         TEST(writes_aligned_and_whole),
         TEST(abandons_without_a_trace),
         TEST(a_full_disk_leaves_the_old_file),
+        TEST(sweeps_what_killed_writers_left),
+        TEST(sweeps_nothing_else),
+        TEST(a_sweep_does_not_disturb_writers),
         TEST(locks_are_waited_for_and_freed_by_death),
         TEST(survives_failing_allocations),
     };
