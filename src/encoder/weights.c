@@ -1,4 +1,5 @@
-/* weights.c - see weights.h. Cache key: the tensor files' identity, the type, and the layout version below. */
+/* weights.c - see weights.h. Cache key: the tensor files' identity, the type, the layout version below, and the settings
+ * that say which tensors are read and how large they are. */
 #include "encoder/weights.h"
 
 #include <float.h>
@@ -19,7 +20,7 @@ struct hd_weights {
     k_type type;
     int i8_max; /* largest int8 weight this machine's kernels take */
     const char *model_dir;
-    const char *cache_path; /* NULL: none */
+    const char *cache_path, *cache_dir; /* NULL: none */
     const char *key;
     hd_tensors *tensors;   /* opened when needed */
     hd_packed *packed;     /* mapped: where blobs come from */
@@ -35,19 +36,29 @@ static const char *type_name(k_type type)
     return type == K_F32 ? "f32" : type == K_BF16 ? "bf16" : "int8";
 }
 
-/* Everything the blobs depend on: the files of the transformer and of the Dense modules, type and layout. */
-static hd_status make_key(hd_weights *w, const hd_settings *settings, hd_error *err)
+/* Everything the blobs depend on. Sizes are among it although blobs have theirs: those are rounded up, so that a blob made
+ * for other settings may fit. */
+static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
 {
-    const char *key = hd__arena_printf(&w->arena, "layout=%d type=%s max=%d %s", LAYOUT_VERSION, type_name(w->type),
-                                       w->i8_max, hd__tensors_identity(w->tensors));
-    for (uint32_t i = 0; i < settings->n_dense && key != NULL; i++) {
+    const char *key = hd__arena_printf(
+        &w->arena, "layout=%d type=%s max=%d %s vocab=%u positions=%u types=%u hidden=%u middle=%u layers=%u %s",
+        LAYOUT_VERSION, type_name(w->type), w->i8_max, s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
+        s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
+    for (uint32_t i = 0; i < s->n_dense && key != NULL; i++) {
+        const hd_dense_settings *d = &s->dense[i];
         hd_tensors *dense;
-        HD_TRY(hd__tensors_open(settings->dense[i].dir, &dense, err));
-        key = hd__arena_printf(&w->arena, "%s %s", key, hd__tensors_identity(dense));
+        HD_TRY(hd__tensors_open(d->dir, &dense, err));
+        key = hd__arena_printf(&w->arena, "%s dense=%u>%u bias=%d %s", key, d->n_in, d->n_out, d->has_bias,
+                               hd__tensors_identity(dense));
         hd__tensors_close(dense);
     }
     w->key = key;
     return key != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+}
+
+static size_t dir_len(const char *path)
+{
+    return (size_t)(strrchr(path, '/') - path);
 }
 
 hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
@@ -64,11 +75,14 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
     hd_status status = HD_OK;
     w->model_dir = hd__arena_strndup(&w->arena, model_dir, strlen(model_dir));
     w->cache_path = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, strlen(cache_path)) : NULL;
+    w->cache_dir = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, dir_len(cache_path)) : NULL;
     w->blobs = hd__arena_calloc(&w->arena, MAX_BLOBS, sizeof *w->blobs);
-    if (w->model_dir == NULL || w->blobs == NULL || (cache_path != NULL && w->cache_path == NULL)) {
+    if (w->model_dir == NULL || w->blobs == NULL || (cache_path != NULL && (!w->cache_path || !w->cache_dir))) {
         status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory", model_dir);
         goto out;
     }
+    if (w->cache_dir != NULL)
+        hd__file_sweep(w->cache_dir);
     HD_TRY_OUT(hd__tensors_open(model_dir, &w->tensors, err));
     HD_TRY_OUT(make_key(w, settings, err));
     if (cache_path != NULL && !repack) {
@@ -117,9 +131,7 @@ bool hd__weights_save(hd_weights *w)
     if (w->packed != NULL || w->cache_path == NULL)
         return false;
     hd_error why = {0};
-    char *folder = hd__arena_strndup(&w->arena, w->cache_path, (size_t)(strrchr(w->cache_path, '/') - w->cache_path));
-    hd_status status =
-        folder != NULL ? hd__dir_make(folder, &why) : hd__fail(&why, HD_ERR_MEMORY, "%s: no memory", w->cache_path);
+    hd_status status = hd__dir_make(w->cache_dir, &why);
     if (status == HD_OK)
         status = hd__packed_write(w->cache_path, w->key, w->blobs, w->n_blobs, &why);
     if (status != HD_OK)

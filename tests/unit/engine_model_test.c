@@ -2,9 +2,12 @@
 #include "unit/engine_fixture.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -353,6 +356,105 @@ static void test_packed_processes(void **state)
     free(wanted);
 }
 
+static int reached_rename[2] = {-1, -1}; /* with a pipe in it, whoever renames says so and waits to be killed */
+
+int rename(const char *from, const char *to) /* in place of the library's */
+{
+    if (reached_rename[1] >= 0) {
+        if (write(reached_rename[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+/* A process killed with its file all written but not in place: others are not disturbed by it, nor it by them, and what it
+ * left goes at the next load. */
+static void test_packed_killed(void **state)
+{
+    (void)state;
+    char path[512], c;
+    struct stat first, second;
+    float *wanted = packed_wanted();
+    scratch_wipe(cache_dir);
+    assert_int_equal(pipe(reached_rename), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(encodes_with_warning(wanted));
+    close(reached_rename[1]);
+    reached_rename[1] = -1;
+    assert_int_equal(read(reached_rename[0], &c, 1), 1);
+    close(reached_rename[0]);
+    assert_true(packed_file(path) && strstr(path, ".tmp") != NULL && stat(path, &first) == 0);
+    assert_false(encodes_with_warning(wanted)); /* packs too */
+    assert_false(packed_file(path));            /* both files */
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_false(encodes_with_warning(wanted)); /* maps */
+    assert_true(packed_file(path) && strstr(path, ".tmp") == NULL && stat(path, &second) == 0);
+    assert_true(first.st_ino != second.st_ino);
+    free(wanted);
+}
+
+/* Vectors of a model as its folder is now, through a cache that may hold what it was before, and past any cache. */
+static void must_follow_the_folder(const char *name, hd_dtype dtype)
+{
+    float *got[2];
+    size_t bytes = 0;
+    hd_status status[2];
+    for (int cached = 0; cached < 2; cached++) {
+        hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .cache_dir = cached ? cache_dir : NULL});
+        hd_model *model = open_model(engine, name, dtype);
+        bytes = N * width_of(model) * sizeof *got[0];
+        got[cached] = calloc(1, bytes);
+        status[cached] = hd_encode(model, some_texts(N), N, NULL, got[cached], NULL, &err);
+        hd_engine_close(engine);
+    }
+    if (status[0] != status[1])
+        fail_msg("%s, cached %s", hd_status_name(status[0]), hd_status_name(status[1]));
+    if (status[0] == HD_OK)
+        assert_memory_equal(got[0], got[1], bytes);
+    free(got[0]);
+    free(got[1]);
+}
+
+/* The same tensors under other settings: each change alters what the blobs hold, or that there may be any, though
+ * their sizes, rounded up, stay the same. */
+static void test_packed_other_settings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *file, *old, *with;
+    } changes[] = {
+        {"tiny-dense", "2_Dense/config.json", "\"bias\": true", "\"bias\": false"},
+        {"tiny-dense", "2_Dense/config.json", "\"bias\": false", "\"bias\": true"},
+        {"tiny-dense", "2_Dense/config.json", "\"out_features\": 24", "\"out_features\": 32"},
+        {"tiny-dense", "2_Dense/config.json", "\"out_features\": 32", "\"out_features\": 24"},
+        {"tiny-relu", "config.json", "\"intermediate_size\": 256", "\"intermediate_size\": 250"},
+        {"tiny-relu", "config.json", "\"intermediate_size\": 250", "\"intermediate_size\": 256"},
+        {"tiny-relu", "config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1"},
+        {"tiny-relu", "config.json", "\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1e-1"},
+        {"tiny-relu", "config.json", "\"hidden_act\": \"relu\"", "\"hidden_act\": \"gelu\""},
+        {"tiny-relu", "config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 2"},
+        {"tiny-relu", "config.json", "\"type_vocab_size\": 2", "\"type_vocab_size\": 1"},
+    };
+    for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
+        scratch_wipe(cache_dir);
+        fresh_model("tiny-dense");
+        fresh_model("tiny-relu");
+        must_follow_the_folder("tiny-dense", dtype);
+        must_follow_the_folder("tiny-relu", dtype);
+        for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+            change_file(changes[i].model, changes[i].file, changes[i].old, changes[i].with);
+            must_follow_the_folder(changes[i].model, dtype);
+        }
+    }
+    fresh_model("tiny-dense");
+    fresh_model("tiny-relu");
+}
+
 /* ---- memory ---- */
 
 static void test_memory_limit(void **state)
@@ -585,6 +687,8 @@ int main(void)
         cmocka_unit_test(test_packed_stale),
         cmocka_unit_test(test_packed_unwritable),
         cmocka_unit_test(test_packed_processes),
+        cmocka_unit_test(test_packed_killed),
+        cmocka_unit_test(test_packed_other_settings),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_memory_of_others),
         cmocka_unit_test(test_tensors),
