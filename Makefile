@@ -13,11 +13,13 @@ demo: build ## embed real text with real MiniLM weights and look for the nearest
 	@model=$$(tools/fetch_model.sh) && build/examples/nearest "$$model" examples/sentences.txt
 
 test: ## everything: all tests, sanitizers, 64-bit Arm kernels
-	@tools/setup.sh build test
+	@tools/setup.sh build check test
 	@tools/fetch_model.sh >/dev/null
 	@tools/run_tests.sh
 
 check: build ## the quick part of the tests: lint and unit
+	@tools/setup.sh check
+	@tools/fetch_model.sh >/dev/null
 	@ctest --test-dir build -L 'lint|unit' -j "$$(nproc)" --output-on-failure
 
 bench: build ## against ONNX Runtime, OpenVINO, sentence-transformers, side by side

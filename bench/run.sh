@@ -12,6 +12,10 @@ peers=bench/peers
 build=build/bench
 cc=${CC:-cc}
 
+case " $* " in
+*" --help "* | *" -h "*) exec "${PYTHON:-python3}" "$peers/bench.py" --help ;;
+esac
+
 say() { printf 'bench: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
@@ -47,19 +51,14 @@ if [ -e build/libheddle.so ]; then
         2>"$build/link.log" || say "no rows of the C library: $(grep -m 1 -E 'error|undefined' "$build/link.log" || true)"
 fi
 
-case " $* " in
-*" --help "* | *" -h "*) model=$build ;;
-*)
-    model=$(tools/fetch_model.sh)
-    stamp=$build/prepared.stamp
-    if [ ! "$stamp" -nt "$peers/prepare.py" ] || [ ! "$stamp" -nt "$peers/texts.py" ]; then
-        say "making texts and exporting the model"
-        rm -f "$build"/*.txt "$build"/*.onnx "$build"/*.f32
-        "$python" "$peers/prepare.py" "$model" "$build"
-        touch "$stamp"
-    fi
-    ;;
-esac
+model=$(tools/fetch_model.sh)
+stamp=$build/prepared.stamp
+if [ ! "$stamp" -nt "$peers/prepare.py" ] || [ ! "$stamp" -nt "$peers/texts.py" ]; then
+    say "making texts and exporting the model"
+    rm -f "$build"/*.txt "$build"/*.onnx "$build"/*.f32
+    "$python" "$peers/prepare.py" "$model" "$build"
+    touch "$stamp"
+fi
 
 exec "$python" "$peers/bench.py" --model "$model" --data "$PWD/$build" --tools "$PWD/$build" \
     --heddle "$PWD/build/heddle" --results "$PWD/bench/results" "$@"

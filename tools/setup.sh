@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks; does nothing when all are there.
 #
-#   tools/setup.sh build|test|fuzz|bench|format ...
+#   tools/setup.sh build|check|test|fuzz|bench|format ...
 #
 # Each need is probed by what it offers (a command, a pkg-config module), not by package name, so that a
 # compiler or library installed another way counts. Without root, sudo is used, and said so.
@@ -24,8 +24,8 @@ build   module:cmocka      libcmocka-dev
 build   command:python3    python3
 build   command:curl       curl
 build   command:pip        python3-pip
-test    command:c++        g++
-test    command:nm         binutils
+check   command:c++        g++
+check   command:nm         binutils
 test    command:mandoc     mandoc
 test    command:openssl    openssl
 test    command:setarch    util-linux

@@ -21,8 +21,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy
-
 import prepare
 
 HERE = Path(__file__).resolve().parent
@@ -329,6 +327,7 @@ class Bench:
 
 
 def cosines(reference, vectors):
+    import numpy  # here, so that --help needs no environment
     a = numpy.fromfile(reference, "<f4").reshape(-1, DIMENSIONS).astype(numpy.float64)
     b = numpy.fromfile(vectors, "<f4").reshape(-1, DIMENSIONS).astype(numpy.float64)
     if a.shape != b.shape:

@@ -174,7 +174,8 @@ static void print_wrapped(const char *text, int column)
 
 void cli_args_help(const cli_command *command)
 {
-    printf("usage: heddle %s [options] %s\n\n%s.\n\n", command->name, command->arguments, command->summary);
+    printf("usage: heddle %s [options]%s%s\n\n%s.\n\n", command->name, command->arguments[0] != 0 ? " " : "",
+           command->arguments, command->summary);
     const cli_option *option;
     for (size_t i = 0; (option = option_at(command, i)) != NULL; i++) {
         char left[64];

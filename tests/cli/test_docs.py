@@ -50,6 +50,15 @@ class DocsTest(CommandTest):
                 self.assertIn(name, readme)
                 self.assertIn(name, page)
 
+    def test_readme_quotes_real_errors(self):
+        readme = (ROOT / "README.md").read_text()
+        rows = readme[readme.index("## When something is wrong"):readme.index("## More")]
+        source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.c")).replace('\\"', '"')
+        quotes = re.findall(r"^\| `([^`]+)` \|", rows, re.M)
+        self.assertGreater(len(quotes), 1)
+        for part in (part for quote in quotes for part in quote.split("...")):
+            self.assertIn(part, source)
+
     def test_links_lead_somewhere(self):
         for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]:
             for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):

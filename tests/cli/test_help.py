@@ -1,8 +1,9 @@
 """Help, usage errors and hints, word for word."""
 
+import re
 import unittest
 
-from harness import CommandTest
+from harness import ROOT, CommandTest
 
 COMMANDS = ["embed", "tokenize", "models", "pull", "info", "bench"]
 
@@ -21,6 +22,15 @@ class HelpTest(CommandTest):
                 self.matches(f"help-{command}.txt", text)
                 self.assertEqual(self.heddle(command, "-h")[0].decode(), text)
                 self.assertLessEqual(max(map(len, text.splitlines())), 105)
+
+    def test_kcheck(self):
+        text = self.heddle("kcheck", "--help")[0].decode()
+        self.assertEqual(self.heddle("kcheck", "-h")[0].decode(), text)
+        source = (ROOT / "tests/kernel/kcheck.c").read_text()
+        options = set(re.findall(r'"(--\w+)"', source))
+        self.assertGreater(len(options), 7)
+        for option in options:
+            self.assertIn(option, text)
 
     def test_version(self):
         self.assertRegex(self.heddle("--version")[0].decode(), r"\Aheddle \d+\.\d+\.\d+\n\Z")

@@ -26,7 +26,7 @@
 typedef struct options {
     uint64_t seed;
     int sample;
-    bool quick, list, bench, emulated;
+    bool quick, list, bench, emulated, help;
     const char *json;
     const char *filters[MAX_FILTERS];
     int n_filters;
@@ -174,14 +174,26 @@ static int check_all(const options *o)
     return count[FAIL] > 0 || count[PASS] + count[SKIP] == 0 ? 1 : 0;
 }
 
+static const char synopsis[] = "usage: heddle-kcheck [--quick] [--sample N] [--seed N] [--require LEVEL]... [--list]\n"
+                               "            [--json FILE] [--emulated] [FILTER...]\n"
+                               "       heddle-kcheck --bench [FILTER] [--json FILE]\n";
+
+static const char help[] = "\n"
+                           "Compares every kernel at every level of this machine with its reference; --bench times them.\n"
+                           "A filter is a part of a kernel's name: only those whose names hold one are run.\n"
+                           "\n"
+                           "  --list            the kernels that would run\n"
+                           "  --quick           fewer sizes\n"
+                           "  --sample N        one case in N\n"
+                           "  --seed N          the random data of an earlier run\n"
+                           "  --require LEVEL   a level that this machine lacks fails instead of being skipped\n"
+                           "  --json FILE       results as JSON\n"
+                           "  --emulated        for QEMU, which reads the lanes that a masked load leaves out\n"
+                           "  -h, --help        this text\n";
+
 static int usage(const char *fault, const char *value)
 {
-    fprintf(stderr,
-            "heddle-kcheck: %s: %s\n"
-            "usage: heddle-kcheck [--quick] [--sample N] [--seed N] [--require LEVEL]... [--list]\n            [--json "
-            "FILE] [--emulated] [FILTER...]\n"
-            "       heddle-kcheck --bench [FILTER] [--json FILE]\n",
-            fault, value);
+    fprintf(stderr, "heddle-kcheck: %s: %s\n%s", fault, value, synopsis);
     return 2;
 }
 
@@ -224,6 +236,8 @@ static int parse(int argc, char **argv, options *o)
             o->emulated = true;
         } else if (strcmp(argv[i], "--bench") == 0) {
             o->bench = true;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            o->help = true;
         } else if ((value = value_of(argv, argc, &i, "--json")) != NULL) {
             o->json = value;
         } else if ((value = value_of(argv, argc, &i, "--seed")) != NULL) {
@@ -254,6 +268,10 @@ int main(int argc, char **argv)
     int fault = parse(argc, argv, &o);
     if (fault != 0)
         return fault;
+    if (o.help) {
+        printf("%s%s", synopsis, help);
+        return 0;
+    }
     hd_error err;
     if (hd__isa_init(&err) != HD_OK)
         return usage(err.text, "HEDDLE_CPU");
