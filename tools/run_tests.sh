@@ -25,11 +25,11 @@ build() {
     local preset=$1 log=build/$1.log
     shift
     mkdir -p build
+    echo "building; the log is $log"
     if cmake --preset "$preset" >"$log" 2>&1 && cmake --build --preset "$preset" -j "$n_jobs" ${1+--target "$@"} >>"$log" 2>&1; then
         return 0
     fi
     grep -E -A 5 'error|Error|FAILED' "$log" | head -n 40
-    echo "the whole log is $log"
     fail "$preset: build"
     return 1
 }
