@@ -35,6 +35,7 @@ test    file:/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 test    command:qemu-aarch64 qemu-user
 fuzz    command:clang      clang
 fuzz    fuzzer:            libclang-rt-14-dev
+fuzz    command:llvm-symbolizer llvm
 format  command:clang-format clang-format
 bench   command:git        git
 bench   venv:              python3-venv
