@@ -101,7 +101,7 @@ static const char *x86_reason(bool in_cpuid, uint64_t xcr0, uint64_t needs_xcr0)
 /* "GenuineIntel" in CPUID leaf 0. */
 static bool is_intel(void)
 {
-    uint32_t a, b, c, d;
+    uint32_t a = 0, b = 0, c = 0, d = 0; /* and so they stay without leaf 0 */
     return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == 0x756e6547u && d == 0x49656e69u && c == 0x6c65746eu;
 }
 
