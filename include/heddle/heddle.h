@@ -81,7 +81,7 @@ typedef struct hd_engine hd_engine;
 typedef struct hd_engine_options {
     uint32_t n_threads;          /* worker threads; 0: one for each core this process may use */
     uint32_t idle_unload_s;      /* unload a model unused for so many seconds; 0: never */
-    uint64_t memory_limit_bytes; /* plan batches within this much; 0: 0.8 of the machine's (or cgroup's) */
+    uint64_t memory_limit_bytes; /* for all models' weights and batches and the cache; 0: 0.8 of the machine's (or cgroup's) */
     uint64_t cache_bytes;        /* vectors kept by (model, prompt, text), least recently used go; 0: off */
     const char *cache_dir;       /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
     bool no_packed_cache;        /* neither read nor write packed weights on disk */
@@ -131,7 +131,9 @@ HD_API HD_MUST_USE hd_status hd_model_open(hd_engine *engine, const char *name_o
 /* Jobs on the model must have been waited for. NULL is allowed. */
 HD_API void hd_model_close(hd_model *model);
 
-/* Loads tokenizer and weights now, once, whatever the number of threads asking. */
+/* Loads tokenizer and weights now, once, whatever the number of threads asking; when that fails, all of them get the
+ * same error. Models that nobody uses are unloaded when the memory limit leaves no room beside them, longest unused
+ * first; HD_ERR_MEMORY when that is not enough. */
 HD_API HD_MUST_USE hd_status hd_model_load(hd_model *model, hd_error *err);
 
 /* Frees what a load took; the next use loads again. HD_ERR_BUSY while jobs run. */

@@ -65,6 +65,10 @@ HD_MUST_USE hd_status hd__encoder_open(const hd_settings *settings, hd_weights *
                                        k_type type, hd_encoder **encoder, hd_error *err);
 void hd__encoder_close(hd_encoder *encoder); /* NULL allowed */
 
+/* Bytes that opening an encoder over these weights would take or map. Nothing is packed. */
+HD_MUST_USE hd_status hd__encoder_measure(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device,
+                                          k_type type, uint64_t *bytes, hd_error *err);
+
 /* Whether model_type has an architecture, for an early answer. */
 HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *err);
 

@@ -80,6 +80,23 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     return HD_OK;
 }
 
+hd_status hd__encoder_measure(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
+                              uint64_t *bytes, hd_error *err)
+{
+    hd_encoder *e = NULL;
+    if (hd__weights_mapped(weights)) {
+        *bytes = hd__weights_bytes(weights);
+        return HD_OK;
+    }
+    hd__weights_measure_begin(weights);
+    hd_status status = hd__encoder_open(settings, weights, device, type, &e, err);
+    uint64_t measured = hd__weights_measure_end(weights);
+    hd__encoder_close(e);
+    if (status == HD_OK)
+        *bytes = measured;
+    return status;
+}
+
 void hd__encoder_close(hd_encoder *e)
 {
     if (e == NULL)

@@ -27,6 +27,7 @@ struct hd_weights {
     hd_packed_blob *blobs; /* [n_blobs] packing: heap blobs in order of binding */
     size_t n_blobs;
     uint64_t n_bytes;
+    bool measuring;
     float *rows; /* [PACK_ROWS * largest k] while packing */
     size_t rows_capacity;
 };
@@ -116,6 +117,19 @@ void hd__weights_close(hd_weights *w)
     hd__free(w);
 }
 
+void hd__weights_measure_begin(hd_weights *w)
+{
+    w->measuring = true;
+}
+
+uint64_t hd__weights_measure_end(hd_weights *w)
+{
+    uint64_t bytes = w->n_bytes;
+    w->n_bytes = 0;
+    w->measuring = false;
+    return bytes;
+}
+
 uint64_t hd__weights_bytes(const hd_weights *w)
 {
     return w->n_bytes;
@@ -143,8 +157,13 @@ bool hd__weights_save(hd_weights *w)
 static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, size_t bytes, const void **blob, void **fill,
                            hd_error *err)
 {
-    char *full = hd__arena_printf(&w->arena, "%s%s", name, suffix);
+    char *full = w->measuring ? NULL : hd__arena_printf(&w->arena, "%s%s", name, suffix);
     *fill = NULL;
+    if (w->measuring) {
+        *blob = NULL;
+        w->n_bytes = hd__add(w->n_bytes, bytes);
+        return HD_OK;
+    }
     if (full == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
     if (w->packed != NULL) {

@@ -21,6 +21,11 @@ HD_MUST_USE hd_status hd__weights_open(const char *model_dir, const hd_settings 
                                        const char *cache_path, bool repack, hd_weights **weights, hd_error *err);
 void hd__weights_close(hd_weights *weights); /* NULL allowed */
 
+/* For weights that are not mapped: between begin and end, binding only adds up what the blobs would take; nothing is read,
+ * and they are NULL. */
+void hd__weights_measure_begin(hd_weights *weights);
+uint64_t hd__weights_measure_end(hd_weights *weights);
+
 /* Bytes of all blobs; whether they come from the cache file. */
 uint64_t hd__weights_bytes(const hd_weights *weights);
 bool hd__weights_mapped(const hd_weights *weights);

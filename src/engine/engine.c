@@ -33,6 +33,7 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     e->idle_unload_s = o->idle_unload_s;
     e->memory_limit =
         o->memory_limit_bytes != 0 ? o->memory_limit_bytes : (uint64_t)((double)machine.memory_bytes * MEMORY_SHARE);
+    e->cache_bytes = o->cache_bytes;
     e->use_packed = !o->no_packed_cache;
     hd_status status = HD_OK;
     if (o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
@@ -71,7 +72,7 @@ void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
         if (m->state != HD_LOADED)
             continue;
         stats->n_models_loaded++;
-        stats->weights_bytes += hd__weights_bytes(m->weights);
+        stats->weights_bytes += m->weights_bytes;
         stats->scratch_bytes += m->scratch_bytes;
     }
     pthread_mutex_unlock(&e->lock);

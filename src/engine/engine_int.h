@@ -67,6 +67,8 @@ struct hd_model {
 
     hd_load_state state;
     pthread_cond_t loaded; /* state left HD_LOADING */
+    uint64_t n_failed;     /* loads that failed, */
+    hd_error load_error;   /* the last of them */
     uint32_t n_users;      /* jobs and calls that need it loaded */
     uint64_t last_used_ns;
 
@@ -74,10 +76,11 @@ struct hd_model {
     hd_tokenizer *tokenizer;
     hd_weights *weights;
     hd_encoder *encoder;
-    int group_tokens; /* most that a worker takes at once, but for one longer sequence */
-    hd_slot *slots;   /* [n_threads] */
+    hd_slot *slots; /* [n_threads] */
 
+    int group_tokens;        /* most that a worker takes at once, but for one longer sequence */
     uint64_t pending_tokens; /* queued and not taken */
+    uint64_t weights_bytes;  /* entries of the account of memory.c */
     uint64_t scratch_bytes;  /* of all slots */
 };
 
@@ -105,8 +108,8 @@ struct hd_engine {
     pthread_cond_t work; /* a job, an offer, or stop */
     uint32_t n_threads, idle_unload_s;
     uint64_t next_idle_check_ns;
-    uint64_t memory_limit;
-    char *cache_dir; /* NULL: the default */
+    uint64_t memory_limit, cache_bytes; /* cache_bytes: most that the vector cache takes */
+    char *cache_dir;                    /* NULL: the default */
     bool use_packed;
     hd_cache *cache; /* NULL: off; has its own lock */
 
@@ -130,13 +133,34 @@ void hd__model_release(hd_model *model);
 /* Once a second unloads models unused for longer than idle_unload_s; call with the lock, which is let go meanwhile. */
 void hd__models_unload_idle(hd_engine *engine);
 
-/* Largest slot for the memory limit, in bytes, for each worker. */
-uint64_t hd__model_slot_limit(const hd_model *model);
+/* Unloads a loaded model without users to make room; call with the lock, which is let go meanwhile. */
+void hd__model_unload_unused(hd_model *model);
+
+/* ---- memory.c: all with the lock ---- */
+
+/* Bytes held by models that somebody uses or loads, and by the vector cache at its greatest. */
+uint64_t hd__memory_in_use(const hd_engine *engine);
+
+/* Enters bytes in a model's weights_bytes or scratch_bytes; false when they do not fit beside all that is held. */
+HD_MUST_USE bool hd__memory_take(hd_engine *engine, uint64_t *entry, uint64_t bytes);
+
+/* Unloads models that nobody uses, the longest unused first, until so many bytes fit; none, and false, when that would
+ * not be enough. Lets the lock go meanwhile. */
+HD_MUST_USE bool hd__memory_make_room(hd_engine *engine, uint64_t bytes);
+
+/* What all else leaves for the scratch of a model, for each of its workers. */
+uint64_t hd__memory_share(const hd_model *model);
+
+/* Plans the groups of every loaded model anew: call when a model was loaded or unloaded. */
+void hd__memory_plan(hd_engine *engine);
 
 /* ---- worker.c ---- */
 
-/* Tokens a worker takes at once, so that its slot keeps within the memory limit. */
+/* Tokens a worker takes at once, so that its slot keeps within its share of the memory; call with the lock. */
 int hd__plan_group_tokens(const hd_model *model);
+
+/* Frees a slot's block. */
+void hd__slot_clear(hd_model *model, hd_slot *slot);
 
 HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);

@@ -290,6 +290,7 @@ hd_status hd_encode(hd_model *m, const hd_text *texts, size_t n, const hd_encode
                     hd_encode_stats *stats, hd_error *err)
 {
     hd_encode_stats sum = {0};
+    HD_TRY(hd_model_load(m, err)); /* a model that cannot be loaded cannot be for fewer texts either */
     HD_TRY(encode(m, texts, n, 0, options, out, &sum, err));
     if (stats != NULL)
         *stats = sum;

@@ -125,19 +125,34 @@ static void unbind_weights(hd_model *m)
     hd__weights_close(m->weights);
     m->encoder = NULL;
     m->weights = NULL;
+    pthread_mutex_lock(&m->engine->lock);
+    m->weights_bytes = 0;
+    pthread_mutex_unlock(&m->engine->lock);
 }
 
 /* Frees what load made; nobody else has it. */
 static void free_loaded(hd_model *m)
 {
     for (uint32_t i = 0; i < m->engine->n_threads && m->slots != NULL; i++)
-        hd__map_free(m->slots[i].block, m->slots[i].block_bytes);
+        hd__slot_clear(m, &m->slots[i]);
     hd__free(m->slots);
     unbind_weights(m);
     hd__tokenizer_close(m->tokenizer);
     m->slots = NULL;
-    m->scratch_bytes = 0;
     m->tokenizer = NULL;
+}
+
+/* With the lock, which is let go while memory is freed; the state keeps everybody else away. */
+static void unload_locked(hd_model *m)
+{
+    m->state = HD_LOADING;
+    m->info.loaded = false;
+    pthread_mutex_unlock(&m->engine->lock);
+    free_loaded(m);
+    pthread_mutex_lock(&m->engine->lock);
+    m->state = HD_UNLOADED;
+    hd__memory_plan(m->engine);
+    pthread_cond_broadcast(&m->loaded);
 }
 
 void hd_model_close(hd_model *m)
@@ -148,28 +163,42 @@ void hd_model_close(hd_model *m)
     pthread_mutex_lock(&engine->lock);
     while (m->state == HD_LOADING) /* or being unloaded for idleness */
         pthread_cond_wait(&m->loaded, &engine->lock);
+    if (m->state == HD_LOADED)
+        unload_locked(m);
     hd_model **link = &engine->models;
     while (*link != m)
         link = &(*link)->next;
     *link = m->next;
     pthread_mutex_unlock(&engine->lock);
-    free_loaded(m);
     pthread_cond_destroy(&m->loaded);
     hd__arena_clear(&m->arena);
     hd__free(m);
 }
 
-uint64_t hd__model_slot_limit(const hd_model *m)
+/* Room for weights within the memory limit. Models that nobody uses have to go for it. */
+static hd_status take_weights(hd_model *m, uint64_t bytes, hd_error *err)
 {
-    uint64_t weights = hd__weights_bytes(m->weights), limit = m->engine->memory_limit;
-    return limit > weights ? (limit - weights) / m->engine->n_threads : 0;
+    hd_engine *e = m->engine;
+    pthread_mutex_lock(&e->lock);
+    bool taken = hd__memory_make_room(e, bytes) && hd__memory_take(e, &m->weights_bytes, bytes);
+    const uint64_t in_use = hd__memory_in_use(e);
+    pthread_mutex_unlock(&e->lock);
+    if (taken)
+        return HD_OK;
+    return hd__fail(err, HD_ERR_MEMORY,
+                    "%s: %.1f MB of weights do not fit in the memory limit of %.1f MB, of which models in use and the "
+                    "vector cache hold %.1f MB",
+                    m->name, (double)bytes / 1e6, (double)e->memory_limit / 1e6, (double)in_use / 1e6);
 }
 
 /* Opens weights and an encoder over them, from the packed file or, when `repack`, past it. */
 static hd_status bind_weights(hd_model *m, bool repack, hd_error *err)
 {
     const k_type type = type_of(m->dtype);
+    uint64_t bytes;
     HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, repack, &m->weights, err));
+    HD_TRY(hd__encoder_measure(&m->settings, m->weights, hd__device_cpu(), type, &bytes, err));
+    HD_TRY(take_weights(m, bytes, err));
     return hd__encoder_open(&m->settings, m->weights, hd__device_cpu(), type, &m->encoder, err);
 }
 
@@ -199,7 +228,6 @@ static hd_status load(hd_model *m, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
     HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
     HD_TRY(open_encoder(m, err));
-    m->group_tokens = hd__plan_group_tokens(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */
         HD_TRY(hd__workers_start(m->engine, err));
     hd__log(HD_LOG_INFO, "%s: loaded as %s in %.0f ms, %.1f MB of weights%s", m->name, dtype_name(m->dtype),
@@ -208,26 +236,45 @@ static hd_status load(hd_model *m, hd_error *err)
     return HD_OK;
 }
 
+/* With the lock, which is let go meanwhile; the state keeps everybody else waiting. */
+static void load_locked(hd_model *m)
+{
+    hd_engine *engine = m->engine;
+    hd_error error = {0};
+    m->state = HD_LOADING;
+    pthread_mutex_unlock(&engine->lock);
+    hd_status status = load(m, &error);
+    if (status != HD_OK)
+        free_loaded(m);
+    pthread_mutex_lock(&engine->lock);
+    m->state = status == HD_OK ? HD_LOADED : HD_UNLOADED;
+    m->info.loaded = status == HD_OK;
+    if (status == HD_OK) {
+        hd__memory_plan(engine);
+    } else {
+        m->load_error = error;
+        m->n_failed++;
+    }
+    pthread_cond_broadcast(&m->loaded);
+}
+
 hd_status hd__model_acquire(hd_model *m, hd_error *err)
 {
     hd_engine *engine = m->engine;
     pthread_mutex_lock(&engine->lock);
+    const uint64_t n_failed = m->n_failed;
     while (m->state == HD_LOADING)
         pthread_cond_wait(&m->loaded, &engine->lock);
     hd_status status = HD_OK;
-    if (m->state == HD_UNLOADED) {
-        m->state = HD_LOADING;
-        pthread_mutex_unlock(&engine->lock);
-        status = load(m, err);
-        if (status != HD_OK)
-            free_loaded(m);
-        pthread_mutex_lock(&engine->lock);
-        m->state = status == HD_OK ? HD_LOADED : HD_UNLOADED;
-        m->info.loaded = status == HD_OK;
-        pthread_cond_broadcast(&m->loaded);
-    }
-    if (status == HD_OK)
+    if (m->state == HD_UNLOADED && m->n_failed == n_failed)
+        load_locked(m);
+    if (m->state == HD_LOADED) {
         m->n_users++;
+    } else { /* for those who waited for a load that failed, too: it is not tried again for each of them */
+        status = m->load_error.status;
+        if (err != NULL)
+            *err = m->load_error;
+    }
     pthread_mutex_unlock(&engine->lock);
     return status;
 }
@@ -245,18 +292,6 @@ hd_status hd_model_load(hd_model *m, hd_error *err)
     HD_TRY(hd__model_acquire(m, err));
     hd__model_release(m);
     return HD_OK;
-}
-
-/* With the lock, which is let go while memory is freed; the state keeps everybody else away. */
-static void unload_locked(hd_model *m)
-{
-    m->state = HD_LOADING;
-    m->info.loaded = false;
-    pthread_mutex_unlock(&m->engine->lock);
-    free_loaded(m);
-    pthread_mutex_lock(&m->engine->lock);
-    m->state = HD_UNLOADED;
-    pthread_cond_broadcast(&m->loaded);
 }
 
 hd_status hd_model_unload(hd_model *m, hd_error *err)
@@ -288,6 +323,12 @@ void hd__models_unload_idle(hd_engine *engine)
             m = m->next;
         }
     }
+}
+
+void hd__model_unload_unused(hd_model *m)
+{
+    hd__log(HD_LOG_INFO, "%s: unloading to make room within the memory limit", m->name);
+    unload_locked(m);
 }
 
 void hd_model_get_info(hd_model *m, hd_model_info *info)

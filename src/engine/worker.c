@@ -119,54 +119,91 @@ static size_t plan_slot(const hd_model *m, int capacity, char *base, hd_slot *s)
 int hd__plan_group_tokens(const hd_model *m)
 {
     enum { LEAST = 32 }; /* below that the weights pass by for too few rows: a thread may then hold more than its share */
-    const uint64_t limit = hd__model_slot_limit(m);
+    const uint64_t share = hd__memory_share(m);
     int n_tokens = HD_GROUP_TOKENS;
     hd_slot slot;
-    while (n_tokens > LEAST && plan_slot(m, n_tokens, NULL, &slot) > limit)
+    while (n_tokens > LEAST && plan_slot(m, n_tokens, NULL, &slot) > share)
         n_tokens /= 2;
     return n_tokens;
 }
 
-/* Gives a slot another block, or none. */
-static void replace_slot(hd_model *m, hd_slot *slot, const hd_slot *fresh)
+static void give_back(hd_model *m, uint64_t bytes)
 {
     pthread_mutex_lock(&m->engine->lock);
-    m->scratch_bytes += fresh->block_bytes - slot->block_bytes;
+    m->scratch_bytes -= bytes;
     pthread_mutex_unlock(&m->engine->lock);
-    hd__map_free(slot->block, slot->block_bytes);
-    *slot = *fresh;
 }
 
-static bool alloc_slot(hd_model *m, hd_slot *slot, int capacity, size_t bytes)
+void hd__slot_clear(hd_model *m, hd_slot *slot)
 {
-    hd_slot fresh = {.capacity = capacity, .block_bytes = bytes, .block = hd__map_alloc(bytes)};
-    if (fresh.block == NULL)
+    hd__map_free(slot->block, slot->block_bytes);
+    give_back(m, slot->block_bytes);
+    *slot = (hd_slot){0};
+}
+
+/* Gives an empty slot a block for so many tokens, if the worker's share and the memory have room for it. */
+static bool alloc_slot(hd_model *m, hd_slot *slot, int capacity)
+{
+    hd_slot fresh = {.capacity = capacity};
+    fresh.block_bytes = plan_slot(m, capacity, NULL, &fresh);
+    pthread_mutex_lock(&m->engine->lock);
+    bool granted =
+        fresh.block_bytes <= hd__memory_share(m) && hd__memory_take(m->engine, &m->scratch_bytes, fresh.block_bytes);
+    pthread_mutex_unlock(&m->engine->lock);
+    if (!granted)
         return false;
+    fresh.block = hd__map_alloc(fresh.block_bytes);
+    if (fresh.block == NULL) {
+        give_back(m, fresh.block_bytes);
+        return false;
+    }
     plan_slot(m, capacity, fresh.block, &fresh);
-    replace_slot(m, slot, &fresh);
+    *slot = fresh;
     return true;
 }
 
+static hd_status no_slot(const hd_model *m, size_t bytes, int n_tokens, hd_error *err)
+{
+    const hd_engine *e = m->engine;
+    pthread_mutex_lock(&m->engine->lock);
+    const uint64_t others = hd__memory_in_use(e) - m->scratch_bytes - m->weights_bytes, all = others + m->weights_bytes;
+    pthread_mutex_unlock(&m->engine->lock);
+    const uint64_t share = (e->memory_limit > all ? e->memory_limit - all : 0) / e->n_threads;
+    if (bytes <= share)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %.1f MB of scratch", m->name, megabytes(bytes));
+    return hd__fail(err, HD_ERR_MEMORY,
+                    "%s: %d tokens need %.1f MB of scratch, but the memory limit of %.1f MB, less %.1f MB of weights and "
+                    "%.1f MB of other models in use and the vector cache, leaves %.1f MB to each of %u threads: raise the "
+                    "limit or take fewer threads",
+                    m->name, n_tokens, megabytes(bytes), megabytes(e->memory_limit), megabytes(m->weights_bytes),
+                    megabytes(others), megabytes(share), e->n_threads);
+}
+
+/* Unloads what nobody uses until a worker's share, and what is left now, hold a slot of so many bytes. */
+static bool make_room(hd_model *m, size_t bytes)
+{
+    pthread_mutex_lock(&m->engine->lock);
+    const uint64_t every = hd__mul(bytes, m->engine->n_threads), other_slots = m->scratch_bytes;
+    bool made = hd__memory_make_room(m->engine, every > other_slots + bytes ? every - other_slots : bytes);
+    pthread_mutex_unlock(&m->engine->lock);
+    return made;
+}
+
 /* Makes a worker's slot hold n_tokens, within the memory limit: a whole group, so that it need not grow again, or, when
- * that is too much, no more than asked for. */
+ * that is too much, no more than asked for; when that is too much too, models that nobody uses have to go. */
 static hd_status fit_slot(hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
 {
     if (n_tokens <= slot->capacity)
         return HD_OK;
-    hd_slot plan;
-    const uint64_t limit = hd__model_slot_limit(m);
-    const int roomy = n_tokens > m->group_tokens ? n_tokens : m->group_tokens;
-    const size_t least_bytes = plan_slot(m, n_tokens, NULL, &plan), roomy_bytes = plan_slot(m, roomy, NULL, &plan);
-    if (least_bytes > limit)
-        return hd__fail(err, HD_ERR_MEMORY,
-                        "%s: %d tokens need %.1f MB of scratch, but the memory limit of %.1f MB, %.1f MB of weights and %u "
-                        "threads leave %.1f MB to each: raise the limit or take fewer threads",
-                        m->name, n_tokens, megabytes(least_bytes), megabytes(m->engine->memory_limit),
-                        megabytes(hd__weights_bytes(m->weights)), m->engine->n_threads, megabytes(limit));
-    replace_slot(m, slot, &(hd_slot){0}); /* before, not after: never both blocks at once */
-    if ((roomy_bytes <= limit && alloc_slot(m, slot, roomy, roomy_bytes)) || alloc_slot(m, slot, n_tokens, least_bytes))
+    hd__slot_clear(m, slot); /* before, not after: never both blocks at once */
+    pthread_mutex_lock(&m->engine->lock);
+    const int group = m->group_tokens;
+    pthread_mutex_unlock(&m->engine->lock);
+    if ((group > n_tokens && alloc_slot(m, slot, group)) || alloc_slot(m, slot, n_tokens))
         return HD_OK;
-    return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %.1f MB of scratch", m->name, megabytes(least_bytes));
+    hd_slot plan;
+    const size_t bytes = plan_slot(m, n_tokens, NULL, &plan);
+    return make_room(m, bytes) && alloc_slot(m, slot, n_tokens) ? HD_OK : no_slot(m, bytes, n_tokens, err);
 }
 
 /* ---- passes ---- */

@@ -31,15 +31,19 @@ static void fresh_model(const char *name)
 
 /* ---- loading and unloading ---- */
 
-static _Atomic int n_loads;
+static _Atomic int n_loads, n_warnings;
+static _Atomic int pause_at_warning_ms;
 static char last_warning[512];
 
 static void listen(hd_log_level level, const char *line, void *data)
 {
     (void)data;
     n_loads += strstr(line, ": loaded as ") != NULL;
-    if (level == HD_LOG_WARN)
+    if (level == HD_LOG_WARN) {
         snprintf(last_warning, sizeof last_warning, "%s", line);
+        n_warnings++;
+        sleep_ms(pause_at_warning_ms);
+    }
 }
 
 static void *load_main(void *model)
@@ -420,6 +424,53 @@ static void must_follow_the_folder(const char *name, hd_dtype dtype)
     free(got[1]);
 }
 
+static void *load_error_main(void *model)
+{
+    static hd_error errors[64];
+    static _Atomic int n;
+    hd_error *error = &errors[n++ % 64];
+    HD_IGNORE(hd_model_load(model, error));
+    return error;
+}
+
+/* Who waits for a load that fails gets its error, and does not try once more; who comes later does. Each try warns of a
+ * damaged packed file and then fails for a tensor that is missing. */
+static void test_fails_once(void **state)
+{
+    (void)state;
+    enum { THREADS = 8 };
+    char path[512];
+    scratch_wipe(cache_dir);
+    fresh_model("tiny-relu");
+    hd_engine *engine = caching_engine();
+    hd_model *model = open_model(engine, "tiny-relu", HD_DTYPE_F32);
+    MUST(hd_model_load(model, &err));
+    MUST(hd_model_unload(model, &err));
+    assert_true(packed_file(path));
+    change_file("tiny-relu", "model.safetensors", "encoder.layer.1.attention.self.key.bias",
+                "encoder.layer.1.attention.self.kez.bias");
+    assert_int_equal(truncate(path, 63), 0);
+    pause_at_warning_ms = 300; /* the others arrive meanwhile */
+    for (int round = 1; round <= 2; round++) {
+        pthread_t threads[THREADS];
+        n_warnings = 0;
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, load_error_main, model), 0);
+        for (int i = 0; i < THREADS; i++) {
+            void *error;
+            pthread_join(threads[i], &error);
+            err = *(hd_error *)error;
+            must_fail(err.status, HD_ERR_FORMAT, "self.key.bias\" is missing");
+        }
+        assert_int_equal(n_warnings, 1);
+        assert_false(is_loaded(model));
+    }
+    pause_at_warning_ms = 0;
+    fresh_model("tiny-relu");
+    MUST(hd_model_load(model, &err));
+    hd_engine_close(engine);
+}
+
 /* The same tensors under other settings: each change alters what the blobs hold, or that there may be any, though
  * their sizes, rounded up, stay the same. */
 static void test_packed_other_settings(void **state)
@@ -521,6 +572,127 @@ static void test_memory_of_others(void **state)
     free(got);
     free(wanted);
     hd_engine_close(engine);
+}
+
+static uint64_t held(hd_engine *engine)
+{
+    hd_engine_stats stats = stats_of(engine);
+    return stats.weights_bytes + stats.scratch_bytes;
+}
+
+/* What a model holds alone and without a limit. */
+static hd_engine_stats stats_alone(const char *name, float **wanted)
+{
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    *wanted = encode_some(open_model(engine, name, HD_DTYPE_F32), N);
+    hd_engine_stats stats = stats_of(engine);
+    hd_engine_close(engine);
+    return stats;
+}
+
+/* The limit is for all models together: one that is in use stays, one that is not goes when another needs the room. */
+static void test_memory_of_all(void **state)
+{
+    (void)state;
+    float *wanted[2], out[64], *got;
+    const uint64_t first = stats_alone("tiny-cls", &wanted[0]).weights_bytes,
+                   second = stats_alone("tiny-mrl", &wanted[1]).weights_bytes;
+    const uint64_t room = first > second ? first : second; /* enough for the scratch of a text */
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .memory_limit_bytes = first + room});
+    hd_model *a = open_model(engine, "tiny-cls", HD_DTYPE_F32), *b = open_model(engine, "tiny-mrl", HD_DTYPE_F32);
+    hd_job *job;
+    MUST(hd_job_start(a, some_texts(1), 1, NULL, out, &job, &err)); /* from here on in use */
+    while (stats_of(engine).n_texts == 0)
+        sleep_ms(1);
+    assert_true(held(engine) + second > first + room);
+    char numbers[128];
+    snprintf(numbers, sizeof numbers, "%.1f MB of weights do not fit in the memory limit of %.1f MB, of which",
+             (double)second / 1e6, (double)(first + room) / 1e6);
+    must_fail(hd_model_load(b, &err), HD_ERR_MEMORY, numbers);
+    assert_true(is_loaded(a) && !is_loaded(b));
+    MUST(hd_job_wait(job, NULL, &err));
+    for (int i = 0; i < 4; i++) { /* turn by turn */
+        hd_model *model = i % 2 == 0 ? b : a;
+        got = encode_some(model, N);
+        assert_memory_equal(got, wanted[model == b], N * width_of(model) * sizeof *got);
+        free(got);
+        assert_true(is_loaded(model) && !is_loaded(model == a ? b : a));
+        assert_true(held(engine) <= first + room);
+    }
+    hd_engine_close(engine);
+
+    engine = open_engine((hd_engine_options){.n_threads = 1, .memory_limit_bytes = first + second + 4096});
+    a = open_model(engine, "tiny-cls", HD_DTYPE_F32), b = open_model(engine, "tiny-mrl", HD_DTYPE_F32);
+    MUST(hd_model_load(b, &err));
+    MUST(hd_model_load(a, &err));
+    assert_true(is_loaded(a) && is_loaded(b));
+    got = encode_some(a, N); /* there is room for its scratch when b goes */
+    assert_memory_equal(got, wanted[0], N * width_of(a) * sizeof *got);
+    free(got);
+    assert_true(is_loaded(a) && !is_loaded(b));
+    hd_engine_close(engine);
+
+    const uint64_t less = first < second ? first : second;
+    engine = open_engine((hd_engine_options){.n_threads = 1, .memory_limit_bytes = less + 4096});
+    a = open_model(engine, "tiny-cls", HD_DTYPE_F32), b = open_model(engine, "tiny-mrl", HD_DTYPE_F32);
+    hd_model *small = less == first ? a : b, *large = small == a ? b : a;
+    MUST(hd_model_load(small, &err));
+    must_fail(hd_model_load(large, &err), HD_ERR_MEMORY, "do not fit");
+    assert_true(is_loaded(small)); /* nobody goes for what has no room anyway */
+    hd_engine_close(engine);
+    free(wanted[0]);
+    free(wanted[1]);
+}
+
+/* A model that is in use leaves less to the batches of another; never do they hold more than the limit together. */
+static void test_memory_beside_others(void **state)
+{
+    (void)state;
+    float *wanted[2], out[64];
+    const hd_engine_stats first = stats_alone("tiny-cls", &wanted[0]), second = stats_alone("tiny-mrl", &wanted[1]);
+    bool refused = false, tight = false, roomy = false;
+    for (uint64_t room = 4096; room <= 2 * (first.scratch_bytes + second.scratch_bytes); room += room / 2) {
+        const uint64_t limit = first.weights_bytes + second.weights_bytes + room;
+        hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .memory_limit_bytes = limit});
+        hd_model *a = open_model(engine, "tiny-cls", HD_DTYPE_F32), *b = open_model(engine, "tiny-mrl", HD_DTYPE_F32);
+        MUST(hd_model_load(b, &err));
+        hd_job *job;
+        MUST(hd_job_start(a, some_texts(1), 1, NULL, out, &job, &err));
+        float *got = malloc(N * width_of(b) * sizeof *got);
+        hd_status status = hd_encode(b, some_texts(N), N, NULL, got, NULL, &err);
+        if (status == HD_OK)
+            assert_memory_equal(got, wanted[1], N * width_of(b) * sizeof *got);
+        else
+            must_fail(status, HD_ERR_MEMORY, "of other models in use and the vector cache");
+        assert_true(held(engine) <= limit);
+        refused |= status != HD_OK;
+        tight |= status == HD_OK && stats_of(engine).scratch_bytes < second.scratch_bytes;
+        roomy |= stats_of(engine).scratch_bytes >= first.scratch_bytes + second.scratch_bytes;
+        HD_IGNORE(hd_job_wait(job, NULL, &err)); /* there may have been no room for it */
+        free(got);
+        hd_engine_close(engine);
+    }
+    assert_true(refused && tight && roomy);
+    free(wanted[0]);
+    free(wanted[1]);
+}
+
+static void test_memory_of_the_cache(void **state)
+{
+    (void)state;
+    float *wanted;
+    const uint64_t weights = stats_alone("tiny-cls", &wanted).weights_bytes;
+    for (uint64_t cache_bytes = 1000; cache_bytes <= 1001; cache_bytes++) {
+        hd_engine *engine = open_engine(
+            (hd_engine_options){.n_threads = 1, .cache_bytes = cache_bytes, .memory_limit_bytes = weights + 1000});
+        hd_status status = hd_model_load(open_model(engine, "tiny-cls", HD_DTYPE_F32), &err);
+        if (cache_bytes <= 1000)
+            MUST(status);
+        else
+            must_fail(status, HD_ERR_MEMORY, "vector cache hold");
+        hd_engine_close(engine);
+    }
+    free(wanted);
 }
 
 /* ---- folders that are wrong ---- */
@@ -689,8 +861,12 @@ int main(void)
         cmocka_unit_test(test_packed_processes),
         cmocka_unit_test(test_packed_killed),
         cmocka_unit_test(test_packed_other_settings),
+        cmocka_unit_test(test_fails_once),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_memory_of_others),
+        cmocka_unit_test(test_memory_of_all),
+        cmocka_unit_test(test_memory_beside_others),
+        cmocka_unit_test(test_memory_of_the_cache),
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_vocabulary),
         cmocka_unit_test(test_not_finite),
