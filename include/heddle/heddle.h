@@ -81,7 +81,7 @@ typedef struct hd_engine hd_engine;
 typedef struct hd_engine_options {
     uint32_t n_threads;          /* worker threads; 0: one for each core this process may use */
     uint32_t idle_unload_s;      /* unload a model unused for so many seconds; 0: never */
-    uint64_t memory_limit_bytes; /* for all models' weights and batches and the cache; 0: 0.8 of the machine's (or cgroup's) */
+    uint64_t memory_limit_bytes; /* all models' weights and batches, and the cache; 0: 0.8 of the machine's (or cgroup's) */
     uint64_t cache_bytes;        /* vectors kept by (model, prompt, text), least recently used go; 0: off */
     const char *cache_dir;       /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
     bool no_packed_cache;        /* neither read nor write packed weights on disk */
