@@ -10,7 +10,7 @@ itself is asked, once for every code point, and its answers are what is compiled
     V/bin/python tools/make_unicode_tables.py > src/token/unicode_table.c
 
 Combining classes cannot be read off directly: a mark's class is found by whether it changes places with
-marks of known class. CASED and IGNORABLE (for the final sigma of Python's str.lower) come from Python.
+marks of known class.
 """
 import sys
 import unicodedata
@@ -19,8 +19,8 @@ import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
 SURROGATES = range(0xD800, 0xE000)
-FLAGS = ["SPACE", "CONTROL", "PUNCTUATION", "NONSPACING", "MARK", "WORD", "CHINESE", "CASED", "IGNORABLE",
-         "HAS_LOWER", "HAS_NFD", "HAS_NFKD", "HAS_CLASS", "COMPOSES"]
+FLAGS = ["SPACE", "CONTROL", "PUNCTUATION", "NONSPACING", "MARK", "WORD", "CHINESE", "HAS_LOWER", "HAS_NFD", "HAS_NFKD",
+         "HAS_CLASS", "COMPOSES"]
 BIT = {name: 1 << i for i, name in enumerate(FLAGS)}
 CLASSES = [1, 6, 7, 8, 9, *range(10, 37), 84, 91, 103, 107, 118, 122, 129, 130, 132, 202, 214, 216, 218, 220,
            222, 224, 226, 228, 230, 232, 233, 234, 240]
@@ -76,8 +76,6 @@ def find_witnesses():
 
 def flags_of(c):
     ch = chr(c)
-    final = ("AΣ" + ch).lower()[1] == "ς"
-    final_before_cased = ("AΣ" + ch + "B").lower()[1] == "ς"
     decomposed = nfd(ch)
     flags = 0
     flags |= BIT["SPACE"] * (len(split_space("a" + ch + "b")) == 2)
@@ -87,8 +85,6 @@ def flags_of(c):
     flags |= BIT["MARK"] * (strip_marks("a" + ch) == "a")
     flags |= BIT["WORD"] * (len(split_word("a" + ch)) == 1 and split_word("a" + ch)[0][0] == "a" + ch)
     flags |= BIT["CHINESE"] * (chinese(ch) == " " + ch + " ")
-    flags |= BIT["CASED"] * (not final)
-    flags |= BIT["IGNORABLE"] * (final and not final_before_cased)
     flags |= BIT["HAS_LOWER"] * (lower(ch) != ch)
     flags |= BIT["HAS_NFD"] * (decomposed != ch)
     flags |= BIT["HAS_NFKD"] * (nfkd(ch) != ch)

@@ -20,13 +20,11 @@ enum {
     HD_UNICODE_MARK = 1 << 4,        /* M*: what StripAccents drops */
     HD_UNICODE_WORD = 1 << 5,        /* \w */
     HD_UNICODE_CHINESE = 1 << 6,     /* what handle_chinese_chars puts spaces around */
-    HD_UNICODE_CASED = 1 << 7,       /* for the final sigma: cased, and not ignorable */
-    HD_UNICODE_IGNORABLE = 1 << 8,   /* for the final sigma */
-    HD_UNICODE_HAS_LOWER = 1 << 9,   /* hd__unicode_lower changes it */
-    HD_UNICODE_HAS_NFD = 1 << 10,    /* its canonical decomposition is another text */
-    HD_UNICODE_HAS_NFKD = 1 << 11,   /* its compatibility decomposition is another text */
-    HD_UNICODE_HAS_CLASS = 1 << 12,  /* its canonical combining class is not 0 */
-    HD_UNICODE_COMPOSES = 1 << 13,   /* may be the second of a pair that composes */
+    HD_UNICODE_HAS_LOWER = 1 << 7,   /* hd__unicode_lower changes it */
+    HD_UNICODE_HAS_NFD = 1 << 8,     /* its canonical decomposition is another text */
+    HD_UNICODE_HAS_NFKD = 1 << 9,    /* its compatibility decomposition is another text */
+    HD_UNICODE_HAS_CLASS = 1 << 10,  /* its canonical combining class is not 0 */
+    HD_UNICODE_COMPOSES = 1 << 11,   /* may be the second of a pair that composes */
 };
 
 #define HD_UNICODE_MAX_LOWER 3       /* code points one becomes in lower case */
