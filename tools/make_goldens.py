@@ -42,6 +42,8 @@ VARIANTS = {
     "tiny-mean-f16": [{"dimensions": 16}],
     "tiny-prompts": [{"prompt_name": "passage"}, {"prompt_name": "empty"}, {"prompt": "custom prompt: "}],
     "tiny-prompt-excluded": [{"prompt_name": "query"}, {"prompt_name": "query", "max_length": 24}],
+    "tiny-pool-all": [{"prompt_name": "query"}, {"prompt_name": "query", "max_length": 8}],  # 8: the prompt and [SEP]
+    "tiny-cls-excluded": [{"prompt_name": "query"}],
     "tiny-mrl": [{"dimensions": 8}, {"dimensions": 33}, {"normalize": False},
                  {"dimensions": 24, "normalize": False}],
 }

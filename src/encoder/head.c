@@ -27,7 +27,7 @@ bool hd__pools_one_row(const hd_settings *settings)
 
 int hd__pooled_row(const hd_settings *settings, const hd_batch *batch, int i)
 {
-    return settings->pooling == HD_POOLING_LAST ? batch->begin[i + 1] - 1 : batch->begin[i];
+    return settings->pooling == HD_POOLING_LAST ? batch->begin[i + 1] - 1 : batch->begin[i] + batch->pool_begin[i];
 }
 
 static void scale_row(float *row, int n, float factor)
@@ -36,7 +36,7 @@ static void scale_row(float *row, int n, float factor)
         row[j] *= factor;
 }
 
-/* One sequence of n_rows, of which pooling means and maxima skip the first `skip`. */
+/* One sequence of n_rows, of which pooling skips the first `skip`: what is left out is not the first row either. */
 static void pool(const hd_encoder *e, const float *x, size_t stride, int n_rows, int skip, float *out)
 {
     const int n = (int)e->settings->hidden;
@@ -44,7 +44,7 @@ static void pool(const hd_encoder *e, const float *x, size_t stride, int n_rows,
     const float *from = x + (size_t)skip * stride;
     const int count = n_rows - skip;
     if (kinds & HD_POOLING_CLS) {
-        memcpy(out, x, (size_t)n * sizeof *out);
+        memcpy(out, from, (size_t)n * sizeof *out);
         out += n;
     }
     if (kinds & HD_POOLING_MAX) {

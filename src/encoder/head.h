@@ -15,7 +15,7 @@ void hd__head_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *ba
 /* The epilogue of a matrix product that applies an activation. */
 k_epilogue hd__epilogue_of(hd_activation activation);
 
-/* Whether pooling needs one row only, and which: CLS the first, last the last. */
+/* Whether pooling needs one row only, and which: CLS the first that pooling does not skip, last the last. */
 bool hd__pools_one_row(const hd_settings *settings);
 int hd__pooled_row(const hd_settings *settings, const hd_batch *batch, int sequence);
 

@@ -27,7 +27,7 @@ static double pooled(hd_pooling kind, const float *x, size_t stride, int n_rows,
         most = fmax(most, value);
     }
     switch (kind) {
-    case HD_POOLING_CLS: return (double)x[j];
+    case HD_POOLING_CLS: return (double)x[(size_t)skip * stride + (size_t)j];
     case HD_POOLING_MAX: return most;
     case HD_POOLING_MEAN_SQRT: return sum / sqrt(weights);
     case HD_POOLING_LAST: return (double)x[(size_t)(n_rows - 1) * stride + (size_t)j];
@@ -85,12 +85,15 @@ static void test_kinds(void **state)
 static void test_one_row(void **state)
 {
     (void)state;
-    hd_batch batch = {.n_sequences = N_SEQUENCES, .begin = begin};
+    static const int32_t prompts[N_SEQUENCES] = {0, 0, 2, 39};
+    hd_batch batch = {.n_sequences = N_SEQUENCES, .begin = begin, .pool_begin = prompts};
     hd_settings cls = {.pooling = HD_POOLING_CLS}, last = {.pooling = HD_POOLING_LAST};
     assert_true(hd__pools_one_row(&cls) && hd__pools_one_row(&last));
     assert_false(hd__pools_one_row(&(hd_settings){.pooling = HD_POOLING_CLS | HD_POOLING_LAST}));
     assert_false(hd__pools_one_row(&(hd_settings){.pooling = HD_POOLING_MEAN}));
-    assert_int_equal(hd__pooled_row(&cls, &batch, 2), 3);
+    assert_int_equal(hd__pooled_row(&cls, &batch, 1), 1);
+    assert_int_equal(hd__pooled_row(&cls, &batch, 2), 3 + 2);
+    assert_int_equal(hd__pooled_row(&cls, &batch, 3), N_TOKENS - 1);
     assert_int_equal(hd__pooled_row(&last, &batch, 2), 11);
     assert_int_equal(hd__pooled_row(&last, &batch, 0), 0);
 }
