@@ -20,6 +20,8 @@ build   module:libutf8proc libutf8proc-dev
 build   module:libzip      libzip-dev
 build   module:libcurl     libcurl4-openssl-dev
 build   module:libxxhash   libxxhash-dev
+build   module:libmicrohttpd libmicrohttpd-dev
+build   module:zlib       zlib1g-dev
 build   module:cmocka      libcmocka-dev
 build   command:python3    python3
 build   command:curl       curl

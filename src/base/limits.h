@@ -29,4 +29,15 @@
 #define HD_LIMIT_MODEL_BYTES (1ull << 40)            /* of one file from the hub, of an archive's files together */
 #define HD_LIMIT_TOKEN_FILE_BYTES 4096u              /* access token of the hub */
 
+#define HD_LIMIT_BODY_BYTES (32u << 20)              /* of a request, inflated */
+#define HD_LIMIT_HEAD_BYTES (16u << 10)              /* request line and headers */
+#define HD_LIMIT_REQUEST_HEADERS 100u
+#define HD_LIMIT_REQUEST_ID_BYTES 128u
+#define HD_LIMIT_BODY_JSON_DEPTH 32u                 /* nested arrays and objects in a request */
+#define HD_LIMIT_REQUEST_INPUTS 2048u                /* texts in a request, as OpenAI's */
+#define HD_LIMIT_QUEUE_TOKENS 1000000u               /* accepted and not computed */
+#define HD_LIMIT_SERVED_MODELS 256u
+#define HD_LIMIT_API_KEYS 1024u
+#define HD_LIMIT_API_KEY_BYTES 1024u
+
 #endif

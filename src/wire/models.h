@@ -1,0 +1,35 @@
+/* models.h - the models this server serves, by name. Thread-safe: has its own lock.
+ *
+ * With one model any name in a request means that one; with several, or when asked to be strict, an unknown name is a
+ * fault. Names compare exactly, then without case, then by the part after the last "/", and a ":tag" or "@revision"
+ * that the registered name lacks is not looked at ("all-minilm:latest").
+ */
+#ifndef HD_WIRE_MODELS_H
+#define HD_WIRE_MODELS_H
+
+#include "wire/call.h"
+
+typedef struct hd_models hd_models;
+
+HD_MUST_USE hd_status hd__models_open(hd_engine *engine, bool strict, hd_models **models, hd_error *err);
+void hd__models_close(hd_models *models); /* closes the engine's models; NULL allowed */
+
+/* Registers a model under a name (NULL: name_or_dir's). The first is the default. */
+HD_MUST_USE hd_status hd__models_add(hd_models *models, const char *name_or_dir, const char *name,
+                                     const hd_model_options *options, hd_error *err);
+
+typedef struct hd_model_entry hd_model_entry;
+
+/* The model a request means; name NULL or empty: the default. HD_ERR_NOT_FOUND. */
+HD_MUST_USE hd_status hd__models_find(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
+
+hd_model *hd__models_handle(const hd_model_entry *entry);
+
+/* What is known now. */
+void hd__models_card(const hd_model_entry *entry, hd_model_card *card);
+
+/* Cards of all on the arena. */
+HD_MUST_USE hd_status hd__models_list(hd_models *models, hd_arena *arena, const hd_model_card **cards, size_t *n,
+                                      hd_error *err);
+
+#endif
