@@ -3,8 +3,8 @@
 
 size_t k_attention_scratch_bytes(int n_k, int head_dim)
 {
-    /* Largest of: k and v widened to f32 (attention_tmpl.h), v in pairs (attention_bf16.c), v transposed and
-     * the last keys of k (attention_amx.c), each with keys rounded up. */
+    /* Largest of: k and v widened to f32 (attention_tmpl.h), v in pairs (attention_bf16.c), k and v as int16
+     * (attention_vnni.c), v transposed and the last keys of k (attention_amx.c), each with keys rounded up. */
     size_t keys = ((size_t)n_k + 31) / 32 * 32;
     return 2 * keys * (size_t)k_padded(head_dim) * sizeof(float) + 64 * K_HEAD_DIM_MAX;
 }

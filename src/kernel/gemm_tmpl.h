@@ -12,12 +12,16 @@
  *
  * Loops, outermost first: a tile of columns, so that weights come from memory once; a block of up to GT_BLOCK rows; a
  * chunk of GT_CHUNK steps, so that the panels' part (GT_CHUNK * GT_COLS * 4 bytes) stays in L1 while the rows pass;
- * register tiles.
+ * register tiles. With GT_WIDE, from gemm_wide_tmpl.h, both operands are widened on the way.
  * Between chunks accumulators rest in a buffer on the stack. Rows are shared out evenly among the tiles of a
  * block (65 rows by 14 are five tiles of 13), because a short last tile wastes most.
  */
 #define GT_BLOCK 112
+#ifdef GT_WIDE
+#define GT_CHUNK 96 /* twice the steps after widening */
+#else
 #define GT_CHUNK 192
+#endif
 #define GT_VECS (GT_COLS / VF_LANES)
 
 /* acc[n_rows][GT_COLS] (+)= a . panels over `steps`; n_rows is a constant after inlining. */
@@ -109,14 +113,31 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col)
 
     for (int s = 0; s < steps; s += GT_CHUNK) {
         int n_steps = steps - s < GT_CHUNK ? steps - s : GT_CHUNK;
+        const char *b = panel + (size_t)s * 64;
+        bool last = s + n_steps == steps;
+#ifdef GT_WIDE
+        float wide_b[GT_COLS / K_PANEL][2 * GT_CHUNK * K_PANEL] __attribute__((aligned(64)));
+        for (int i = 0; i < GT_COLS / K_PANEL; i++)
+            gt_widen_panel(b + (size_t)i * panel_bytes, n_steps, wide_b[i]);
+#endif
         for (int t = 0, r = 0; t < n_tiles; t++) {
             int rows = (n_rows - r) / (n_tiles - t);
-            gt_tile_any(a + (size_t)r * a_bytes + (size_t)s * 4, a_bytes, panel + (size_t)s * 64, panel_bytes, n_steps,
-                        s == 0, acc + r * GT_COLS, rows);
+            const char *rows_a = a + (size_t)r * a_bytes + (size_t)s * 4;
+            int32_t *tile = acc + r * GT_COLS;
+#ifdef GT_WIDE
+            float wide_a[GT_ROWS][2 * GT_CHUNK] __attribute__((aligned(64)));
+            for (int i = 0; i < rows; i++)
+                gt_widen_row(rows_a + (size_t)i * a_bytes, n_steps, wide_a[i]);
+            gt_tile_any((const char *)wide_a, sizeof wide_a[0], (const char *)wide_b, sizeof wide_b[0], 2 * n_steps, s == 0,
+                        tile, rows);
+#else
+            gt_tile_any(rows_a, a_bytes, b, panel_bytes, n_steps, s == 0, tile, rows);
+#endif
+            if (last) /* now: stores and activations of a tile then overlap with the products of the next */
+                ep_rows(g, tile, first + r, rows, col);
             r += rows;
         }
     }
-    ep_rows(g, acc, first, n_rows, col);
 }
 
 void GT_NAME(const k_gemm *g)

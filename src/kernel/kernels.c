@@ -49,4 +49,5 @@ void hd__kernels_fill(hd_kernels *kernels)
     kernels->i8_act_max = avx2_products ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
     kernels->i8_weight_max = avx2_products ? K_I8_NARROW_MAX : K_I8_MAX;
     kernels->bf16_native = hd__isa_fast_bf16() || hd__isa_has(HD_ISA_AMX);
+    kernels->bf16_attention_fast = kernels->bf16_native || hd__isa_has(HD_ISA_VNNI);
 }

@@ -18,6 +18,7 @@ typedef struct hd_kernels {
     k_dot_fn *dot;
     int i8_act_max, i8_weight_max; /* largest activation and weight of the int8 gemm (gemm.h) */
     bool bf16_native;              /* bf16 products are at least twice as fast as f32 ones */
+    bool bf16_attention_fast;      /* attention_bf16 is faster than attention_f32 */
 } hd_kernels;
 
 /* Fills the table for the levels granted now (hd__isa_init and hd__isa_set_mask). */

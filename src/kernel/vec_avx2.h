@@ -145,6 +145,16 @@ static inline vf vf_load_bf16(const uint16_t *p)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
+/* Of sixteen bf16, the even ones widened, or the odd ones. */
+static inline vf vf_load_bf16_even(const uint16_t *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)p), 16));
+}
+static inline vf vf_load_bf16_odd(const uint16_t *p)
+{
+    __m256i pairs = _mm256_loadu_si256((const __m256i *)p);
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u)));
+}
 static inline __m128i vf_to_bf16(vf x)
 {
     __m256i u = _mm256_castps_si256(x);

@@ -75,6 +75,15 @@ static inline void vf_transpose(vf rows[4])
 
 /* Four bf16 widened; narrowed with rounding to nearest even, NaN kept. */
 static inline vf vf_load_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+/* Of eight bf16, the even ones widened, or the odd ones. */
+static inline vf vf_load_bf16_even(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u16(vld1q_u16(p)), 16));
+}
+static inline vf vf_load_bf16_odd(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_u16(vld1q_u16(p)), vdupq_n_u32(0xffff0000u)));
+}
 static inline uint16x4_t vf_to_bf16(vf x)
 {
     uint32x4_t u = vreinterpretq_u32_f32(x);

@@ -3,6 +3,10 @@
  * Bounds: a score s = scale q.k carries e = (8 + 2 sqrt(D)) 2^-24 scale sum |q k|, which moves exp(s) by about e
  * relatively; levels that multiply in bfloat16 also round the weights to it. So |error| of an output is at most
  * (2 max e + r) sum p |v|, with r the relative error of a weight, summation included.
+ *
+ * Levels that work in fixed point (attention_vnni.c) round q, k, v and p to units of the largest: half a unit of q and
+ * k adds scale (sum |k| max |q| + sum |q| max |k|) / 2 Q to e; half a unit of p, 2^-14 of the largest weight, in the
+ * sum and its divisor, adds 2^-13 sum |v| / sum p; half a unit of v adds max |v| / 2 V.
  */
 #include <math.h>
 #include <string.h>
@@ -24,6 +28,19 @@ typedef struct operands {
 static bool is_bf16(const kc *c)
 {
     return strstr(c->row->entry, "bf16") != NULL;
+}
+
+static bool in_fixed_point(const kc *c, int head_dim)
+{
+    return is_bf16(c) && c->row->isa == HD_ISA_VNNI && head_dim % 32 == 0;
+}
+
+static double largest_of(const double *values, int n)
+{
+    double largest = 0.0;
+    for (int i = 0; i < n; i++)
+        largest = fmax(largest, fabs(values[i]));
+    return largest;
 }
 
 /* n rows of values with NaN between them, at any alignment of the element; exact values to *wide. */
@@ -81,25 +98,29 @@ static float *call(kc *c, const operands *o, int first, int n)
     return at.out;
 }
 
-/* One query's scores to p (unnormalised weights); returns their sum and the error bound of a score. */
-static double weights_of(const operands *o, const double *q, double *p, double *score_error)
+/* One query's scores to p (unnormalised weights); returns their sum and the error bound of a score. `units` is the number
+ * of units in the largest q and k of fixed point, or infinity. */
+static double weights_of(const operands *o, const double *q, double units, double *p, double *score_error)
 {
     int dim = o->at.head_dim;
-    double max = -INFINITY, sum = 0.0, largest = 0.0;
+    double max = -INFINITY, sum = 0.0, largest = 0.0, largest_rounding = 0.0;
+    const double q_most = largest_of(q, dim), k_most = largest_of(o->k, o->at.n_k * dim);
     for (int j = 0; j < o->at.n_k; j++) {
-        double dot = 0.0, size = 0.0;
+        double dot = 0.0, size = 0.0, rounding = 0.0;
         for (int d = 0; d < dim; d++) {
             double product = q[d] * o->k[j * dim + d];
             dot += product;
             size += fabs(product);
+            rounding += (fabs(q[d]) * k_most + fabs(o->k[j * dim + d]) * q_most) / (2.0 * units);
         }
         p[j] = dot * (double)o->at.scale;
         max = fmax(max, p[j]);
         largest = fmax(largest, size * (double)o->at.scale);
+        largest_rounding = fmax(largest_rounding, rounding * (double)o->at.scale);
     }
     for (int j = 0; j < o->at.n_k; j++)
         sum += p[j] = exp(p[j] - max);
-    *score_error = (8.0 + 2.0 * sqrt(dim)) * KC_EPS * largest;
+    *score_error = (8.0 + 2.0 * sqrt(dim)) * KC_EPS * largest + 1.001 * largest_rounding;
     return sum;
 }
 
@@ -107,18 +128,24 @@ static void compare(kc *c, const operands *o, const float *out)
 {
     int dim = o->at.head_dim;
     double *p = kc_buffer(c, (size_t)o->at.n_k * sizeof *p, 8);
+    bool fixed = in_fixed_point(c, dim);
     bool rounded = c->row->isa == HD_ISA_BF16 || c->row->isa == HD_ISA_AMX; /* weights to bfloat16 */
-    double weight_error = rounded ? 0x1p-8 + 2e-4 : 4e-7;
+    double weight_error = rounded ? 0x1p-8 + 2e-4 : fixed ? 2e-4 : 4e-7;
+    double units = fixed ? floor(sqrt(0x1p31 / dim)) - 2.0 : INFINITY;
+    double v_error = fixed ? 1.001 * largest_of(o->v, o->at.n_k * dim) / (2.0 * 2047.0) : 0.0;
     weight_error += (8.0 + 2.0 * sqrt(o->at.n_k)) * KC_EPS;
     for (int i = 0; i < o->at.n_q; i++) {
-        double score_error, sum = weights_of(o, o->q + (size_t)i * (size_t)dim, p, &score_error);
+        double score_error, sum = weights_of(o, o->q + (size_t)i * (size_t)dim, units, p, &score_error);
         for (int d = 0; d < dim; d++) {
-            double want = 0.0, size = 0.0;
+            double want = 0.0, size = 0.0, v_sum = 0.0;
             for (int j = 0; j < o->at.n_k; j++) {
+                v_sum += fabs(o->v[j * dim + d]);
                 want += p[j] * o->v[j * dim + d];
                 size += p[j] * fabs(o->v[j * dim + d]);
             }
             double bound = (expm1(2.0 * score_error) + weight_error) * size / sum + 1e-37;
+            if (fixed)
+                bound += 1.001 * 0x1p-13 * v_sum / sum + v_error;
             kc_near(c, "out", i, d, (double)out[(size_t)i * o->at.out_stride + (size_t)d], want / sum, bound);
         }
     }
