@@ -85,6 +85,7 @@ typedef struct hd_engine_options {
     uint64_t cache_bytes;        /* vectors kept by (model, prompt, text), least recently used go; 0: off */
     const char *cache_dir;       /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
     bool no_packed_cache;        /* neither read nor write packed weights on disk */
+    uint64_t max_queue_tokens;   /* hd_job_submit says HD_ERR_BUSY rather than queue more; 0: no limit */
 } hd_engine_options;
 
 /* Starts no thread and allocates almost nothing: workers start with the first job.
@@ -101,6 +102,10 @@ typedef struct hd_engine_stats {
     uint64_t weights_bytes;                  /* packed weights of the loaded models (mapped or allocated) */
     uint64_t scratch_bytes;                  /* planned activations of all workers */
     uint32_t n_threads, n_models_loaded;
+    uint64_t queue_texts, queue_tokens;      /* waiting for a worker now */
+    uint64_t n_shared;                       /* texts that got the vector of an equal one computed at the same time */
+    uint64_t n_batches, n_batch_texts, n_batch_tokens; /* passes through a model, and what they held in all */
+    uint64_t n_batch_capacity;               /* tokens that those passes could have held: fill is n_batch_tokens / this */
 } hd_engine_stats;
 
 HD_API void hd_engine_get_stats(hd_engine *engine, hd_engine_stats *stats);
@@ -135,6 +140,10 @@ HD_API void hd_model_close(hd_model *model);
  * same error. Models that nobody uses are unloaded when the memory limit leaves no room beside them, longest unused
  * first; HD_ERR_MEMORY when that is not enough. */
 HD_API HD_MUST_USE hd_status hd_model_load(hd_model *model, hd_error *err);
+
+/* Loads the model if need be and keeps it loaded until hd_model_end. Errors as hd_model_load. */
+HD_API HD_MUST_USE hd_status hd_model_begin(hd_model *model, hd_error *err);
+HD_API void hd_model_end(hd_model *model);
 
 /* Frees what a load took; the next use loads again. HD_ERR_BUSY while jobs run. */
 HD_API HD_MUST_USE hd_status hd_model_unload(hd_model *model, hd_error *err);
@@ -175,12 +184,18 @@ typedef struct hd_encode_options {
     uint32_t max_length;     /* tokens with specials, at most the model's; 0: the model's */
     bool no_normalize;       /* leave vectors as pooled even where the model's files ask for unit length */
     bool strict;             /* invalid UTF-8 is HD_ERR_FORMAT */
+    bool refuse_longer;      /* a text of more than max_length tokens is HD_ERR_LIMIT, nothing is cut */
+    bool cut_front;          /* of a text that is too long the end is kept, not the beginning */
+    bool no_specials;        /* hd_tokenize alone: without what the model's template adds */
 } hd_encode_options;
 
 typedef struct hd_encode_stats {
     uint64_t n_tokens;     /* computed, specials included */
     uint64_t n_truncated;  /* texts that were longer than max_length */
     uint64_t n_cached;     /* texts answered from the vector cache */
+    uint64_t tokenize_ns;  /* in start: loading, if need be, tokenising, asking the cache */
+    uint64_t queue_ns;     /* from there to the first worker that took some of it; 0 when all was cached */
+    uint64_t compute_ns;   /* from there to the last vector */
 } hd_encode_stats;
 
 /* Encodes n texts. out is [n, dimensions] f32, rows in input order; every value is finite.
@@ -199,8 +214,31 @@ HD_API HD_MUST_USE hd_status hd_job_start(hd_model *model, const hd_text *texts,
                                           float *out, hd_job **job, hd_error *err);
 HD_API HD_MUST_USE hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err);
 
-/* Asks a job to stop; hd_job_wait must still be called and then says HD_ERR_CANCELLED or HD_OK. */
+/* Asks a job to stop; hd_job_wait must still be called and then says HD_ERR_CANCELLED or HD_OK. What no worker has
+ * taken leaves the queue at once. */
 HD_API void hd_job_cancel(hd_job *job);
+
+/* Token ids in place of a text, specials included: they are taken as they are, but for the cut to max_length. */
+typedef struct hd_token_ids {
+    const int32_t *ids; /* NULL: none, the text counts */
+    size_t n;
+} hd_token_ids;
+
+typedef struct hd_job_options {
+    /* Called once when the job is finished, on a worker thread, or on the caller's before hd_job_submit returns when
+     * nothing had to be computed; no lock is held. hd_job_wait, in it or later, does not wait then. NULL: none. */
+    void (*done)(hd_job *job, void *data);
+    void *data;
+    uint64_t caller;         /* jobs of one caller share its turns: callers get the same number of tokens each */
+    const hd_token_ids *ids; /* [n] NULL: texts alone */
+    uint32_t *n_tokens;      /* [n] receives the tokens of each text, cached ones too; NULL: not wanted. A text that
+                              * refuse_longer refused has its whole length there */
+} hd_job_options;
+
+/* hd_job_start for servers: nobody has to wait. *job is set before `done` can be called. HD_ERR_BUSY when tokens are
+ * queued and these would pass the engine's max_queue_tokens; HD_ERR_FORMAT for ids outside of the vocabulary. */
+HD_API HD_MUST_USE hd_status hd_job_submit(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
+                                           const hd_job_options *job_options, float *out, hd_job **job, hd_error *err);
 
 /* ---- tokens ------------------------------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     e->memory_limit =
         o->memory_limit_bytes != 0 ? o->memory_limit_bytes : (uint64_t)((double)machine.memory_bytes * MEMORY_SHARE);
     e->cache_bytes = o->cache_bytes;
+    e->max_queue_tokens = o->max_queue_tokens;
     e->use_packed = !o->no_packed_cache;
     hd_status status = HD_OK;
     if (o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
@@ -58,6 +59,7 @@ void hd_engine_close(hd_engine *e)
     hd__cache_close(e->cache);
     pthread_cond_destroy(&e->work);
     pthread_mutex_destroy(&e->lock);
+    hd__free(e->flights);
     hd__free(e->cache_dir);
     hd__free(e);
 }
@@ -68,6 +70,13 @@ void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
     pthread_mutex_lock(&e->lock);
     stats->n_texts = e->n_texts;
     stats->n_tokens = e->n_tokens;
+    stats->queue_texts = e->queue_texts;
+    stats->queue_tokens = e->queue_tokens;
+    stats->n_shared = e->n_shared;
+    stats->n_batches = e->n_batches;
+    stats->n_batch_texts = e->n_batch_texts;
+    stats->n_batch_tokens = e->n_batch_tokens;
+    stats->n_batch_capacity = e->n_batch_capacity;
     for (const hd_model *m = e->models; m != NULL; m = m->next) {
         if (m->state != HD_LOADED)
             continue;

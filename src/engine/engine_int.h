@@ -16,26 +16,48 @@
 
 #define HD_GROUP_TOKENS 512 /* tokens a worker takes at once: weights pass through the caches once for so many */
 
-/* One text on its way. Owned by its job; touched by the worker that took it. */
+typedef enum hd_sequence_state {
+    HD_QUEUED,   /* waits for a worker; in the table of flights */
+    HD_FOLLOWS,  /* waits for an equal sequence that is in flight: in its list of followers */
+    HD_TAKEN,    /* a worker's */
+    HD_DROPPED   /* its job was cancelled or failed */
+} hd_sequence_state;
+
+/* One text on its way. Owned by its job; the first four fields are constant once it is queued. */
 typedef struct hd_sequence {
     size_t ids_at; /* in job->ids */
     int32_t n_tokens;
     int32_t pool_begin;
     uint32_t row;   /* of job->out */
-    hd_hash128 key; /* in the vector cache */
+    hd_hash128 key; /* in the vector cache, and of the flight */
+    hd_sequence_state state;
+    hd_job *job;
+    struct hd_sequence *chain;     /* next in the bucket of flights */
+    struct hd_sequence *followers; /* of a flight: the first; of a follower: the next */
 } hd_sequence;
+
+/* A caller with jobs in the queue. Lanes take turns, of as many tokens each; so do the jobs of a lane. */
+typedef struct hd_lane {
+    uint64_t caller;
+    struct hd_lane *next;
+    hd_job *head, *tail;
+    int64_t credit; /* tokens it may still take in this turn */
+} hd_lane;
 
 struct hd_job {
     hd_model *model;
-    hd_job *next;      /* in the engine's queue */
+    hd_job *next;      /* in its lane, or in the engine's list of those whose `done` is to be called */
+    hd_lane *lane;     /* NULL: not queued */
+    hd_job_options options;
     size_t first_text; /* what errors call the first */
     float *out;        /* [n_texts, n_dimensions], the caller's */
     uint32_t n_dimensions;
     bool normalize;
     hd_ids ids;
     hd_sequence *sequences; /* [n_sequences] */
-    size_t n_sequences, n_taken, n_done;
-    bool cancelled;
+    size_t n_sequences, n_done;
+    size_t next_sequence; /* all before it are taken, follow or were dropped */
+    uint64_t queued_ns, taken_ns;
     hd_error error; /* the first failure */
     hd_encode_stats stats;
     pthread_cond_t finished; /* n_done == n_sequences */
@@ -99,7 +121,6 @@ typedef struct hd_worker {
     uint32_t index;
     pthread_t thread;
     hd_sequence **taken; /* [taken_capacity] the group in hand */
-    hd_job **taken_jobs;
     size_t taken_capacity;
 } hd_worker;
 
@@ -114,14 +135,19 @@ struct hd_engine {
     hd_cache *cache; /* NULL: off; has its own lock */
 
     hd_model *models;
-    hd_job *queue_head, *queue_tail;
+    hd_lane *lanes, *last_lane; /* whose turn it is, and after it the others */
+    hd_job *finished;           /* `done` is to be called */
+    hd_sequence **flights;      /* [n_flight_buckets] what is queued or computed, by key; a power of two */
+    size_t n_flight_buckets, n_flights;
+    uint64_t queue_texts, queue_tokens, max_queue_tokens;
     hd_offer *offer; /* NULL: none */
     uint32_t n_idle;
     bool stop;
     hd_worker *workers; /* [n_threads] once started */
     uint32_t n_started;
 
-    uint64_t n_texts, n_tokens;
+    uint64_t n_texts, n_tokens, n_shared;
+    uint64_t n_batches, n_batch_texts, n_batch_tokens, n_batch_capacity;
 };
 
 /* ---- model.c ---- */
@@ -165,10 +191,27 @@ void hd__slot_clear(hd_model *model, hd_slot *slot);
 HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);
 
-/* ---- job.c ---- */
+/* ---- queue.c: all with the lock ---- */
 
-/* Puts a job at the end of the queue; call with the lock. */
-void hd__queue_push(hd_engine *engine, hd_job *job);
+/* Puts a job in its caller's lane, unless others compute all of its sequences. HD_ERR_BUSY past the limit. */
+HD_MUST_USE hd_status hd__queue_push(hd_engine *engine, hd_job *job, hd_error *err);
+
+/* Whole sequences of one model, up to the worker's budget; how many. *n_tokens: of all of them. */
+size_t hd__queue_take(hd_worker *worker, int *n_tokens);
+
+/* Takes what no worker has out of the queue, but for what others wait for. */
+void hd__queue_drop(hd_job *job);
+
+/* A computed sequence is no flight any more: its followers, each in the next one's `followers`. */
+hd_sequence *hd__queue_land(hd_engine *engine, hd_sequence *sequence);
+
+/* n sequences of a job have come to their end. */
+void hd__job_count(hd_job *job, size_t n, const hd_error *error);
+
+/* Room for so many more taken sequences. */
+bool hd__taken_grow(hd_worker *worker);
+
+/* ---- job.c ---- */
 
 /* The finished vector of one sequence: checks, cuts, normalises and stores it. No lock needed. */
 HD_MUST_USE hd_status hd__job_store(hd_job *job, const hd_sequence *sequence, const float *vector, hd_error *err);

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "engine/engine_int.h"
 
 /* What a call's options come to for this model. */
@@ -16,7 +17,7 @@ typedef struct job_plan {
     uint32_t prompt_tokens; /* left out of pooling; 0: none */
     uint32_t n_dimensions;
     hd_tokenize_options tokenize;
-    bool normalize;
+    bool normalize, refuse_longer;
 } job_plan;
 
 static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, const char **prompt, hd_error *err)
@@ -55,7 +56,10 @@ static hd_status make_plan(const hd_model *m, const hd_encode_options *options, 
                 .max_length = o->max_length != 0 ? o->max_length : m->settings.max_length,
                 .lower_case = m->settings.lower_case,
                 .strict = o->strict,
+                .cut_front = o->cut_front,
+                .no_specials = o->no_specials,
             },
+        .refuse_longer = o->refuse_longer,
     };
     return find_prompt(m, o, &plan->prompt, err);
 }
@@ -73,6 +77,15 @@ static hd_status count_prompt(const hd_model *m, job_plan *plan, hd_error *err)
     return status;
 }
 
+/* Text i has so many tokens, and nothing may be cut. */
+static hd_status refuse(const hd_job *job, const job_plan *plan, size_t i, size_t n, hd_error *err)
+{
+    if (job->options.n_tokens != NULL)
+        job->options.n_tokens[i] = (uint32_t)n;
+    return hd__fail(err, HD_ERR_LIMIT, "text %zu has %zu tokens, the limit is %u", job->first_text + i, n,
+                    plan->tokenize.max_length);
+}
+
 /* Appends the ids of prompt and text i to job->ids. */
 static hd_status tokenize(hd_job *job, const job_plan *plan, size_t i, hd_text text, hd_buffer *joined, hd_error *err)
 {
@@ -87,10 +100,33 @@ static hd_status tokenize(hd_job *job, const job_plan *plan, size_t i, hd_text t
         whole = hd__buffer_span(joined);
     }
     hd_error why;
+    const size_t first = job->ids.n;
     hd_status status = hd__tokenizer_encode(job->model->tokenizer, whole, &plan->tokenize, &job->ids, &truncated, &why);
+    if (status == HD_OK && truncated && plan->refuse_longer) {
+        hd_tokenize_options whole_text = plan->tokenize;
+        whole_text.max_length = 0;
+        job->ids.n = first;
+        status = hd__tokenizer_encode(job->model->tokenizer, whole, &whole_text, &job->ids, NULL, &why);
+        if (status == HD_OK)
+            return refuse(job, plan, i, job->ids.n - first, err);
+    }
     if (status != HD_OK)
         return hd__fail(err, status, "text %zu: %s", job->first_text + i, why.text);
     job->stats.n_truncated += truncated;
+    return HD_OK;
+}
+
+/* Appends ids that came in place of text i. */
+static hd_status take_ids(hd_job *job, const job_plan *plan, size_t i, hd_token_ids given, hd_error *err)
+{
+    const size_t limit = plan->tokenize.max_length, n = given.n < limit ? given.n : limit;
+    if (given.n > limit && plan->refuse_longer)
+        return refuse(job, plan, i, given.n, err);
+    HD_TRY(hd__ids_reserve(&job->ids, n, err));
+    if (n > 0)
+        memcpy(job->ids.ids + job->ids.n, given.ids + (plan->tokenize.cut_front ? given.n - n : 0), n * sizeof *given.ids);
+    job->ids.n += n;
+    job->stats.n_truncated += given.n > limit;
     return HD_OK;
 }
 
@@ -100,14 +136,7 @@ static hd_status at_least_one_token(hd_job *job, size_t first, hd_error *err)
     hd_ids *ids = &job->ids;
     if (ids->n > first)
         return HD_OK;
-    if (ids->n == ids->capacity) {
-        size_t capacity = ids->capacity + 64;
-        int32_t *grown = hd__realloc(ids->ids, hd__mul(capacity, sizeof *grown));
-        if (grown == NULL)
-            return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu tokens", capacity);
-        ids->ids = grown;
-        ids->capacity = capacity;
-    }
+    HD_TRY(hd__ids_reserve(ids, 1, err));
     int32_t pad = job->model->settings.pad_id;
     ids->ids[ids->n++] = pad >= 0 ? pad : 0;
     return HD_OK;
@@ -138,26 +167,29 @@ static hd_status prepare(hd_job *job, const hd_text *texts, size_t n, const job_
     }
     for (size_t i = 0; i < n; i++) {
         size_t first = job->ids.n;
-        HD_TRY_OUT(tokenize(job, plan, i, texts[i], &joined, err));
+        const hd_token_ids *given = job->options.ids != NULL && job->options.ids[i].ids != NULL ? &job->options.ids[i] : NULL;
+        HD_TRY_OUT(given != NULL ? take_ids(job, plan, i, *given, err) : tokenize(job, plan, i, texts[i], &joined, err));
         HD_TRY_OUT(at_least_one_token(job, first, err));
         HD_TRY_OUT(check_ids(job, first, i, err));
         size_t n_tokens = job->ids.n - first;
+        const uint32_t prompt_tokens = given != NULL ? 0 : plan->prompt_tokens;
+        if (job->options.n_tokens != NULL)
+            job->options.n_tokens[i] = (uint32_t)n_tokens;
         hd_sequence *s = &job->sequences[job->n_sequences];
         *s = (hd_sequence){
             .ids_at = first,
             .n_tokens = (int32_t)n_tokens,
-            .pool_begin = (int32_t)(plan->prompt_tokens < n_tokens ? plan->prompt_tokens : n_tokens - 1),
+            .pool_begin = (int32_t)(prompt_tokens < n_tokens ? prompt_tokens : n_tokens - 1),
             .row = (uint32_t)i,
+            .job = job,
         };
-        if (m->engine->cache != NULL) {
-            s->key = hd__hash128(hd__span(job->ids.ids + first, n_tokens * sizeof *job->ids.ids),
-                                 m->id << 32 | (uint32_t)s->pool_begin);
-            if (hd__cache_get(m->engine->cache, s->key, vector, n_out)) {
-                HD_TRY_OUT(hd__job_store(job, s, vector, err));
-                job->ids.n = first;
-                job->stats.n_cached++;
-                continue;
-            }
+        s->key = hd__hash128(hd__span(job->ids.ids + first, n_tokens * sizeof *job->ids.ids),
+                             m->id << 32 | (uint32_t)s->pool_begin);
+        if (m->engine->cache != NULL && hd__cache_get(m->engine->cache, s->key, vector, n_out)) {
+            HD_TRY_OUT(hd__job_store(job, s, vector, err));
+            job->ids.n = first;
+            job->stats.n_cached++;
+            continue;
         }
         job->stats.n_tokens += n_tokens;
         job->n_sequences++;
@@ -176,24 +208,35 @@ static void free_job(hd_job *job)
     hd__free(job);
 }
 
-void hd__queue_push(hd_engine *engine, hd_job *job)
+/* Gives the prepared job to the workers; done at once when there is nothing left to compute. */
+static hd_status launch(hd_job *job, hd_error *err)
 {
-    job->next = NULL;
-    if (engine->queue_tail != NULL)
-        engine->queue_tail->next = job;
-    else
-        engine->queue_head = job;
-    engine->queue_tail = job;
+    hd_engine *e = job->model->engine;
+    if (job->n_sequences == 0)
+        return HD_OK;
+    HD_TRY(hd__workers_start(e, err));
+    pthread_mutex_lock(&e->lock);
+    job->queued_ns = hd__now_ns();
+    hd_status status = hd__queue_push(e, job, err);
+    pthread_cond_broadcast(&e->work);
+    pthread_mutex_unlock(&e->lock);
+    return status;
 }
 
-/* first: what to call the first text in errors. */
-static hd_status start(hd_model *m, const hd_text *texts, size_t n, size_t first, const hd_encode_options *options,
-                       float *out, hd_job **result, hd_error *err)
+static hd_status check_queue(hd_engine *e, hd_error *err)
 {
-    job_plan plan;
-    if (n > UINT32_MAX)
-        return hd__fail(err, HD_ERR_LIMIT, "%zu texts in one call, the limit is %u", n, UINT32_MAX);
-    HD_TRY(make_plan(m, options, &plan, err));
+    pthread_mutex_lock(&e->lock);
+    const uint64_t n = e->queue_tokens;
+    pthread_mutex_unlock(&e->lock);
+    if (e->max_queue_tokens == 0 || n < e->max_queue_tokens)
+        return HD_OK;
+    return hd__fail(err, HD_ERR_BUSY, "%llu tokens are queued, the limit is %llu", (unsigned long long)n,
+                    (unsigned long long)e->max_queue_tokens);
+}
+
+static hd_status new_job(hd_model *m, size_t n, const hd_job_options *options, const job_plan *plan, hd_job **result,
+                         hd_error *err)
+{
     hd_job *job = hd__calloc(1, sizeof *job);
     hd_sequence *sequences = hd__calloc(n, sizeof *sequences);
     if (job == NULL || sequences == NULL) {
@@ -203,11 +246,28 @@ static hd_status start(hd_model *m, const hd_text *texts, size_t n, size_t first
     }
     pthread_cond_init(&job->finished, NULL);
     job->model = m;
+    job->options = *options;
+    job->n_dimensions = plan->n_dimensions;
+    job->normalize = plan->normalize;
+    job->sequences = sequences;
+    *result = job;
+    return HD_OK;
+}
+
+/* first: what to call the first text in errors. */
+static hd_status start(hd_model *m, const hd_text *texts, size_t n, size_t first, const hd_encode_options *options,
+                       const hd_job_options *job_options, float *out, hd_job **result, hd_error *err)
+{
+    job_plan plan;
+    hd_job *job = NULL;
+    const uint64_t start_ns = hd__now_ns();
+    if (n > UINT32_MAX)
+        return hd__fail(err, HD_ERR_LIMIT, "%zu texts in one call, the limit is %u", n, UINT32_MAX);
+    HD_TRY(make_plan(m, options, &plan, err));
+    HD_TRY(check_queue(m->engine, err));
+    HD_TRY(new_job(m, n, job_options, &plan, &job, err));
     job->first_text = first;
     job->out = out;
-    job->n_dimensions = plan.n_dimensions;
-    job->normalize = plan.normalize;
-    job->sequences = sequences;
     hd_status status = hd__model_acquire(m, err);
     if (status != HD_OK) {
         free_job(job);
@@ -216,29 +276,37 @@ static hd_status start(hd_model *m, const hd_text *texts, size_t n, size_t first
     status = count_prompt(m, &plan, err);
     if (status == HD_OK)
         status = prepare(job, texts, n, &plan, err);
-    if (status == HD_OK && job->n_sequences > 0)
-        status = hd__workers_start(m->engine, err);
+    job->stats.tokenize_ns = hd__now_ns() - start_ns;
+    const bool computes = job->n_sequences > 0;
+    if (status == HD_OK) {
+        *result = job;
+        status = launch(job, err); /* from here on the job may be gone at any time */
+    }
     if (status != HD_OK) {
         hd__model_release(m);
         free_job(job);
         return status;
     }
-    if (job->n_sequences > 0) {
-        hd_engine *engine = m->engine;
-        pthread_mutex_lock(&engine->lock);
-        m->pending_tokens += job->stats.n_tokens;
-        hd__queue_push(engine, job);
-        pthread_cond_broadcast(&engine->work);
-        pthread_mutex_unlock(&engine->lock);
-    }
-    *result = job;
+    if (!computes && job_options->done != NULL)
+        job_options->done(job, job_options->data);
     return HD_OK;
 }
+
+static const hd_job_options no_job_options;
 
 hd_status hd_job_start(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options, float *out,
                        hd_job **result, hd_error *err)
 {
-    return start(m, texts, n, 0, options, out, result, err);
+    hd_job *job;
+    HD_TRY(start(m, texts, n, 0, options, &no_job_options, out, &job, err));
+    *result = job;
+    return HD_OK;
+}
+
+hd_status hd_job_submit(hd_model *m, const hd_text *texts, size_t n, const hd_encode_options *options,
+                        const hd_job_options *job_options, float *out, hd_job **result, hd_error *err)
+{
+    return start(m, texts, n, 0, options, job_options != NULL ? job_options : &no_job_options, out, result, err);
 }
 
 hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err)
@@ -261,7 +329,8 @@ hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err)
 void hd_job_cancel(hd_job *job)
 {
     pthread_mutex_lock(&job->model->engine->lock);
-    job->cancelled = true;
+    if (job->n_done < job->n_sequences)
+        hd__queue_drop(job);
     pthread_mutex_unlock(&job->model->engine->lock);
 }
 
@@ -271,7 +340,7 @@ static hd_status encode(hd_model *m, const hd_text *texts, size_t n, size_t firs
 {
     hd_encode_stats more = {0};
     hd_job *job;
-    hd_status status = start(m, texts, n, first, options, out, &job, err);
+    hd_status status = start(m, texts, n, first, options, &no_job_options, out, &job, err);
     if (status == HD_OK)
         status = hd_job_wait(job, &more, err);
     if (status == HD_ERR_MEMORY && n > 1) {

@@ -294,6 +294,16 @@ hd_status hd_model_load(hd_model *m, hd_error *err)
     return HD_OK;
 }
 
+hd_status hd_model_begin(hd_model *m, hd_error *err)
+{
+    return hd__model_acquire(m, err);
+}
+
+void hd_model_end(hd_model *m)
+{
+    hd__model_release(m);
+}
+
 hd_status hd_model_unload(hd_model *m, hd_error *err)
 {
     hd_status status = HD_OK;

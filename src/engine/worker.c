@@ -1,9 +1,8 @@
 /* worker.c - the threads that compute.
  *
- * A worker takes a group: whole sequences of one model from the jobs at the head of the queue, up to its token budget
- * or its fair share of what is pending, whichever is less, and runs all layers on it. A job it took from goes
- * to the end of the queue, so that many texts of one caller do not hold up one text of another. When
- * nothing else is pending and other workers are idle, the group is offered to them as a team (device/run.h).
+ * A worker takes a group: whole sequences of one model from the callers whose turn it is (queue.c), up to its token
+ * budget or its fair share of what is pending, whichever is less, and runs all layers on it. When nothing else is
+ * pending and other workers are idle, the group is offered to them as a team (device/run.h).
  */
 #include <errno.h>
 #include <sched.h>
@@ -12,89 +11,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "engine/engine_int.h"
-
-/* ---- groups ---- */
-
-static bool taken_grow(hd_worker *w)
-{
-    size_t capacity = w->taken_capacity * 2 + 64;
-    hd_sequence **sequences = hd__realloc(w->taken, capacity * sizeof *sequences);
-    if (sequences != NULL)
-        w->taken = sequences;
-    hd_job **jobs = hd__realloc(w->taken_jobs, capacity * sizeof *jobs);
-    if (jobs != NULL)
-        w->taken_jobs = jobs;
-    if (sequences == NULL || jobs == NULL)
-        return false;
-    w->taken_capacity = capacity;
-    return true;
-}
-
-/* Marks sequences of a job as finished; with the lock. */
-static void finish(hd_job *job, size_t n, const hd_error *error)
-{
-    if (error != NULL && job->error.status == HD_OK)
-        job->error = *error;
-    job->n_done += n;
-    if (job->n_done == job->n_sequences)
-        pthread_cond_broadcast(&job->finished);
-}
-
-/* Takes the rest of a job that is not wanted any more. */
-static void drop_rest(hd_job *job)
-{
-    hd_error error;
-    HD_IGNORE(hd__fail(&error, HD_ERR_CANCELLED, "cancelled"));
-    size_t n = job->n_sequences - job->n_taken;
-    for (size_t i = job->n_taken; i < job->n_sequences; i++)
-        job->model->pending_tokens -= (uint64_t)job->sequences[i].n_tokens;
-    job->n_taken = job->n_sequences;
-    finish(job, n, &error);
-}
-
-/* Sequences from the head of the queue, all of one model; with the lock. Returns how many. */
-static size_t take_group(hd_worker *w, int *n_tokens_out)
-{
-    hd_engine *e = w->engine;
-    hd_model *model = NULL;
-    size_t n = 0;
-    uint64_t n_tokens = 0, budget = 0;
-    bool full = false;
-    while (e->queue_head != NULL && !full) {
-        hd_job *job = e->queue_head;
-        if (model != NULL && job->model != model)
-            break;
-        e->queue_head = job->next;
-        if (e->queue_head == NULL)
-            e->queue_tail = NULL;
-        if (job->cancelled || job->error.status != HD_OK) {
-            drop_rest(job);
-            continue;
-        }
-        if (model == NULL) {
-            model = job->model;
-            uint64_t share = (model->pending_tokens + e->n_threads - 1) / e->n_threads;
-            budget = share < (uint64_t)model->group_tokens ? share : (uint64_t)model->group_tokens;
-        }
-        while (job->n_taken < job->n_sequences) {
-            hd_sequence *s = &job->sequences[job->n_taken];
-            if ((n > 0 && n_tokens + (uint64_t)s->n_tokens > budget) || (n == w->taken_capacity && !taken_grow(w))) {
-                full = true;
-                break;
-            }
-            w->taken[n] = s;
-            w->taken_jobs[n++] = job;
-            n_tokens += (uint64_t)s->n_tokens;
-            job->n_taken++;
-        }
-        if (full)
-            hd__queue_push(e, job);
-    }
-    if (model != NULL)
-        model->pending_tokens -= n_tokens;
-    *n_tokens_out = (int)n_tokens;
-    return n;
-}
 
 /* ---- slots ---- */
 
@@ -264,13 +180,36 @@ static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot
         const hd_sequence *s = w->taken[first + i];
         slot->begin[i] = at;
         slot->pool_begin[i] = s->pool_begin;
-        memcpy(slot->ids + at, w->taken_jobs[first + i]->ids.ids + s->ids_at, (size_t)s->n_tokens * sizeof(int32_t));
+        memcpy(slot->ids + at, s->job->ids.ids + s->ids_at, (size_t)s->n_tokens * sizeof(int32_t));
         for (int t = 0; t < s->n_tokens; t++)
             slot->positions[at + t] = t;
         at += s->n_tokens;
     }
     slot->begin[n] = at;
     *batch = (hd_batch){(int)n, at, slot->begin, slot->ids, slot->positions, slot->pool_begin, slot->out};
+}
+
+/* Counts the end of n sequences of a job; after a failure the rest of it is not wanted. With the lock. */
+static void count(hd_job *job, size_t n, const hd_error *error)
+{
+    const bool last = job->n_done + n == job->n_sequences;
+    hd__job_count(job, n, error);
+    if (error != NULL && !last)
+        hd__queue_drop(job);
+}
+
+/* Gives a vector to the sequences that followed the one it was computed for. */
+static void share(hd_engine *e, hd_sequence *followers, const float *vector)
+{
+    hd_error error;
+    for (hd_sequence *f = followers, *next; f != NULL; f = next) {
+        next = f->followers;
+        const hd_status status = hd__job_store(f->job, f, vector, &error);
+        pthread_mutex_lock(&e->lock);
+        e->n_shared++;
+        count(f->job, 1, status != HD_OK ? &error : NULL);
+        pthread_mutex_unlock(&e->lock);
+    }
 }
 
 /* Stores the vectors of a computed batch; each sequence counts as done. */
@@ -280,11 +219,12 @@ static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, con
     const size_t width = (size_t)m->encoder->n_out;
     hd_error error;
     for (size_t i = 0, run; i < n; i += run) { /* runs of sequences of one job take the lock once */
-        hd_job *job = w->taken_jobs[first + i];
+        hd_sequence **taken = &w->taken[first + i];
+        hd_job *job = taken[0]->job;
         hd_status status = HD_OK;
         uint64_t n_tokens = 0;
-        for (run = 0; i + run < n && w->taken_jobs[first + i + run] == job; run++) {
-            const hd_sequence *s = w->taken[first + i + run];
+        for (run = 0; i + run < n && taken[run]->job == job; run++) {
+            const hd_sequence *s = taken[run];
             const float *vector = vectors + (i + run) * width;
             n_tokens += (uint64_t)s->n_tokens;
             if (status == HD_OK)
@@ -295,15 +235,32 @@ static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, con
         pthread_mutex_lock(&e->lock);
         e->n_texts += run;
         e->n_tokens += n_tokens;
-        finish(job, run, status != HD_OK ? &error : NULL);
+        for (size_t k = 0; k < run; k++)
+            taken[k] = hd__queue_land(e, taken[k]);
+        count(job, run, status != HD_OK ? &error : NULL);
         pthread_mutex_unlock(&e->lock);
+        for (size_t k = 0; k < run; k++)
+            share(e, taken[k], vectors + (i + k) * width);
     }
+}
+
+/* The end of a sequence that could not be computed, and of those that followed it. */
+static void fail_sequence(hd_engine *e, hd_sequence *s, const hd_error *error)
+{
+    pthread_mutex_lock(&e->lock);
+    hd_sequence *f = hd__queue_land(e, s);
+    count(s->job, 1, error);
+    for (hd_sequence *next; f != NULL; f = next) {
+        next = f->followers;
+        count(f->job, 1, error);
+    }
+    pthread_mutex_unlock(&e->lock);
 }
 
 /* Runs taken sequences [first, first + n); without memory, each half on its own. */
 static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool alone)
 {
-    hd_model *m = w->taken_jobs[first]->model;
+    hd_model *m = w->taken[first]->job->model;
     hd_slot *slot = &m->slots[w->index];
     hd_error error;
     if (fit_slot(m, slot, n_tokens, &error) != HD_OK) {
@@ -315,9 +272,7 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
             run_group(w, first + n / 2, n - n / 2, n_tokens - left, alone);
             return;
         }
-        pthread_mutex_lock(&w->engine->lock);
-        finish(w->taken_jobs[first], 1, &error);
-        pthread_mutex_unlock(&w->engine->lock);
+        fail_sequence(w->engine, w->taken[first], &error);
         return;
     }
     hd_batch batch;
@@ -325,6 +280,12 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
     hd__no_alloc_begin("forward");
     forward(w, m, slot, &batch, alone);
     hd__no_alloc_end();
+    pthread_mutex_lock(&w->engine->lock);
+    w->engine->n_batches++;
+    w->engine->n_batch_texts += n;
+    w->engine->n_batch_tokens += (uint64_t)n_tokens;
+    w->engine->n_batch_capacity += (uint64_t)(n_tokens > m->group_tokens ? n_tokens : m->group_tokens);
+    pthread_mutex_unlock(&w->engine->lock);
     deliver(w, m, first, n, slot->out);
 }
 
@@ -345,24 +306,37 @@ static void wait_for_work(hd_engine *e)
     e->n_idle--;
 }
 
+/* Tells those who asked to be told that their jobs are finished; with the lock, which is let go meanwhile. */
+static void call_back(hd_engine *e)
+{
+    while (e->finished != NULL) {
+        hd_job *job = e->finished;
+        e->finished = job->next;
+        pthread_mutex_unlock(&e->lock);
+        job->options.done(job, job->options.data);
+        pthread_mutex_lock(&e->lock);
+    }
+}
+
 static void *worker_main(void *data)
 {
     hd_worker *w = data;
     hd_engine *e = w->engine;
     pthread_mutex_lock(&e->lock);
-    while (!e->stop || e->queue_head != NULL) {
+    while (!e->stop || e->lanes != NULL || e->finished != NULL) {
         int n_tokens;
         if (e->idle_unload_s > 0)
             hd__models_unload_idle(e);
-        size_t n = take_group(w, &n_tokens);
+        call_back(e);
+        size_t n = hd__queue_take(w, &n_tokens);
         if (n > 0) {
-            bool alone = e->n_idle == 0 || e->queue_head != NULL || e->offer != NULL;
+            bool alone = e->n_idle == 0 || e->lanes != NULL || e->offer != NULL;
             pthread_mutex_unlock(&e->lock);
             run_group(w, 0, n, n_tokens, alone);
             pthread_mutex_lock(&e->lock);
         } else if (e->offer != NULL && e->offer->n_joined < e->n_threads) {
             join(e);
-        } else if (e->queue_head == NULL && !e->stop) {
+        } else if (e->lanes == NULL && e->finished == NULL && !e->stop) {
             wait_for_work(e);
         }
     }
@@ -380,7 +354,7 @@ hd_status hd__workers_start(hd_engine *e, hd_error *err)
         hd_worker *w = &e->workers[e->n_started];
         w->engine = e;
         w->index = e->n_started;
-        int failed = w->taken_capacity > 0 || taken_grow(w) ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
+        int failed = w->taken_capacity > 0 || hd__taken_grow(w) ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
         if (failed != 0 && e->n_started > 0)
             break; /* fewer threads than asked for do all the work too */
         if (failed == ENOMEM)
@@ -402,10 +376,8 @@ void hd__workers_stop(hd_engine *e)
     pthread_mutex_unlock(&e->lock);
     for (uint32_t i = 0; i < e->n_started; i++)
         pthread_join(e->workers[i].thread, NULL);
-    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++)
         hd__free(e->workers[i].taken);
-        hd__free(e->workers[i].taken_jobs);
-    }
     hd__free(e->workers);
     e->workers = NULL;
     e->n_started = 0;

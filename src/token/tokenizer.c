@@ -221,8 +221,10 @@ hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_span text, cons
     if (!options->no_specials)
         append_ids(ids, template->before, template->n_before);
     size_t text_begin = ids->n;
-    HD_TRY_OUT(encode_text(tokenizer, text, limit, options->lower_case, ids, err));
+    HD_TRY_OUT(encode_text(tokenizer, text, options->cut_front ? SIZE_MAX - 1 : limit, options->lower_case, ids, err));
     bool cut = ids->n - text_begin > limit;
+    if (cut && options->cut_front)
+        memmove(ids->ids + text_begin, ids->ids + ids->n - limit, limit * sizeof *ids->ids);
     if (cut)
         ids->n = text_begin + limit;
     HD_TRY_OUT(hd__ids_reserve(ids, HD_TEMPLATE_MAX_IDS, err));

@@ -5,6 +5,7 @@
 #ifndef HD_TOKEN_TOKENIZER_H
 #define HD_TOKEN_TOKENIZER_H
 
+#include "base/alloc.h"
 #include "base/span.h"
 #include "base/status.h"
 
@@ -18,7 +19,8 @@ HD_MUST_USE hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokeniz
 void hd__tokenizer_close(hd_tokenizer *tokenizer);
 
 typedef struct hd_tokenize_options {
-    uint32_t max_length; /* specials included, longer text is cut on the right; 0: no limit */
+    uint32_t max_length; /* specials included, longer text is cut; 0: no limit */
+    bool cut_front;      /* the beginning goes, not the end; the whole text is looked at then */
     bool no_specials;    /* leave out what the template adds */
     bool lower_case; /* before the normaliser, as sentence_bert_config.json's do_lower_case asks; added tokens keep theirs */
     bool strict;     /* invalid UTF-8 is HD_ERR_FORMAT instead of U+FFFD */
@@ -31,6 +33,13 @@ typedef struct hd_ids {
 } hd_ids;
 
 void hd__ids_clear(hd_ids *ids);
+
+/* Room for n more ids. */
+HD_MUST_USE hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err);
+HD_MUST_USE static inline hd_status hd__ids_reserve(hd_ids *ids, size_t n, hd_error *err)
+{
+    return ids->capacity - ids->n >= n ? HD_OK : hd__ids_grow(ids, n, err);
+}
 
 /* Appends the ids of one text. When max_length cannot be exceeded by what comes after a point, the rest of
  * the text is not looked at. *truncated (may be NULL) says whether something was cut off.

@@ -82,13 +82,6 @@ void hd__bert_scan_init(hd_tokenizer *tokenizer);
 HD_MUST_USE hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids,
                                         hd_error *err);
 
-/* Room for n more ids. */
-HD_MUST_USE hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err);
-HD_MUST_USE static inline hd_status hd__ids_reserve(hd_ids *ids, size_t n, hd_error *err)
-{
-    return ids->capacity - ids->n >= n ? HD_OK : hd__ids_grow(ids, n, err);
-}
-
 /* Where a text may be cut: after one of these, if the tokenizer is cuttable. */
 static inline bool hd__is_ascii_space(char c)
 {

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 enum { N = 60 }; /* texts where it does not matter which */
@@ -143,17 +144,40 @@ static void test_many_jobs_at_once(void **state)
 
 /* ---- cancelling and fairness ---- */
 
+/* MANY inputs of 20 token ids, no two alike. */
+enum { MANY = 5000, LENGTH = 20 };
+static hd_token_ids *many_ids(void)
+{
+    static int32_t ids[MANY][LENGTH];
+    static hd_token_ids all[MANY];
+    for (int i = 0; i < MANY; i++) {
+        for (int k = 0; k < LENGTH; k++)
+            ids[i][k] = 5 + (i >> k % 13 & 1) + 2 * (k % 7);
+        all[i] = (hd_token_ids){ids[i], LENGTH};
+    }
+    return all;
+}
+
+static hd_text no_texts[MANY];
+
+static hd_job *submit(hd_model *model, size_t first, size_t n, uint64_t whose, float *out)
+{
+    hd_job *job;
+    MUST(hd_job_submit(model, no_texts, n, NULL, &(hd_job_options){.ids = many_ids() + first, .caller = whose}, out, &job,
+                       &err));
+    return job;
+}
+
 static void test_cancel(void **state)
 {
     (void)state;
-    enum { MANY = 3000 };
     hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
     hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
     size_t width = width_of(model);
     float *out = malloc(MANY * width * sizeof *out), *other = malloc(N * width * sizeof *other);
     float *wanted = encode_some(model, N);
     hd_job *job, *beside, *late;
-    MUST(hd_job_start(model, some_texts(MANY), MANY, NULL, out, &job, &err));
+    job = submit(model, 0, MANY, 0, out);
     MUST(hd_job_start(model, some_texts(N), N, NULL, other, &beside, &err));
     hd_job_cancel(job);
     hd_job_cancel(job);
@@ -176,29 +200,175 @@ static void test_cancel(void **state)
     hd_engine_close(engine);
 }
 
-/* A job of one text behind one of thousands is done while most of those wait. */
+/* A job of one text behind one of thousands is done while most of those wait; nor does it help the other caller to
+ * have many jobs. */
 static void test_fairness(void **state)
 {
     (void)state;
-    enum { MANY = 5000 };
+    enum { JOBS = 49, EACH = 100 };
     hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
     hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
     size_t width = width_of(model);
     float *out = malloc(MANY * width * sizeof *out), *one = malloc(width * sizeof *one);
-    hd_job *large, *small;
+    hd_job *jobs[JOBS];
     MUST(hd_model_load(model, &err));
-    MUST(hd_job_start(model, some_texts(MANY), MANY, NULL, out, &large, &err));
+    for (uint64_t whose = 1; whose <= 2; whose++) {
+        const uint64_t start = stats_of(engine).n_texts;
+        for (size_t i = 0; i < JOBS; i++)
+            jobs[i] = submit(model, i * EACH, EACH, 1, out + i * EACH * width);
+        hd_job *small = submit(model, MANY - 1, 1, whose, one);
+        uint64_t before = stats_of(engine).n_texts - start;
+        MUST(hd_job_wait(small, NULL, &err));
+        uint64_t after = stats_of(engine).n_texts - start;
+        assert_true(before < MANY / 2);
+        assert_true(whose == 1 || after - before < MANY / 10);
+        for (size_t i = 0; i < JOBS; i++)
+            MUST(hd_job_wait(jobs[i], NULL, &err));
+        assert_int_equal(stats_of(engine).n_texts - start, JOBS * EACH + 1);
+    }
+    hd_job *large = submit(model, 0, MANY, 0, out), *small;
+    const uint64_t before = stats_of(engine).n_texts;
     MUST(hd_job_start(model, some_texts(1), 1, NULL, one, &small, &err));
-    uint64_t before = stats_of(engine).n_texts;
     MUST(hd_job_wait(small, NULL, &err));
-    uint64_t after = stats_of(engine).n_texts;
-    assert_true(before < MANY / 2);
-    assert_true(after - before < MANY / 10);
+    assert_true(stats_of(engine).n_texts - before < MANY / 2);
     MUST(hd_job_wait(large, NULL, &err));
-    assert_int_equal(stats_of(engine).n_texts, MANY + 1);
-    same_bits(out, one, width, "fairness");
     free(out);
     free(one);
+    hd_engine_close(engine);
+}
+
+/* Equal texts on their way at the same time are computed once, also when the job that computes them is cancelled. */
+static void test_shared(void **state)
+{
+    (void)state;
+    enum { SOME = 200 };
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
+    size_t width = width_of(model);
+    float *first = malloc(MANY * width * sizeof *first), *second = malloc(SOME * width * sizeof *second);
+    float *third = malloc(SOME * width * sizeof *third), *wanted = malloc(SOME * width * sizeof *wanted);
+    MUST(hd_job_wait(submit(model, MANY - SOME, SOME, 0, wanted), NULL, &err));
+    hd_job *a = submit(model, 0, MANY, 0, first), *b = submit(model, MANY - SOME, SOME, 0, second);
+    hd_job *c = submit(model, MANY - SOME, SOME, 0, third);
+    hd_job_cancel(a);
+    hd_job_cancel(c);
+    must_fail(hd_job_wait(a, NULL, &err), HD_ERR_CANCELLED, "cancelled");
+    must_fail(hd_job_wait(c, NULL, &err), HD_ERR_CANCELLED, "cancelled");
+    MUST(hd_job_wait(b, NULL, &err));
+    same_bits(second, wanted, SOME * width, "of a cancelled job");
+    assert_true(stats_of(engine).n_shared >= SOME && stats_of(engine).n_texts < MANY);
+    assert_int_equal(stats_of(engine).queue_tokens, 0);
+    assert_int_equal(stats_of(engine).queue_texts, 0);
+    free(first);
+    free(second);
+    free(third);
+    free(wanted);
+    hd_engine_close(engine);
+}
+
+typedef struct called {
+    _Atomic int n;
+    hd_job *job;
+} called;
+
+static void on_done(hd_job *job, void *data)
+{
+    called *c = data;
+    c->job = job;
+    atomic_fetch_add(&c->n, 1);
+}
+
+static void await(called *c, int n)
+{
+    for (int patience = 20000; atomic_load(&c->n) < n; patience--) {
+        assert_true(patience > 0);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+/* Callbacks come once, whether the vectors are computed, cached, or not wanted any more. */
+static void test_callbacks(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2, .cache_bytes = 1 << 20});
+    hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
+    float *out = malloc(MANY * width_of(model) * sizeof *out);
+    uint32_t n_tokens[3] = {0};
+    called c = {0};
+    hd_job_options options = {.done = on_done, .data = &c, .ids = many_ids(), .n_tokens = n_tokens};
+    hd_job *job;
+    hd_encode_stats stats;
+    for (int again = 0; again < 2; again++) {
+        MUST(hd_job_submit(model, no_texts, 3, NULL, &options, out, &job, &err));
+        await(&c, again + 1);
+        assert_ptr_equal(c.job, job);
+        MUST(hd_job_wait(job, &stats, &err));
+        assert_int_equal(stats.n_cached, again == 0 ? 0 : 3);
+        assert_int_equal(n_tokens[2], LENGTH);
+        assert_true(again == 1 || (stats.compute_ns > 0 && stats.tokenize_ns > 0));
+    }
+    options.n_tokens = NULL;
+    MUST(hd_job_submit(model, no_texts, MANY, NULL, &options, out, &job, &err));
+    hd_job_cancel(job);
+    await(&c, 3);
+    must_fail(hd_job_wait(job, NULL, &err), HD_ERR_CANCELLED, "cancelled");
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    assert_int_equal(atomic_load(&c.n), 3);
+    free(out);
+    hd_engine_close(engine);
+}
+
+/* The queue holds so many tokens, but an empty one takes anything. */
+static void test_queue_limit(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .max_queue_tokens = LENGTH * 100});
+    hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
+    float *out = malloc(MANY * width_of(model) * sizeof *out), one[256];
+    hd_job *large = submit(model, 0, MANY, 0, out), *small;
+    const hd_job_options options = {.ids = many_ids()};
+    must_fail(hd_job_submit(model, no_texts, 1, NULL, &options, one, &small, &err), HD_ERR_BUSY, "the limit");
+    hd_job_cancel(large);
+    must_fail(hd_job_wait(large, NULL, &err), HD_ERR_CANCELLED, "cancelled");
+    MUST(hd_job_wait(submit(model, 0, 100, 0, out), NULL, &err));
+    free(out);
+    hd_engine_close(engine);
+}
+
+/* What is longer than the model takes: cut at either end, or refused with its length. */
+static void test_cut(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    size_t width = width_of(model);
+    float a[256], b[256];
+    assert_true(width <= 256);
+    const hd_text text = text_of("river stone the house garden"), front = text_of("river stone the"),
+                  back = text_of("the house garden");
+    hd_encode_options options = {.max_length = 5};
+    MUST(hd_encode(model, &text, 1, &options, a, NULL, &err));
+    MUST(hd_encode(model, &front, 1, NULL, b, NULL, &err));
+    same_bits(a, b, width, "cut at the end");
+    options.cut_front = true;
+    MUST(hd_encode(model, &text, 1, &options, a, NULL, &err));
+    MUST(hd_encode(model, &back, 1, NULL, b, NULL, &err));
+    same_bits(a, b, width, "cut at the front");
+    options.refuse_longer = true;
+    uint32_t n_tokens = 0;
+    hd_job *job;
+    hd_job_options job_options = {.n_tokens = &n_tokens};
+    must_fail(hd_job_submit(model, &text, 1, &options, &job_options, a, &job, &err), HD_ERR_LIMIT,
+              "text 0 has 7 tokens, the limit is 5");
+    assert_int_equal(n_tokens, 7);
+    job_options.ids = many_ids();
+    must_fail(hd_job_submit(model, &text, 1, &options, &job_options, a, &job, &err), HD_ERR_LIMIT,
+              "text 0 has 20 tokens, the limit is 5");
+    static const int32_t outside[] = {5, 1 << 30}, below[] = {-1};
+    job_options.ids = (hd_token_ids[]){{outside, 2}};
+    must_fail(hd_job_submit(model, &text, 1, NULL, &job_options, a, &job, &err), HD_ERR_FORMAT, "token id 1073741824");
+    job_options.ids = (hd_token_ids[]){{below, 1}};
+    must_fail(hd_job_submit(model, &text, 1, NULL, &job_options, a, &job, &err), HD_ERR_FORMAT, "token id -1");
     hd_engine_close(engine);
 }
 
@@ -353,6 +523,10 @@ int main(void)
         cmocka_unit_test(test_many_jobs_at_once),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_callbacks),
+        cmocka_unit_test(test_queue_limit),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_texts),
