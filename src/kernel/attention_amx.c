@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "kernel/amx_tiles.h"
-#include "kernel/attention_pairs.h"
+#include "kernel/attention_pairs_avx512.h"
 
 k_attention_fn k_attention_bf16_amx, k_attention_bf16_avx512;
 

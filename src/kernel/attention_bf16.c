@@ -1,6 +1,6 @@
 /* attention_bf16.c - attention by VDPBF16PS: both products take two bf16 at a time into each f32 lane.
  *
- * As attention_tmpl.h, but q and p are kept in pairs (attention_pairs.h), k is broadcast a pair of dimensions
+ * As attention_tmpl.h, but q and p are kept in pairs (attention_pairs_avx512.h), k is broadcast a pair of dimensions
  * at a time as it lies, and v is rearranged once into pairs of keys. Head dimensions that are not a multiple
  * of 32 go through f32.
  */
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "kernel/attention_pairs.h"
+#include "kernel/attention_pairs_avx512.h"
 
 k_attention_fn k_attention_bf16_bf16, k_attention_bf16_avx512;
 

@@ -78,6 +78,8 @@ static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, s
 /* Characters [begin, end) of the part, which begin at byte `at` of its UTF-8: no added token is in them. */
 static hd_status encode_words(pipeline *p, size_t begin, size_t end, size_t at)
 {
+    if (begin == end)
+        return HD_OK; /* of an empty text there are not even characters to point at */
     const hd_norm_char *chars = p->text.chars + begin;
     HD_TRY(hd__pretokenizer_run(&p->tokenizer->pretokenizer, chars, end - begin, &p->words, &p->spare_words, p->err));
     size_t done = 0; /* characters whose bytes are before `at` */

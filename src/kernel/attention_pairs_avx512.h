@@ -1,10 +1,10 @@
-/* attention_pairs.h - what attention on bfloat16 pairs shares, by VDPBF16PS or by tiles. AVX-512.
+/* attention_pairs_avx512.h - what attention on bfloat16 pairs shares, by VDPBF16PS or by tiles. AVX-512.
  *
  * A pair is one 32-bit lane with two bf16: the earlier index in the low half. Blocks are PAIRS_WIDTH queries,
  * two vectors, one lane each. The head dimension is a multiple of 32.
  */
-#ifndef HD_KERNEL_ATTENTION_PAIRS_H
-#define HD_KERNEL_ATTENTION_PAIRS_H
+#ifndef HD_KERNEL_ATTENTION_PAIRS_AVX512_H
+#define HD_KERNEL_ATTENTION_PAIRS_AVX512_H
 
 #include "kernel/attention.h"
 #include "kernel/vec_avx512.h"
