@@ -277,7 +277,7 @@ hd_status hd__traces_open(const hd_traces_options *options, hd_traces **traces, 
     t->slots = hd__map_alloc(hd__mul(t->n_slots, sizeof *t->slots));
     if (t->slots == NULL) {
         free_traces(t);
-        return hd__fail(err, HD_ERR_MEMORY, "no memory for a queue of %u traces", o->queue_size);
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the queue of traces");
     }
     for (size_t i = 0; i < t->n_slots; i++)
         atomic_store_explicit(&t->slots[i].number, i, memory_order_relaxed);
