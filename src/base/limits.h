@@ -40,4 +40,9 @@
 #define HD_LIMIT_API_KEYS 1024u
 #define HD_LIMIT_API_KEY_BYTES 1024u
 
+#define HD_LIMIT_OTLP_PAIRS 64u                      /* headers, or attributes, in one OTEL_ variable */
+#define HD_LIMIT_OTLP_SETTING 86400000u              /* any number in an OTEL_ variable; a day in milliseconds */
+#define HD_LIMIT_OTLP_QUEUE 65536u                   /* requests whose spans wait for the collector */
+#define HD_LIMIT_OTLP_REPLY_BYTES 65536u             /* of a collector */
+
 #endif

@@ -1,6 +1,7 @@
 /* http_client.c - see http_client.h. */
 #include "remote/http_client.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct hd_http {
     char curl_error[CURL_ERROR_SIZE];
 };
 
-/* One call of hd__http_get. */
+/* One call of hd__http_get or hd__http_post. */
 typedef struct exchange {
     hd_http *http;
     const hd_http_request *request;
@@ -293,6 +294,10 @@ static hd_status request_headers(exchange *x, struct curl_slist **list)
         added = added && add_header(x->http, list, "If-Range: %s", if_range);
     if (token != NULL && same_origin(x->url, x->request->url))
         added = added && add_header(x->http, list, "Authorization: Bearer %s", token);
+    for (size_t i = 0; i < x->request->n_headers && same_origin(x->url, x->request->url); i++)
+        added = added && add_header(x->http, list, "%s", x->request->headers[i]);
+    if (x->request->post.ptr != NULL)
+        added = added && add_header(x->http, list, "Expect:"); /* or libcurl waits for "100 Continue" first */
     return added ? HD_OK : hd__fail(&x->err, HD_ERR_MEMORY, "%s: no room for the request's header", x->request->url);
 }
 
@@ -320,6 +325,12 @@ static bool set_options(exchange *x, struct curl_slist *headers)
     SET(CURLOPT_NOPROGRESS, 0L);
     SET(CURLOPT_XFERINFOFUNCTION, on_progress);
     SET(CURLOPT_XFERINFODATA, x);
+    if (http->options.timeout_ms != 0)
+        SET(CURLOPT_TIMEOUT_MS, (long)http->options.timeout_ms);
+    if (x->request->post.ptr != NULL) {
+        SET(CURLOPT_POSTFIELDS, x->request->post.ptr);
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->request->post.len);
+    }
     if (http->options.ca_file != NULL)
         SET(CURLOPT_CAINFO, http->options.ca_file);
     if (http->options.ca_dir != NULL)
@@ -431,7 +442,7 @@ static outcome hop(exchange *x)
     }
     bool wanted = wants_body(x);
     uint32_t status = x->response->status;
-    if (is_redirect(status))
+    if (is_redirect(status) && x->request->post.ptr == NULL)
         return redirect(x);
     x->response->same_origin = same_origin(x->url, x->request->url);
     if (wanted && !x->began) /* an empty body */
@@ -489,7 +500,7 @@ static outcome try_once(exchange *x)
     return result;
 }
 
-hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
+static hd_status ask(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
 {
     if (!is_https(request->url) && !is_http(request->url))
         return hd__fail(err, HD_ERR_ARG, "%s: neither https:// nor http://", request->url);
@@ -513,4 +524,16 @@ hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_re
     if (result == DONE)
         return HD_OK;
     return hd__fail(err, x.status, "%s", x.err.text);
+}
+
+hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
+{
+    assert(request->post.ptr == NULL);
+    return ask(http, request, response, err);
+}
+
+hd_status hd__http_post(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
+{
+    assert(request->post.ptr != NULL);
+    return ask(http, request, response, err);
 }
