@@ -19,6 +19,7 @@ hd_module(encoder DEPS base device model LIBS m)
 hd_module(engine DEPS base cpu model token device encoder LIBS m)
 hd_module(remote DEPS base model LIBS PkgConfig::ZIP ${CMAKE_DL_LIBS})
 hd_module(serve DEPS base LIBS PkgConfig::MICROHTTPD PkgConfig::ZLIB)
+hd_page(hd_serve "${PROJECT_SOURCE_DIR}/web")
 hd_module(wire DEPS base engine LIBS m)
 target_include_directories(hd_remote PRIVATE ${CURL_INCLUDE_DIRS}) # not linked: remote/curl_library.c opens it when needed
 hd_isa_flags(kernel)

@@ -1,0 +1,73 @@
+// models.js - a card for each model, one for the device, the settings.
+
+import {$, bytes, count, element} from './format.js';
+
+const facts = (rows) => element('dl', {className: 'facts'},
+  ...rows.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+
+function card(model) {
+  return element('li', {className: 'panel'},
+    element('header', {},
+      element('h3', {className: 'name', title: model.path}, model.name),
+      element('span', {className: 'pill', 'data-state': model.state}, model.state)),
+    facts([
+      ['kind', model.architecture],
+      ['type', model.dtype],
+      ['dimensions', count(model.n_dimensions)],
+      ['tokens at most', count(model.max_length)],
+      ['layers', `${model.n_layers} × ${count(model.hidden_size)}`],
+      ['pooling', model.pooling],
+      ['similarity', model.similarity],
+      ['memory', model.state === 'loaded' ? bytes(model.weights_bytes) : 'none'],
+    ]));
+}
+
+function meter(name, parts, whole, text) {
+  const bar = element('div', {className: 'stack', 'aria-hidden': 'true'});
+  let left = whole;
+  for (const [value, kind] of parts) {
+    const part = element('i', {className: kind});
+    part.style.flexGrow = whole === 0 ? 0 : value / whole;
+    left -= value;
+    bar.append(part);
+  }
+  const rest = element('i', {className: 'rest'});
+  rest.style.flexGrow = whole === 0 ? 1 : Math.max(0, left / whole);
+  bar.append(rest);
+  return element('div', {className: 'meter'}, element('p', {}, element('span', {}, name), element('b', {}, text)), bar);
+}
+
+function device({device, machine, engine, process}) {
+  const used = machine.memory_bytes - machine.memory_free_bytes;
+  return [
+    element('header', {}, element('h3', {className: 'name'}, machine.cpu), element('span', {className: 'pill', 'data-state': 'loaded'}, 'cpu')),
+    element('p', {className: 'muted small'}, device),
+    meter('this process', [[process.rss_bytes, 'phase-2']], machine.memory_bytes,
+      `${bytes(process.rss_bytes)} of ${bytes(machine.memory_bytes)}`),
+    meter('whole machine', [[used, 'phase-0']], machine.memory_bytes, `${bytes(machine.memory_free_bytes)} free`),
+    facts([
+      ['workers', count(engine.n_threads)],
+      ['models loaded', count(engine.n_models_loaded)],
+      ['weights', bytes(engine.weights_bytes)],
+      ['batches', bytes(engine.scratch_bytes)],
+      ['vector cache', bytes(engine.cache_used_bytes)],
+      ['vectors in it', count(engine.cache_entries)],
+    ]),
+  ];
+}
+
+let shown = '';
+
+// Only what changed is drawn again, so that a selection or the focus is not lost each second.
+export function show(status) {
+  const models = JSON.stringify(status.models);
+  if (models !== shown) {
+    $('model-cards').replaceChildren(...status.models.map(card));
+    shown = models;
+  }
+  $('device').replaceChildren(...device(status));
+  const list = $('setting-list');
+  const rows = status.settings.map(({name, value}) => element('div', {}, element('dt', {}, name), element('dd', {}, value)));
+  if (list.textContent !== rows.map((row) => row.textContent).join(''))
+    list.replaceChildren(...rows);
+}
