@@ -124,12 +124,15 @@ typedef enum hd_dtype {
 typedef struct hd_model_options {
     hd_dtype dtype;
     uint32_t max_length; /* tokens with specials; 0: what the model's own files say */
+    bool max_length_is_a_wish; /* more than the model's own counts as that */
+    const char *pooling; /* "cls", "mean", "max", "last", …, against what the model's files say; NULL: as they say */
 } hd_model_options;
 
 /* Registers a model: a folder in the Hub's layout, or a name ("sentence-transformers/all-MiniLM-L6-v2",
  * optionally "@revision") found among pulled models or in the Hugging Face cache. Nothing is downloaded.
  * Reads the settings files only; weights are loaded at first use.
- * HD_ERR_NOT_FOUND when there is no such folder; HD_ERR_FORMAT, HD_ERR_UNSUPPORTED for its contents. */
+ * HD_ERR_NOT_FOUND when there is no such folder; HD_ERR_FORMAT, HD_ERR_UNSUPPORTED for its contents; HD_ERR_ARG for
+ * options that do not go with it. */
 HD_API HD_MUST_USE hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options,
                                            hd_model **model, hd_error *err);
 
@@ -162,7 +165,11 @@ typedef struct hd_model_info {
     uint32_t n_prompts;
     bool normalizes;           /* the model's own files ask for unit vectors */
     bool loaded;
+    bool loading;              /* or being unloaded: whoever needs it waits */
+    bool load_failed;          /* the last load did; the next use tries again */
     uint64_t flops_per_token;  /* matrix products of one token, attention left out: 2 * weights */
+    uint32_t vocab_size;
+    uint64_t weights_bytes;    /* packed weights while loaded; 0 otherwise */
 } hd_model_info;
 
 HD_API void hd_model_get_info(hd_model *model, hd_model_info *info);
@@ -235,7 +242,8 @@ typedef struct hd_job_options {
                               * refuse_longer refused has its whole length there */
 } hd_job_options;
 
-/* hd_job_start for servers: nobody has to wait. *job is set before `done` can be called. HD_ERR_BUSY when tokens are
+/* hd_job_start for servers: nobody has to wait. *job is set before `done` can be called, and unspecified after a
+ * failure, which `done` is not told about. HD_ERR_BUSY when tokens are
  * queued and these would pass the engine's max_queue_tokens; HD_ERR_FORMAT for ids outside of the vocabulary. */
 HD_API HD_MUST_USE hd_status hd_job_submit(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
                                            const hd_job_options *job_options, float *out, hd_job **job, hd_error *err);

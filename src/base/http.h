@@ -52,6 +52,7 @@ typedef struct hd_http_response {
     const char *content_type; /* constant text; NULL: none is sent */
     hd_http_header headers[HD_HTTP_MAX_HEADERS]; /* values on the arena or constant */
     size_t n_headers;
+    bool is_noise;            /* numbers that compressing hardly shortens: sent as they are */
     hd_buffer body;           /* freed by whoever owns the exchange */
 } hd_http_response;
 

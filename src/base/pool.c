@@ -58,8 +58,7 @@ void hd__pool_push(hd_pool *p, hd_task_node *node)
 {
     node->next = NULL;
     pthread_mutex_lock(&p->lock);
-    if (p->n_idle == 0 && p->n_started < p->n_threads &&
-        pthread_create(&p->threads[p->n_started], NULL, pool_main, p) == 0)
+    if (p->n_idle == 0 && p->n_started < p->n_threads && pthread_create(&p->threads[p->n_started], NULL, pool_main, p) == 0)
         p->n_started++;
     const bool alone = p->n_started == 0;
     if (!alone) {

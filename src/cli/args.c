@@ -126,7 +126,13 @@ static hd_status take_option(const cli_command *command, int n, char **args, int
     const char *value = attached != NULL ? attached + 1 : args[++*at];
     if (option->number != NULL)
         return set_number(option, value, err);
-    *option->text = value;
+    if (option->texts == NULL) {
+        *option->text = value;
+        return HD_OK;
+    }
+    if (option->texts->n == CLI_MAX_TEXTS)
+        return hd__fail(err, HD_ERR_LIMIT, "--%s: given more than %d times", option->name, CLI_MAX_TEXTS);
+    option->texts->items[option->texts->n++] = value;
     return HD_OK;
 }
 

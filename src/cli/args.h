@@ -9,7 +9,14 @@
 
 #include "base/status.h"
 
-/* Exactly one of flag, text and number is set: where the answer goes. A table ends with a row without name. */
+/* What an option that may be given several times was given. */
+#define CLI_MAX_TEXTS 256
+typedef struct cli_texts {
+    const char *items[CLI_MAX_TEXTS];
+    size_t n;
+} cli_texts;
+
+/* Exactly one of flag, text, texts and number is set: where the answer goes. A table ends with a row without name. */
 typedef struct cli_option {
     char letter; /* 0: none */
     const char *name;
@@ -17,16 +24,19 @@ typedef struct cli_option {
     const char *help;
     bool *flag;
     const char **text;
+    cli_texts *texts;
     uint32_t *number;
     uint32_t min, max; /* of number */
 } cli_option;
 
-#define CLI_MAX_TABLES 3
+#define CLI_MAX_TABLES 4
 
 typedef struct cli_command {
     const char *name, *arguments, *summary;
     const char *notes; /* paragraphs after the options in --help; may be NULL */
     const cli_option *tables[CLI_MAX_TABLES];
+    /* Rewrites the arguments before they are looked at; NULL: not needed. */
+    hd_status (*prepare)(int *n_args, char ***args, hd_error *err);
     bool hands_on; /* options are not looked at: they belong to another program */
     int (*run)(int n_args, char **args); /* the arguments that are not options; returns the exit code */
 } cli_command;

@@ -12,7 +12,8 @@
 #define CLI_DEFAULT_MODEL "sentence-transformers/all-MiniLM-L6-v2"
 
 typedef struct cli_config {
-    const char *model;
+    const char *model; /* the last one asked for */
+    bool model_is_given;
     hd_dtype dtype;
     uint32_t n_threads;          /* 0: all */
     uint32_t max_length;         /* 0: the model's */
@@ -21,12 +22,17 @@ typedef struct cli_config {
     uint32_t idle_unload_s;
     uint64_t memory_limit_bytes; /* 0: the engine's default */
     uint64_t cache_bytes;
+    bool cache_is_given;
     const char *cache_dir;       /* NULL: hd__cache_dir's */
 } cli_config;
 
 /* --model, --dtype, --threads, --max-length, …: for commands that compute; and the store's alone. */
 extern const cli_option cli_model_options[];
 extern const cli_option cli_store_options[];
+
+/* The same as the first, but --model may be given several times; they are in cli_given_models. */
+extern const cli_option cli_serve_model_options[];
+extern cli_texts cli_given_models;
 
 /* After cli_args_parse. Errors name the flag, the variable or the line of `.env`. */
 HD_MUST_USE hd_status cli_config_load(cli_config *config, hd_error *err);

@@ -10,8 +10,8 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 
-static const cli_command *const commands[] = {&cli_embed, &cli_tokenize, &cli_models, &cli_pull,
-                                              &cli_info,  &cli_bench,    &cli_kcheck};
+static const cli_command *const commands[] = {&cli_embed, &cli_serve, &cli_tokenize, &cli_models,
+                                              &cli_pull,  &cli_info,  &cli_bench,    &cli_kcheck};
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
 int cli_exit_code(hd_status status, const hd_error *err)
@@ -54,7 +54,9 @@ static int unknown_command(const char *typed)
 static int run_command(const cli_command *command, int n_args, char **args)
 {
     hd_error err = {0};
-    hd_status status = command->hands_on ? HD_OK : cli_args_parse(command, &n_args, args, &err);
+    hd_status status = command->prepare != NULL ? command->prepare(&n_args, &args, &err) : HD_OK;
+    if (status == HD_OK && !command->hands_on)
+        status = cli_args_parse(command, &n_args, args, &err);
     if (status != HD_OK)
         return cli_exit_code(status, &err);
     if (cli_want_help) {

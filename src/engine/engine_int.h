@@ -84,7 +84,7 @@ struct hd_model {
     hd_arena arena; /* settings and their texts; constant after open */
     hd_settings settings;
     hd_dtype dtype;
-    hd_model_info info;      /* constant but for `loaded` */
+    hd_model_info info;      /* constant but for `loaded` and `load_failed` */
     const char *packed_path; /* NULL: no cache */
 
     hd_load_state state;

@@ -167,7 +167,9 @@ static hd_status prepare(hd_job *job, const hd_text *texts, size_t n, const job_
     }
     for (size_t i = 0; i < n; i++) {
         size_t first = job->ids.n;
-        const hd_token_ids *given = job->options.ids != NULL && job->options.ids[i].ids != NULL ? &job->options.ids[i] : NULL;
+        const hd_token_ids *given = job->options.ids != NULL ? &job->options.ids[i] : NULL;
+        if (given != NULL && given->ids == NULL)
+            given = NULL;
         HD_TRY_OUT(given != NULL ? take_ids(job, plan, i, *given, err) : tokenize(job, plan, i, texts[i], &joined, err));
         HD_TRY_OUT(at_least_one_token(job, first, err));
         HD_TRY_OUT(check_ids(job, first, i, err));

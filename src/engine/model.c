@@ -66,7 +66,21 @@ static void fill_info(hd_model *m, const char *path)
         .n_prompts = s->n_prompts,
         .normalizes = s->normalize,
         .flops_per_token = hd__encoder_flops_per_token(s),
+        .vocab_size = s->vocab_size,
     };
+}
+
+/* Pooling as the caller wants it. Dense modules take the width that the model's own pooling gives. */
+static hd_status set_pooling(hd_settings *s, const char *name, hd_error *err)
+{
+    uint32_t pooling;
+    if (!hd__pooling_parse(name, &pooling))
+        return hd__fail(err, HD_ERR_ARG, "pooling '%s' is not one of cls, mean, max, last, mean_sqrt_len, weighted_mean",
+                        name);
+    if (s->n_dense > 0 && __builtin_popcount(s->pooling) != 1)
+        return hd__fail(err, HD_ERR_ARG, "pooling '%s': the model's Dense module takes several poolings at once", name);
+    s->pooling = pooling;
+    return HD_OK;
 }
 
 static hd_status open_settings(hd_model *m, const char *name, const hd_model_options *o, hd_error *err)
@@ -75,12 +89,14 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
     HD_TRY(hd__model_locate(name, m->engine->cache_dir, &m->arena, &path, err));
     HD_TRY(hd__settings_read(path, &m->arena, &m->settings, err));
     HD_TRY(hd__encoder_check(&m->settings, err));
-    if (o->max_length != 0) {
+    if (o->max_length != 0 && !(o->max_length_is_a_wish && o->max_length > m->settings.max_length)) {
         if (o->max_length > m->settings.n_positions)
             return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's limit is %u", o->max_length,
                             m->settings.n_positions);
         m->settings.max_length = o->max_length;
     }
+    if (o->pooling != NULL)
+        HD_TRY(set_pooling(&m->settings, o->pooling, err));
     m->dtype = resolve(o->dtype);
     HD_TRY(packed_path(m, err));
     fill_info(m, path);
@@ -249,6 +265,7 @@ static void load_locked(hd_model *m)
     pthread_mutex_lock(&engine->lock);
     m->state = status == HD_OK ? HD_LOADED : HD_UNLOADED;
     m->info.loaded = status == HD_OK;
+    m->info.load_failed = status != HD_OK;
     if (status == HD_OK) {
         hd__memory_plan(engine);
     } else {
@@ -345,6 +362,8 @@ void hd_model_get_info(hd_model *m, hd_model_info *info)
 {
     pthread_mutex_lock(&m->engine->lock);
     *info = m->info;
+    info->weights_bytes = m->weights_bytes;
+    info->loading = m->state == HD_LOADING;
     pthread_mutex_unlock(&m->engine->lock);
 }
 

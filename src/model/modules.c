@@ -339,13 +339,27 @@ hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *
     return HD_OK;
 }
 
+static const char *const pooling_names[] = {"cls", "max", "mean", "mean_sqrt_len", "weighted_mean", "last"};
+#define N_POOLING_NAMES (sizeof pooling_names / sizeof *pooling_names)
+
 const char *hd__pooling_name(uint32_t pooling, hd_arena *arena)
 {
-    static const char *const names[] = {"cls", "max", "mean", "mean_sqrt_len", "weighted_mean", "last"};
     const char *joined = "";
-    for (size_t i = 0; joined != NULL && i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; joined != NULL && i < N_POOLING_NAMES; i++) {
         if ((pooling >> i & 1) != 0)
-            joined = hd__arena_printf(arena, "%s%s%s", joined, joined[0] != '\0' ? "+" : "", names[i]);
+            joined = hd__arena_printf(arena, "%s%s%s", joined, joined[0] != '\0' ? "+" : "", pooling_names[i]);
     }
     return joined;
+}
+
+bool hd__pooling_parse(const char *name, uint32_t *pooling)
+{
+    const char *kind = strcmp(name, "last-token") == 0 ? "last" : name;
+    for (uint32_t i = 0; i < N_POOLING_NAMES; i++) {
+        if (strcmp(kind, pooling_names[i]) == 0) {
+            *pooling = 1u << i;
+            return true;
+        }
+    }
+    return false;
 }

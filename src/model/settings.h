@@ -99,4 +99,7 @@ HD_MUST_USE hd_status hd__settings_read_from(const hd_settings_source *source, c
 /* "mean", "cls", "cls+mean", … into the arena. */
 const char *hd__pooling_name(uint32_t pooling, hd_arena *arena);
 
+/* One kind, by the name that hd__pooling_name gives it, or "last-token". False for a stranger. */
+bool hd__pooling_parse(const char *name, uint32_t *pooling);
+
 #endif

@@ -56,6 +56,7 @@ typedef struct hd_call {
     hd_text query;         /* RERANK */
 
     const char *prompt_name, *prompt; /* as hd_encode_options */
+    const char *const *prompt_names;  /* else the first of these that the model has, if any; ends with NULL */
     uint32_t dimensions;   /* 0: all */
     uint32_t max_length;   /* tokens; 0: the model's; more than the model's counts as the model's */
     hd_truncate truncate;
@@ -90,8 +91,8 @@ typedef struct hd_model_card {
     hd_model_info info;
     hd_model_state state;
     uint64_t created_s;    /* Unix time of registration */
-    uint64_t weights_bytes;
-    uint32_t vocab_size;   /* 0: not known before it is loaded */
+    uint64_t weights_bytes; /* 0 while it is not loaded */
+    uint32_t vocab_size;
 } hd_model_card;
 
 typedef struct hd_result {
@@ -109,13 +110,14 @@ typedef struct hd_result {
     size_t n_labels;
     const hd_tokens *tokens;     /* TOKENIZE: [n_inputs] */
     const char *const *token_texts; /* TOKENIZE: texts of all tokens of all inputs, one after the other */
+    const char *prompt;          /* TOKENIZE: what was put before each text, which offsets count in; NULL: nothing */
     const hd_text *texts;        /* DETOKENIZE: [n_inputs] */
 
     const uint32_t *n_tokens;    /* [n_inputs] specials included, cached ones too; RERANK: of the pair */
     uint64_t n_tokens_total, n_truncated;
 
     struct {                     /* in nanoseconds, for protocols that report them */
-        uint64_t total, read, tokenize, queue, compute;
+        uint64_t total, read, load, tokenize, queue, compute;
     } times;
     bool ready;                  /* what /ready says */
     uint32_t n_in_flight;        /* calls on their way, this one too */

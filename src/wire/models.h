@@ -7,6 +7,8 @@
 #ifndef HD_WIRE_MODELS_H
 #define HD_WIRE_MODELS_H
 
+#include <stdatomic.h>
+
 #include "wire/call.h"
 
 typedef struct hd_models hd_models;
@@ -14,13 +16,28 @@ typedef struct hd_models hd_models;
 HD_MUST_USE hd_status hd__models_open(hd_engine *engine, bool strict, hd_models **models, hd_error *err);
 void hd__models_close(hd_models *models); /* closes the engine's models; NULL allowed */
 
+/* Gets a model of this name into the store. Called on threads of its own, once at a time; gives up when *stop is set. */
+typedef hd_status hd_model_pull(const char *name, const atomic_bool *stop, void *data, hd_error *err);
+
+/* Models added from now on need not be on this machine: the first request for one starts getting it, and is told to
+ * come back (HD_FAULT_LOADING). Only what was added is ever pulled, whatever requests ask for. */
+void hd__models_allow_pull(hd_models *models, hd_model_pull *pull, void *data);
+
+/* Loads all of them, in their order, pulling first what is to be pulled. What cannot be loaded is logged and left for
+ * the first request. Returns when that is done, or stopped. */
+void hd__models_preload(hd_models *models);
+
+/* Nothing more is pulled or preloaded, and what is under way ends soon. */
+void hd__models_stop(hd_models *models);
+
 /* Registers a model under a name (NULL: name_or_dir's). The first is the default. */
 HD_MUST_USE hd_status hd__models_add(hd_models *models, const char *name_or_dir, const char *name,
                                      const hd_model_options *options, hd_error *err);
 
 typedef struct hd_model_entry hd_model_entry;
 
-/* The model a request means; name NULL or empty: the default. HD_ERR_NOT_FOUND. */
+/* The model a request means; name NULL or empty: the default. HD_ERR_NOT_FOUND, with HD_FAULT_MODEL; for one that is
+ * being pulled HD_ERR_BUSY, with HD_FAULT_LOADING; for one that could not be, its error, with HD_FAULT_LOAD. */
 HD_MUST_USE hd_status hd__models_find(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
 
 hd_model *hd__models_handle(const hd_model_entry *entry);

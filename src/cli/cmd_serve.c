@@ -1,0 +1,212 @@
+/* cmd_serve.c - `heddle serve`: the engine behind HTTP. Here serve and wire meet: each path of the protocols becomes an
+ * endpoint of the server.
+ *
+ * The main thread waits for SIGTERM, SIGINT or SIGHUP, then drains: no new connections, every request that was accepted
+ * is answered. A second signal ends the process at once.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/access_log.h"
+#include "cli/commands.h"
+#include "cli/page_status.h"
+#include "cli/serve_models.h"
+#include "wire/openai.h"
+
+typedef struct serving {
+    cli_serve_config config;
+    hd_engine *engine;
+    hd_models *models;
+    hd_service *service;
+    hd_endpoint *endpoints;
+    size_t n_endpoints;
+    cli_page page;
+    hd_observer observers[2];
+    hd_server *server;
+    pthread_t preloader;
+    bool preloads;
+} serving;
+
+/* ---- serve and wire ---- */
+
+static void begin(hd_exchange *exchange, void *data)
+{
+    hd__service_begin(data, exchange);
+}
+
+static void cancel(hd_exchange *exchange, void *data)
+{
+    hd__service_cancel(data, exchange);
+}
+
+static void write_fault(const hd_fault *fault, hd_exchange *x, void *data)
+{
+    const hd_service_path *path = data;
+    x->record.route = path->path;
+    x->record.dialect = path->dialect->name;
+    path->dialect->write_fault(fault, &x->request, &x->arena, &x->response);
+}
+
+static void write_other_fault(const hd_fault *fault, hd_exchange *x, void *data)
+{
+    (void)data;
+    hd__dialect_openai.write_fault(fault, &x->request, &x->arena, &x->response);
+}
+
+static hd_status make_endpoints(serving *s, hd_error *err)
+{
+    size_t n;
+    const hd_service_path *paths = hd__service_paths(s->service, &n);
+    const size_t n_page = cli_page_endpoints(&s->page, NULL);
+    s->endpoints = hd__arena_calloc(&s->config.arena, n + n_page, sizeof *s->endpoints);
+    if (s->endpoints == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu endpoints", n + n_page);
+    for (size_t i = 0; i < n; i++)
+        s->endpoints[s->n_endpoints++] = (hd_endpoint){
+            .method = paths[i].method,
+            .path = paths[i].path,
+            .is_public = paths[i].is_public,
+            .begin = begin,
+            .cancel = cancel,
+            .write_fault = write_fault,
+            .data = (void *)(uintptr_t)&paths[i],
+        };
+    return HD_OK;
+}
+
+/* ---- opening ---- */
+
+static hd_status open_models(serving *s, hd_error *err)
+{
+    const cli_config *c = &s->config.base;
+    const hd_engine_options options = {
+        .n_threads = c->n_threads,
+        .idle_unload_s = c->idle_unload_s,
+        .memory_limit_bytes = c->memory_limit_bytes,
+        .cache_bytes = c->cache_bytes,
+        .cache_dir = c->cache_dir,
+        .max_queue_tokens = s->config.settings.max_queue_tokens,
+    };
+    HD_TRY(hd_engine_open(&options, &s->engine, err));
+    HD_TRY(hd__models_open(s->engine, s->config.strict_model, &s->models, err));
+    return cli_serve_models_add(&s->config, s->models, err);
+}
+
+static hd_status open_service(serving *s, hd_error *err)
+{
+    hd_engine_stats stats;
+    hd_engine_get_stats(s->engine, &stats);
+    hd_service_options options = {
+        .settings = s->config.settings,
+        .timeout_ms = s->config.timeout_ms,
+        .n_threads = stats.n_threads < 4 ? 2 : stats.n_threads / 2,
+        .finish = hd__exchange_finish,
+    };
+    options.settings.n_threads = stats.n_threads;
+    HD_TRY(hd__service_open(s->engine, s->models, &options, &s->service, err));
+    return make_endpoints(s, err);
+}
+
+static void *preload(void *data)
+{
+    serving *s = data;
+    hd__models_preload(s->models);
+    hd__service_set_ready(s->service, true);
+    return NULL;
+}
+
+static hd_status start(serving *s, hd_error *err)
+{
+    HD_TRY(cli_serve_config_load(&s->config, err));
+    HD_TRY(open_models(s, err));
+    HD_TRY(open_service(s, err));
+    HD_TRY(cli_access_log_open(s->config.log_json, err));
+    hd__log_set_sink(cli_access_log_line, NULL);
+    s->observers[0] = (hd_observer){cli_access_log_add, NULL};
+    s->config.server.observers = s->observers;
+    s->config.server.n_observers = s->config.no_access_log ? 0 : 1;
+    s->config.server.write_fault = write_other_fault;
+    HD_TRY(hd__server_open(s->endpoints, s->n_endpoints, &s->config.server, &s->server, err));
+    s->preloads = s->config.preload && pthread_create(&s->preloader, NULL, preload, s) == 0;
+    if (!s->preloads)
+        hd__service_set_ready(s->service, true);
+    return HD_OK;
+}
+
+static void stop(serving *s)
+{
+    if (s->server != NULL) {
+        hd__service_set_ready(s->service, false);
+        const uint64_t n = hd__server_drain(s->server);
+        if (n > 0)
+            hd__log(HD_LOG_WARN, "%llu requests were cut off", (unsigned long long)n);
+    }
+    if (s->models != NULL)
+        hd__models_stop(s->models);
+    if (s->preloads)
+        pthread_join(s->preloader, NULL);
+    hd__server_close(s->server);
+    hd__service_close(s->service);
+    hd__models_close(s->models);
+    hd_engine_close(s->engine);
+    hd__log_set_sink(NULL, NULL);
+    cli_access_log_close();
+    cli_serve_config_clear(&s->config);
+}
+
+static void say_where(const serving *s)
+{
+    const hd_server_options *o = &s->config.server;
+    const char *host = o->host != NULL ? o->host : "127.0.0.1";
+    const char *scheme = o->tls_cert_path != NULL ? "https" : "http";
+    if (hd__server_port(s->server) != 0)
+        cli_notice(strchr(host, ':') != NULL ? "listening on %s://[%s]:%u" : "listening on %s://%s:%u", scheme, host,
+                   hd__server_port(s->server));
+    if (o->uds_path != NULL && o->n_listen_fds == 0)
+        cli_notice("listening on %s", o->uds_path);
+    if (o->n_listen_fds > 0)
+        cli_notice("listening on %zu sockets of the service manager", o->n_listen_fds);
+}
+
+static int run_serve(int n_args, char **args)
+{
+    static serving s;
+    hd_error err = {0};
+    sigset_t signals;
+    int number = 0;
+    if (n_args > 0)
+        return cli_exit_code(hd__fail(&err, HD_ERR_ARG, "serve: unexpected argument '%s'", args[0]), &err);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in all threads to come */
+    const hd_status status = start(&s, &err);
+    if (status == HD_OK) {
+        say_where(&s);
+        cli_service_notify("READY=1");
+        while (sigwait(&signals, &number) != 0)
+            continue;
+        cli_service_notify("STOPPING=1");
+        cli_notice("stopping");
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends it */
+    }
+    stop(&s);
+    return cli_exit_code(status, &err);
+}
+
+const cli_command cli_serve = {
+    .name = "serve",
+    .arguments = "",
+    .summary = "answer embedding requests over HTTP",
+    .tables = {cli_serve_model_options, cli_serve_source_options, cli_serve_options, cli_serve_limit_options},
+    .prepare = cli_serve_prepare,
+    .notes = "Try\n"
+             "  heddle serve --model sentence-transformers/all-MiniLM-L6-v2\n"
+             "  curl http://127.0.0.1:8080/v1/embeddings -H 'Content-Type: application/json' \\\n"
+             "       -d '{\"input\": \"a sentence\"}'",
+    .run = run_serve,
+};

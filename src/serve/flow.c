@@ -1,0 +1,369 @@
+/* flow.c - one request as libmicrohttpd tells it: the request line, the head, the body in pieces, the end.
+ *
+ * What a request may look like is RFC 9112. The library parses it (strictly, see server.c); refused here is what it
+ * lets pass and proxies disagree about: a length beside a transfer coding, or two lengths (section 6.3).
+ */
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "serve/server_int.h"
+
+#define FIRST_BODY_BYTES (64u << 10) /* a longer one grows as it comes: what is announced need not come */
+
+void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connection)
+{
+    hd_server *s = server;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    hd_flow *flow = info != NULL && info->socket_context != NULL ? hd__calloc(1, sizeof *flow) : NULL;
+    if (flow == NULL)
+        return NULL;
+    hd__arena_init(&flow->exchange.arena);
+    hd__buffer_init(&flow->exchange.response.body);
+    hd__buffer_init(&flow->body);
+    flow->server = s;
+    flow->peer = info->socket_context;
+    flow->connection = connection;
+    flow->uri = hd__arena_strndup(&flow->exchange.arena, uri, strlen(uri));
+    atomic_fetch_add(&s->n_flows, 1);
+    return flow;
+}
+
+/* ---- the head ---- */
+
+static hd_http_method method_of(const char *name)
+{
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
+    for (int i = 0; i < HD_HTTP_OTHER; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (hd_http_method)i;
+    return HD_HTTP_OTHER;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Path and query of the request target; false when it is none. "http://host/path" means "/path". */
+static bool split_uri(hd_flow *flow)
+{
+    hd_http_request *q = &flow->exchange.request;
+    const char *at = flow->uri, *authority = strstr(at, "://");
+    if (at[0] != '/' && authority != NULL) {
+        at = strchr(authority + 3, '/');
+        at = at != NULL ? at : "/";
+    }
+    if (at[0] != '/')
+        return strcmp(at, "*") == 0 && q->method == HD_HTTP_OPTIONS;
+    const char *query = strchr(at, '?');
+    q->query = query != NULL ? hd__span_of(query + 1) : hd__span("", 0);
+    const size_t n = query != NULL ? (size_t)(query - at) : strlen(at);
+    char *path = hd__arena_alloc(&flow->exchange.arena, n + 1);
+    size_t len = 0;
+    for (size_t i = 0; path != NULL && i < n; i++) {
+        const int high = at[i] == '%' && i + 2 < n ? hex_digit(at[i + 1]) : -1;
+        const int low = high >= 0 ? hex_digit(at[i + 2]) : -1;
+        path[len++] = low >= 0 ? (char)(high << 4 | low) : at[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    if (path != NULL)
+        path[len] = '\0';
+    q->path = hd__span(path, len);
+    return path != NULL && memchr(path, '\0', len) == NULL;
+}
+
+typedef struct head {
+    hd_flow *flow;
+    hd_http_header *headers;
+    size_t n, capacity;
+    unsigned n_lengths, n_codings;
+} head;
+
+static enum MHD_Result take_header(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    head *h = data;
+    (void)kind;
+    if (h->n == h->capacity)
+        return MHD_NO;
+    h->headers[h->n++] = (hd_http_header){hd__span_of(name), hd__span_of(value != NULL ? value : "")};
+    h->n_lengths += strcasecmp(name, "Content-Length") == 0;
+    h->n_codings += strcasecmp(name, "Transfer-Encoding") == 0;
+    return MHD_YES;
+}
+
+static const char *read_headers(hd_flow *flow)
+{
+    hd_http_request *q = &flow->exchange.request;
+    head h = {.flow = flow, .capacity = HD_LIMIT_REQUEST_HEADERS + 1};
+    h.headers = hd__arena_calloc(&flow->exchange.arena, h.capacity, sizeof *h.headers);
+    if (h.headers == NULL)
+        return "no memory for this request";
+    MHD_get_connection_values(flow->connection, MHD_HEADER_KIND, take_header, &h);
+    q->headers = h.headers;
+    q->n_headers = h.n;
+    if (h.n > HD_LIMIT_REQUEST_HEADERS)
+        return "the request has too many headers";
+    if (h.n_lengths > 1 || h.n_codings > 1 || (h.n_lengths > 0 && h.n_codings > 0))
+        return "the request says the length of its body more than once";
+    return NULL;
+}
+
+/* Printable ASCII without blanks, as long as a UUID and some; anything else gets one of ours. */
+static void set_id(hd_flow *flow)
+{
+    hd_http_request *q = &flow->exchange.request;
+    hd_server *s = flow->server;
+    const hd_span sent = hd__http_header(q, "X-Request-Id");
+    bool good = sent.len > 0 && sent.len <= HD_LIMIT_REQUEST_ID_BYTES;
+    for (size_t i = 0; i < sent.len && good; i++)
+        good = sent.ptr[i] > ' ' && sent.ptr[i] <= '~';
+    const uint64_t n = atomic_fetch_add(&s->n_ids, 1);
+    q->id = good ? hd__arena_strndup(&flow->exchange.arena, sent.ptr, sent.len)
+                 : hd__arena_printf(&flow->exchange.arena, "%016llx",
+                                    (unsigned long long)hd__hash64(hd__span(&n, sizeof n), s->id_seed));
+    if (q->id == NULL)
+        q->id = "none";
+}
+
+static void set_cors(hd_flow *flow)
+{
+    const hd_server_options *o = &flow->server->options;
+    const hd_http_request *q = &flow->exchange.request;
+    const hd_span origin = hd__http_header(q, "Origin");
+    for (size_t i = 0; i < o->n_cors_origins && origin.len > 0; i++)
+        if (strcmp(o->cors_origins[i], "*") == 0 || hd__span_is(origin, o->cors_origins[i]))
+            flow->origin = origin;
+    flow->is_preflight = q->method == HD_HTTP_OPTIONS && hd__http_header(q, "Access-Control-Request-Method").ptr != NULL;
+}
+
+static bool accepts_gzip(const hd_http_request *request)
+{
+    const hd_span accepted = hd__http_header(request, "Accept-Encoding");
+    for (size_t i = 0; i + 4 <= accepted.len; i++)
+        if (strncasecmp(accepted.ptr + i, "gzip", 4) == 0)
+            return strncmp(accepted.ptr + i + 4, ";q=0", 4) != 0 || strncmp(accepted.ptr + i + 4, ";q=0.", 5) == 0;
+    return false;
+}
+
+static void answer_options(hd_flow *flow, const char *allow)
+{
+    hd_http_response *r = &flow->exchange.response;
+    r->status = 204;
+    hd__http_setf(r, &flow->exchange.arena, "Allow", "%s", allow[0] != '\0' ? allow : "OPTIONS");
+    atomic_store(&flow->state, HD_FLOW_ANSWERED);
+}
+
+/* Refuses what can be refused before the body has come. */
+static void check_head(hd_flow *flow)
+{
+    hd_server *s = flow->server;
+    hd_http_request *q = &flow->exchange.request;
+    hd_fault_kind why;
+    hd_span key;
+    char allow[64];
+    flow->endpoint = hd__route_find(s, q->method, q->path, &why, allow);
+    const bool fits = hd__key_fits(s, q, &key);
+    q->caller = key.len > 0 ? hd__hash64(key, s->id_seed) : flow->peer->address_hash;
+    if (flow->endpoint == NULL && q->method == HD_HTTP_OPTIONS && (why == HD_FAULT_METHOD || q->path.ptr == NULL)) {
+        answer_options(flow, allow);
+    } else if (flow->endpoint == NULL) {
+        hd__flow_refuse(flow, why, why == HD_FAULT_ROUTE ? "there is nothing at this path" : "not with this method");
+        if (why == HD_FAULT_METHOD)
+            hd__http_setf(&flow->exchange.response, &flow->exchange.arena, "Allow", "%s", allow);
+    } else if (!fits && !flow->endpoint->is_public) {
+        hd__flow_refuse(flow, HD_FAULT_KEY, key.ptr != NULL ? "the API key is wrong" : "an API key is needed");
+    }
+}
+
+static void check_length(hd_flow *flow)
+{
+    hd_server *s = flow->server;
+    const hd_http_request *q = &flow->exchange.request;
+    const hd_span length = hd__http_header(q, "Content-Length");
+    uint64_t n = 0;
+    for (size_t i = 0; i < length.len && n <= s->options.max_body_bytes; i++)
+        n = n * 10 + (uint64_t)(length.ptr[i] - '0'); /* the library has seen that these are digits */
+    if (n > s->options.max_body_bytes) {
+        hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
+    } else if (n > 0 && atomic_load(&s->bodies_bytes) + n > s->options.max_bodies_bytes) {
+        hd__flow_refuse(flow, HD_FAULT_OVERLOADED, "too many request bodies are in memory");
+    } else if (n > 0 && hd__buffer_reserve(&flow->body, n < FIRST_BODY_BYTES ? n : FIRST_BODY_BYTES) == NULL) {
+        hd__flow_refuse(flow, HD_FAULT_MEMORY, "no memory for this request");
+    }
+    flow->closes |= atomic_load(&flow->state) == HD_FLOW_ANSWERED && n > 0; /* the body will not be read */
+}
+
+static enum MHD_Result take_head(hd_flow *flow, const char *method)
+{
+    hd_server *s = flow->server;
+    hd_exchange *x = &flow->exchange;
+    flow->head_done = true;
+    x->record.start_ns = hd__now_ns();
+    atomic_fetch_add(&s->n_requests, 1);
+    hd__peer_phase(flow->peer, s->options.body_timeout_ms, false);
+    x->request.method = method_of(method);
+    x->request.peer = flow->peer->address;
+    const char *wrong = read_headers(flow);
+    set_id(flow);
+    if (wrong == NULL && !split_uri(flow))
+        wrong = "the request's target is no path";
+    if (wrong != NULL) {
+        hd__flow_refuse(flow, HD_FAULT_HTTP, wrong);
+        flow->closes = true;
+        return hd__flow_send(flow);
+    }
+    x->request.accepts_gzip = accepts_gzip(&x->request);
+    set_cors(flow);
+    check_head(flow);
+    if (atomic_load(&flow->state) == HD_FLOW_HEAD)
+        check_length(flow);
+    else
+        flow->closes = hd__http_header(&x->request, "Content-Length").len > 0 ||
+                       hd__http_header(&x->request, "Transfer-Encoding").len > 0;
+    if (atomic_load(&flow->state) == HD_FLOW_HEAD)
+        atomic_store(&flow->state, HD_FLOW_BODY);
+    return flow->closes ? hd__flow_send(flow) : MHD_YES; /* the library closes after what is answered as early as this */
+}
+
+/* ---- the body ---- */
+
+static void account(hd_flow *flow, uint64_t n)
+{
+    atomic_fetch_add(&flow->server->bodies_bytes, n);
+    flow->n_accounted += n;
+}
+
+/* Past a limit the rest is read and dropped: the library takes no response while the body comes. */
+static enum MHD_Result take_body(hd_flow *flow, const char *bytes, size_t n)
+{
+    hd_server *s = flow->server;
+    flow->exchange.record.n_body_bytes += n;
+    if (flow->exchange.record.n_body_bytes > s->options.max_body_bytes) {
+        flow->too_large = true;
+        hd__buffer_clear(&flow->body);
+        return flow->exchange.record.n_body_bytes > 2 * s->options.max_body_bytes ? MHD_NO : MHD_YES;
+    }
+    account(flow, n);
+    hd__buffer_append(&flow->body, bytes, n);
+    return MHD_YES;
+}
+
+/* Undoes Content-Encoding. False: refused. */
+static bool decode_body(hd_flow *flow)
+{
+    hd_server *s = flow->server;
+    hd_http_request *q = &flow->exchange.request;
+    const hd_span coding = hd__http_header(q, "Content-Encoding");
+    q->body = hd__buffer_span(&flow->body);
+    if (coding.len == 0 || strcasecmp(coding.ptr, "identity") == 0)
+        return true;
+    if (strcasecmp(coding.ptr, "gzip") != 0 && strcasecmp(coding.ptr, "x-gzip") != 0 &&
+        strcasecmp(coding.ptr, "deflate") != 0) {
+        hd__flow_refuse(flow, HD_FAULT_ENCODING, "the body's Content-Encoding is neither gzip nor deflate");
+        return false;
+    }
+    hd_error err;
+    hd_buffer plain;
+    hd__buffer_init(&plain);
+    const hd_status status = hd__inflate(q->body, s->options.max_body_bytes, &plain, &err);
+    if (status != HD_OK) {
+        hd__buffer_clear(&plain);
+        hd__flow_refuse(flow,
+                        status == HD_ERR_LIMIT    ? HD_FAULT_BODY_BYTES
+                        : status == HD_ERR_MEMORY ? HD_FAULT_MEMORY
+                                                  : HD_FAULT_ENCODING,
+                        err.text);
+        return false;
+    }
+    hd__buffer_clear(&flow->body);
+    flow->body = plain;
+    account(flow, plain.len);
+    q->body = hd__buffer_span(&flow->body);
+    return true;
+}
+
+/* The request is whole: gives it to its endpoint, and lets the connection sleep if the answer is not there yet. */
+static enum MHD_Result begin(hd_flow *flow)
+{
+    hd_exchange *x = &flow->exchange;
+    x->record.body_ns = hd__now_ns();
+    hd__peer_phase(flow->peer, 0, false);
+    if (flow->too_large)
+        hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
+    else if (flow->body.failed)
+        hd__flow_refuse(flow, HD_FAULT_MEMORY, "no memory for this request");
+    else if (decode_body(flow)) {
+        atomic_store(&flow->state, HD_FLOW_BEGUN);
+        flow->endpoint->begin(x, flow->endpoint->data);
+    }
+    if (atomic_load(&flow->state) == HD_FLOW_ANSWERED)
+        return hd__flow_send(flow);
+    hd__peer_watch(flow);
+    MHD_suspend_connection(flow->connection);
+    int begun = HD_FLOW_BEGUN;
+    if (!atomic_compare_exchange_strong(&flow->state, &begun, HD_FLOW_SLEEPS)) { /* answered meanwhile */
+        hd__peer_unwatch(flow);
+        MHD_resume_connection(flow->connection);
+    }
+    return MHD_YES;
+}
+
+enum MHD_Result hd__flow_handle(void *server, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *n_upload, void **data)
+{
+    hd_flow *flow = *data;
+    (void)server;
+    (void)connection;
+    (void)url;
+    (void)version;
+    if (flow == NULL || flow->uri == NULL)
+        return MHD_NO; /* no memory */
+    if (!flow->head_done)
+        return take_head(flow, method);
+    if (*n_upload > 0) {
+        const size_t n = *n_upload;
+        *n_upload = 0;
+        return take_body(flow, upload, n);
+    }
+    switch ((hd_flow_state)atomic_load(&flow->state)) {
+    case HD_FLOW_BODY: return begin(flow);
+    case HD_FLOW_ANSWERED: return hd__flow_send(flow);
+    default: return MHD_YES;
+    }
+}
+
+/* ---- the end ---- */
+
+void hd__flow_completed(void *server, struct MHD_Connection *connection, void **data, enum MHD_RequestTerminationCode how)
+{
+    hd_server *s = server;
+    hd_flow *flow = *data;
+    (void)connection;
+    if (flow == NULL)
+        return;
+    hd_exchange *x = &flow->exchange;
+    *data = NULL;
+    hd__peer_phase(flow->peer, s->options.head_timeout_ms, true);
+    x->record.sent_ns = hd__now_ns();
+    x->record.aborted = how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    if (flow->head_done && x->record.aborted && atomic_load(&flow->state) == HD_FLOW_BODY)
+        x->record.fault = how == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED ? HD_FAULT_BODY_TIME : HD_FAULT_CANCELLED;
+    for (size_t i = 0; i < s->options.n_observers && flow->head_done; i++)
+        s->options.observers[i].request_done(x, s->options.observers[i].data);
+    atomic_fetch_sub(&s->bodies_bytes, flow->n_accounted);
+    hd__buffer_clear(&flow->body);
+    hd__buffer_clear(&x->response.body);
+    hd__arena_clear(&x->arena);
+    hd__free(flow);
+    if (atomic_fetch_sub(&s->n_flows, 1) == 1 && atomic_load(&s->draining)) {
+        pthread_mutex_lock(&s->lock);
+        pthread_cond_broadcast(&s->quiet);
+        pthread_mutex_unlock(&s->lock);
+    }
+}

@@ -1,0 +1,210 @@
+/* peer.c - connections: how long each phase may take, and whether the client of a sleeping one is still there.
+ *
+ * The library looks at the socket of a sleeping connection no more, and its own timeout starts anew with every byte.
+ * One thread does both: it waits with epoll for clients that hang up, and looks at the phases' deadlines twice a
+ * second. Past one it shuts the socket down, which the library takes for a client that has gone.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "serve/server_int.h"
+
+#define SWEEP_MS 500
+#define MILLISECOND_NS 1000000ull
+
+static void name_peer(hd_peer *p, const struct sockaddr *address)
+{
+    const void *bytes = NULL;
+    size_t n = 0;
+    if (address != NULL && address->sa_family == AF_INET) {
+        bytes = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+        n = sizeof(struct in_addr);
+    } else if (address != NULL && address->sa_family == AF_INET6) {
+        bytes = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        n = sizeof(struct in6_addr);
+    }
+    if (bytes == NULL || inet_ntop(address->sa_family, bytes, p->address, sizeof p->address) == NULL)
+        snprintf(p->address, sizeof p->address, "unix");
+    p->address_hash = n > 0 ? hd__hash64(hd__span(bytes, n), p->server->id_seed) : 1;
+}
+
+static void open_peer(hd_server *s, struct MHD_Connection *connection, void **context)
+{
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    hd_peer *p = fd != NULL ? hd__calloc(1, sizeof *p) : NULL;
+    *context = p;
+    if (p == NULL)
+        return;
+    p->server = s;
+    p->fd = fd->connect_fd;
+    name_peer(p, address != NULL ? address->client_addr : NULL);
+    hd__peer_phase(p, s->options.head_timeout_ms, true);
+    atomic_fetch_add(&s->n_accepted, 1);
+    atomic_fetch_add(&s->n_connections, 1);
+    pthread_mutex_lock(&s->lock);
+    p->after = s->peers;
+    if (p->after != NULL)
+        p->after->before = p;
+    s->peers = p;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void hd__peer_notify(void *server, struct MHD_Connection *connection, void **context,
+                     enum MHD_ConnectionNotificationCode what)
+{
+    hd_server *s = server;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        open_peer(s, connection, context);
+        return;
+    }
+    hd_peer *p = *context;
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    *(p->before != NULL ? &p->before->after : &s->peers) = p->after;
+    if (p->after != NULL)
+        p->after->before = p->before;
+    pthread_mutex_unlock(&s->lock);
+    atomic_fetch_sub(&s->n_connections, 1);
+    hd__free(p);
+    *context = NULL;
+}
+
+void hd__peer_phase(hd_peer *p, uint32_t timeout_ms, bool is_idle)
+{
+    atomic_store(&p->is_idle, is_idle);
+    atomic_store(&p->deadline_ns, timeout_ms != 0 ? hd__now_ns() + timeout_ms * MILLISECOND_NS : 0);
+}
+
+/* ---- sleeping ones ---- */
+
+void hd__peer_watch(hd_flow *flow)
+{
+    hd_server *s = flow->server;
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.fd = flow->peer->fd};
+    if (flow->endpoint->cancel == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    flow->peer->watched = flow;
+    if (epoll_ctl(s->watch_fd, EPOLL_CTL_ADD, flow->peer->fd, &event) != 0 && errno == EEXIST)
+        (void)epoll_ctl(s->watch_fd, EPOLL_CTL_MOD, flow->peer->fd, &event);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void hd__peer_unwatch(hd_flow *flow)
+{
+    hd_server *s = flow->server;
+    if (flow->endpoint->cancel == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    flow->peer->watched = NULL;
+    (void)epoll_ctl(s->watch_fd, EPOLL_CTL_DEL, flow->peer->fd, NULL);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void cancel(hd_flow *flow)
+{
+    flow->peer->watched = NULL;
+    flow->endpoint->cancel(&flow->exchange, flow->endpoint->data);
+}
+
+/* A descriptor that was closed and opened again meanwhile belongs to a connection that is not being watched, or is
+ * asked once more whether its client is there. */
+static void hung_up(hd_server *s, int fd)
+{
+    char byte;
+    for (hd_peer *p = s->peers; p != NULL; p = p->after) {
+        if (p->fd != fd)
+            continue;
+        const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (p->watched != NULL && (n == 0 || (n < 0 && errno != EAGAIN) || n > 0))
+            cancel(p->watched);
+        return;
+    }
+}
+
+static void sweep(hd_server *s)
+{
+    const uint64_t now_ns = hd__now_ns();
+    for (hd_peer *p = s->peers; p != NULL; p = p->after) {
+        const uint64_t deadline_ns = atomic_load(&p->deadline_ns);
+        if (deadline_ns != 0 && deadline_ns <= now_ns)
+            (void)shutdown(p->fd, SHUT_RDWR);
+    }
+}
+
+static void *watcher_main(void *data)
+{
+    hd_server *s = data;
+    uint64_t swept_ns = hd__now_ns();
+    while (!atomic_load(&s->stop)) {
+        struct epoll_event events[64];
+        const int n = epoll_wait(s->watch_fd, events, 64, SWEEP_MS);
+        pthread_mutex_lock(&s->lock);
+        for (int i = 0; i < n; i++)
+            hung_up(s, events[i].data.fd);
+        if (hd__now_ns() - swept_ns >= SWEEP_MS * MILLISECOND_NS) {
+            sweep(s);
+            swept_ns = hd__now_ns();
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    return NULL;
+}
+
+hd_status hd__watcher_start(hd_server *s, hd_error *err)
+{
+    s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->watch_fd < 0)
+        return hd__fail_errno(err, errno, "cannot make an epoll descriptor");
+    const int failed = pthread_create(&s->watcher, NULL, watcher_main, s);
+    if (failed != 0)
+        return hd__fail_errno(err, failed, "cannot start a thread");
+    s->watcher_started = true;
+    return HD_OK;
+}
+
+void hd__watcher_stop(hd_server *s)
+{
+    atomic_store(&s->stop, true);
+    if (s->watcher_started)
+        pthread_join(s->watcher, NULL);
+    s->watcher_started = false;
+    if (s->watch_fd >= 0)
+        close(s->watch_fd);
+    s->watch_fd = -1;
+}
+
+/* ---- stopping ---- */
+
+void hd__peers_close_idle(hd_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (hd_peer *p = s->peers; p != NULL; p = p->after)
+        if (atomic_load(&p->is_idle))
+            (void)shutdown(p->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t hd__peers_cancel(hd_server *s)
+{
+    uint64_t n = 0;
+    pthread_mutex_lock(&s->lock);
+    for (hd_peer *p = s->peers; p != NULL; p = p->after) {
+        if (p->watched == NULL)
+            continue;
+        cancel(p->watched);
+        n++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}

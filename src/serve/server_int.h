@@ -1,0 +1,135 @@
+/* server_int.h - what the files of this folder share, and nobody else sees.
+ *
+ * A peer is one connection, a flow one request on it. Peers and flows belong to the network thread of their
+ * connection; server->lock guards the list of peers and who is being watched.
+ */
+#ifndef HD_SERVE_SERVER_INT_H
+#define HD_SERVE_SERVER_INT_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/limits.h"
+#include "serve/server.h"
+
+typedef struct hd_peer hd_peer;
+
+typedef enum hd_flow_state {
+    HD_FLOW_HEAD,     /* the head is being looked at */
+    HD_FLOW_BODY,     /* the body comes in */
+    HD_FLOW_BEGUN,    /* the endpoint has it; its connection is not yet asleep */
+    HD_FLOW_SLEEPS,   /* the endpoint has it; whoever finishes wakes the connection */
+    HD_FLOW_ANSWERED, /* the response is written */
+    HD_FLOW_SENT      /* and given to the library */
+} hd_flow_state;
+
+typedef struct hd_flow {
+    hd_exchange exchange; /* first, so that an exchange is its flow */
+    struct hd_server *server;
+    hd_peer *peer;
+    struct MHD_Connection *connection;
+    const hd_endpoint *endpoint; /* NULL: none matched */
+    char *uri;                   /* as sent */
+    hd_buffer body;
+    uint64_t n_accounted; /* bytes of it in server->bodies_bytes */
+    _Atomic int state;    /* hd_flow_state */
+    bool head_done, too_large, closes;
+    hd_span origin; /* allowed, to be echoed; ptr NULL: no CORS headers */
+    bool is_preflight;
+} hd_flow;
+
+struct hd_peer {
+    struct hd_server *server;
+    hd_peer *before, *after; /* in server->peers, with the lock */
+    int fd;
+    char address[64];
+    uint64_t address_hash;
+    _Atomic uint64_t deadline_ns; /* when the phase it is in has taken too long; 0: no limit */
+    _Atomic bool is_idle;         /* between requests */
+    hd_flow *watched;             /* asleep, and to be cancelled when the client goes; with the lock */
+};
+
+#define HD_MAX_DAEMONS 16
+
+struct hd_server {
+    pthread_mutex_t lock;
+    pthread_cond_t quiet; /* n_flows reached 0 */
+    hd_server_options options;
+    const hd_endpoint *endpoints;
+    size_t n_endpoints;
+    struct MHD_Daemon *daemons[HD_MAX_DAEMONS];
+    int listen_fds[HD_MAX_DAEMONS];
+    size_t n_daemons;
+    uint16_t port;
+    char *tls_cert, *tls_key;
+    int watch_fd; /* epoll: connections whose clients may go away while they sleep */
+    pthread_t watcher;
+    bool watcher_started;
+    hd_peer *peers;
+    atomic_bool stop, draining;
+    uint64_t id_seed;
+    _Atomic uint64_t n_ids, n_accepted, n_requests, bodies_bytes;
+    _Atomic uint32_t n_connections, n_flows;
+};
+
+/* ---- listen.c: sockets. On failure nothing stays open. ---- */
+
+HD_MUST_USE hd_status hd__listen_tcp(const char *host, uint16_t port, int fds[HD_MAX_DAEMONS], size_t *n, uint16_t *bound,
+                                     hd_error *err);
+HD_MUST_USE hd_status hd__listen_unix(const char *path, int *fd, hd_error *err);
+
+/* ---- routing.c ---- */
+
+/* The endpoint for a path, or NULL: *fault is then ROUTE, or METHOD with the methods there are in allow. */
+const hd_endpoint *hd__route_find(const hd_server *server, hd_http_method method, hd_span path, hd_fault_kind *fault,
+                                  char allow[64]);
+
+/* ---- keys.c ---- */
+
+/* Whether the request carries one of the keys; *key is what it sent (ptr NULL: nothing). Takes as long for a key that
+ * is wrong in its first byte as for one that is wrong in its last. */
+bool hd__key_fits(const hd_server *server, const hd_http_request *request, hd_span *key);
+
+/* ---- compress.c ---- */
+
+/* Replaces the body by its gzip form, if that is shorter. */
+void hd__gzip(hd_buffer *body, bool *compressed);
+
+/* Inflates gzip or zlib data to at most max_bytes. HD_ERR_LIMIT, HD_ERR_FORMAT, HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__inflate(hd_span bytes, uint64_t max_bytes, hd_buffer *out, hd_error *err);
+
+/* ---- reply.c ---- */
+
+/* Writes the server's own refusal in the dialect of the path. */
+void hd__flow_refuse(hd_flow *flow, hd_fault_kind kind, const char *text);
+
+/* Hands the flow's response to the library. */
+enum MHD_Result hd__flow_send(hd_flow *flow);
+
+/* ---- flow.c: the library's callbacks ---- */
+
+void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result hd__flow_handle(void *server, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *n_upload, void **flow);
+void hd__flow_completed(void *server, struct MHD_Connection *connection, void **flow, enum MHD_RequestTerminationCode how);
+
+/* ---- peer.c ---- */
+
+void hd__peer_notify(void *server, struct MHD_Connection *connection, void **peer, enum MHD_ConnectionNotificationCode what);
+void hd__peer_phase(hd_peer *peer, uint32_t timeout_ms, bool is_idle); /* 0: no limit */
+
+/* While a flow sleeps. unwatch returns after a cancel that is under way. */
+void hd__peer_watch(hd_flow *flow);
+void hd__peer_unwatch(hd_flow *flow);
+
+HD_MUST_USE hd_status hd__watcher_start(hd_server *server, hd_error *err);
+void hd__watcher_stop(hd_server *server);
+
+/* Ends connections that are between requests. */
+void hd__peers_close_idle(hd_server *server);
+
+/* Cancels what sleeps; how many. */
+uint64_t hd__peers_cancel(hd_server *server);
+
+#endif

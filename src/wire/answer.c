@@ -1,0 +1,232 @@
+/* answer.c - see answer.h. Base64 is RFC 4648, section 4, with padding. */
+#include "wire/answer.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "base/float_text.h"
+#include "base/utf8.h"
+
+void hd__write_text(hd_buffer *body, hd_span text)
+{
+    hd__buffer_append_char(body, '"');
+    for (size_t at = 0; at < text.len;) {
+        size_t plain = at; /* most text is ASCII without anything to escape */
+        while (plain < text.len && (unsigned char)(text.ptr[plain] - 0x20) < 0x5F && text.ptr[plain] != '"' &&
+               text.ptr[plain] != '\\')
+            plain++;
+        hd__buffer_append(body, text.ptr + at, plain - at);
+        at = plain;
+        if (at == text.len)
+            break;
+        size_t len;
+        bool valid;
+        const uint32_t c = hd__utf8_decode(text, at, &len, &valid);
+        if (c == '"' || c == '\\') {
+            hd__buffer_append_char(body, '\\');
+            hd__buffer_append_char(body, (char)c);
+        } else if (c < 0x20) {
+            hd__buffer_printf(body, "\\u%04x", c);
+        } else if (valid) {
+            hd__buffer_append(body, text.ptr + at, len);
+        } else {
+            hd__buffer_append_text(body, "\xEF\xBF\xBD");
+        }
+        at += len;
+    }
+    hd__buffer_append_char(body, '"');
+}
+
+void hd__write_cstr(hd_buffer *body, const char *text)
+{
+    if (text != NULL)
+        hd__write_text(body, hd__span_of(text));
+    else
+        hd__buffer_append_text(body, "null");
+}
+
+void hd__write_uint(hd_buffer *body, uint64_t n)
+{
+    char text[20];
+    size_t at = sizeof text;
+    do {
+        text[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+    hd__buffer_append(body, text + at, sizeof text - at);
+}
+
+void hd__write_float(hd_buffer *body, float value)
+{
+    char *to = hd__buffer_reserve(body, HD_FLOAT_TEXT_BYTES);
+    if (to != NULL)
+        body->len += hd__float_text(value, to);
+}
+
+void hd__write_base64(hd_buffer *body, hd_span bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *to = hd__buffer_reserve(body, (bytes.len + 2) / 3 * 4);
+    if (to == NULL)
+        return;
+    const unsigned char *from = (const unsigned char *)bytes.ptr;
+    size_t i = 0;
+    for (; i + 3 <= bytes.len; i += 3, to += 4) {
+        const uint32_t v = (uint32_t)from[i] << 16 | (uint32_t)from[i + 1] << 8 | from[i + 2];
+        to[0] = digits[v >> 18];
+        to[1] = digits[v >> 12 & 63];
+        to[2] = digits[v >> 6 & 63];
+        to[3] = digits[v & 63];
+    }
+    if (i < bytes.len) {
+        const bool two = i + 1 < bytes.len;
+        const uint32_t v = (uint32_t)from[i] << 16 | (two ? (uint32_t)from[i + 1] << 8 : 0);
+        to[0] = digits[v >> 18];
+        to[1] = digits[v >> 12 & 63];
+        to[2] = two ? digits[v >> 6 & 63] : '=';
+        to[3] = '=';
+    }
+    body->len += (bytes.len + 2) / 3 * 4;
+}
+
+/* ---- vectors ---- */
+
+/* IEEE 754 half precision, to nearest, ties to even. */
+static uint16_t half_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
+    if (magnitude >= 0x47800000) /* 65536 and more; NaN does not come here */
+        return (uint16_t)(sign | 0x7C00);
+    if (magnitude < 0x38800000) { /* below 2^-14: subnormal, counted in steps of 2^-24 */
+        float steps;
+        memcpy(&steps, &magnitude, sizeof steps);
+        return (uint16_t)(sign | (uint32_t)lrintf(steps * 0x1p24f));
+    }
+    const uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
+}
+
+/* How many bytes one row takes. */
+static size_t row_bytes(size_t n, hd_vector_type type)
+{
+    switch (type) {
+    case HD_VECTOR_F32: return n * 4;
+    case HD_VECTOR_F16: return n * 2;
+    case HD_VECTOR_INT8:
+    case HD_VECTOR_UINT8: return n;
+    case HD_VECTOR_BINARY:
+    case HD_VECTOR_UBINARY: return (n + 7) / 8;
+    }
+    return 0;
+}
+
+static void pack_bits(const float *row, size_t n, uint8_t flip, uint8_t *out)
+{
+    memset(out, 0, (n + 7) / 8);
+    for (size_t i = 0; i < n; i++)
+        out[i / 8] = (uint8_t)(out[i / 8] | (row[i] > 0.0f ? 0x80 >> i % 8 : 0));
+    for (size_t i = 0; i < (n + 7) / 8; i++)
+        out[i] ^= flip;
+}
+
+static void pack_bytes(const float *row, size_t n, int offset, uint8_t *out)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(row[i]));
+    const float scale = most > 0.0f ? 127.0f / most : 0.0f;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)(lrintf(row[i] * scale) + offset);
+}
+
+/* A row's little-endian bytes. */
+static void pack(const float *row, size_t n, hd_vector_type type, uint8_t *out)
+{
+    switch (type) {
+    case HD_VECTOR_F32: memcpy(out, row, n * sizeof *row); break;
+    case HD_VECTOR_F16:
+        for (size_t i = 0; i < n; i++) {
+            const uint16_t half = half_of(row[i]);
+            memcpy(out + 2 * i, &half, sizeof half);
+        }
+        break;
+    case HD_VECTOR_INT8:
+    case HD_VECTOR_UINT8: pack_bytes(row, n, type == HD_VECTOR_UINT8 ? 128 : 0, out); break;
+    case HD_VECTOR_BINARY: /* int8: 128 less than the unsigned byte */
+    case HD_VECTOR_UBINARY: pack_bits(row, n, type == HD_VECTOR_BINARY ? 0x80 : 0, out); break;
+    }
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are copied as they lie in memory");
+
+static void write_floats(hd_buffer *body, const float *row, size_t n)
+{
+    char *start = hd__buffer_reserve(body, n * (HD_FLOAT_TEXT_BYTES + 1) + 2), *to = start;
+    if (start == NULL)
+        return;
+    *to++ = '[';
+    for (size_t i = 0; i < n; i++) {
+        to += hd__float_text(row[i], to);
+        *to++ = ',';
+    }
+    to[n > 0 ? -1 : 0] = ']';
+    body->len += (size_t)(to - start) + (n == 0);
+}
+
+static float half_value(uint16_t half)
+{
+    const int exponent = half >> 10 & 31;
+    const float m = (float)(half & 0x3FF);
+    const float v = exponent == 31 ? INFINITY : exponent == 0 ? ldexpf(m, -24) : ldexpf(1024.0f + m, exponent - 25);
+    return half & 0x8000 ? -v : v;
+}
+
+static void write_packed(hd_buffer *body, const uint8_t *bytes, size_t n_bytes, hd_vector_type type)
+{
+    hd__buffer_append_char(body, '[');
+    for (size_t i = 0; i < n_bytes; i++) {
+        if (i > 0)
+            hd__buffer_append_char(body, ',');
+        if (type == HD_VECTOR_F16) {
+            hd__write_float(body, half_value((uint16_t)(bytes[i] | bytes[i + 1] << 8)));
+            i++;
+            continue;
+        }
+        const bool is_signed = type == HD_VECTOR_INT8 || type == HD_VECTOR_BINARY;
+        const int value = is_signed ? (int8_t)bytes[i] : bytes[i];
+        if (value < 0)
+            hd__buffer_append_char(body, '-');
+        hd__write_uint(body, (uint64_t)(value < 0 ? -value : value));
+    }
+    hd__buffer_append_char(body, ']');
+}
+
+void hd__write_vector(hd_buffer *body, const float *row, size_t n, hd_vector_type type, bool base64)
+{
+    const size_t n_bytes = row_bytes(n, type);
+    if (type == HD_VECTOR_F32 && !base64) {
+        write_floats(body, row, n);
+    } else if (type == HD_VECTOR_F32) {
+        hd__buffer_append_char(body, '"');
+        hd__write_base64(body, hd__span(row, n_bytes));
+        hd__buffer_append_char(body, '"');
+    } else {
+        hd_buffer packed;
+        hd__buffer_init(&packed);
+        char *bytes = hd__buffer_reserve(&packed, n_bytes);
+        if (bytes == NULL) {
+            body->failed = true;
+            return;
+        }
+        pack(row, n, type, (uint8_t *)bytes);
+        if (base64) {
+            hd__buffer_append_char(body, '"');
+            hd__write_base64(body, hd__span(bytes, n_bytes));
+            hd__buffer_append_char(body, '"');
+        } else {
+            write_packed(body, (const uint8_t *)bytes, n_bytes, type);
+        }
+        hd__buffer_clear(&packed);
+    }
+}

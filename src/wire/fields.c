@@ -1,0 +1,169 @@
+/* fields.c - see fields.h. */
+#include "wire/fields.h"
+
+#include <stdio.h>
+
+const json_t *hd__field(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+hd_text hd__json_string(const json_t *string)
+{
+    return (hd_text){json_string_value(string), json_string_length(string)};
+}
+
+hd_status hd__field_text(const json_t *object, const char *name, const char **value, hd_fault *fault)
+{
+    const json_t *f = hd__field(object, name);
+    if (f == NULL)
+        return HD_OK;
+    if (!json_is_string(f))
+        return hd__fault(fault, HD_FAULT_TYPE, name, "`%s` is not a string", name);
+    if (strlen(json_string_value(f)) != json_string_length(f))
+        return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` holds a NUL character", name);
+    *value = json_string_value(f);
+    return HD_OK;
+}
+
+hd_status hd__field_bool(const json_t *object, const char *name, bool *value, hd_fault *fault)
+{
+    const json_t *f = hd__field(object, name);
+    if (f == NULL)
+        return HD_OK;
+    if (!json_is_boolean(f))
+        return hd__fault(fault, HD_FAULT_TYPE, name, "`%s` is not true or false", name);
+    *value = json_is_true(f);
+    return HD_OK;
+}
+
+hd_status hd__field_uint(const json_t *object, const char *name, uint32_t min, uint32_t max, uint32_t *value,
+                         hd_fault *fault)
+{
+    const json_t *f = hd__field(object, name);
+    if (f == NULL)
+        return HD_OK;
+    if (!json_is_integer(f))
+        return hd__fault(fault, HD_FAULT_TYPE, name, "`%s` is not an integer", name);
+    const json_int_t v = json_integer_value(f);
+    if (v < 0 || v < (json_int_t)min || v > (json_int_t)max)
+        return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` is %lld, allowed are %u to %u", name, (long long)v, min, max);
+    *value = (uint32_t)v;
+    return HD_OK;
+}
+
+hd_status hd__field_choice(const json_t *object, const char *name, const char *const *names, uint32_t *value,
+                           hd_fault *fault)
+{
+    const char *text = NULL;
+    HD_TRY(hd__field_text(object, name, &text, fault));
+    if (text == NULL)
+        return HD_OK;
+    char all[256] = "";
+    size_t n = 0;
+    for (uint32_t i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *value = i;
+            return HD_OK;
+        }
+        if (n < sizeof all)
+            n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+    return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` is \"%.64s\", allowed are %s", name, text, all);
+}
+
+/* ---- inputs ---- */
+
+typedef struct reader {
+    const hd_wire_request *request;
+    const char *name;
+    unsigned forms;
+    hd_fault *fault;
+} reader;
+
+static hd_status wrong_type(const reader *r)
+{
+    return hd__fault(r->fault, HD_FAULT_TYPE, r->name, "`%s` is not a string%s%s%s%s", r->name,
+                     r->forms & HD_INPUT_TEXTS ? ", a list of strings" : "",
+                     r->forms & HD_INPUT_IDS ? ", a list of token ids" : "",
+                     r->forms & HD_INPUT_LISTS ? ", a list of lists of token ids" : "",
+                     r->forms & HD_INPUT_OBJECTS ? ", a list of objects with a string `text`" : "");
+}
+
+static hd_status read_text(const reader *r, const json_t *string, hd_input *input)
+{
+    if (json_string_length(string) == 0 && (r->forms & HD_INPUT_NO_EMPTY) != 0)
+        return hd__fault(r->fault, HD_FAULT_EMPTY, r->name, "`%s` cannot be an empty string", r->name);
+    input->text = hd__json_string(string);
+    return HD_OK;
+}
+
+static hd_status read_ids(const reader *r, const json_t *list, hd_input *input)
+{
+    const size_t n = json_array_size(list);
+    if (n == 0)
+        return hd__fault(r->fault, HD_FAULT_EMPTY, r->name, "`%s` holds an empty list of token ids", r->name);
+    int32_t *ids = hd__arena_calloc(r->request->arena, n, sizeof *ids);
+    if (ids == NULL)
+        return hd__fault(r->fault, HD_FAULT_MEMORY, NULL, "no memory for %zu token ids", n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_array_get(list, i);
+        if (!json_is_integer(id))
+            return wrong_type(r);
+        const json_int_t v = json_integer_value(id);
+        if (v < 0 || v > INT32_MAX)
+            return hd__fault(r->fault, HD_FAULT_VALUE, r->name, "`%s`: %lld is no token id", r->name, (long long)v);
+        ids[i] = (int32_t)v;
+    }
+    input->ids = ids;
+    input->n_ids = n;
+    return HD_OK;
+}
+
+static hd_status read_item(const reader *r, const json_t *item, hd_input *input)
+{
+    if (json_is_string(item) && (r->forms & HD_INPUT_TEXTS) != 0)
+        return read_text(r, item, input);
+    if (json_is_array(item) && (r->forms & HD_INPUT_LISTS) != 0)
+        return read_ids(r, item, input);
+    const json_t *text = json_object_get(item, "text");
+    if (json_is_string(text) && (r->forms & HD_INPUT_OBJECTS) != 0)
+        return read_text(r, text, input);
+    return wrong_type(r);
+}
+
+hd_status hd__field_inputs(const hd_wire_request *request, const char *name, unsigned forms, hd_call *call, hd_fault *fault)
+{
+    const reader r = {request, name, forms, fault};
+    const json_t *f = hd__field(request->body, name);
+    if (f == NULL)
+        return hd__fault(fault, HD_FAULT_MISSING, name, "`%s` is missing", name);
+    const bool is_list = json_is_array(f);
+    const bool is_ids = is_list && (forms & HD_INPUT_IDS) != 0 && json_is_integer(json_array_get(f, 0));
+    const size_t n = is_list && !is_ids ? json_array_size(f) : 1;
+    if (is_list && json_array_size(f) == 0)
+        return hd__fault(fault, HD_FAULT_EMPTY, name, "`%s` cannot be an empty list", name);
+    if (n > request->settings->max_inputs) {
+        HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, name, "`%s` holds %zu inputs, the limit is %u", name, n,
+                            request->settings->max_inputs));
+        fault->n = n;
+        fault->limit = request->settings->max_inputs;
+        return HD_ERR_ARG;
+    }
+    hd_input *inputs = hd__arena_calloc(request->arena, n, sizeof *inputs);
+    if (inputs == NULL)
+        return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu inputs", n);
+    if (is_ids)
+        HD_TRY(read_ids(&r, f, &inputs[0]));
+    else if (json_is_string(f) && (forms & HD_INPUT_TEXT) != 0)
+        HD_TRY(read_text(&r, f, &inputs[0]));
+    else if (!is_list)
+        return wrong_type(&r);
+    for (size_t i = 0; is_list && !is_ids && i < n; i++)
+        HD_TRY(read_item(&r, json_array_get(f, i), &inputs[i]));
+    call->inputs = inputs;
+    call->n_inputs = n;
+    call->is_single = !is_list || is_ids;
+    return HD_OK;
+}

@@ -1,0 +1,8 @@
+/* protocols.c - which protocols are spoken, in the order in which they are asked whether a request is theirs. */
+#include "wire/protocol.h"
+
+const hd_protocol *const hd__protocols[] = {
+    &hd__protocol_health,
+    &hd__protocol_openai,
+    NULL,
+};
