@@ -18,7 +18,7 @@
 #if defined(__x86_64__)
 
 #include "kernel/amx_tiles.h"
-#include "kernel/gemm.h"
+#include "kernel/gemm_ahead.h"
 #include "kernel/vec_avx512.h"
 #include "kernel/act_tmpl.h"
 

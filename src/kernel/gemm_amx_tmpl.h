@@ -19,6 +19,7 @@ void AMX_NAME(const k_gemm *g)
 
     for (int p = g->panel_begin; p < g->panel_end; p += 2) {
         const char *panel = (const char *)w->panels + (size_t)p * panel_bytes;
+        k_ahead ahead = k_ahead_of(g, p, 2, n_blocks);
         for (int i = 0; i < n_blocks; i++) {
             now->row = i * height + height <= g->rows ? i * height : g->rows - height;
             now->skip = i * height - now->row;
@@ -26,6 +27,7 @@ void AMX_NAME(const k_gemm *g)
             now->col = p * K_PANEL;
             const char *a = (const char *)g->a + (size_t)now->row * a_bytes;
             const char *b = panel;
+            k_ahead_turn(&ahead);
             int done = before->skip; /* rows of `before` finished */
 #define AMX_BEFORE                                                                                                          \
     if (done < before->n_rows) {                                                                                            \

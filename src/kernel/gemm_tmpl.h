@@ -16,6 +16,8 @@
  * Between chunks accumulators rest in a buffer on the stack. Rows are shared out evenly among the tiles of a
  * block (65 rows by 14 are five tiles of 13), because a short last tile wastes most.
  */
+#include "kernel/gemm_ahead.h"
+
 #define GT_BLOCK 112
 #ifdef GT_WIDE
 #define GT_CHUNK 96 /* twice the steps after widening */
@@ -100,7 +102,7 @@ static void gt_tile_any(const char *a, size_t a_bytes, const char *b, size_t pan
 }
 
 /* Rows [first, first + n_rows), n_rows at most GT_BLOCK, columns [col, col + GT_COLS). */
-static void gt_block(const k_gemm *g, int first, int n_rows, int col)
+static void gt_block(const k_gemm *g, int first, int n_rows, int col, k_ahead *ahead)
 {
     int32_t acc[GT_BLOCK * GT_COLS] __attribute__((aligned(64)));
     const k_weights *w = g->w;
@@ -124,6 +126,7 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col)
             int rows = (n_rows - r) / (n_tiles - t);
             const char *rows_a = a + (size_t)r * a_bytes + (size_t)s * 4;
             int32_t *tile = acc + r * GT_COLS;
+            k_ahead_turn(ahead);
 #ifdef GT_WIDE
             float wide_a[GT_ROWS][2 * GT_CHUNK] __attribute__((aligned(64)));
             for (int i = 0; i < rows; i++)
@@ -143,10 +146,13 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col)
 void GT_NAME(const k_gemm *g)
 {
     const int n_blocks = (g->rows + GT_BLOCK - 1) / GT_BLOCK;
+    const int n_chunks = ((int)((size_t)g->w->k_pad * k_type_bytes(g->w->type) / 4) + GT_CHUNK - 1) / GT_CHUNK;
+    const int n_turns = (g->rows + GT_ROWS - 1) / GT_ROWS * n_chunks;
     for (int p = g->panel_begin; p < g->panel_end; p += GT_COLS / K_PANEL) {
+        k_ahead ahead = k_ahead_of(g, p, GT_COLS / K_PANEL, n_turns);
         for (int i = 0, r = 0; i < n_blocks; i++) {
             int rows = (g->rows - r) / (n_blocks - i);
-            gt_block(g, r, rows, p * K_PANEL);
+            gt_block(g, r, rows, p * K_PANEL, &ahead);
             r += rows;
         }
     }

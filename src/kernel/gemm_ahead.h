@@ -1,0 +1,35 @@
+/* gemm_ahead.h - the next columns' weights, fetched into L2 while these columns' are at work.
+ *
+ * A model's weights are larger than L2, so each panel comes from L3 or memory, once in a product. Left to the
+ * hardware, the first tile of each pair of panels waits for most of its lines. A pass over a pair of panels therefore
+ * fetches the next pair, a share in each of its turns. The next pair may be another thread's: then the lines were
+ * fetched in vain, which costs less than waiting.
+ */
+#ifndef HD_KERNEL_GEMM_AHEAD_H
+#define HD_KERNEL_GEMM_AHEAD_H
+
+#include "kernel/gemm.h"
+
+typedef struct k_ahead {
+    const char *at, *end; /* what is left of the next panels */
+    size_t share;         /* bytes in each turn */
+} k_ahead;
+
+/* For a pass of n_turns over n_panels panels from `panel` on. */
+static inline k_ahead k_ahead_of(const k_gemm *g, int panel, int n_panels, int n_turns)
+{
+    const k_weights *w = g->w;
+    const size_t panel_bytes = (size_t)w->k_pad * k_type_bytes(w->type) * K_PANEL;
+    const int first = panel + n_panels, left = w->n_pad / K_PANEL - first, n = left < n_panels ? left : n_panels;
+    const char *at = (const char *)w->panels + (size_t)first * panel_bytes;
+    const size_t bytes = (size_t)n * panel_bytes;
+    return (k_ahead){.at = at, .end = at + bytes, .share = (bytes / (size_t)n_turns + 64) / 64 * 64};
+}
+
+static inline void k_ahead_turn(k_ahead *x)
+{
+    for (size_t i = 0; i < x->share && x->at < x->end; i += 64, x->at += 64)
+        __builtin_prefetch(x->at, 0, 2);
+}
+
+#endif
