@@ -49,7 +49,7 @@ typedef struct hd_route {
     /* Fills the response: status is 200 and content_type "application/json" unless it says otherwise. Memory that is
      * missing shows in response->body.failed, which the caller looks at. */
     void (*write)(const hd_wire_request *request, const hd_call *call, const hd_result *result, hd_http_response *response);
-    /* For the OpenAPI document. Schemas are names in the protocol's `schemas`. */
+    /* For the OpenAPI document. Schemas are names in the protocol's `schemas`, or "OpenAI.Model" for another's. */
     const char *summary, *request_schema, *response_schema;
 } hd_route;
 
@@ -58,10 +58,12 @@ typedef struct hd_protocol {
     const hd_dialect *dialect;
     const hd_route *routes;    /* [n_routes] */
     size_t n_routes;
-    const char *schemas;       /* JSON object: schema name → schema; "error" among them */
+    const char *schemas;       /* JSON object: schema name → JSON Schema 2020-12 (null is a type, there is no "nullable");
+                                * "Error" among them where the dialect is the protocol's own */
 } hd_protocol;
 
-extern const hd_protocol hd__protocol_openai, hd__protocol_health;
+extern const hd_protocol hd__protocol_openai, hd__protocol_health, hd__protocol_tei, hd__protocol_openapi,
+    hd__protocol_llamacpp, hd__protocol_ollama, hd__protocol_cohere, hd__protocol_jina;
 
 /* All of them, in the order in which they are asked; ends with NULL. */
 extern const hd_protocol *const hd__protocols[];
