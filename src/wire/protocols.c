@@ -4,5 +4,11 @@
 const hd_protocol *const hd__protocols[] = {
     &hd__protocol_health,
     &hd__protocol_openai,
+    &hd__protocol_tei,
+    &hd__protocol_cohere,
+    &hd__protocol_jina,
+    &hd__protocol_llamacpp,
+    &hd__protocol_ollama,
+    &hd__protocol_openapi,
     NULL,
 };
