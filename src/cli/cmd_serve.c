@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/page_status.h"
 #include "cli/serve_models.h"
+#include "cli/telemetry.h"
 #include "wire/openai.h"
 
 typedef struct serving {
@@ -24,7 +25,8 @@ typedef struct serving {
     hd_endpoint *endpoints;
     size_t n_endpoints;
     cli_page page;
-    hd_observer observers[2];
+    cli_telemetry telemetry;
+    hd_observer observers[CLI_TELEMETRY_OBSERVERS + 2]; /* and the page, the access log */
     hd_server *server;
     pthread_t preloader;
     bool preloads;
@@ -61,7 +63,7 @@ static hd_status make_endpoints(serving *s, hd_error *err)
     size_t n;
     const hd_service_path *paths = hd__service_paths(s->service, &n);
     const size_t n_page = cli_page_endpoints(&s->page, NULL);
-    s->endpoints = hd__arena_calloc(&s->config.arena, n + n_page, sizeof *s->endpoints);
+    s->endpoints = hd__arena_calloc(&s->config.arena, n + n_page + CLI_TELEMETRY_ENDPOINTS, sizeof *s->endpoints);
     if (s->endpoints == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu endpoints", n + n_page);
     for (size_t i = 0; i < n; i++)
@@ -74,6 +76,8 @@ static hd_status make_endpoints(serving *s, hd_error *err)
             .write_fault = write_fault,
             .data = (void *)(uintptr_t)&paths[i],
         };
+    s->n_endpoints += cli_page_endpoints(&s->page, s->endpoints + s->n_endpoints);
+    s->n_endpoints += cli_telemetry_endpoints(&s->telemetry, s->endpoints + s->n_endpoints);
     return HD_OK;
 }
 
@@ -107,6 +111,11 @@ static hd_status open_service(serving *s, hd_error *err)
     };
     options.settings.n_threads = stats.n_threads;
     HD_TRY(hd__service_open(s->engine, s->models, &options, &s->service, err));
+    s->page = (cli_page){.engine = s->engine, .models = s->models, .service = s->service, .config = &s->config};
+    HD_TRY(cli_page_open(&s->page, err));
+    s->telemetry = (cli_telemetry){
+        .engine = s->engine, .models = s->models, .service = s->service, .settings = &s->config.settings};
+    HD_TRY(cli_telemetry_open(&s->telemetry, err));
     return make_endpoints(s, err);
 }
 
@@ -125,11 +134,16 @@ static hd_status start(serving *s, hd_error *err)
     HD_TRY(open_service(s, err));
     HD_TRY(cli_access_log_open(s->config.log_json, err));
     hd__log_set_sink(cli_access_log_line, NULL);
-    s->observers[0] = (hd_observer){cli_access_log_add, NULL};
+    size_t n_observers = cli_telemetry_observers(&s->telemetry, s->observers);
+    s->observers[n_observers++] = cli_page_observer(&s->page);
+    if (!s->config.no_access_log)
+        s->observers[n_observers++] = (hd_observer){cli_access_log_add, NULL};
     s->config.server.observers = s->observers;
-    s->config.server.n_observers = s->config.no_access_log ? 0 : 1;
+    s->config.server.n_observers = n_observers;
     s->config.server.write_fault = write_other_fault;
     HD_TRY(hd__server_open(s->endpoints, s->n_endpoints, &s->config.server, &s->server, err));
+    s->page.server = s->server;
+    atomic_store(&s->telemetry.server, s->server);
     s->preloads = s->config.preload && pthread_create(&s->preloader, NULL, preload, s) == 0;
     if (!s->preloads)
         hd__service_set_ready(s->service, true);
@@ -149,6 +163,8 @@ static void stop(serving *s)
     if (s->preloads)
         pthread_join(s->preloader, NULL);
     hd__server_close(s->server);
+    cli_page_close(&s->page);
+    cli_telemetry_close(&s->telemetry);
     hd__service_close(s->service);
     hd__models_close(s->models);
     hd_engine_close(s->engine);
