@@ -115,6 +115,16 @@ static const char *setting(const char *flag, const char *variable)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+bool cli_is_switched_on(const char *variable)
+{
+    static const char *const words[] = {"1", "true", "yes", "on"};
+    const char *value = getenv(variable);
+    bool is_on = false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0] && value != NULL; i++)
+        is_on |= strcmp(value, words[i]) == 0;
+    return is_on;
+}
+
 /* ---- keys ---- */
 
 typedef struct key_list {
@@ -264,7 +274,7 @@ hd_status cli_serve_config_load(cli_serve_config *c, hd_error *err)
     c->log_json = flag_log_format != NULL && strcmp(flag_log_format, "json") == 0;
     if (flag_log_format != NULL && !c->log_json && strcmp(flag_log_format, "text") != 0)
         return hd__fail(err, HD_ERR_ARG, "--log-format: '%s' is neither text nor json", flag_log_format);
-    c->preload = flag_preload;
+    c->preload = flag_preload || cli_is_switched_on("HEDDLE_PRELOAD");
     c->strict_model = flag_strict_model;
     c->no_access_log = flag_no_access_log || cli_quiet;
     c->timeout_ms = flag_timeout < UINT32_MAX / 1000 ? flag_timeout * 1000 : UINT32_MAX;

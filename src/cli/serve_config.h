@@ -22,6 +22,9 @@ extern const cli_option cli_serve_options[], cli_serve_limit_options[];
 HD_MUST_USE hd_status cli_serve_config_load(cli_serve_config *config, hd_error *err);
 void cli_serve_config_clear(cli_serve_config *config);
 
+/* Whether a variable says 1, true, yes or on. */
+bool cli_is_switched_on(const char *variable);
+
 /* Tells the service manager, if there is one, how things are: "READY=1", "STOPPING=1" (sd_notify(3)). */
 void cli_service_notify(const char *state);
 

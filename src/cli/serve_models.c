@@ -69,13 +69,6 @@ static hd_status pull_model(const char *name, const atomic_bool *stop, void *dat
     return status;
 }
 
-static bool is_on(const char *variable)
-{
-    const char *value = getenv(variable);
-    return value != NULL && (strcmp(value, "1") == 0 || strcmp(value, "true") == 0 || strcmp(value, "yes") == 0 ||
-                             strcmp(value, "on") == 0);
-}
-
 /* ---- registering ---- */
 
 static hd_status add(const cli_serve_config *config, hd_models *models, hd_span what, hd_error *err)
@@ -116,7 +109,7 @@ hd_status cli_serve_models_add(const cli_serve_config *config, hd_models *models
     const char *list = getenv("HEDDLE_MODELS");
     if (notice != NULL)
         cli_notice("%s", notice);
-    if (flag_allow_pull || is_on("HEDDLE_ALLOW_PULL"))
+    if (flag_allow_pull || cli_is_switched_on("HEDDLE_ALLOW_PULL"))
         hd__models_allow_pull(models, pull_model, (void *)(uintptr_t)&config->base);
     if (cli_given_models.n == 0 && !config->base.model_is_given && list != NULL && list[0] != '\0')
         return add_list(config, models, list, err);

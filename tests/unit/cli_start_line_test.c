@@ -83,17 +83,17 @@ static void test_tei(void **state)
     check("--model-id BAAI/bge-small-en-v1.5 --revision refs/pr/5 --port 8080 --hostname 127.0.0.1", "",
           "--port=8080 --host=127.0.0.1 --model=BAAI/bge-small-en-v1.5@refs/pr/5 --allow-pull");
     check("--model-id=a/b --dtype float16 --pooling cls --max-client-batch-size 64 --payload-limit 5000000", "",
-          "--dtype=auto --pooling=cls --max-inputs=64 --max-body-bytes=5000000 --model=a/b --allow-pull --host=0.0.0.0 "
+          "--dtype=auto --pooling=cls --max-inputs=64 --max-body=5000000 --model=a/b --allow-pull --host=0.0.0.0 "
           "--port=3000");
-    check("--model-id a/b -p 1 --hostname ::1 --dtype float32 --max-concurrent-requests 9 --api-key k --json-output", "",
-          "--port=1 --host=::1 --dtype=f32 --max-concurrent-requests=9 --api-key=k --log-format=json --model=a/b "
+    check("--model-id a/b -p 1 --hostname ::1 --dtype float32 --api-key k --json-output", "",
+          "--port=1 --host=::1 --dtype=f32 --api-key=k --log-format=json --model=a/b "
           "--allow-pull");
     check("--model-id a/b -p 1 --hostname h --served-model-name c --hf-token t --huggingface-hub-cache /data", "",
           "--port=1 --host=h --model=c=a/b --allow-pull | HF_TOKEN=t HF_HUB_CACHE=/data");
     check_notice(NULL);
-    check("--model-id a/b -p 1 --hostname h --max-batch-tokens 16384 --tokenization-workers 4 --disable-spans", "",
+    check("--model-id a/b -p 1 --hostname h --max-batch-tokens 16384 --max-concurrent-requests 9 --disable-spans", "",
           "--port=1 --host=h --model=a/b --allow-pull");
-    check_notice("--max-batch-tokens, --tokenization-workers, --disable-spans");
+    check_notice("--max-batch-tokens, --max-concurrent-requests, --disable-spans");
 }
 
 static void test_auto_truncate(void **state)

@@ -1,0 +1,338 @@
+"""Models come and go while the server runs: lazy loading, unloading, eviction, pulling, files that vanish; start lines.
+
+    HEDDLE_BUILD=build python3 -m unittest -v test_lifecycle
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "cli"), str(HERE.parent / "remote")]
+from fake_hub import FakeHub  # noqa: E402
+from harness import PROGRAM, CommandTest, cosine  # noqa: E402
+
+PATIENCE_S = 20 * (5 if os.environ.get("HEDDLE_SANITIZED") else 1)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+        self.json = json.loads(body) if body[:1] in (b"{", b"[") else None
+
+
+class LifecycleTest(CommandTest):
+    def serve(self, *args, env=None, port=True, wait=True):
+        """Starts a server of its own; its base URL goes to self.url, what it says to self.log."""
+        self.log = self.folder / "serve.log"
+        line = [str(PROGRAM), "serve", "--no-access-log", *map(str, args), *(["--port", "0"] if port else [])]
+        with open(self.log, "wb") as log:
+            self.server = subprocess.Popen(line, cwd=self.work, env=self.env(**(env or {})), stdout=log, stderr=log)
+        self.addCleanup(self.stop)
+        if wait:
+            self.url = self.wait_for(r"listening on (http\S+)")[1]
+
+    def stop(self):
+        if self.server.poll() is None:
+            self.server.send_signal(signal.SIGTERM)
+            try:
+                self.server.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                self.fail("the server does not stop")
+        return self.server.returncode
+
+    def said(self):
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, pattern, times=1):
+        """Until the log has it so many times; returns the last."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            found = list(re.finditer(pattern, self.said()))
+            if len(found) >= times:
+                return found[-1]
+            if self.server.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.fail(f"never said {pattern}: {self.said()}")
+
+    def ask(self, path, body=None):
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def embed(self, model=None, text="a river of stone", **more):
+        body = {"input": text, **more}
+        if model is not None:
+            body["model"] = model
+        return self.ask("/v1/embeddings", body)
+
+    def vector(self, *args, **more):
+        answer = self.embed(*args, **more)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json["data"][0]["embedding"]
+
+    def states(self):
+        return {model["id"]: model["state"] for model in self.ask("/ready").json["models"]}
+
+    def wait_for_state(self, name, state):
+        end = time.monotonic() + PATIENCE_S
+        while self.states()[name] != state:
+            self.assertLess(time.monotonic(), end, f"{name} is {self.states()[name]}, not {state}: {self.said()}")
+            time.sleep(0.05)
+
+    def copy_of(self, model, name):
+        return Path(shutil.copytree(self.tiny(model), self.work / name))
+
+
+class Loading(LifecycleTest):
+    def test_models_load_when_they_are_used(self):
+        self.serve("--model", f"one={self.tiny('tiny-cls')}", "--model", f"two={self.tiny('tiny-mrl')}")
+        self.assertEqual(self.states(), {"one": "unloaded", "two": "unloaded"})
+        vector = self.vector("two")
+        self.assertEqual(self.states(), {"one": "unloaded", "two": "loaded"})
+        expected = self.vectors("-m", self.tiny("tiny-mrl"), "a river of stone", dimensions=len(vector))[0]
+        self.assertGreater(cosine(vector, expected), 0.99999)
+        self.assertEqual(self.stop(), 0)
+
+    @unittest.skipIf(os.environ.get("HEDDLE_SANITIZED"), "sanitizers take memory of their own")
+    def test_memory_before_any_is_used(self):
+        self.serve("--model", self.minilm())
+        rss = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.server.pid}/status").read_text())[1])
+        self.assertLess(rss, 20 * 1024)
+
+    def test_preload(self):
+        self.serve("--preload", "--model", f"one={self.tiny('tiny-cls')}", "--model", f"two={self.tiny('tiny-mrl')}")
+        for name in ("one", "two"):
+            self.wait_for_state(name, "loaded")
+        self.assertEqual(self.ask("/ready").status, 200)
+
+    def test_preload_by_the_environment(self):
+        self.serve(env={"HEDDLE_PRELOAD": "1", "HEDDLE_MODELS": f"one={self.tiny('tiny-cls')},two={self.tiny('tiny-mrl')}"})
+        for name in ("one", "two"):
+            self.wait_for_state(name, "loaded")
+
+    def test_one_bad_model_does_not_hold_up_the_others(self):
+        bad = self.copy_of("tiny-cls", "bad")
+        (bad / "model.safetensors").write_bytes(b"nonsense")
+        self.serve("--preload", "--model", f"bad={bad}", "--model", f"good={self.tiny('tiny-mrl')}")
+        self.wait_for_state("good", "loaded")
+        self.assertEqual(self.states()["bad"], "failed")
+        self.assertIn("model.safetensors", self.said())
+        self.assertEqual(self.embed("bad").status, 500)
+        self.vector("good")
+
+    def test_idle_models_are_unloaded_and_come_back(self):
+        self.serve("--idle-unload", 1, "--cache-bytes", 0, "--model", f"one={self.tiny('tiny-cls')}")
+        before = self.vector()
+        self.wait_for_state("one", "unloaded")
+        self.assertEqual(self.vector(), before)
+        self.assertEqual(self.states()["one"], "loaded")
+
+    def test_least_recently_used_goes_when_memory_is_short(self):
+        names = ["a", "b", "c"]
+        models = [arg for name in names for arg in ("--model", f"{name}={self.minilm()}")]
+        self.serve("-v", *models, "--threads", 1, "--cache-bytes", 0, "--dtype", "int8", "--memory-limit", "70M")
+        vectors = {name: self.vector(name) for name in "ab"}
+        self.assertEqual(self.states(), {"a": "loaded", "b": "loaded", "c": "unloaded"})
+        self.assertEqual(self.vector("a"), vectors["a"])
+        self.vector("c")
+        self.assertEqual(self.states(), {"a": "loaded", "b": "unloaded", "c": "loaded"})
+        self.wait_for("b=|unloading to make room within the memory limit")
+        self.assertEqual(self.vector("b"), vectors["a"])
+        self.assertEqual(self.states(), {"a": "unloaded", "b": "loaded", "c": "loaded"})
+
+    def test_a_model_that_never_fits_says_so(self):
+        self.serve("--model", self.minilm(), "--threads", 1, "--cache-bytes", 0, "--memory-limit", "8M")
+        answer = self.embed()
+        self.assertEqual(answer.status, 503)
+        self.assertIn("memory", answer.json["error"]["message"])
+
+
+class Names(LifecycleTest):
+    def test_one_model_answers_to_any_name(self):
+        self.serve("--model", f"one={self.tiny('tiny-cls')}")
+        for name in ("one", "text-embedding-3-small", "whatever/else"):
+            self.assertEqual(self.embed(name).json["model"], name)
+        self.assertEqual(self.embed().json["model"], "one")
+
+    def test_unless_it_is_to_be_strict(self):
+        self.serve("--strict-model", "--model", f"one={self.tiny('tiny-cls')}")
+        self.assertEqual(self.embed("one").status, 200)
+        self.assertEqual(self.embed("two").status, 404)
+
+    def test_of_several_an_unknown_one_is_not_found_in_each_protocol(self):
+        self.serve("--model", f"one={self.tiny('tiny-cls')}", "--model", f"two={self.tiny('tiny-mrl')}")
+        answer = self.embed("three")
+        self.assertEqual((answer.status, answer.json["error"]["code"]), (404, "model_not_found"))
+        self.assertIn("`three`", answer.json["error"]["message"])
+        for path, body in (("/api/embed", {"input": "a"}), ("/v2/embed", {"texts": ["a"], "input_type": "search_query"})):
+            answer = self.ask(path, {"model": "three", **body})
+            if answer.status == 404 and answer.json is not None and "No such path" in str(answer.json):
+                continue
+            self.assertEqual(answer.status, 404, path)
+            self.assertIn("three", answer.body.decode(), path)
+        self.assertEqual(self.states(), {"one": "unloaded", "two": "unloaded"})
+
+    def test_two_of_one_name(self):
+        self.fails("serve", "--model", f"x={self.tiny('tiny-cls')}", "--model", f"x={self.tiny('tiny-mrl')}", code=2,
+                   says="x: two models of this name")
+
+    def test_no_such_model(self):
+        self.fails("serve", "--model", "no/such", "--port", "0", code=1, says=["no/such", "heddle pull"])
+
+
+class Files(LifecycleTest):
+    def test_a_loaded_model_outlives_its_files(self):
+        model = self.copy_of("tiny-cls", "gone")
+        self.serve("--model", f"one={model}", "--cache-bytes", 0, "--idle-unload", 2)
+        before = self.vector()
+        texts = [f"stone {i} river" for i in range(2000)]
+        answers = []
+        running = threading.Thread(target=lambda: answers.append(self.embed(text=texts)))
+        running.start()
+        shutil.rmtree(model)
+        running.join()
+        self.assertEqual(answers[0].status, 200)
+        self.assertEqual(self.vector(), before)
+        self.wait_for_state("one", "unloaded")
+        answer = self.embed()
+        self.assertEqual(answer.status, 500)
+        self.assertIn(str(model), answer.json["error"]["message"])
+        self.assertEqual(self.states()["one"], "failed")
+        self.assertEqual(self.ask("/health").status, 200)
+        shutil.copytree(self.tiny("tiny-cls"), model)
+        self.assertEqual(self.vector(), before)
+
+    def test_one_replaced_by_another_shape(self):
+        model = self.copy_of("tiny-cls", "swapped")
+        self.serve("--model", f"one={model}", "--cache-bytes", 0, "--idle-unload", 1)
+        self.vector()
+        self.wait_for_state("one", "unloaded")
+        shutil.copy(self.tiny("tiny-head64") / "model.safetensors", model / "model.safetensors.new")
+        (model / "model.safetensors.new").rename(model / "model.safetensors")
+        answer = self.embed()
+        self.assertEqual(answer.status, 500)
+        self.assertRegex(answer.json["error"]["message"], "model.safetensors|shape")
+
+    def test_a_truncated_one(self):
+        model = self.copy_of("tiny-cls", "cut")
+        weights = (model / "model.safetensors").read_bytes()
+        (model / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+        self.serve("--model", f"one={model}", "--model", f"two={self.tiny('tiny-mrl')}")
+        self.assertEqual(self.embed("one").status, 500)
+        self.vector("two")
+
+
+class Pulling(LifecycleTest):
+    def setUp(self):
+        super().setUp()
+        self.hub = FakeHub()
+        self.hub.__enter__()
+        self.addCleanup(self.hub.__exit__, None, None, None)
+        folder = self.tiny("tiny-cls")
+        self.hub.add("a/b", {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+        self.at = {"HF_ENDPOINT": self.hub.endpoint}
+
+    def embed_until_there(self, *args):
+        end = time.monotonic() + PATIENCE_S
+        answer = self.embed(*args)
+        while answer.status == 503 and time.monotonic() < end:
+            self.assertGreater(int(answer.headers["Retry-After"]), 0)
+            time.sleep(0.1)
+            answer = self.embed(*args)
+        return answer
+
+    def test_nothing_is_pulled_unasked(self):
+        self.fails("serve", "--model", "a/b", env=self.at, says="a/b")
+        self.serve("--model", self.tiny("tiny-mrl"), "--allow-pull", "--strict-model", env=self.at)
+        self.assertEqual(self.embed("a/b").status, 404)
+
+    def test_at_first_use(self):
+        self.serve("--model", "a/b", "--model", f"two={self.tiny('tiny-mrl')}", "--allow-pull", env=self.at)
+        self.assertEqual(self.states()["a/b"], "unloaded")
+        self.vector("two")
+        answer = self.embed_until_there("a/b")
+        self.assertEqual(answer.status, 200, answer.body)
+        expected = self.vectors("-m", self.tiny("tiny-cls"), "a river of stone", dimensions=len(answer.json["data"][0]["embedding"]))
+        self.assertGreater(cosine(answer.json["data"][0]["embedding"], expected[0]), 0.99999)
+
+    def test_at_the_start(self):
+        self.serve("--model", "a/b", "--allow-pull", "--preload", env=self.at)
+        self.wait_for_state("a/b", "loaded")
+
+    def test_one_that_is_not_there_either(self):
+        self.serve("--model", "no/such", "--allow-pull", env=self.at)
+        answer = self.embed_until_there()
+        self.assertEqual(answer.status, 500, answer.body)
+        self.assertIn("no/such", answer.json["error"]["message"])
+        self.assertEqual(self.states(), {"no/such": "failed"})
+        self.assertEqual(self.stop(), 0)
+
+
+class StartLines(LifecycleTest):
+    def test_text_embeddings_router(self):
+        self.serve("--model-id", self.tiny("tiny-cls"), "--hostname", "127.0.0.1", "--max-batch-tokens", 16384, "--auto-truncate",
+                   "--pooling", "mean", "--max-client-batch-size", 2, "--tokenization-workers", 1)
+        self.assertEqual(self.said().count("without meaning here"), 1)
+        self.assertIn("not used: --max-batch-tokens, --tokenization-workers\n", self.said())
+        self.assertEqual(self.embed(text=["a", "b", "c"]).status, 400)
+        mean = self.vector()
+        self.stop()
+        self.serve("--model", self.tiny("tiny-cls"))
+        cls = self.vector()
+        self.assertEqual(len(mean), len(cls))
+        self.assertLess(cosine(mean, cls), 0.999)
+
+    def test_llama_server(self):
+        self.serve("-m", self.tiny("tiny-cls") / "model.safetensors", "-c", 2048, "-b", 512, "-ub", 512, "-np", 4, "-t", 1,
+                   "-ngl", 99, "--embedding", "--host", "127.0.0.1", env={"LLAMA_ARG_FLASH_ATTN": "on", "LLAMA_API_KEY": "k"})
+        self.assertIn("not used: -b, -ub, -np, -ngl, LLAMA_ARG_FLASH_ATTN\n", self.said())
+        self.assertEqual(self.embed().status, 401)
+        self.assertEqual(self.ask("/health").status, 200)
+
+    def test_environment(self):
+        self.serve(env={"MODEL_ID": str(self.tiny("tiny-cls")), "HOSTNAME": "127.0.0.1", "DTYPE": "float32", "POOLING": "cls"})
+        self.vector()
+
+    def test_what_cannot_be_had(self):
+        self.fails("serve", "-m", "nomic.Q8_0.gguf", code=2, says="-m: nomic.Q8_0.gguf: GGUF files are not read")
+        self.fails("serve", "--model-id", self.tiny("tiny-cls"), "--pooling", "splade", code=2, says="pooling 'splade' is not one of")
+        self.fails("serve", "--lora", "x", code=2, says="--lora")
+
+
+class Health(LifecycleTest):
+    def test_over_tcp(self):
+        self.serve("--model", self.tiny("tiny-cls"))
+        port = self.url.rsplit(":", 1)[1]
+        self.heddle("health", "--port", port)
+        self.heddle("health", "--ready", env={"HEDDLE_PORT": port, "HEDDLE_HOST": "0.0.0.0"})
+        self.heddle("health", env={"LLAMA_ARG_PORT": port, "http_proxy": "http://127.0.0.1:9"})
+        self.stop()
+        self.fails("health", "--port", port, says=f"http://127.0.0.1:{port}/health")
+
+    def test_over_a_unix_socket(self):
+        path = self.work / "h.sock"
+        self.serve("--model", self.tiny("tiny-cls"), "--uds", path, port=False, wait=False)
+        self.wait_for("listening on ")
+        self.heddle("health", env={"HEDDLE_UDS": str(path)})
+        self.heddle("health", "--uds", path, "--ready")
+
+
+if __name__ == "__main__":
+    unittest.main()
