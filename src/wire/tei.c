@@ -616,6 +616,12 @@ static void write_field(hd_buffer *b, const char *name, const char *text)
     hd__write_cstr(b, text);
 }
 
+/* Limits that this server counts in waiting tokens, of which every request has one. */
+static uint32_t limit_or_queue(uint32_t limit, const hd_wire_settings *settings)
+{
+    return limit != 0 ? limit : settings->max_queue_tokens;
+}
+
 static void write_info(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                        hd_http_response *response)
 {
@@ -631,7 +637,8 @@ static void write_info(const hd_wire_request *request, const hd_call *call, cons
     hd__buffer_append_text(b, ",\"model_type\":{\"embedding\":{\"pooling\":");
     hd__write_cstr(b, strcmp(info->pooling, "last") == 0 ? "last_token" : info->pooling);
     hd__buffer_printf(b, "}},\"max_concurrent_requests\":%u,\"max_input_length\":%u,\"max_batch_tokens\":%u",
-                      s->max_concurrent_requests, info->max_length, s->max_batch_tokens);
+                      limit_or_queue(s->max_concurrent_requests, s), info->max_length,
+                      limit_or_queue(s->max_batch_tokens, s));
     hd__buffer_printf(b, ",\"max_batch_requests\":null,\"max_client_batch_size\":%u,\"auto_truncate\":%s", s->max_inputs,
                       s->auto_truncate ? "true" : "false");
     hd__buffer_printf(b, ",\"tokenization_workers\":%u", s->n_threads);
@@ -714,28 +721,32 @@ static const hd_route routes[] = {
 #define OBJECT(required_, properties_) "{\"type\":\"object\",\"required\":[" required_ "],\"properties\":{" properties_ "}}"
 #define CUT "\"truncate\":" BOOL ",\"truncation_direction\":{\"enum\":[\"left\",\"Left\",\"right\",\"Right\",null]}"
 #define PROMPT "\"prompt_name\":" TEXT ",\"prompt\":" TEXT
-#define COMMON CUT "," PROMPT ",\"model\":" TEXT ",\"timeout_ms\":" COUNT ",\"parameters\":" REF("Parameters")
+#define COMMON(parameters_) CUT "," PROMPT ",\"model\":" TEXT ",\"timeout_ms\":" COUNT ",\"parameters\":" REF(parameters_)
+#define MANY COMMON("Parameters")
+#define MAY_BE(properties_) "{\"type\":[\"object\",\"null\"],\"properties\":{" properties_ "}}"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* 4095 characters are what C99 asks of the smallest compilers */
 static const char schemas[] =
-    "{\"Parameters\":{\"type\":[\"object\",\"null\"],\"properties\":{" CUT "," PROMPT ",\"normalize\":" BOOL
-    ",\"dimensions\":" COUNT "}},"
-    "\"EmbedRequest\":" OBJECT("\"inputs\"", "\"inputs\":" INPUTS "," COMMON ",\"normalize\":" BOOL ",\"dimensions\":" COUNT
+    "{\"Parameters\":" MAY_BE(CUT "," PROMPT) ","
+    "\"EmbedParameters\":" MAY_BE(CUT "," PROMPT ",\"normalize\":" BOOL ",\"dimensions\":" COUNT) ","
+    "\"EmbedRequest\":" OBJECT("\"inputs\"", "\"inputs\":" INPUTS "," COMMON("EmbedParameters") ",\"normalize\":" BOOL
+    ",\"dimensions\":" COUNT
     ",\"encoding_format\":{\"enum\":[\"float\",\"base64\",null]},"
     "\"output_dtype\":{\"enum\":[\"float\",\"float16\",\"int8\",\"uint8\",\"binary\",\"ubinary\",null]}") ","
     "\"EmbedResponse\":" LIST_OF(ANY_OF(LIST_OF(NUMBER) "," STRING)) ","
-    "\"EmbedAllRequest\":" OBJECT("\"inputs\"", "\"inputs\":" INPUTS "," COMMON) ","
+    "\"EmbedAllRequest\":" OBJECT("\"inputs\"", "\"inputs\":" INPUTS "," MANY) ","
     "\"EmbedAllResponse\":" LIST_OF(LIST_OF(LIST_OF(NUMBER))) ","
     "\"EmbedSparseResponse\":" LIST_OF(LIST_OF(OBJECT("\"index\",\"value\"", "\"index\":" UINT ",\"value\":" NUMBER))) ","
     "\"SimilarityRequest\":" OBJECT("\"inputs\"", "\"inputs\":" OBJECT("\"source_sentence\",\"sentences\"",
-    "\"source_sentence\":" FULL ",\"sentences\":" FULL_LIST_OF(FULL)) "," COMMON) ","
+    "\"source_sentence\":" FULL ",\"sentences\":" FULL_LIST_OF(FULL)) ","
+    COMMON("EmbedParameters") ",\"normalize\":" BOOL ",\"dimensions\":" COUNT) ","
     "\"SimilarityResponse\":" LIST_OF(NUMBER) ","
     "\"RerankRequest\":" OBJECT("\"query\",\"texts\"", "\"query\":" FULL ",\"texts\":" FULL_LIST_OF(STRING)
-    ",\"raw_scores\":" BOOL ",\"return_text\":" BOOL "," COMMON) ","
+    ",\"raw_scores\":" BOOL ",\"return_text\":" BOOL "," MANY) ","
     "\"RerankResponse\":" LIST_OF(OBJECT("\"index\",\"score\"", "\"index\":" UINT ",\"text\":" STRING
     ",\"score\":" NUMBER)) ","
     "\"PredictRequest\":" OBJECT("\"inputs\"", "\"inputs\":" ANY_OF(FULL "," PAIR_OF(FULL) "," FULL_LIST_OF(PAIR_OF(FULL)))
-    ",\"raw_scores\":" BOOL "," COMMON) ","
+    ",\"raw_scores\":" BOOL "," MANY) ","
     "\"Predictions\":" LIST_OF(OBJECT("\"score\",\"label\"", "\"score\":" NUMBER ",\"label\":" STRING)) ","
     "\"PredictResponse\":" ANY_OF(REF("Predictions") "," LIST_OF(REF("Predictions"))) ","
     "\"TokenizeRequest\":" OBJECT("\"inputs\"", "\"inputs\":" ANY_OF(FULL "," FULL_LIST_OF(FULL))
