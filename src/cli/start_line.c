@@ -78,6 +78,7 @@ static const foreign table[] = {
     {TEI, UNKNOWN_HERE, "--max-batch-requests", "MAX_BATCH_REQUESTS", NULL},
     {TEI, UNKNOWN_HERE, "--uds-path", "UDS_PATH", NULL},
     {TEI, UNKNOWN_FLAG, "--disable-spans", "DISABLE_SPANS", NULL},
+    {TEI, UNKNOWN_HERE, "--otlp-endpoint", "OTLP_ENDPOINT", NULL}, /* by gRPC there */
     {TEI, UNKNOWN_HERE, "--otlp-service-name", "OTLP_SERVICE_NAME", NULL},
     {TEI, UNKNOWN_HERE, "--prometheus-port", "PROMETHEUS_PORT", NULL},
 
