@@ -125,8 +125,8 @@ void cli_telemetry_close(cli_telemetry *t)
 
 size_t cli_telemetry_endpoints(cli_telemetry *t, hd_endpoint *endpoints)
 {
-    endpoints[0] = (hd_endpoint){
-        .method = HD_HTTP_GET, .path = "/metrics", .is_public = true, .begin = begin_metrics, .data = t};
+    endpoints[0] =
+        (hd_endpoint){.method = HD_HTTP_GET, .path = "/metrics", .is_public = true, .begin = begin_metrics, .data = t};
     return 1;
 }
 

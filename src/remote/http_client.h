@@ -68,7 +68,8 @@ typedef struct hd_http_request {
 HD_MUST_USE hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err);
 
 /* The same for a request with `post`, which is sent anew with every try. */
-HD_MUST_USE hd_status hd__http_post(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err);
+HD_MUST_USE hd_status hd__http_post(hd_http *http, const hd_http_request *request, hd_http_response *response,
+                                     hd_error *err);
 
 /* A path as part of a URL: everything but letters, digits, "-._~" (and '/' when keep_slash) becomes %XX. */
 void hd__url_append(hd_buffer *url, const char *text, bool keep_slash);

@@ -218,8 +218,10 @@ static hd_status read_url(const reader *r, hd_otlp_settings *s)
         return hd__fail(r->err, HD_ERR_ARG, "%s is \"%s\": neither http:// nor https://", name, url);
     const char *protocol = get_exporter(r, "PROTOCOL", &name);
     if (protocol != NULL && strcmp(protocol, "http/json") != 0 && strcmp(protocol, "http/protobuf") != 0)
-        return hd__fail(r->err, HD_ERR_ARG, "%s is \"%s\": Heddle sends http/json, which collectors take on the port of "
-                        "http/protobuf (4318)", name, protocol);
+        return hd__fail(r->err, HD_ERR_ARG,
+                        "%s is \"%s\": Heddle sends http/json, which collectors take on the port of "
+                        "http/protobuf (4318)",
+                        name, protocol);
     return HD_OK;
 }
 
@@ -254,7 +256,7 @@ struct hd_otlp {
     const hd_otlp_settings *settings;
     const char **headers; /* [n_headers] the settings' and the content type */
     size_t n_headers;
-    hd_http *http;        /* NULL before the first POST */
+    hd_http *http; /* NULL before the first POST */
 };
 
 hd_status hd__otlp_open(const hd_otlp_settings *settings, hd_otlp **otlp_out, hd_error *err)
@@ -317,7 +319,8 @@ static uint64_t rejected_spans(hd_span answer)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-hd_status hd__otlp_send(void *sender, hd_span body, bool (*go_on)(void *data), void *data, uint64_t *n_rejected, hd_error *err)
+hd_status hd__otlp_send(void *sender, hd_span body, bool (*go_on)(void *data), void *data, uint64_t *n_rejected,
+                        hd_error *err)
 {
     hd_otlp *otlp = sender;
     const hd_otlp_settings *s = otlp->settings;

@@ -26,8 +26,8 @@
 
 static const hd_buckets seconds_buckets = {
     .n = 19,
-    .bounds = {50000, 100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000, 20000000, 50000000, 100000000,
-               200000000, 500000000, 1000000000, 2000000000, 5000000000, 10000000000, 30000000000, 60000000000},
+    .bounds = {50000, 100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000, 20000000, 50000000, 100000000, 200000000,
+               500000000, 1000000000, 2000000000, 5000000000, 10000000000, 30000000000, 60000000000},
     .unit = 1e-9,
 };
 
@@ -173,9 +173,12 @@ static void count_model(hd_metrics *m, const hd_http_record *r)
 {
     model_series *s = hd__series_at(m->models, (const char *const[]){r->model});
     const uint64_t phases[N_PHASES] = {
-        [PHASE_BODY] = between(r->start_ns, r->body_ns), [PHASE_READ] = r->read_ns,
-        [PHASE_TOKENIZE] = r->tokenize_ns,               [PHASE_QUEUE] = r->queue_ns,
-        [PHASE_COMPUTE] = r->compute_ns,                 [PHASE_WRITE] = r->write_ns,
+        [PHASE_BODY] = between(r->start_ns, r->body_ns),
+        [PHASE_READ] = r->read_ns,
+        [PHASE_TOKENIZE] = r->tokenize_ns,
+        [PHASE_QUEUE] = r->queue_ns,
+        [PHASE_COMPUTE] = r->compute_ns,
+        [PHASE_WRITE] = r->write_ns,
         [PHASE_SEND] = between(r->handled_ns, r->sent_ns),
     };
     for (size_t i = 0; i < N_PHASES; i++)
@@ -220,7 +223,7 @@ static size_t tei_kind(const char *task)
         const char *task;
         size_t kind;
     } kinds[] = {
-        {"embed", TEI_EMBED},    {"embed_all", TEI_EMBED},   {"sparse", TEI_EMBED},
+        {"embed", TEI_EMBED},    {"embed_all", TEI_EMBED},  {"sparse", TEI_EMBED},
         {"rerank", TEI_PREDICT}, {"classify", TEI_PREDICT},
     };
     for (size_t i = 0; task != NULL && i < sizeof kinds / sizeof *kinds; i++)
@@ -316,7 +319,8 @@ static void show_requests(const hd_metrics *m, hd_buffer *out)
 
 static void show_phases(const hd_metrics *m, hd_buffer *out)
 {
-    const char *name = "heddle_phase_duration_seconds", *const *labels;
+    const char *const *labels;
+    const char *name = "heddle_phase_duration_seconds";
     hd__expose_family(out, name, "histogram",
                       "Parts of answered requests: body (receiving), read (parsing), tokenize, queue, compute, write "
                       "(serialising), send.");

@@ -88,8 +88,9 @@ static void begin_span(hd_buffer *body, const hd_trace_record *r, uint64_t id, u
 {
     if (body->len > 0 && body->ptr[body->len - 1] == '}')
         hd__buffer_append_char(body, ',');
-    hd__buffer_printf(body, "{\"traceId\":\"%016llx%016llx\",\"spanId\":\"%016llx\",", (unsigned long long)r->context.trace_high,
-                      (unsigned long long)r->context.trace_low, (unsigned long long)id);
+    hd__buffer_printf(body, "{\"traceId\":\"%016llx%016llx\",\"spanId\":\"%016llx\",",
+                      (unsigned long long)r->context.trace_high, (unsigned long long)r->context.trace_low,
+                      (unsigned long long)id);
     if (parent != 0)
         hd__buffer_printf(body, "\"parentSpanId\":\"%016llx\",", (unsigned long long)parent);
     if (r->state[0] != '\0') {
@@ -149,9 +150,8 @@ static size_t list_phases(const hd_http_record *h, uint64_t end_ns, phase phases
     const uint64_t read_ns = body_ns + h->read_ns, tokenize_ns = read_ns + h->tokenize_ns;
     const uint64_t queue_ns = tokenize_ns + h->queue_ns, compute_ns = queue_ns + h->compute_ns;
     const phase all[HD_TRACE_SPANS - 1] = {
-        {"body", h->start_ns, body_ns},         {"read", body_ns, read_ns},
-        {"tokenize", read_ns, tokenize_ns},     {"queue", tokenize_ns, queue_ns},
-        {"compute", queue_ns, compute_ns},      {"write", handled_ns - h->write_ns, handled_ns},
+        {"body", h->start_ns, body_ns},   {"read", body_ns, read_ns},        {"tokenize", read_ns, tokenize_ns},
+        {"queue", tokenize_ns, queue_ns}, {"compute", queue_ns, compute_ns}, {"write", handled_ns - h->write_ns, handled_ns},
         {"send", handled_ns, end_ns},
     };
     size_t n = 0;

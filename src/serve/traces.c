@@ -28,7 +28,7 @@ typedef struct slot {
 
 struct hd_traces {
     hd_traces_options options;
-    slot *slots;           /* [n_slots], a power of two */
+    slot *slots; /* [n_slots], a power of two */
     size_t n_slots;
     atomic_size_t n_taken; /* records that producers have claimed */
     size_t n_read;         /* records that the thread has taken out */
@@ -38,7 +38,7 @@ struct hd_traces {
     _Atomic uint64_t n_accepted, n_exported, n_dropped_queue, n_dropped_export, n_rejected_spans;
 
     pthread_t thread;
-    sem_t wake;             /* a batch is full, or it is time to close */
+    sem_t wake; /* a batch is full, or it is time to close */
     atomic_bool closing;
     _Atomic uint64_t end_ns; /* of closing: when to give up */
     hd_buffer body;          /* the thread's */

@@ -33,7 +33,8 @@ typedef struct hd_traces_options {
     /* Sends one body. HD_ERR_PEER and HD_ERR_BUSY may pass, all else is final. It asks go_on now and then and gives up with
      * HD_ERR_CANCELLED when that is false. *n_rejected: spans that the collector refused of a body that it took. Called
      * from one thread at a time. */
-    hd_status (*send)(void *sender, hd_span body, bool (*go_on)(void *data), void *data, uint64_t *n_rejected, hd_error *err);
+    hd_status (*send)(void *sender, hd_span body, bool (*go_on)(void *data), void *data, uint64_t *n_rejected,
+                      hd_error *err);
     void *sender;
 } hd_traces_options;
 

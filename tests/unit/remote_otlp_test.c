@@ -32,7 +32,8 @@ static const char *find(void *data, const char *name)
     return NULL;
 }
 
-#define READ(settings, ...) hd__otlp_settings_read(find, (void *)(const char *const[]){__VA_ARGS__, NULL}, &arena, settings, &err)
+#define READ(settings, ...)                                                                                                 \
+    hd__otlp_settings_read(find, (void *)(const char *const[]){__VA_ARGS__, NULL}, &arena, settings, &err)
 
 static void nothing_is_exported_unless_asked_for(void **state)
 {
@@ -62,8 +63,8 @@ static void endpoints(void **state)
     assert_string_equal(s.attributes[0].value, "heddle");
     assert_int_equal(READ(&s, "OTEL_EXPORTER_OTLP_ENDPOINT=https://c/base/"), HD_OK);
     assert_string_equal(s.url, "https://c/base/v1/traces");
-    assert_int_equal(READ(&s, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://t/as/it/is"),
-                     HD_OK);
+    assert_int_equal(
+        READ(&s, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://t/as/it/is"), HD_OK);
     assert_string_equal(s.url, "http://t/as/it/is");
     assert_int_equal(READ(&s, "OTEL_EXPORTER_OTLP_ENDPOINT=c:4318"), HD_ERR_ARG);
     assert_non_null(strstr(err.text, "OTEL_EXPORTER_OTLP_ENDPOINT is \"c:4318\""));
@@ -135,8 +136,9 @@ static void samplers(void **state)
     assert_true(s.ratio == 1.0 && s.ignores_parent);
     assert_int_equal(READ(&s, C, "OTEL_TRACES_SAMPLER=sometimes"), HD_ERR_ARG);
     assert_non_null(strstr(err.text, "\"sometimes\""));
-    static const char *const bad[] = {"OTEL_TRACES_SAMPLER_ARG=1.1", "OTEL_TRACES_SAMPLER_ARG=-0.1", "OTEL_TRACES_SAMPLER_ARG=x",
-                                      "OTEL_TRACES_SAMPLER_ARG=nan", "OTEL_TRACES_SAMPLER_ARG=0.5x"};
+    static const char *const bad[] = {"OTEL_TRACES_SAMPLER_ARG=1.1", "OTEL_TRACES_SAMPLER_ARG=-0.1",
+                                      "OTEL_TRACES_SAMPLER_ARG=x", "OTEL_TRACES_SAMPLER_ARG=nan",
+                                      "OTEL_TRACES_SAMPLER_ARG=0.5x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(READ(&s, C, "OTEL_TRACES_SAMPLER=traceidratio", bad[i]), HD_ERR_ARG);
 }
@@ -172,10 +174,10 @@ static void settings_without_memory(void **state)
         hd_arena own = {0};
         hd__arena_init(&own);
         hd__alloc_fail_after(n, UINT64_MAX);
-        status = hd__otlp_settings_read(find,
-                                        (void *)(const char *const[]){C, "OTEL_EXPORTER_OTLP_HEADERS=a=b,c=d",
-                                                                      "OTEL_RESOURCE_ATTRIBUTES=a=b", NULL},
-                                        &own, &s, &err);
+        status = hd__otlp_settings_read(
+            find,
+            (void *)(const char *const[]){C, "OTEL_EXPORTER_OTLP_HEADERS=a=b,c=d", "OTEL_RESOURCE_ATTRIBUTES=a=b", NULL},
+            &own, &s, &err);
         hd__alloc_fail_off();
         assert_true(status == HD_OK || (status == HD_ERR_MEMORY && s.url == NULL));
         hd__arena_clear(&own);
@@ -243,7 +245,8 @@ static hd_status post(const char *url, uint64_t *until_ns, uint64_t *n_rejected)
     hd_otlp *otlp;
     assert_int_equal(hd__otlp_open(&s, &otlp, &err), HD_OK);
     *n_rejected = 99;
-    const hd_status status = hd__otlp_send(otlp, hd__span_of("{\"resourceSpans\":[]}END"), go_on, until_ns, n_rejected, &err);
+    const hd_status status =
+        hd__otlp_send(otlp, hd__span_of("{\"resourceSpans\":[]}END"), go_on, until_ns, n_rejected, &err);
     hd__otlp_close(otlp);
     return status;
 }

@@ -80,8 +80,9 @@ static void labels_are_escaped(void **state)
     hd__expose_real(&out, "r", NULL, 0, (double)INFINITY);
     hd__expose_real(&out, "r", NULL, 0, -(double)INFINITY);
     hd__expose_real(&out, "r", NULL, 0, (double)NAN);
-    assert_string_equal(text_of(&out), "n{a=\"say \\\"hi\\\"\\\\\\n\",b=\"\xc3\xa9\xef\xbf\xbd\",c=\"\"} 18446744073709551615\n"
-                                       "r 0.1\nr +Inf\nr -Inf\nr NaN\n");
+    assert_string_equal(text_of(&out),
+                        "n{a=\"say \\\"hi\\\"\\\\\\n\",b=\"\xc3\xa9\xef\xbf\xbd\",c=\"\"} 18446744073709551615\n"
+                        "r 0.1\nr +Inf\nr -Inf\nr NaN\n");
     hd__buffer_clear(&out);
 }
 
@@ -267,9 +268,11 @@ static void requests_become_families(void **state)
     assert_int_equal(value_of(out.ptr, DURATION("_bucket{" LABELS ",le=\"0.005\"}")), 2);
     assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"body\"}"), 1e-4, 1e-9);
     assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"read\"}"), 2e-5, 1e-9);
-    assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"tokenize\"}"), 4e-4, 1e-9);
+    assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"tokenize\"}"), 4e-4,
+                       1e-9);
     assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"queue\"}"), 6e-4, 1e-9);
-    assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"compute\"}"), 4e-3, 1e-9);
+    assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"compute\"}"), 4e-3,
+                       1e-9);
     assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"write\"}"), 8e-5, 1e-9);
     assert_float_equal(value_of(out.ptr, "heddle_phase_duration_seconds_sum{model=\"minilm\",phase=\"send\"}"), 2e-6, 1e-9);
     assert_int_equal(value_of(out.ptr, "heddle_inputs_total{model=\"minilm\"}"), 6);
@@ -291,9 +294,11 @@ static void faults_are_counted_by_kind(void **state)
         hd_fault_kind kind;
         const char *tei; /* NULL: not TEI's */
     } faults[] = {
-        {HD_FAULT_INPUTS, "batch_size"},   {HD_FAULT_CANCELLED, "dropped"},   {HD_FAULT_NUMERIC, "inference"},
-        {HD_FAULT_MISSING, "missing_values"}, {HD_FAULT_UNSUPPORTED, "model_type"}, {HD_FAULT_OVERLOADED, "overloaded"},
-        {HD_FAULT_TOKENS, "validation"},   {HD_FAULT_KEY, NULL},              {HD_FAULT_BODY_BYTES, NULL},
+        {HD_FAULT_INPUTS, "batch_size"},      {HD_FAULT_CANCELLED, "dropped"},
+        {HD_FAULT_NUMERIC, "inference"},      {HD_FAULT_MISSING, "missing_values"},
+        {HD_FAULT_UNSUPPORTED, "model_type"}, {HD_FAULT_OVERLOADED, "overloaded"},
+        {HD_FAULT_TOKENS, "validation"},      {HD_FAULT_KEY, NULL},
+        {HD_FAULT_BODY_BYTES, NULL},
     };
     hd_metrics *metrics = open_metrics();
     hd_buffer out = {0};
@@ -307,7 +312,8 @@ static void faults_are_counted_by_kind(void **state)
         snprintf(sample, sizeof sample, "heddle_request_errors_total{protocol=\"openai\",kind=\"%s\"}",
                  hd__fault_name(faults[i].kind));
         assert_int_equal(value_of(out.ptr, sample), 1);
-        snprintf(sample, sizeof sample, "te_request_failure{err=\"%s\"}", faults[i].tei != NULL ? faults[i].tei : "validation");
+        snprintf(sample, sizeof sample, "te_request_failure{err=\"%s\"}",
+                 faults[i].tei != NULL ? faults[i].tei : "validation");
         assert_int_equal(value_of(out.ptr, sample), 1);
     }
     assert_int_equal(value_of(out.ptr, "te_request_success{method=\"batch\"}"), 0);

@@ -35,7 +35,8 @@ static void reads_traceparent(void **state)
     (void)state;
     hd_trace_context c;
     assert_true(hd__trace_context_parse(hd__span_of(PARENT), &c));
-    assert_true(c.trace_high == 0x0af7651916cd43ddu && c.trace_low == 0x8448eb211c80319cu && c.parent == 0xb7ad6b7169203331u);
+    assert_true(c.trace_high == 0x0af7651916cd43ddu && c.trace_low == 0x8448eb211c80319cu &&
+                c.parent == 0xb7ad6b7169203331u);
     assert_true(c.sampled);
     assert_true(hd__trace_context_parse(hd__span_of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02"), &c));
     assert_false(c.sampled);
@@ -69,12 +70,12 @@ static void reads_traceparent(void **state)
 
 typedef struct collector {
     pthread_mutex_t lock;
-    json_t *spans;             /* of all bodies that were taken */
+    json_t *spans; /* of all bodies that were taken */
     size_t n_asked, n_bodies;
-    hd_status say;             /* to every body */
-    size_t n_say;              /* so many times; then HD_OK */
+    hd_status say; /* to every body */
+    size_t n_say;  /* so many times; then HD_OK */
     uint64_t n_rejected;
-    atomic_bool held;          /* while true a body waits, as with a slow collector */
+    atomic_bool held; /* while true a body waits, as with a slow collector */
 } collector;
 
 static hd_status take_body(void *data, hd_span body, bool (*go_on)(void *), void *go_on_data, uint64_t *n_rejected,
@@ -91,7 +92,8 @@ static hd_status take_body(void *data, hd_span body, bool (*go_on)(void *), void
     if (status == HD_OK) {
         json_error_t e;
         json_t *root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &e);
-        json_t *scope = json_array_get(json_object_get(json_array_get(json_object_get(root, "resourceSpans"), 0), "scopeSpans"), 0);
+        json_t *scope =
+            json_array_get(json_object_get(json_array_get(json_object_get(root, "resourceSpans"), 0), "scopeSpans"), 0);
         if (root == NULL)
             print_message("%s at %d: %.*s\n", e.text, e.position, (int)body.len, body.ptr);
         json_array_extend(c->spans, json_object_get(scope, "spans"));
@@ -440,7 +442,8 @@ static void threads_take_at_once(void **state)
     pthread_t threads[N_THREADS];
     hd_traces_stats stats;
     collector_begin(&c);
-    hd_traces *traces = open_traces(&c, (hd_traces_options){.ratio = 1.0, .queue_size = 64, .batch_size = 16, .delay_ms = 1});
+    hd_traces *traces =
+        open_traces(&c, (hd_traces_options){.ratio = 1.0, .queue_size = 64, .batch_size = 16, .delay_ms = 1});
     for (size_t i = 0; i < N_THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, take_many, traces), 0);
     for (size_t i = 0; i < N_THREADS; i++)
