@@ -1,45 +1,105 @@
-"""A server for the tests of real clients: one of the small seeded models, on a port of its own."""
+"""A running server for a class of tests, and what they ask of it.
 
+    HEDDLE_BUILD=build python3 -m unittest -v test_protocols
+"""
+
+import base64
+import json
 import os
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import sys
+import tempfile
 import time
+import unittest
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "cli"))
-from harness import PROGRAM, CommandTest, tiny_models  # noqa: E402
+from harness import PROGRAM, SETTINGS, cosine, rows_of, tiny_models  # noqa: E402, F401
 
-PATIENCE_S = 60 * (5 if os.environ.get("HEDDLE_SANITIZED") else 1)
+PATIENCE_S = 20 * (5 if os.environ.get("HEDDLE_SANITIZED") else 1)
 
 
-class ServingTest(CommandTest):
-    """self.url answers for `model` with `options`; the server has to stop well at the end of each test."""
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+        self.json = json.loads(body) if body[:1] in (b"{", b"[") else None
 
-    model = "tiny-mrl"
+
+def floats(text):
+    """Numbers of base64 in a response."""
+    data = base64.b64decode(text)
+    return list(struct.unpack(f"<{len(data) // 4}f", data))
+
+
+class ServedTest(unittest.TestCase):
+    """One server for all tests of a class, with `options`; the models are the small seeded ones of `models`."""
+
+    maxDiff = None
+    models = ("tiny-mrl",)
     options = ()
 
-    def setUp(self):
-        super().setUp()
-        self.log = self.folder / "serve.log"
-        line = [str(PROGRAM), "serve", "--model", str(tiny_models() / self.model), "--port", "0", *self.options]
-        with open(self.log, "wb") as log:
-            self.server = subprocess.Popen(line, cwd=self.work, env=self.env(), stdout=log, stderr=log)
-        self.addCleanup(self.stop)
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="heddle-serve-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
+        cls.env = {**clean, "HEDDLE_CACHE": str(cls.folder / "cache"), "HOME": str(cls.folder)}
+        cls.log = cls.folder / "serve.log"
+        line = [str(PROGRAM), "serve", "--port", "0", "--no-access-log", "--dtype", "f32", *cls.options]
+        for model in cls.models:
+            line += ["--model", str(tiny_models() / model)]
+        with open(cls.log, "wb") as log:
+            cls.server = subprocess.Popen(line, cwd=cls.folder, env=cls.env, stdout=log, stderr=log)
+        cls.addClassCleanup(cls.stop)
         end = time.monotonic() + PATIENCE_S
-        while not (said := re.search(r"listening on (http://\S+)", self.log.read_text())):
-            if self.server.poll() is not None or time.monotonic() > end:
-                self.fail(f"no server: {self.log.read_text()}")
+        while not (said := re.search(r"listening on (http\S+)", cls.log.read_text(errors="replace"))):
+            if cls.server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the server does not start: {cls.log.read_text(errors='replace')}")
             time.sleep(0.01)
-        self.url = said[1]
+        cls.url = said[1].rstrip("/")
 
-    def stop(self):
-        self.server.send_signal(signal.SIGTERM)
+    @classmethod
+    def stop(cls):
+        cls.server.send_signal(signal.SIGTERM)
         try:
-            code = self.server.wait(PATIENCE_S)
+            status = cls.server.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self.server.kill()
-            self.server.wait()
-            self.fail("the server does not stop")
-        self.assertEqual(code, 0, self.log.read_text())
+            cls.server.kill()
+            raise
+        if status != 0:
+            raise RuntimeError(f"the server ended with {status}: {cls.log.read_text(errors='replace')}")
+
+    def ask(self, path, body=None, headers=None):
+        """GET, or POST of a body."""
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, headers={"Content-Type": "application/json", **(headers or {})})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+                return Answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def json(self, path, body=None, status=200, headers=None):
+        answer = self.ask(path, body, headers)
+        self.assertEqual(answer.status, status, answer.body)
+        return answer.json
+
+    def vectors(self, texts, *args, model=None, dimensions=None):
+        """What `heddle embed` gives for them: the server has to answer with the same numbers."""
+        texts = [texts] if isinstance(texts, str) else texts
+        done = subprocess.run([str(PROGRAM), "embed", "-m", str(tiny_models() / (model or self.models[0])), "--dtype", "f32",
+                               "--output-format", "f32", *args, "--", *texts], env=self.env, cwd=self.folder, capture_output=True, check=True)
+        return rows_of(done.stdout, dimensions or len(done.stdout) // (4 * len(texts)))
+
+    def close(self, got, expected, tolerance=1e-6):
+        self.assertEqual(len(got), len(expected))
+        for a, b in zip(got, expected):
+            self.assertEqual(len(a), len(b))
+            self.assertLess(max(abs(x - y) for x, y in zip(a, b)), tolerance)
