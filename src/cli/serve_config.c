@@ -26,7 +26,7 @@ static cli_texts flag_keys, flag_origins;
 static bool flag_preload, flag_no_truncate, flag_strict_model, flag_no_gzip, flag_no_access_log;
 static uint32_t flag_idle_unload, flag_timeout = DEFAULT_TIMEOUT_S, flag_max_inputs = HD_LIMIT_REQUEST_INPUTS,
                                   flag_queue = HD_LIMIT_QUEUE_TOKENS, flag_connections, flag_per_peer, flag_http_threads,
-                                  flag_drain = 30;
+                                  flag_head = 75, flag_body = 60, flag_send = 60, flag_drain = 30;
 
 const cli_option cli_serve_options[] = {
     {.name = "host", .value = "HOST", .text = &flag_host, .help = "address to listen on (default: 127.0.0.1)"},
@@ -98,6 +98,24 @@ const cli_option cli_serve_limit_options[] = {
      .number = &flag_http_threads,
      .max = 64,
      .help = "threads that read and write (default: one for each 4 CPUs)"},
+    {.name = "head-timeout",
+     .value = "SECONDS",
+     .number = &flag_head,
+     .min = 1,
+     .max = 86400,
+     .help = "for a request's head, and for idle connections (default: 75)"},
+    {.name = "body-timeout",
+     .value = "SECONDS",
+     .number = &flag_body,
+     .min = 1,
+     .max = 86400,
+     .help = "for a request's body (default: 60)"},
+    {.name = "send-timeout",
+     .value = "SECONDS",
+     .number = &flag_send,
+     .min = 1,
+     .max = 86400,
+     .help = "for a client to take its response (default: 60)"},
     {.name = "drain-timeout",
      .value = "SECONDS",
      .number = &flag_drain,
@@ -249,6 +267,9 @@ static hd_status load_server(cli_serve_config *c, hd_error *err)
     o->n_threads = flag_http_threads;
     o->max_connections = flag_connections;
     o->max_connections_per_peer = flag_per_peer;
+    o->head_timeout_ms = flag_head * 1000;
+    o->body_timeout_ms = flag_body * 1000;
+    o->send_timeout_ms = flag_send * 1000;
     o->drain_timeout_ms = flag_drain * 1000;
     o->no_gzip = flag_no_gzip;
     o->max_body_bytes = HD_LIMIT_BODY_BYTES;
