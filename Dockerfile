@@ -1,0 +1,30 @@
+# Heddle as a container: `docker build -t heddle .`, then
+#   docker run --read-only -v heddle:/var/cache/heddle -p 8080:8080 heddle --model-id sentence-transformers/all-MiniLM-L6-v2
+FROM debian:bookworm-slim AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+        gcc libc6-dev cmake ninja-build pkg-config python3 \
+        libjansson-dev libssl-dev libutf8proc-dev libzip-dev libcurl4-openssl-dev libxxhash-dev libmicrohttpd-dev zlib1g-dev
+WORKDIR /src
+COPY . .
+RUN cmake -G Ninja -B /build -DCMAKE_BUILD_TYPE=Release -DHD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr \
+ && cmake --build /build --target heddle_cli \
+ && strip -o /heddle /build/heddle
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+        libjansson4 libssl3 libutf8proc2 libzip4 libcurl4 libxxhash0 libmicrohttpd12 zlib1g ca-certificates \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+ && useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin heddle \
+ && install -d -o heddle -g heddle /var/cache/heddle
+COPY --from=build /heddle /usr/bin/heddle
+# PORT is text-embeddings-router's: it counts when the start line is (--model-id or MODEL_ID).
+ENV HEDDLE_HOST=0.0.0.0 HEDDLE_CACHE=/var/cache/heddle PORT=80
+USER heddle
+WORKDIR /var/cache/heddle
+VOLUME /var/cache/heddle
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --start-period=5s --interval=10s --timeout=3s --retries=3 CMD ["heddle", "health"]
+ENTRYPOINT ["heddle", "serve"]
