@@ -1,0 +1,67 @@
+"""/openapi.json against the server that it describes: schemathesis sends what the document allows and what it forbids, and
+holds every answer against it. Bounded in examples and in time, with a fixed seed.
+
+    HEDDLE_BUILD=build python3 -m unittest -v test_openapi
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import unittest
+
+from serving import PATIENCE_S, ServedTest
+
+# Requests that follow the schema may still ask for what this model has not: other heads, more dimensions, a prompt. Heads
+# that are missing are 501 at llama.cpp's routes and 424 at TEI's.
+CONFIG = """
+seed = 1
+
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "4xx", 501, 504]
+
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", 400, 404, 422, 424, 429, 501, 504]
+
+[checks.negative_data_rejection]
+expected-statuses = [400, 404, 405, 415, 422, 424, 429, 501, 504]
+"""
+
+
+class OpenApi(ServedTest):
+    def document(self, path="/openapi.json"):
+        answer = self.ask(path)
+        self.assertEqual((answer.status, answer.headers["Content-Type"]), (200, "application/json"))
+        return answer.json
+
+    def test_document(self):
+        document = self.document()
+        self.assertEqual(document["openapi"], "3.1.0")
+        for path in ("/v1/embeddings", "/embed", "/openapi.json", "/health"):
+            self.assertIn(path, document["paths"])
+        self.assertEqual(document, self.document("/api-doc/openapi.json"))
+
+    @unittest.skipIf(importlib.util.find_spec("schemathesis") is None, "schemathesis is not installed")
+    def test_schemathesis(self):
+        shared, own = [], []
+        for path, methods in self.document()["paths"].items():
+            takes = json.dumps(methods.get("post", {}).get("requestBody", {}))
+            (shared if takes.count("$ref") > 1 else own).append(path)
+        self.check(own)
+        # Such an operation takes what any protocol at its path takes, but looks at one protocol's fields: what the schemas
+        # of the others forbid passes.
+        self.check(shared, "--exclude-checks", "negative_data_rejection")
+
+    def check(self, paths, *options):
+        (self.folder / "schemathesis.toml").write_text(CONFIG)
+        # The module's own command line, so that the interpreter is this one.
+        line = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run", self.url + "/openapi.json",
+                "--phases", "coverage,fuzzing", "--max-examples", "10", "--checks", "all", "--no-color",
+                *(f"--include-path={p}" for p in paths), *options]
+        done = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=4 * PATIENCE_S)
+        self.assertEqual(done.returncode, 0, done.stdout[-20000:] + done.stderr[-2000:])
+        self.assertIsNone(self.server.poll())
+
+
+if __name__ == "__main__":
+    unittest.main()
