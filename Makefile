@@ -15,6 +15,7 @@ demo: build ## embed real text with real MiniLM weights and look for the nearest
 test: ## everything: all tests, sanitizers, 64-bit Arm kernels
 	@tools/setup.sh build check test
 	@tools/fetch_model.sh >/dev/null
+	@tools/test_venv.sh >/dev/null
 	@tools/run_tests.sh
 
 check: build ## the quick part of the tests: lint and unit

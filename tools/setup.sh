@@ -35,6 +35,7 @@ test    command:valgrind   valgrind
 test    command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 test    file:/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 test    command:qemu-aarch64 qemu-user
+test    venv:              python3-venv
 fuzz    command:clang      clang
 fuzz    fuzzer:            libclang-rt-14-dev
 fuzz    command:llvm-symbolizer llvm
