@@ -29,6 +29,7 @@ build   command:pip        python3-pip
 check   command:c++        g++
 check   command:nm         binutils
 test    command:mandoc     mandoc
+test    command:chromium   chromium
 test    command:openssl    openssl
 test    command:setarch    util-linux
 test    command:valgrind   valgrind

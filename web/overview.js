@@ -16,7 +16,7 @@ const plots = {
   }),
   queue: new Plot($('plot-queue'), {
     title: 'Queue', floor: 100,
-    lines: [{name: 'tokens waiting', format: count}, {name: 'requests', format: count, right: true}],
+    lines: [{name: 'tokens waiting', format: count}, {name: 'in flight', format: count, right: true}],
   }),
 };
 
@@ -109,7 +109,7 @@ function showFacts({history, engine, start_s, now_s}) {
     ['faults', faults || 'none'],
     ['texts', count(history.totals.n_inputs)],
     ['batches filled', engine.n_batch_capacity === 0 ? '–' : percent(engine.n_batch_tokens / engine.n_batch_capacity)],
-    ['computed once for many', count(engine.n_shared)],
+    ['shared in flight', count(engine.n_shared)],
   ];
   $('facts').replaceChildren(...facts.map(([name, value]) =>
     element('div', {}, element('dt', {}, name), element('dd', {}, value))));

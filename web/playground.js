@@ -33,7 +33,7 @@ function table(texts, cosines) {
     element('th', {scope: 'row', title: text}, element('b', {}, String(i + 1)), element('span', {}, text)),
     ...texts.map((_, j) => {
       const value = cosines[i][j];
-      const cell = element('td', {className: value > 0.55 ? 'hot' : ''}, value.toFixed(2));
+      const cell = element('td', {}, value.toFixed(2).replace('-', '−'));
       cell.style.setProperty('--heat', `${Math.round(100 * Math.max(0, Math.min(1, value)))}%`);
       cell.addEventListener('pointerenter', () => tell(i, j));
       cell.addEventListener('focus', () => tell(i, j));
@@ -137,6 +137,11 @@ async function tokenize() {
   asked = new AbortController();
   const text = $('token-text').value;
   $('token').textContent = '';
+  if (text === '') {
+    $('tokens').replaceChildren();
+    $('token-count').textContent = 'Nothing to tokenise yet.';
+    return;
+  }
   try {
     const [answer] = await call('tokenize', withModel({inputs: text, add_special_tokens: $('specials').checked}), asked.signal);
     const chips = kinds(text, answer).map(chip);
