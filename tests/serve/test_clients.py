@@ -69,8 +69,8 @@ class Ollama(ClientTest):
         expected = self.vectors(TEXTS)
 
         async def main():
-            client = ollama.AsyncClient(host=self.url)
-            return await asyncio.gather(*(client.embed("m", TEXTS[i % 4]) for i in range(40)))
+            async with ollama.AsyncClient(host=self.url) as client:
+                return await asyncio.gather(*(client.embed("m", TEXTS[i % 4]) for i in range(40)))
         for i, got in enumerate(asyncio.run(main())):
             self.close(got.embeddings, [expected[i % 4]])
 
