@@ -60,16 +60,18 @@ function sum(history, n, name) {
 }
 
 function showPlots(history, engine, process) {
-  const newest = history.second - 1; // the last whole one
+  const newest = Math.max(history.second - 1, 0); // the last whole one
+  const skipped = plots.queue.second === newest - 2; // polls come a little later than each second: now and then one is left out
   const zeros = {throughput: 0, latency: null, queue: null};
   for (const [name, plot] of Object.entries(plots))
-    plot.advance(Math.max(newest, 0), zeros[name]);
+    plot.advance(newest, zeros[name]);
   plots.throughput.fill(0, 0);
   for (const row of history.seconds.map((r) => seconds.get(r[0]))) {
     plots.throughput.set(row.second, [row.n_inputs, row.n_cached]);
     plots.latency.set(row.second, [row.p50_us, row.p99_us]);
   }
-  plots.queue.set(Math.max(newest, 0), [engine.queue_tokens, process.n_in_flight]);
+  for (const second of skipped ? [newest - 1, newest] : [newest])
+    plots.queue.set(second, [engine.queue_tokens, process.n_in_flight]);
   for (const plot of Object.values(plots))
     plot.draw();
 }

@@ -25,11 +25,12 @@ static void write_process(hd_buffer *b, const cli_page *page)
     if (open != NULL)
         hd__server_get_stats(open, &server);
     getrusage(RUSAGE_SELF, &usage);
-    const int64_t cpu_us = (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
-                           usage.ru_stime.tv_usec;
+    const int64_t cpu_us =
+        (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
     const uint32_t n_others = server.n_in_flight > 0 ? server.n_in_flight - 1 : 0; /* but for the one that asks */
-    hd__buffer_printf(b, ",\"process\":{\"rss_bytes\":%" PRIu64 ",\"cpu_us\":%" PRId64 ",\"n_in_flight\":%u,\"n_connections\":%u}",
-                      hd__machine_rss(), cpu_us, n_others, server.n_connections);
+    hd__buffer_printf(
+        b, ",\"process\":{\"rss_bytes\":%" PRIu64 ",\"cpu_us\":%" PRId64 ",\"n_in_flight\":%u,\"n_connections\":%u}",
+        hd__machine_rss(), cpu_us, n_others, server.n_connections);
 }
 
 static void write_machine(hd_buffer *b, cli_page *page)
@@ -46,8 +47,8 @@ static void write_machine(hd_buffer *b, cli_page *page)
     hd__write_cstr(b, hd_device_text());
     hd__buffer_append_text(b, ",\"machine\":{\"cpu\":");
     hd__write_cstr(b, machine.cpu_name);
-    hd__buffer_printf(b, ",\"n_cpus\":%u,\"memory_bytes\":%" PRIu64 ",\"memory_free_bytes\":%" PRIu64 "}", machine.n_cpus_allowed,
-                      machine.memory_bytes, machine.memory_free_bytes);
+    hd__buffer_printf(b, ",\"n_cpus\":%u,\"memory_bytes\":%" PRIu64 ",\"memory_free_bytes\":%" PRIu64 "}",
+                      machine.n_cpus_allowed, machine.memory_bytes, machine.memory_free_bytes);
 }
 
 static void write_engine(hd_buffer *b, hd_engine *engine)
@@ -99,9 +100,12 @@ static void write_model(hd_buffer *b, const hd_model_card *card)
     const struct {
         const char *name, *value;
     } texts[] = {
-        {"name", card->name},         {"path", info->path},
-        {"state", state_name(card->state)}, {"architecture", info->architecture},
-        {"pooling", info->pooling},   {"similarity", info->similarity},
+        {"name", card->name},
+        {"path", info->path},
+        {"state", state_name(card->state)},
+        {"architecture", info->architecture},
+        {"pooling", info->pooling},
+        {"similarity", info->similarity},
         {"dtype", cli_dtype_name(info->dtype)},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -211,8 +215,8 @@ static hd_status write_status(hd_exchange *exchange, cli_page *page, hd_error *e
     uint64_t second = 0;
     for (size_t i = 0; i < since.len && i < 18 && since.ptr[i] >= '0' && since.ptr[i] <= '9'; i++)
         second = second * 10 + (uint64_t)(since.ptr[i] - '0');
-    hd__buffer_printf(b, "{\"version\":\"%s\",\"now_s\":%" PRId64 ".%03ld,\"start_s\":%" PRIu64 ",\"ready\":%s", hd_version(),
-                      (int64_t)now.tv_sec, now.tv_nsec / 1000000, page->config->settings.start_s,
+    hd__buffer_printf(b, "{\"version\":\"%s\",\"now_s\":%" PRId64 ".%03ld,\"start_s\":%" PRIu64 ",\"ready\":%s",
+                      hd_version(), (int64_t)now.tv_sec, now.tv_nsec / 1000000, page->config->settings.start_s,
                       hd__service_ready(page->service) ? "true" : "false");
     write_machine(b, page);
     write_process(b, page);

@@ -26,7 +26,7 @@ typedef struct cli_page {
     hd_history *history;
     pthread_mutex_t lock; /* of what follows */
     hd_machine machine;
-    uint64_t machine_ns;  /* when it was read */
+    uint64_t machine_ns; /* when it was read */
 } cli_page;
 
 /* The caller has filled what comes before `server`. */

@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
-#define OCTAVE 8u     /* buckets for each doubling */
+#define OCTAVE 8u      /* buckets for each doubling */
 #define N_BUCKETS 208u /* the last one begins at 125 s and takes what is longer */
 
 typedef struct second {
@@ -194,9 +194,10 @@ void hd__history_write_at(hd_history *h, uint64_t since, uint64_t now_ns, hd_buf
     pthread_mutex_lock(&h->lock);
     uint64_t now = number_at(h, now_ns), oldest = now >= HD_HISTORY_SECONDS ? now - HD_HISTORY_SECONDS + 1 : 0;
     hd__buffer_printf(body, "{\"second\":%" PRIu64, now);
-    hd__buffer_append_text(body, ",\"columns\":[\"second\",\"n_requests\",\"n_errors\",\"n_inputs\",\"n_tokens\",\"n_cached\","
-                                 "\"p50_us\",\"p99_us\",\"read_us\",\"tokenize_us\",\"queue_us\",\"compute_us\",\"write_us\"]"
-                                 ",\"seconds\":[");
+    hd__buffer_append_text(body,
+                           ",\"columns\":[\"second\",\"n_requests\",\"n_errors\",\"n_inputs\",\"n_tokens\",\"n_cached\","
+                           "\"p50_us\",\"p99_us\",\"read_us\",\"tokenize_us\",\"queue_us\",\"compute_us\",\"write_us\"]"
+                           ",\"seconds\":[");
     for (uint64_t n = since > oldest ? since : oldest; n < now; n++) {
         const second *s = &h->seconds[n % HD_HISTORY_SECONDS];
         if (s->number != n || s->n_requests == 0)
@@ -207,8 +208,9 @@ void hd__history_write_at(hd_history *h, uint64_t since, uint64_t now_ns, hd_buf
     }
     hd__buffer_append_char(body, ']');
     write_window(body, h, now);
-    hd__buffer_printf(body, ",\"totals\":{\"n_requests\":%" PRIu64 ",\"n_errors\":%" PRIu64 ",\"n_inputs\":%" PRIu64
-                            ",\"n_tokens\":%" PRIu64 ",\"n_cached\":%" PRIu64 "}",
+    hd__buffer_printf(body,
+                      ",\"totals\":{\"n_requests\":%" PRIu64 ",\"n_errors\":%" PRIu64 ",\"n_inputs\":%" PRIu64
+                      ",\"n_tokens\":%" PRIu64 ",\"n_cached\":%" PRIu64 "}",
                       h->n_requests, h->n_errors, h->n_inputs, h->n_tokens, h->n_cached);
     write_errors(body, h);
     hd__buffer_append_char(body, '}');

@@ -9,9 +9,9 @@
 #include "base/http.h"
 
 typedef struct hd_page_file {
-    const char *path;         /* as in hd_endpoint: "/", "/page/app.js" */
+    const char *path; /* as in hd_endpoint: "/", "/page/app.js" */
     const char *content_type;
-    const char *tag;          /* of its contents, without quotes: it changes when they do */
+    const char *tag; /* of its contents, without quotes: it changes when they do */
     const unsigned char *bytes;
     size_t len;
 } hd_page_file;

@@ -23,7 +23,8 @@ static const hd_page_file *file_of(const char *path)
 
 static void get(const char *path, const hd_http_header *headers, size_t n_headers, hd_exchange *x)
 {
-    *x = (hd_exchange){.request = {.method = HD_HTTP_GET, .path = hd__span_of(path), .headers = headers, .n_headers = n_headers}};
+    *x = (hd_exchange){
+        .request = {.method = HD_HTTP_GET, .path = hd__span_of(path), .headers = headers, .n_headers = n_headers}};
     hd__arena_init(&x->arena);
     hd__buffer_init(&x->response.body);
     hd__page_write(file_of(path), x);
@@ -123,9 +124,11 @@ static void same_files_are_not_sent_again(void **state)
 static void the_page_is_its_own(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < hd__n_page_files; i++) { /* the policy would stop what it loads from elsewhere, and what is inline */
+    for (size_t i = 0; i < hd__n_page_files;
+         i++) { /* the policy would stop what it loads from elsewhere, and what is inline */
         const hd_page_file *f = &hd__page_files[i];
-        static const char *const bad[] = {"src=\"http", "href=\"http", "url(", "@import", " style=\"", " onclick=\"", "innerHTML"};
+        static const char *const bad[] = {"src=\"http", "href=\"http", "url(",     "@import",
+                                          " style=\"",  " onclick=\"", "innerHTML"};
         for (size_t j = 0; j < sizeof bad / sizeof *bad; j++)
             if (memmem(f->bytes, f->len, bad[j], strlen(bad[j])) != NULL)
                 fail_msg("%s holds %s", f->path, bad[j]);
@@ -147,9 +150,9 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_are_those_of_web),        cmocka_unit_test(browsers_get_the_page),
-        cmocka_unit_test(others_get_a_line),             cmocka_unit_test(same_files_are_not_sent_again),
-        cmocka_unit_test(the_page_is_its_own),           cmocka_unit_test(no_memory),
+        cmocka_unit_test(files_are_those_of_web), cmocka_unit_test(browsers_get_the_page),
+        cmocka_unit_test(others_get_a_line),      cmocka_unit_test(same_files_are_not_sent_again),
+        cmocka_unit_test(the_page_is_its_own),    cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
