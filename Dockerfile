@@ -16,7 +16,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends \
         libjansson4 libssl3 libutf8proc2 libzip4 libcurl4 libxxhash0 libmicrohttpd12 zlib1g ca-certificates \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
- && useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin heddle \
+ && groupadd --gid 10001 heddle \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin heddle \
  && install -d -o heddle -g heddle /var/cache/heddle
 COPY --from=build /heddle /usr/bin/heddle
 # PORT is text-embeddings-router's: it counts when the start line is (--model-id or MODEL_ID).

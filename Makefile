@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
 
-.PHONY: build demo test bench install format check fuzz clean help
+.PHONY: build demo test bench install package format check fuzz clean help
 
 build: ## build/heddle, build/libheddle.so (default)
 	@tools/setup.sh build
@@ -35,6 +35,12 @@ install: build ## to PREFIX (/usr/local); DESTDIR is honoured
 	@rm -f build/heddle.pc build/install_manifest.txt # root's, when the last install was root's
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
+
+package: ## Debian packages, in build/package
+	@tools/setup.sh build
+	@cmake -G Ninja -B build/package -DCMAKE_BUILD_TYPE=Release -DHD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr --log-level=WARNING
+	@cmake --build build/package
+	@cd build/package && cpack -G DEB
 
 format: ## clang-format over our own C, generated tables aside
 	@tools/setup.sh format
