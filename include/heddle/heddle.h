@@ -106,6 +106,7 @@ typedef struct hd_engine_stats {
     uint64_t n_shared;                       /* texts that got the vector of an equal one computed at the same time */
     uint64_t n_batches, n_batch_texts, n_batch_tokens; /* passes through a model, and what they held in all */
     uint64_t n_batch_capacity;               /* tokens that those passes could have held: fill is n_batch_tokens / this */
+    uint64_t store_hits, store_misses;       /* of the cache misses, those found at and missing in the shared store; 0 without */
 } hd_engine_stats;
 
 HD_API void hd_engine_get_stats(hd_engine *engine, hd_engine_stats *stats);
@@ -201,7 +202,8 @@ typedef struct hd_encode_stats {
     uint64_t n_truncated;  /* texts that were longer than max_length */
     uint64_t n_cached;     /* texts answered from the vector cache */
     uint64_t tokenize_ns;  /* in start: loading, if need be, tokenising, asking the cache */
-    uint64_t queue_ns;     /* from there to the first worker that took some of it; 0 when all was cached */
+    uint64_t queue_ns;     /* from there, the shared store being asked, to the first worker that took some of it; 0 when
+                            * nothing was computed */
     uint64_t compute_ns;   /* from there to the last vector */
 } hd_encode_stats;
 
@@ -270,6 +272,12 @@ HD_API void hd_tokens_free(hd_tokens *tokens);
 
 /* The vocabulary entry of an id, "" for an id out of range. Lives as long as the model is loaded. */
 HD_API const char *hd_token_text(hd_model *model, int32_t id);
+
+/* The text of token ids, as the tokenizer's own decoder makes it: ids out of the vocabulary are left out, as are special
+ * tokens if asked. text->ptr is freed by hd_text_free. HD_ERR_UNSUPPORTED for a decoder that Heddle does not know. */
+HD_API HD_MUST_USE hd_status hd_detokenize(hd_model *model, const int32_t *ids, size_t n, bool no_specials, hd_text *text,
+                                           hd_error *err);
+HD_API void hd_text_free(hd_text *text);
 
 /* ---- vectors ------------------------------------------------------------------------------------ */
 

@@ -206,19 +206,22 @@ static void free_job(hd_job *job)
 {
     hd__ids_clear(&job->ids);
     hd__free(job->sequences);
+    hd__free(job->store_keys);
     pthread_cond_destroy(&job->finished);
     hd__free(job);
 }
 
-/* Gives the prepared job to the workers; done at once when there is nothing left to compute. */
+/* Gives the prepared job to the workers, or first to the store that may have some of it; done at once when there is nothing left to compute. */
 static hd_status launch(hd_job *job, hd_error *err)
 {
     hd_engine *e = job->model->engine;
     if (job->n_sequences == 0)
         return HD_OK;
     HD_TRY(hd__workers_start(e, err));
-    pthread_mutex_lock(&e->lock);
     job->queued_ns = hd__now_ns();
+    if (hd__lookup_begin(job))
+        return HD_OK;
+    pthread_mutex_lock(&e->lock);
     hd_status status = hd__queue_push(e, job, err);
     pthread_cond_broadcast(&e->work);
     pthread_mutex_unlock(&e->lock);
@@ -331,7 +334,9 @@ hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err)
 void hd_job_cancel(hd_job *job)
 {
     pthread_mutex_lock(&job->model->engine->lock);
-    if (job->n_done < job->n_sequences)
+    if (job->asks_store)
+        job->cancelled = true;
+    else if (job->n_done < job->n_sequences)
         hd__queue_drop(job);
     pthread_mutex_unlock(&job->model->engine->lock);
 }
@@ -411,4 +416,24 @@ const char *hd_token_text(hd_model *m, int32_t id)
     const char *text = m->state == HD_LOADED ? hd__tokenizer_token(m->tokenizer, id) : "";
     pthread_mutex_unlock(&m->engine->lock);
     return text;
+}
+
+hd_status hd_detokenize(hd_model *m, const int32_t *ids, size_t n, bool no_specials, hd_text *text, hd_error *err)
+{
+    hd_buffer decoded;
+    hd__buffer_init(&decoded);
+    HD_TRY(hd__model_acquire(m, err));
+    hd_status status = hd__tokenizer_decode(m->tokenizer, ids, n, no_specials, &decoded, err);
+    hd__model_release(m);
+    if (status != HD_OK)
+        hd__buffer_clear(&decoded);
+    else
+        *text = (hd_text){decoded.ptr, decoded.len};
+    return status;
+}
+
+void hd_text_free(hd_text *text)
+{
+    hd__free((void *)(uintptr_t)text->ptr);
+    *text = (hd_text){NULL, 0};
 }

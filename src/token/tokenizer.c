@@ -117,14 +117,38 @@ uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer)
     return tokenizer->vocab_size;
 }
 
-const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
+static const hd_added_token *find_added(const hd_tokenizer *tokenizer, int32_t id)
 {
-    if (id < 0)
-        return "";
     for (size_t i = 0; i < tokenizer->n_added; i++)
         if (tokenizer->added[i].id == id)
-            return tokenizer->added[i].content.ptr;
-    return hd__vocab_text(&tokenizer->wordpiece.vocab, (uint32_t)id).ptr;
+            return &tokenizer->added[i];
+    return NULL;
+}
+
+const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
+{
+    const hd_added_token *added = find_added(tokenizer, id);
+    if (id < 0)
+        return "";
+    return added != NULL ? added->content.ptr : hd__vocab_text(&tokenizer->wordpiece.vocab, (uint32_t)id).ptr;
+}
+
+hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials, hd_buffer *out,
+                               hd_error *err)
+{
+    const hd_decoder *decoder = &tokenizer->decoder;
+    if (decoder->kind == HD_DECODER_OTHER)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "a decoder of type \"%s\" is not supported", decoder->type);
+    bool is_first = true;
+    for (size_t i = 0; i < n; i++) {
+        const hd_added_token *added = find_added(tokenizer, ids[i]);
+        const hd_span text = hd__span_of(hd__tokenizer_token(tokenizer, ids[i]));
+        if (text.len == 0 || (added != NULL && added->special && no_specials))
+            continue;
+        hd__decoder_put(decoder, text, is_first, out);
+        is_first = false;
+    }
+    return out->failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for the text of %zu tokens", n) : HD_OK;
 }
 
 /* ---- encode ---- */

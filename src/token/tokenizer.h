@@ -6,6 +6,7 @@
 #define HD_TOKEN_TOKENIZER_H
 
 #include "base/alloc.h"
+#include "base/buffer.h"
 #include "base/span.h"
 #include "base/status.h"
 
@@ -50,6 +51,11 @@ HD_MUST_USE hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_spa
 /* The same with offsets into the text; tokens->tokens is freed by hd_tokens_free. Slower: for people. */
 HD_MUST_USE hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span text,
                                                    const hd_tokenize_options *options, hd_tokens *tokens, hd_error *err);
+
+/* Appends the text of ids; those out of the vocabulary are left out, as are special tokens if asked. HD_ERR_UNSUPPORTED for
+ * a decoder that is not known, by its name; HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials,
+                                           hd_buffer *out, hd_error *err);
 
 uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer);           /* highest id + 1, added tokens included */
 const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id); /* "" out of range */

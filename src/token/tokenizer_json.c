@@ -47,7 +47,8 @@ static hd_status number_added(hd_tokenizer *t, const hd_added_request *requests,
         if (id < 0)
             id = (int32_t)next_id++;
         hd_added_token *token = &t->added[at];
-        *token = (hd_added_token){text, text, id, r->single_word, r->lstrip, r->rstrip, r->normalized};
+        *token = (hd_added_token){text, text, id, r->single_word, r->lstrip, r->rstrip, r->normalized,
+                                   r->special};
         t->n_added += at == t->n_added;
         if ((uint32_t)id >= t->vocab_size)
             t->vocab_size = (uint32_t)id + 1;
@@ -103,6 +104,7 @@ static hd_status parse_added(hd_tokenizer *t, const json_t *json, const char *fi
         HD_TRY_OUT(hd__json_get_bool(token, "lstrip", file, &r->lstrip, err));
         HD_TRY_OUT(hd__json_get_bool(token, "rstrip", file, &r->rstrip, err));
         HD_TRY_OUT(hd__json_get_bool(token, "normalized", file, &r->normalized, err));
+        HD_TRY_OUT(hd__json_get_bool(token, "special", file, &r->special, err));
     }
     status = hd__tokenizer_set_added(t, requests, n, file, err);
 out:
@@ -153,6 +155,7 @@ static hd_status parse(hd_tokenizer *t, const json_t *root, const char *file, hd
     HD_TRY(hd__normalizer_parse(json_object_get(root, "normalizer"), file, &t->arena, &t->normalizer, err));
     HD_TRY(hd__pretokenizer_parse(json_object_get(root, "pre_tokenizer"), file, &t->pretokenizer, err));
     HD_TRY(hd__template_parse(json_object_get(root, "post_processor"), file, &t->template, err));
+    HD_TRY(hd__decoder_parse(json_object_get(root, "decoder"), file, &t->arena, &t->decoder, err));
     HD_TRY(parse_model(t, json_object_get(root, "model"), file, err));
     const json_t *added = json_object_get(root, "added_tokens");
     HD_TRY(parse_added(t, added, file, err));

@@ -10,6 +10,7 @@
 #define HD_TOKEN_TOKENIZER_PARTS_H
 
 #include "token/added_tokens.h"
+#include "token/decoder.h"
 #include "token/normalizer.h"
 #include "token/pretokenizer.h"
 #include "token/template.h"
@@ -42,6 +43,7 @@ struct hd_tokenizer {
     hd_pretokenizer pretokenizer;
     hd_wordpiece wordpiece;
     hd_template template;
+    hd_decoder decoder;
     hd_added_token *added; /* [n_added], in two runs: raw, normalised */
     size_t n_added;
     hd_added_set added_raw, added_normalized;
@@ -64,7 +66,7 @@ HD_MUST_USE hd_status hd__tokenizer_open_vocab_txt(hd_span text, const char *pat
 /* An added token as a settings file has it. */
 typedef struct hd_added_request {
     hd_span content;
-    bool single_word, lstrip, rstrip, normalized;
+    bool single_word, lstrip, rstrip, normalized, special;
 } hd_added_request;
 
 /* Gives the tokens their ids, those of the vocabulary or new ones after it, and makes them searchable. */

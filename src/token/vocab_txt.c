@@ -103,11 +103,12 @@ static hd_status assemble(hd_tokenizer *t, const config *c, const char *path, hd
     t->normalizer = (hd_normalizer){.steps = bert, .n_steps = 1, .capacity = 1, .local = true};
     t->pretokenizer = (hd_pretokenizer){
         .steps = {{HD_SPLIT_SPACES, HD_SPLIT_REMOVED}, {HD_SPLIT_PUNCTUATION, HD_SPLIT_ISOLATED}}, .n_steps = 2};
+    t->decoder = hd__decoder_bert;
     t->wordpiece.max_word_chars = MAX_WORD_CHARS;
     HD_TRY(hd__wordpiece_build(&t->wordpiece, hd__span("##", 2), c->specials[UNK], path, err));
     hd_added_request requests[N_SPECIALS] = {0};
     for (size_t i = 0; i < N_SPECIALS; i++)
-        requests[i].content = c->specials[i];
+        requests[i] = (hd_added_request){.content = c->specials[i], .special = true};
     HD_TRY(hd__tokenizer_set_added(t, requests, N_SPECIALS, path, err));
     t->template.n_before = t->template.n_after = 1;
     HD_TRY(find_special(t, c->specials[CLS], path, &t->template.before[0], err));

@@ -428,6 +428,45 @@ static void tokenize(work *w)
     write_step(&w->node);
 }
 
+static void free_text(void *data)
+{
+    hd_text_free(data);
+}
+
+static hd_status detokenize_all(work *w, hd_text *all, hd_error *err)
+{
+    for (size_t i = 0; i < w->call.n_inputs; i++) {
+        const hd_input *input = &w->call.inputs[i];
+        HD_TRY(hd_detokenize(hd__models_handle(w->entry), input->ids, input->n_ids, w->call.no_specials, &all[i], err));
+        hd_status status = hd__arena_on_clear(&w->exchange->arena, free_text, &all[i]);
+        if (status != HD_OK) {
+            hd_text_free(&all[i]);
+            return hd__fail(err, status, "no memory for texts");
+        }
+        w->result.n_tokens_total += input->n_ids;
+    }
+    return HD_OK;
+}
+
+static void detokenize(work *w)
+{
+    hd_error error = {0};
+    hd_text *all = hd__arena_calloc(&w->exchange->arena, w->call.n_inputs, sizeof *all);
+    if (all == NULL) {
+        answer_memory(w);
+        return;
+    }
+    const hd_status status = detokenize_all(w, all, &error);
+    if (status != HD_OK) {
+        answer_status(w, status, &error);
+        return;
+    }
+    w->result.texts = all;
+    w->exchange->record.n_tokens = w->result.n_tokens_total;
+    w->exchange->record.tokenize_ns = hd__now_ns() - w->step_ns;
+    write_step(&w->node);
+}
+
 /* ---- from a request to a call ---- */
 
 static void run(work *w)
@@ -438,6 +477,8 @@ static void run(work *w)
         embed(w);
     } else if (w->call.task == HD_TASK_TOKENIZE) {
         tokenize(w);
+    } else if (w->call.task == HD_TASK_DETOKENIZE) {
+        detokenize(w);
     } else {
         HD_IGNORE(hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name,
                             hd__task_name(w->call.task)));

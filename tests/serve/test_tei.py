@@ -89,6 +89,13 @@ class Routes(TeiTest):
             self.assertEqual(token["text"], text.encode()[token["start"]:token["stop"]].decode())
         self.assertEqual(self.json("/tokenize", {"inputs": text, "add_special_tokens": False}), [tokens[1:-1]])
 
+    def test_decode(self):
+        text = "hello, world! it ' s a heddle"
+        ids = [t["id"] for t in self.json("/tokenize", {"inputs": text})[0]]
+        self.assertEqual(self.json("/decode", {"ids": ids}), [text])
+        self.assertEqual(self.json("/decode", {"ids": [ids, ids[1:2]], "skip_special_tokens": False})[0], f"[CLS] {text} [SEP]")
+        self.assertEqual(self.json("/decode", {"ids": [2**31 - 1]}), [""])
+
     def test_heads_the_model_lacks(self):
         self.refuses("/rerank", {"query": "q", "texts": ["a"]}, 424, "Backend", "model is not a re-ranker model")
         self.refuses("/predict", {"inputs": "a"}, 424, "Backend", "Model is not a classifier model")
