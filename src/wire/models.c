@@ -125,7 +125,7 @@ static void pull(hd_model_entry *entry)
             status = open_handle(entry, &error);
     }
     pthread_mutex_unlock(&m->pull_lock);
-    if (status != HD_OK)
+    if (status != HD_OK && status != HD_ERR_CANCELLED)
         hd__log(HD_LOG_ERROR, "%s", error.text);
     pthread_mutex_lock(&m->lock);
     entry->n_pulling--;
