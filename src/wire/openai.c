@@ -14,7 +14,7 @@
 #include "wire/openai.h"
 
 #include "wire/answer.h"
-#include "wire/fields.h"
+#include "wire/extras.h"
 
 /* ---- errors ---- */
 
@@ -77,45 +77,22 @@ const hd_dialect hd__dialect_openai = {"openai", write_fault};
 
 /* ---- embeddings ---- */
 
-static hd_status read_truncate(const json_t *body, hd_truncate *truncate, hd_fault *fault)
-{
-    static const char *const names[] = {"NONE", "END", "START", NULL};
-    const json_t *f = hd__field(body, "truncate");
-    uint32_t choice;
-    if (f == NULL)
-        return HD_OK;
-    if (json_is_boolean(f)) {
-        *truncate = json_is_true(f) ? HD_TRUNCATE_END : HD_TRUNCATE_NONE;
-        return HD_OK;
-    }
-    HD_TRY(hd__field_choice(body, "truncate", names, &choice, fault));
-    *truncate = (hd_truncate)(HD_TRUNCATE_NONE + choice);
-    return HD_OK;
-}
-
 static hd_status read_embeddings(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
     static const char *const formats[] = {"float", "base64", NULL};
-    static const char *const types[] = {"float", "float16", "int8", "uint8", "binary", "ubinary", NULL};
     const json_t *body = request->body;
-    uint32_t format = 0, type = HD_VECTOR_F32;
-    bool normalize = true;
+    uint32_t format = 0;
     call->task = HD_TASK_EMBED;
     HD_TRY(hd__field_text(body, "model", &call->model, fault));
     HD_TRY(hd__field_inputs(
         request, "input", HD_INPUT_TEXT | HD_INPUT_TEXTS | HD_INPUT_IDS | HD_INPUT_LISTS | HD_INPUT_NO_EMPTY, call, fault));
     HD_TRY(hd__field_choice(body, "encoding_format", formats, &format, fault));
     HD_TRY(hd__field_uint(body, "dimensions", 1, UINT32_MAX, &call->dimensions, fault));
-    HD_TRY(hd__field_text(body, "prompt_name", &call->prompt_name, fault));
-    HD_TRY(hd__field_text(body, "prompt", &call->prompt, fault));
-    HD_TRY(read_truncate(body, &call->truncate, fault));
-    HD_TRY(hd__field_bool(body, "normalize", &normalize, fault));
-    HD_TRY(hd__field_choice(body, "output_dtype", types, &type, fault));
-    HD_TRY(hd__field_uint(body, "timeout_ms", 1, UINT32_MAX, &call->timeout_ms, fault));
-    call->no_normalize = !normalize;
-    call->vector_type = (hd_vector_type)type;
     call->base64 = format == 1;
-    return HD_OK;
+    return hd__read_extras(body,
+                           HD_EXTRA_PROMPT_NAME | HD_EXTRA_PROMPT | HD_EXTRA_TRUNCATE | HD_EXTRA_NORMALIZE | HD_EXTRA_DTYPE |
+                               HD_EXTRA_TIMEOUT,
+                           call, fault);
 }
 
 static void write_embeddings(const hd_wire_request *request, const hd_call *call, const hd_result *result,
@@ -203,6 +180,14 @@ static const hd_route routes[] = {
      .read = read_embeddings,
      .write = write_embeddings,
      .summary = "Vectors of texts or of token ids.",
+     .request_schema = "EmbeddingsRequest",
+     .response_schema = "EmbeddingsResponse"},
+    {.method = HD_HTTP_POST,
+     .path = "/embeddings", /* where text-embeddings-inference and infinity have it, too */
+     .has_body = true,
+     .read = read_embeddings,
+     .write = write_embeddings,
+     .summary = "As /v1/embeddings.",
      .request_schema = "EmbeddingsRequest",
      .response_schema = "EmbeddingsResponse"},
     {.method = HD_HTTP_GET,

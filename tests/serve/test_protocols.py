@@ -88,6 +88,9 @@ class LlamaCpp(ServedTest):
             self.assertEqual([entry["index"] for entry in got], [0, 1, 2])
             self.close([entry["embedding"][0] for entry in got], expected)
 
+        got = self.json("/embeddings", {"input": TEXTS})  # without "content" it is OpenAI's, as at text-embeddings-inference
+        self.close([entry["embedding"] for entry in got["data"]], expected)
+
     def test_norms(self):
         raw = self.vectors(TEXTS[0], "--no-normalize")[0]
         scales = {-1: 1, 0: 32760 / max(map(abs, raw)), 1: 1 / sum(map(abs, raw)), 2: 1 / sum(v * v for v in raw) ** 0.5,

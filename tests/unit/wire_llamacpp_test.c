@@ -62,6 +62,8 @@ static void test_claims(void **state)
     const hd_result result = two_rows(&card);
     assert_int_equal(ask("POST /v1/embeddings", "{'input':'one'}"), HD_OK);
     assert_string_equal(t.dialect->name, "openai");
+    assert_int_equal(ask("POST /embeddings", "{'input':'one'}"), HD_OK);
+    assert_string_equal(t.dialect->name, "openai");
     assert_int_equal(ask("POST /v1/embeddings", "{'content':'one','encoding_format':'base64'}"), HD_OK);
     assert_string_equal(t.dialect->name, "llamacpp");
     assert_answer(&result, "[{'index':0,'embedding':[[3.0,4.0]]}]");
