@@ -59,6 +59,13 @@ class DocsTest(CommandTest):
         for part in (part for quote in quotes for part in quote.split("...")):
             self.assertIn(part, source)
 
+    def test_container_has_the_libraries(self):
+        libraries = re.findall(r"^build\s+module:\S+\s+(\S+)", (ROOT / "tools/setup.sh").read_text(), re.M)
+        self.assertGreater(len(libraries), 7)
+        container = (ROOT / "Dockerfile").read_text()
+        for library in set(libraries) - {"libcmocka-dev"}:
+            self.assertIn(f" {library}", container)
+
     def test_links_lead_somewhere(self):
         for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]:
             for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
