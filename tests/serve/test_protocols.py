@@ -109,6 +109,8 @@ class LlamaCpp(ServedTest):
         pieces = self.json("/tokenize", {"content": "hello", "with_pieces": True})["tokens"]
         self.assertEqual("".join(token["piece"].removeprefix("##") for token in pieces), "hello")
         self.assertEqual(self.json("/tokenize", {"content": ""})["tokens"], [])
+        self.assertEqual(self.json("/detokenize", {"tokens": self.json("/tokenize", {"content": TEXTS[2]})["tokens"]}), {"content": TEXTS[2]})
+        self.assertEqual(self.json("/detokenize", {"tokens": []}), {"content": ""})
         long = self.json("/tokenize", {"content": "hello " * 500}, 400)
         self.assertEqual(long["error"]["type"], "exceed_context_size_error")
 
