@@ -43,18 +43,44 @@ static void look(hd_metrics_sample *sample, hd_arena *arena, void *data)
     look_at_models(t, arena, sample);
 }
 
-static void begin_metrics(hd_exchange *exchange, void *data)
+/* A request for the metrics, on its exchange's arena. */
+typedef struct asked {
+    hd_task_node node; /* first: the pool hands it back */
+    cli_telemetry *telemetry;
+    hd_exchange *exchange;
+} asked;
+
+static void finish_without_memory(hd_exchange *x)
+{
+    hd_fault fault;
+    HD_IGNORE(hd__fault(&fault, HD_FAULT_MEMORY, NULL, "no memory for the metrics"));
+    x->record.fault = fault.kind;
+    hd__dialect_openai.write_fault(&fault, &x->request, &x->arena, &x->response);
+    hd__exchange_finish(x);
+}
+
+static void write_metrics(hd_task_node *node)
+{
+    const asked *a = (const asked *)node;
+    hd_exchange *x = a->exchange;
+    hd__metrics_write(a->telemetry->metrics, &x->arena, &x->response);
+    if (x->response.body.failed)
+        finish_without_memory(x);
+    else
+        hd__exchange_finish(x);
+}
+
+static void begin_metrics(hd_exchange *x, void *data)
 {
     cli_telemetry *t = data;
-    exchange->record.route = "/metrics";
-    hd__metrics_write(t->metrics, &exchange->arena, &exchange->response);
-    if (exchange->response.body.failed) {
-        hd_fault fault;
-        HD_IGNORE(hd__fault(&fault, HD_FAULT_MEMORY, NULL, "no memory for the metrics"));
-        exchange->record.fault = fault.kind;
-        hd__dialect_openai.write_fault(&fault, &exchange->request, &exchange->arena, &exchange->response);
+    asked *a = hd__arena_alloc(&x->arena, sizeof *a);
+    x->record.route = "/metrics";
+    if (a == NULL) {
+        finish_without_memory(x);
+        return;
     }
-    hd__exchange_finish(exchange);
+    *a = (asked){.node = {.run = write_metrics}, .telemetry = t, .exchange = x};
+    hd__pool_push(t->writer, &a->node);
 }
 
 /* ---- traces ---- */
@@ -111,11 +137,13 @@ hd_status cli_telemetry_open(cli_telemetry *t, hd_error *err)
         .data = t,
     };
     HD_TRY(hd__metrics_open(&options, &t->metrics, err));
+    HD_TRY(hd__pool_open(1, &t->writer, err));
     return open_traces(t, err);
 }
 
 void cli_telemetry_close(cli_telemetry *t)
 {
+    hd__pool_close(t->writer);
     hd__traces_close(t->traces);
     hd__otlp_close(t->otlp);
     hd__metrics_close(t->metrics);

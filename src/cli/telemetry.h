@@ -4,6 +4,7 @@
 #ifndef HD_CLI_TELEMETRY_H
 #define HD_CLI_TELEMETRY_H
 
+#include "base/pool.h"
 #include "remote/otlp.h"
 #include "serve/metrics.h"
 #include "wire/service.h"
@@ -19,6 +20,7 @@ typedef struct cli_telemetry {
     _Atomic(hd_server *) server; /* set once it is open; its numbers are zeroes until then */
 
     hd_metrics *metrics;
+    hd_pool *writer; /* one thread, begun by the first to ask: writing takes longer than a network thread has */
     hd_arena arena;
     hd_otlp_settings otlp_settings;
     hd_otlp *otlp;     /* NULL: no collector is named */

@@ -2,9 +2,13 @@
 #include "serve/exposition.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "base/utf8.h"
+
+static bool is_plain(char c)
+{
+    return c >= ' ' && c <= '~' && c != '\\' && c != '"';
+}
 
 /* Text with backslash and line feed escaped, inside of quotes the quote too. */
 static void put_text(hd_buffer *out, const char *text, bool quoted)
@@ -12,6 +16,12 @@ static void put_text(hd_buffer *out, const char *text, bool quoted)
     hd_span span = hd__span_of(text);
     size_t len;
     for (size_t at = 0; at < span.len; at += len) {
+        for (len = 0; at + len < span.len && is_plain(span.ptr[at + len]); len++)
+            ;
+        if (len > 0) {
+            hd__buffer_append(out, span.ptr + at, len);
+            continue;
+        }
         bool valid;
         uint32_t code = hd__utf8_decode(span, at, &len, &valid);
         if (code == '\\')
@@ -41,12 +51,17 @@ static void put_sample(hd_buffer *out, const char *name, const char *suffix, con
     hd__buffer_append_text(out, name);
     hd__buffer_append_text(out, suffix);
     for (size_t i = 0; i < n_labels; i++) {
-        hd__buffer_printf(out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].name);
+        hd__buffer_append_char(out, i == 0 ? '{' : ',');
+        hd__buffer_append_text(out, labels[i].name);
+        hd__buffer_append_text(out, "=\"");
         put_text(out, labels[i].value, true);
         hd__buffer_append_char(out, '"');
     }
-    if (le != NULL)
-        hd__buffer_printf(out, "%cle=\"%s\"", n_labels == 0 ? '{' : ',', le);
+    if (le != NULL) {
+        hd__buffer_append_text(out, n_labels == 0 ? "{le=\"" : ",le=\"");
+        hd__buffer_append_text(out, le);
+        hd__buffer_append_char(out, '"');
+    }
     hd__buffer_append_text(out, n_labels > 0 || le != NULL ? "} " : " ");
 }
 
@@ -60,10 +75,22 @@ static void put_real(hd_buffer *out, double value)
         hd__buffer_printf(out, "%.12g", value);
 }
 
+/* The number and the line's end: most of what is written. */
+static void put_uint(hd_buffer *out, uint64_t value)
+{
+    char text[21];
+    size_t at = sizeof text;
+    text[--at] = '\n';
+    do
+        text[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    hd__buffer_append(out, text + at, sizeof text - at);
+}
+
 void hd__expose_uint(hd_buffer *out, const char *name, const hd_label *labels, size_t n_labels, uint64_t value)
 {
     put_sample(out, name, "", labels, n_labels, NULL);
-    hd__buffer_printf(out, "%llu\n", (unsigned long long)value);
+    put_uint(out, value);
 }
 
 void hd__expose_real(hd_buffer *out, const char *name, const hd_label *labels, size_t n_labels, double value)
@@ -78,16 +105,13 @@ void hd__expose_histogram(hd_buffer *out, const char *name, const hd_label *labe
 {
     uint64_t count = 0;
     for (size_t i = 0; i <= buckets->n; i++) {
-        char le[32] = "+Inf";
-        if (i < buckets->n)
-            snprintf(le, sizeof le, "%.9g", (double)buckets->bounds[i] * buckets->unit);
         count += hd__counter_get(&histogram->counts[i]);
-        put_sample(out, name, "_bucket", labels, n_labels, le);
-        hd__buffer_printf(out, "%llu\n", (unsigned long long)count);
+        put_sample(out, name, "_bucket", labels, n_labels, i < buckets->n ? buckets->texts[i] : "+Inf");
+        put_uint(out, count);
     }
     put_sample(out, name, "_sum", labels, n_labels, NULL);
     put_real(out, (double)hd__counter_get(&histogram->sum) * buckets->unit);
     hd__buffer_append_char(out, '\n');
     put_sample(out, name, "_count", labels, n_labels, NULL);
-    hd__buffer_printf(out, "%llu\n", (unsigned long long)count);
+    put_uint(out, count);
 }

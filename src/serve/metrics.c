@@ -24,7 +24,7 @@
 
 /* ---- buckets ---- */
 
-static const hd_buckets seconds_buckets = {
+static const hd_buckets seconds = {
     .n = 19,
     .bounds = {50000, 100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000, 20000000, 50000000, 100000000, 200000000,
                500000000, 1000000000, 2000000000, 5000000000, 10000000000, 30000000000, 60000000000},
@@ -42,6 +42,7 @@ static void make_powers(hd_buckets *buckets, size_t n)
     buckets->unit = 1.0;
     for (size_t i = 0; i < n; i++)
         buckets->bounds[i] = (uint64_t)1 << i;
+    hd__buckets_init(buckets);
 }
 
 static void make_tei_buckets(tei_buckets *tei)
@@ -51,6 +52,7 @@ static void make_tei_buckets(tei_buckets *tei)
     tei->seconds.unit = 1e-9;
     for (size_t i = 0; i < tei->seconds.n; i++, bound_ns *= 1.5)
         tei->seconds.bounds[i] = (uint64_t)(bound_ns + 0.5);
+    hd__buckets_init(&tei->seconds);
     make_powers(&tei->length, 18); /* to the longest sequence that any model takes */
     make_powers(&tei->batch_texts, 13);
     make_powers(&tei->batch_tokens, 21);
@@ -104,6 +106,7 @@ typedef struct tei_series {
 struct hd_metrics {
     hd_metrics_options options;
     tei_buckets tei_buckets;
+    hd_buckets seconds_buckets;
     hd_buckets counts_buckets; /* of inputs and tokens in a request */
     tei_series tei;
     hd_series_table *requests, *models, *faults;
@@ -128,6 +131,8 @@ hd_status hd__metrics_open(const hd_metrics_options *options, hd_metrics **metri
     if (m == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for the metrics");
     m->options = *options;
+    m->seconds_buckets = seconds;
+    hd__buckets_init(&m->seconds_buckets);
     make_tei_buckets(&m->tei_buckets);
     make_powers(&m->counts_buckets, 21);
     pthread_mutex_init(&m->look_lock, NULL);
@@ -182,7 +187,7 @@ static void count_model(hd_metrics *m, const hd_http_record *r)
         [PHASE_SEND] = between(r->handled_ns, r->sent_ns),
     };
     for (size_t i = 0; i < N_PHASES; i++)
-        hd__histogram_add(&s->phases[i], &seconds_buckets, phases[i], 1);
+        hd__histogram_add(&s->phases[i], &m->seconds_buckets, phases[i], 1);
     hd__histogram_add(&s->request_inputs, &m->counts_buckets, r->n_inputs, 1);
     hd__histogram_add(&s->request_tokens, &m->counts_buckets, r->n_tokens, 1);
     hd__counter_add(&s->n_inputs, r->n_inputs);
@@ -263,10 +268,10 @@ void hd__metrics_count(const hd_exchange *exchange, void *data)
 {
     hd_metrics *m = data;
     const hd_http_record *r = &exchange->record;
-    char status[16];
-    snprintf(status, sizeof status, "%d", exchange->response.status);
+    const int code = exchange->response.status; /* 0: nothing was answered */
+    const char status[4] = {(char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10), (char)('0' + code % 10), '\0'};
     request_series *s = hd__series_at(m->requests, (const char *const[]){r->dialect, r->route, r->model, status});
-    hd__histogram_add(&s->duration, &seconds_buckets, duration_ns(r), 1);
+    hd__histogram_add(&s->duration, &m->seconds_buckets, duration_ns(r), 1);
     hd__counter_add(&m->n_body_bytes, r->n_body_bytes);
     hd__counter_add(&m->n_response_bytes, r->n_response_bytes);
     hd__counter_add(&m->n_aborted, r->aborted);
@@ -300,7 +305,7 @@ static void show_requests(const hd_metrics *m, hd_buffer *out)
     for (size_t at = 0; (s = hd__series_next(m->requests, &at, &labels)) != NULL;) {
         const hd_label shown[] = {
             {"protocol", labels[0]}, {"route", labels[1]}, {"model", labels[2]}, {"status", labels[3]}};
-        hd__expose_histogram(out, name, shown, 4, &seconds_buckets, &s->duration);
+        hd__expose_histogram(out, name, shown, 4, &m->seconds_buckets, &s->duration);
     }
     name = "heddle_request_errors_total";
     hd__expose_family(out, name, "counter", "Requests that failed, by what went wrong.");
@@ -328,7 +333,7 @@ static void show_phases(const hd_metrics *m, hd_buffer *out)
     for (size_t at = 0; (s = hd__series_next(m->models, &at, &labels)) != NULL;)
         for (size_t i = 0; i < N_PHASES; i++) {
             const hd_label shown[] = {{"model", labels[0]}, {"phase", phase_names[i]}};
-            hd__expose_histogram(out, name, shown, 2, &seconds_buckets, &s->phases[i]);
+            hd__expose_histogram(out, name, shown, 2, &m->seconds_buckets, &s->phases[i]);
         }
 }
 

@@ -12,11 +12,21 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 
+void hd__buckets_init(hd_buckets *buckets)
+{
+    for (size_t i = 0; i < buckets->n; i++)
+        snprintf(buckets->texts[i], sizeof buckets->texts[i], "%.9g", (double)buckets->bounds[i] * buckets->unit);
+}
+
 void hd__histogram_add(hd_histogram *histogram, const hd_buckets *buckets, uint64_t value, uint64_t n)
 {
     size_t i = 0;
-    while (i < buckets->n && value > buckets->bounds[i])
-        i++;
+    for (size_t left = buckets->n; left > 0;) { /* the first bound that is not below value */
+        const size_t half = left / 2;
+        const bool above = value > buckets->bounds[i + half];
+        i = above ? i + half + 1 : i;
+        left = above ? left - half - 1 : half;
+    }
     hd__counter_add(&histogram->counts[i], n);
     hd__counter_add(&histogram->sum, value * n);
 }

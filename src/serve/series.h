@@ -14,7 +14,8 @@ typedef _Atomic uint64_t hd_counter; /* zero is a counter of nothing */
 
 static inline void hd__counter_add(hd_counter *counter, uint64_t n)
 {
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+    if (n != 0) /* much of what is counted mostly does not happen */
+        atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
 static inline uint64_t hd__counter_get(const hd_counter *counter)
@@ -25,13 +26,18 @@ static inline uint64_t hd__counter_get(const hd_counter *counter)
 /* ---- histograms ---- */
 
 #define HD_HISTOGRAM_BOUNDS 36
+#define HD_BOUND_TEXT_BYTES 16
 
 /* Upper bounds, inclusive, ascending; what is above the last has a bucket of its own. */
 typedef struct hd_buckets {
     size_t n;
     uint64_t bounds[HD_HISTOGRAM_BOUNDS];
     double unit; /* what one is when it is shown: 1e-9 for nanoseconds shown as seconds */
+    char texts[HD_HISTOGRAM_BOUNDS][HD_BOUND_TEXT_BYTES]; /* bounds as they are shown: hd__buckets_init's */
 } hd_buckets;
+
+/* After n, bounds and unit are set. */
+void hd__buckets_init(hd_buckets *buckets);
 
 typedef struct hd_histogram { /* zero is an empty one */
     hd_counter counts[HD_HISTOGRAM_BOUNDS + 1];

@@ -15,7 +15,7 @@
 
 static hd_error err;
 
-static const hd_buckets three = {.n = 3, .bounds = {1, 10, 100}, .unit = 0.5};
+static hd_buckets three = {.n = 3, .bounds = {1, 10, 100}, .unit = 0.5};
 
 static char *text_of(hd_buffer *out)
 {
@@ -45,6 +45,7 @@ static void histograms_count_up_to_their_bounds(void **state)
     (void)state;
     hd_histogram h = {0};
     hd_buffer out = {0};
+    hd__buckets_init(&three);
     hd__histogram_add(&h, &three, 0, 1);
     hd__histogram_add(&h, &three, 1, 1);
     hd__histogram_add(&h, &three, 2, 3);
