@@ -501,7 +501,8 @@ static const hd_route routes[] = {
 };
 
 static const char schemas[] =
-    "{\"EmbeddingRequest\":{\"type\":\"object\",\"properties\":{"
+    "{\"EmbeddingRequest\":{\"type\":\"object\",\"anyOf\":[{\"required\":[\"content\"]},{\"required\":[\"input\"]}],"
+    "\"properties\":{"
     "\"content\":{\"$ref\":\"#/components/schemas/Input\"},\"input\":{\"$ref\":\"#/components/schemas/Input\"},"
     "\"model\":{\"type\":[\"string\",\"null\"]},"
     "\"embd_normalize\":{\"type\":[\"integer\",\"null\"],\"minimum\":-1,\"maximum\":32767},"
@@ -521,7 +522,8 @@ static const char schemas[] =
     "\"required\":[\"index\",\"embedding\"],\"properties\":{\"index\":{\"type\":\"integer\"},"
     "\"embedding\":{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}}}}},"
     "{\"type\":\"object\",\"required\":[\"model\",\"object\",\"usage\",\"data\"]}]},"
-    "\"RerankRequest\":{\"type\":\"object\",\"required\":[\"query\"],\"properties\":{"
+    "\"RerankRequest\":{\"type\":\"object\",\"required\":[\"query\"],"
+    "\"anyOf\":[{\"required\":[\"documents\"]},{\"required\":[\"texts\"]}],\"properties\":{"
     "\"query\":{\"type\":\"string\",\"minLength\":1},"
     "\"documents\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\"}},"
     "\"texts\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\"}},"
