@@ -130,6 +130,11 @@ uint64_t hd__weights_measure_end(hd_weights *w)
     return bytes;
 }
 
+const char *hd__weights_key(const hd_weights *w)
+{
+    return w->key;
+}
+
 uint64_t hd__weights_bytes(const hd_weights *w)
 {
     return w->n_bytes;

@@ -30,6 +30,9 @@ uint64_t hd__weights_measure_end(hd_weights *weights);
 uint64_t hd__weights_bytes(const hd_weights *weights);
 bool hd__weights_mapped(const hd_weights *weights);
 
+/* A text that differs when the model's files or what is made of them do. Lives as long as the weights. */
+const char *hd__weights_key(const hd_weights *weights);
+
 /* After packing: writes the cache file and says whether it is there now. A failure is logged and is no error. */
 bool hd__weights_save(hd_weights *weights);
 

@@ -80,7 +80,8 @@ struct hd_model {
     hd_engine *engine;
     hd_model *next; /* in the engine's list */
     char *name;
-    uint64_t id;    /* unlike that of any other model of this process */
+    uint64_t id;    /* unlike that of any other model of this process, and of other weights of this one */
+    uint64_t weights_hash; /* of the weights loaded last; 0: none */
     hd_arena arena; /* settings and their texts; constant after open */
     hd_settings settings;
     hd_dtype dtype;

@@ -11,6 +11,8 @@
 
 #define SECOND_NS 1000000000ull
 
+static _Atomic uint64_t last_id;
+
 static const char *dtype_name(hd_dtype dtype)
 {
     return dtype == HD_DTYPE_F32 ? "f32" : dtype == HD_DTYPE_BF16 ? "bf16" : "int8";
@@ -107,7 +109,6 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
                         hd_error *err)
 {
     static const hd_model_options defaults;
-    static _Atomic uint64_t last_id;
     const hd_model_options *o = options != NULL ? options : &defaults;
     if ((unsigned)o->dtype > HD_DTYPE_INT8)
         return hd__fail(err, HD_ERR_ARG, "unknown dtype %d", (int)o->dtype);
@@ -236,6 +237,15 @@ static hd_status open_encoder(hd_model *m, hd_error *err)
     return bind_weights(m, false, err);
 }
 
+/* Vectors in the cache are those of the weights that made them: other files than at the last load make another model. */
+static void renew_id(hd_model *m)
+{
+    const uint64_t hash = hd__hash64(hd__span_of(hd__weights_key(m->weights)), 1) | 1;
+    if (m->weights_hash != 0 && m->weights_hash != hash)
+        m->id = atomic_fetch_add(&last_id, 1) + 1;
+    m->weights_hash = hash;
+}
+
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
@@ -244,6 +254,7 @@ static hd_status load(hd_model *m, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
     HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
     HD_TRY(open_encoder(m, err));
+    renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */
         HD_TRY(hd__workers_start(m->engine, err));
     hd__log(HD_LOG_INFO, "%s: loaded as %s in %.0f ms, %.1f MB of weights%s", m->name, dtype_name(m->dtype),

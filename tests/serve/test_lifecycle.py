@@ -3,6 +3,7 @@
     HEDDLE_BUILD=build python3 -m unittest -v test_lifecycle
 """
 
+import array
 import json
 import os
 import re
@@ -228,6 +229,20 @@ class Files(LifecycleTest):
         answer = self.embed()
         self.assertEqual(answer.status, 500)
         self.assertRegex(answer.json["error"]["message"], "model.safetensors|shape")
+
+    def test_one_replaced_by_other_weights(self):
+        model = self.copy_of("tiny-cls", "trained")
+        self.serve("--model", f"one={model}", "--idle-unload", 1)
+        before = self.vector()
+        self.assertEqual(self.vector(), before)  # from the cache
+        self.wait_for_state("one", "unloaded")
+        weights = (model / "model.safetensors").read_bytes()
+        header = 8 + int.from_bytes(weights[:8], "little")
+        values = array.array("f", weights[header:])
+        self.write("new", weights[:header] + array.array("f", [-0.5 * v for v in values]).tobytes()).rename(model / "model.safetensors")
+        after = self.vector()
+        self.assertNotEqual(after, before)
+        self.assertEqual(self.vector(), after)
 
     def test_a_truncated_one(self):
         model = self.copy_of("tiny-cls", "cut")
