@@ -9,6 +9,7 @@
  * Source: router/src/http/{server,types}.rs and core/src/{infer,tokenization}.rs of
  * https://github.com/huggingface/text-embeddings-inference at 0d124dc. Unknown fields are not looked at. Token ids are
  * taken as they are; TEI turns them into text and back, which gives the same ids but for texts no tokenizer makes.
+ * /tokenize refuses texts that are longer than the model takes; TEI gives all their tokens.
  *
  * POST / and /invocations take what the model is for there; here the body says it: `texts` is /rerank, an object in
  * `inputs` is /similarity, the rest is /embed. There huggingface_hub's InferenceClient puts options under `parameters`,
@@ -535,11 +536,30 @@ static void write_token(hd_buffer *b, const hd_token *token, hd_span text, const
     hd__buffer_append_char(b, '}');
 }
 
+/* A count of tokens that is too small would be taken for the text's: TEI itself gives them all. */
+static bool refuse_truncated(const hd_wire_request *request, const hd_call *call, const hd_result *result,
+                             hd_http_response *response)
+{
+    for (size_t i = 0; i < call->n_inputs; i++) {
+        if (!result->tokens[i].truncated)
+            continue;
+        const char *text = hd__arena_printf(request->arena, INVALID "`inputs` must have less than %u tokens",
+                                            result->model->info.max_length + 1);
+        response->status = words[HD_FAULT_TOKENS].status;
+        response->body.failed |= text == NULL;
+        write_error(&response->body, text, words[HD_FAULT_TOKENS].type);
+        return true;
+    }
+    return false;
+}
+
 static void write_tokenize(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                            hd_http_response *response)
 {
     hd_buffer *b = &response->body;
     const char *const *token_text = result->token_texts;
+    if (refuse_truncated(request, call, result, response))
+        return;
     hd__buffer_append_char(b, '[');
     for (size_t i = 0; i < call->n_inputs; i++) {
         const hd_tokens *t = &result->tokens[i];

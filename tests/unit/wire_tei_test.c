@@ -145,7 +145,8 @@ static void must_be_text(hd_text text, const char *wanted)
     assert_true(hd__span_is(hd__span(text.ptr, text.len), wanted));
 }
 
-static const hd_model_card plain = {.name = "m", .info = {.name = "org/m", .path = "/models/m", .pooling = "mean"}};
+static const hd_model_card plain = {.name = "m",
+                                    .info = {.name = "org/m", .path = "/models/m", .pooling = "mean", .max_length = 16}};
 static const hd_model_card normalizing = {.name = "m", .info = {.normalizes = true}};
 
 /* ---- requests ---- */
@@ -424,6 +425,12 @@ static void tokens_and_texts(void **state)
     must_be("[[{\"id\":101,\"text\":\"[CLS]\",\"special\":true,\"start\":null,\"stop\":null},"
             "{\"id\":7,\"text\":\"q:\",\"special\":false,\"start\":0,\"stop\":2},"
             "{\"id\":8,\"text\":\"abc\",\"special\":false,\"start\":2,\"stop\":5}]]");
+
+    const hd_tokens cut[] = {{second, 1, false}, {first, 3, true}};
+    must_ask("/tokenize", "{'inputs': ['x', 'q:abcd']}");
+    answer(&(hd_result){.model = &plain, .tokens = cut, .token_texts = texts});
+    assert_int_equal(response.status, 422);
+    must_be("{\"error\":\"Input validation error: `inputs` must have less than 17 tokens\",\"error_type\":\"Validation\"}");
 
     must_ask("/decode", "{'ids': [[1], [2]]}");
     answer(&(hd_result){.model = &plain, .texts = decoded});
