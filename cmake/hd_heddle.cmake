@@ -8,6 +8,7 @@ pkg_check_modules(CURL REQUIRED libcurl>=7.80)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.71)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
+pkg_check_modules(HIREDIS REQUIRED hiredis>=0.14)
 
 hd_module(base LIBS PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::XXHASH Threads::Threads)
 hd_module(cpu DEPS base)
@@ -21,7 +22,7 @@ hd_module(remote DEPS base model LIBS PkgConfig::ZIP ${CMAKE_DL_LIBS})
 hd_module(serve DEPS base LIBS PkgConfig::MICROHTTPD PkgConfig::ZLIB)
 hd_page(hd_serve "${PROJECT_SOURCE_DIR}/web")
 hd_module(wire DEPS base engine LIBS m)
-target_include_directories(hd_remote PRIVATE ${CURL_INCLUDE_DIRS}) # not linked: remote/curl_library.c opens it when needed
+target_include_directories(hd_remote PRIVATE ${CURL_INCLUDE_DIRS}) # not linked, like hiredis: opened when needed
 hd_isa_flags(kernel)
 
 # libheddle: the public API and nothing else is visible.

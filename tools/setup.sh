@@ -23,6 +23,7 @@ build   module:libxxhash   libxxhash-dev
 build   module:libmicrohttpd libmicrohttpd-dev
 build   module:zlib       zlib1g-dev
 build   module:cmocka      libcmocka-dev
+build   module:hiredis     libhiredis-dev
 build   command:python3    python3
 build   command:curl       curl
 build   command:pip        python3-pip
@@ -31,6 +32,7 @@ check   command:nm         binutils
 test    command:mandoc     mandoc
 test    command:chromium   chromium
 test    command:openssl    openssl
+test    command:redis-server redis-server
 test    command:setarch    util-linux
 test    command:valgrind   valgrind
 test    command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu

@@ -106,7 +106,10 @@ typedef struct hd_engine_stats {
     uint64_t n_shared;                       /* texts that got the vector of an equal one computed at the same time */
     uint64_t n_batches, n_batch_texts, n_batch_tokens; /* passes through a model, and what they held in all */
     uint64_t n_batch_capacity;               /* tokens that those passes could have held: fill is n_batch_tokens / this */
-    uint64_t store_hits, store_misses;       /* of the cache misses, those found at and missing in the shared store; 0 without */
+    uint64_t store_hits, store_misses;       /* of the cache misses, by the shared store's answer; 0 without it */
+    uint64_t store_puts, store_dropped;      /* vectors that it took, and those that it did not */
+    uint64_t store_invalid, store_failures;  /* values of it that were no vectors; lost connections, late answers, errors */
+    bool has_store, store_connected;
 } hd_engine_stats;
 
 HD_API void hd_engine_get_stats(hd_engine *engine, hd_engine_stats *stats);

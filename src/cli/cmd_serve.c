@@ -15,10 +15,13 @@
 #include "cli/page_status.h"
 #include "cli/serve_models.h"
 #include "cli/telemetry.h"
+#include "engine/lookup.h"
+#include "remote/redis.h"
 #include "wire/openai.h"
 
 typedef struct serving {
     cli_serve_config config;
+    hd_redis *redis; /* NULL: none */
     hd_engine *engine;
     hd_models *models;
     hd_service *service;
@@ -83,6 +86,17 @@ static hd_status make_endpoints(serving *s, hd_error *err)
 
 /* ---- opening ---- */
 
+static hd_status open_redis(serving *s, hd_error *err)
+{
+    const hd_redis_options options = {
+        .url = s->config.redis_url, .timeout_ms = s->config.redis_timeout_ms, .ttl_s = s->config.redis_ttl_s};
+    if (options.url == NULL)
+        return HD_OK;
+    HD_TRY(hd__redis_open(&options, &s->redis, err));
+    hd__engine_set_store(s->engine, hd__redis_store(s->redis));
+    return HD_OK;
+}
+
 static hd_status open_models(serving *s, hd_error *err)
 {
     const cli_config *c = &s->config.base;
@@ -95,6 +109,7 @@ static hd_status open_models(serving *s, hd_error *err)
         .max_queue_tokens = s->config.settings.max_queue_tokens,
     };
     HD_TRY(hd_engine_open(&options, &s->engine, err));
+    HD_TRY(open_redis(s, err));
     HD_TRY(hd__models_open(s->engine, s->config.strict_model, &s->models, err));
     return cli_serve_models_add(&s->config, s->models, err);
 }
@@ -168,6 +183,7 @@ static void stop(serving *s)
     hd__service_close(s->service);
     hd__models_close(s->models);
     hd_engine_close(s->engine);
+    hd__redis_close(s->redis);
     hd__log_set_sink(NULL, NULL);
     cli_access_log_close();
     cli_serve_config_clear(&s->config);

@@ -21,12 +21,14 @@
 #define FIRST_LISTEN_FD 3
 #define KEY_FILE_BYTES (1u << 20)
 
-static const char *flag_host, *flag_port, *flag_uds, *flag_key_file, *flag_cert, *flag_key, *flag_log_format, *flag_max_body;
+static const char *flag_host, *flag_port, *flag_uds, *flag_key_file, *flag_cert, *flag_key, *flag_log_format, *flag_max_body,
+    *flag_redis_url;
 static cli_texts flag_keys, flag_origins;
 static bool flag_preload, flag_no_truncate, flag_strict_model, flag_no_gzip, flag_no_access_log;
 static uint32_t flag_idle_unload, flag_timeout = DEFAULT_TIMEOUT_S, flag_max_inputs = HD_LIMIT_REQUEST_INPUTS,
                                   flag_queue = HD_LIMIT_QUEUE_TOKENS, flag_connections, flag_per_peer, flag_http_threads,
-                                  flag_head = 75, flag_body = 60, flag_send = 60, flag_drain = 30;
+                                  flag_head = 75, flag_body = 60, flag_send = 60, flag_drain = 30,
+                                  flag_redis_timeout = 50, flag_redis_ttl;
 
 const cli_option cli_serve_options[] = {
     {.name = "host", .value = "HOST", .text = &flag_host, .help = "address to listen on (default: 127.0.0.1)"},
@@ -59,6 +61,21 @@ const cli_option cli_serve_options[] = {
      .value = "text|json",
      .text = &flag_log_format,
      .help = "of access and error log (default: text)"},
+    {.name = "redis-url",
+     .value = "URL",
+     .text = &flag_redis_url,
+     .help = "share vectors with other processes through this Redis, redis://[[user]:password@]host[:port][/db]"},
+    {.name = "redis-timeout",
+     .value = "MS",
+     .number = &flag_redis_timeout,
+     .min = 1,
+     .max = 10000,
+     .help = "compute what Redis does not answer in so many milliseconds (default: 50)"},
+    {.name = "redis-ttl",
+     .value = "SECONDS",
+     .number = &flag_redis_ttl,
+     .max = 1u << 30,
+     .help = "let Redis forget a vector after so long (default: 0, never by itself)"},
     {.name = "no-access-log", .flag = &flag_no_access_log, .help = "log errors alone"},
     {0},
 };
@@ -297,6 +314,9 @@ hd_status cli_serve_config_load(cli_serve_config *c, hd_error *err)
         return hd__fail(err, HD_ERR_ARG, "--log-format: '%s' is neither text nor json", flag_log_format);
     c->preload = flag_preload || cli_is_switched_on("HEDDLE_PRELOAD");
     c->strict_model = flag_strict_model;
+    c->redis_url = setting(flag_redis_url, "HEDDLE_REDIS_URL");
+    c->redis_timeout_ms = flag_redis_timeout;
+    c->redis_ttl_s = flag_redis_ttl;
     c->no_access_log = flag_no_access_log || cli_quiet;
     c->timeout_ms = flag_timeout < UINT32_MAX / 1000 ? flag_timeout * 1000 : UINT32_MAX;
     c->settings = (hd_wire_settings){

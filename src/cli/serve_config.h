@@ -12,6 +12,8 @@ typedef struct cli_serve_config {
     hd_server_options server;
     hd_wire_settings settings;
     uint32_t timeout_ms;
+    const char *redis_url; /* NULL: none */
+    uint32_t redis_timeout_ms, redis_ttl_s;
     bool preload, strict_model, log_json, no_access_log;
     hd_arena arena; /* keys, and what the options point to */
 } cli_serve_config;

@@ -73,6 +73,8 @@ void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
     stats->queue_texts = e->queue_texts;
     stats->queue_tokens = e->queue_tokens;
     stats->n_shared = e->n_shared;
+    stats->store_hits = e->n_store_hits;
+    stats->store_misses = e->n_store_misses;
     stats->n_batches = e->n_batches;
     stats->n_batch_texts = e->n_batch_texts;
     stats->n_batch_tokens = e->n_batch_tokens;
@@ -85,6 +87,16 @@ void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
         stats->scratch_bytes += m->scratch_bytes;
     }
     pthread_mutex_unlock(&e->lock);
+    if (e->store != NULL) {
+        hd_store_stats s;
+        e->store->get_stats(e->store->data, &s);
+        stats->has_store = true;
+        stats->store_connected = s.connected;
+        stats->store_puts = s.n_put;
+        stats->store_dropped = s.n_dropped;
+        stats->store_invalid = s.n_invalid;
+        stats->store_failures = s.n_failures;
+    }
     if (e->cache != NULL) {
         hd_cache_stats c;
         hd__cache_get_stats(e->cache, &c);

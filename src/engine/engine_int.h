@@ -9,7 +9,9 @@
 #include <pthread.h>
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/hash.h"
+#include "base/vector_store.h"
 #include "encoder/encoder.h"
 #include "engine/cache.h"
 #include "token/tokenizer.h"
@@ -20,7 +22,8 @@ typedef enum hd_sequence_state {
     HD_QUEUED,   /* waits for a worker; in the table of flights */
     HD_FOLLOWS,  /* waits for an equal sequence that is in flight: in its list of followers */
     HD_TAKEN,    /* a worker's */
-    HD_DROPPED   /* its job was cancelled or failed */
+    HD_DROPPED,  /* its job was cancelled or failed */
+    HD_FOUND     /* in the store: it has its vector */
 } hd_sequence_state;
 
 /* One text on its way. Owned by its job; the first four fields are constant once it is queued. */
@@ -59,6 +62,8 @@ struct hd_job {
     size_t next_sequence; /* all before it are taken, follow or were dropped */
     uint64_t queued_ns, taken_ns;
     hd_error error; /* the first failure */
+    bool asks_store, cancelled; /* cancelled: while the store was asked */
+    hd_store_key *store_keys;   /* [n_sequences] NULL: not shared */
     hd_encode_stats stats;
     pthread_cond_t finished; /* n_done == n_sequences */
 };
@@ -90,6 +95,7 @@ struct hd_model {
 
     hd_load_state state;
     pthread_cond_t loaded; /* state left HD_LOADING */
+    char shared_id[HD_SHA256_HEX_BYTES]; /* what keys of the store begin with; constant while loaded; "": not shared */
     uint64_t n_failed;     /* loads that failed, */
     hd_error load_error;   /* the last of them */
     uint32_t n_users;      /* jobs and calls that need it loaded */
@@ -134,6 +140,7 @@ struct hd_engine {
     char *cache_dir;                    /* NULL: the default */
     bool use_packed;
     hd_cache *cache; /* NULL: off; has its own lock */
+    const hd_vector_store *store; /* NULL: none; constant once models are loaded */
 
     hd_model *models;
     hd_lane *lanes, *last_lane; /* whose turn it is, and after it the others */
@@ -147,7 +154,7 @@ struct hd_engine {
     hd_worker *workers; /* [n_threads] once started */
     uint32_t n_started;
 
-    uint64_t n_texts, n_tokens, n_shared;
+    uint64_t n_texts, n_tokens, n_shared, n_store_hits, n_store_misses;
     uint64_t n_batches, n_batch_texts, n_batch_tokens, n_batch_capacity;
 };
 
@@ -211,6 +218,23 @@ void hd__job_count(hd_job *job, size_t n, const hd_error *error);
 
 /* Room for so many more taken sequences. */
 bool hd__taken_grow(hd_worker *worker);
+
+/* ---- lookup.c ---- */
+
+/* A model's identity in the store, from its files; `files` receives which they were. After the weights were opened, end
+ * makes sure that they are still the same. Nothing to do without a store. */
+HD_MUST_USE hd_status hd__identity_begin(hd_model *model, hd_buffer *files, hd_error *err);
+HD_MUST_USE hd_status hd__identity_end(hd_model *model, const hd_buffer *files, hd_error *err);
+
+/* The key of a text. */
+HD_MUST_USE hd_status hd__store_key_make(const char *identity, int32_t pool_begin, const int32_t *ids, size_t n,
+                                         hd_store_key *key, hd_error *err);
+
+/* Asks the store for a prepared job, which goes to the queue afterwards; false when there is nobody to ask. */
+HD_MUST_USE bool hd__lookup_begin(hd_job *job);
+
+/* Gives a computed vector to the store, if the job asked it. */
+void hd__lookup_put(const hd_job *job, const hd_sequence *sequence, const float *vector);
 
 /* ---- job.c ---- */
 

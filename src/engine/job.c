@@ -211,7 +211,8 @@ static void free_job(hd_job *job)
     hd__free(job);
 }
 
-/* Gives the prepared job to the workers, or first to the store that may have some of it; done at once when there is nothing left to compute. */
+/* Gives the prepared job to the workers, or first to the store that may have some of it; done at once when there is
+ * nothing left to compute. */
 static hd_status launch(hd_job *job, hd_error *err)
 {
     hd_engine *e = job->model->engine;

@@ -237,6 +237,20 @@ static hd_status open_encoder(hd_model *m, hd_error *err)
     return bind_weights(m, false, err);
 }
 
+/* And knows what they are, where vectors are shared. */
+static hd_status open_identified(hd_model *m, hd_error *err)
+{
+    hd_buffer files;
+    hd__buffer_init(&files);
+    hd_status status = hd__identity_begin(m, &files, err);
+    if (status == HD_OK)
+        status = open_encoder(m, err);
+    if (status == HD_OK)
+        status = hd__identity_end(m, &files, err);
+    hd__buffer_clear(&files);
+    return status;
+}
+
 /* Vectors in the cache are those of the weights that made them: other files than at the last load make another model. */
 static void renew_id(hd_model *m)
 {
@@ -253,7 +267,7 @@ static hd_status load(hd_model *m, hd_error *err)
     if (m->slots == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
     HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
-    HD_TRY(open_encoder(m, err));
+    HD_TRY(open_identified(m, err));
     renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */
         HD_TRY(hd__workers_start(m->engine, err));

@@ -192,6 +192,8 @@ hd_status hd__queue_push(hd_engine *e, hd_job *job, hd_error *err)
     if (lane == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a job");
     for (size_t i = 0; i < job->n_sequences; i++) {
+        if (job->sequences[i].state == HD_FOUND)
+            continue;
         if (!grow_flights(e)) { /* the very first one: nothing is in flight */
             free_if_empty(e, lane);
             return hd__fail(err, HD_ERR_MEMORY, "no memory for a job");

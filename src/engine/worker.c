@@ -231,6 +231,8 @@ static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, con
                 status = hd__job_store(job, s, vector, &error);
             if (status == HD_OK && e->cache != NULL)
                 hd__cache_put(e->cache, s->key, vector, width);
+            if (status == HD_OK)
+                hd__lookup_put(job, s, vector);
         }
         pthread_mutex_lock(&e->lock);
         e->n_texts += run;

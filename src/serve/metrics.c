@@ -402,6 +402,27 @@ static void show_engine(const hd_metrics *m, const hd_engine_stats *e, hd_buffer
               asked > 0 ? (double)e->cache_hits / (double)asked : 0.0);
 }
 
+/* Of the vectors shared with other processes; nothing where they are not. */
+static void show_store(const hd_engine_stats *e, hd_buffer *out)
+{
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } families[] = {
+        {"heddle_store_connected", "gauge", "1 while the shared store of vectors can be asked.", e->store_connected},
+        {"heddle_store_hits_total", "counter", "Texts found in the shared store.", e->store_hits},
+        {"heddle_store_misses_total", "counter", "Texts asked for in the shared store and not found, or not in time.",
+         e->store_misses},
+        {"heddle_store_puts_total", "counter", "Vectors that the shared store took.", e->store_puts},
+        {"heddle_store_dropped_total", "counter", "Vectors that it did not take.", e->store_dropped},
+        {"heddle_store_invalid_total", "counter", "Values in it that are no vectors.", e->store_invalid},
+        {"heddle_store_failures_total", "counter", "Connections lost, answers too late and errors of the shared store.",
+         e->store_failures},
+    };
+    for (size_t i = 0; e->has_store && i < sizeof families / sizeof *families; i++)
+        show_uint(out, families[i].name, families[i].type, families[i].help, families[i].value);
+}
+
 static void show_states(const hd_metrics *m, const hd_metrics_sample *sample, hd_buffer *out)
 {
     hd__expose_family(out, "heddle_model_state", "gauge", "1 for the state that a model is in, 0 for the others.");
@@ -562,6 +583,7 @@ void hd__metrics_write(hd_metrics *m, hd_arena *arena, hd_http_response *respons
     show_phases(m, out);
     show_models(m, out);
     show_engine(m, &sample.engine, out);
+    show_store(&sample.engine, out);
     show_states(m, &sample, out);
     show_server(m, &sample, out);
     pthread_mutex_lock(&m->look_lock);
