@@ -27,8 +27,24 @@ void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connect
     flow->peer = info->socket_context;
     flow->connection = connection;
     flow->uri = hd__arena_strndup(&flow->exchange.arena, uri, strlen(uri));
-    atomic_fetch_add(&s->n_flows, 1);
+    hd__flow_forget(flow->peer);
+    flow->peer->nascent = flow;
     return flow;
+}
+
+static void free_flow(hd_flow *flow)
+{
+    hd__buffer_clear(&flow->body);
+    hd__buffer_clear(&flow->exchange.response.body);
+    hd__arena_clear(&flow->exchange.arena);
+    hd__free(flow);
+}
+
+void hd__flow_forget(hd_peer *peer)
+{
+    if (peer->nascent != NULL)
+        free_flow(peer->nascent);
+    peer->nascent = NULL;
 }
 
 /* ---- the head ---- */
@@ -83,7 +99,32 @@ typedef struct head {
     hd_http_header *headers;
     size_t n, capacity;
     unsigned n_lengths, n_codings;
+    bool malformed;
 } head;
+
+/* RFC 9110 section 5.6.2. The library lets "Content-Length : 5" pass as a header of another name. */
+static bool is_token(const char *name)
+{
+    size_t n = 0;
+    while (name[n] > ' ' && name[n] <= '~' && strchr("\"(),/:;<=>?@[\\]{}", name[n]) == NULL)
+        n++;
+    return n > 0 && name[n] == '\0';
+}
+
+static bool is_length(const char *value)
+{
+    const size_t n = strspn(value, "0123456789");
+    return n > 0 && value[n] == '\0';
+}
+
+/* A folded line (RFC 9112 section 5.2) becomes part of the name in libmicrohttpd 0.9: "Content-Length: 0", " 5" comes as
+ * "Content-Length5: 0", and the body would be taken for the next request. */
+static bool is_folded(const char *name)
+{
+    static const char length[] = "Content-Length", coding[] = "Transfer-Encoding";
+    return (strncasecmp(name, length, sizeof length - 1) == 0 && name[sizeof length - 1] != '\0') ||
+           (strncasecmp(name, coding, sizeof coding - 1) == 0 && name[sizeof coding - 1] != '\0');
+}
 
 static enum MHD_Result take_header(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
 {
@@ -92,8 +133,13 @@ static enum MHD_Result take_header(void *data, enum MHD_ValueKind kind, const ch
     if (h->n == h->capacity)
         return MHD_NO;
     h->headers[h->n++] = (hd_http_header){hd__span_of(name), hd__span_of(value != NULL ? value : "")};
-    h->n_lengths += strcasecmp(name, "Content-Length") == 0;
-    h->n_codings += strcasecmp(name, "Transfer-Encoding") == 0;
+    const bool says_length = strcasecmp(name, "Content-Length") == 0;
+    h->n_lengths += says_length;
+    const bool says_coding = strcasecmp(name, "Transfer-Encoding") == 0;
+    h->n_codings += says_coding;
+    if (says_coding && strcasecmp(value != NULL ? value : "", "chunked") != 0) /* the library would read until the end */
+        h->malformed = true;
+    h->malformed |= !is_token(name) || is_folded(name) || (says_length && !is_length(value != NULL ? value : ""));
     return MHD_YES;
 }
 
@@ -109,6 +155,8 @@ static const char *read_headers(hd_flow *flow)
     q->n_headers = h.n;
     if (h.n > HD_LIMIT_REQUEST_HEADERS)
         return "the request has too many headers";
+    if (h.malformed)
+        return "the request has a malformed header";
     if (h.n_lengths > 1 || h.n_codings > 1 || (h.n_lengths > 0 && h.n_codings > 0))
         return "the request says the length of its body more than once";
     return NULL;
@@ -188,7 +236,7 @@ static void check_length(hd_flow *flow)
     const hd_span length = hd__http_header(q, "Content-Length");
     uint64_t n = 0;
     for (size_t i = 0; i < length.len && n <= s->options.max_body_bytes; i++)
-        n = n * 10 + (uint64_t)(length.ptr[i] - '0'); /* the library has seen that these are digits */
+        n = n * 10 + (uint64_t)(length.ptr[i] - '0'); /* digits, as read_headers has seen */
     if (n > s->options.max_body_bytes) {
         hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
     } else if (n > 0 && atomic_load(&s->bodies_bytes) + n > s->options.max_bodies_bytes) {
@@ -204,6 +252,8 @@ static enum MHD_Result take_head(hd_flow *flow, const char *method)
     hd_server *s = flow->server;
     hd_exchange *x = &flow->exchange;
     flow->head_done = true;
+    flow->peer->nascent = NULL;
+    atomic_fetch_add(&s->n_flows, 1);
     x->record.start_ns = hd__now_ns();
     atomic_fetch_add(&s->n_requests, 1);
     hd__peer_phase(flow->peer, s->options.body_timeout_ms, false);
@@ -345,7 +395,7 @@ void hd__flow_completed(void *server, struct MHD_Connection *connection, void **
     hd_server *s = server;
     hd_flow *flow = *data;
     (void)connection;
-    if (flow == NULL)
+    if (flow == NULL || !flow->head_done)
         return;
     hd_exchange *x = &flow->exchange;
     *data = NULL;
@@ -357,10 +407,7 @@ void hd__flow_completed(void *server, struct MHD_Connection *connection, void **
     for (size_t i = 0; i < s->options.n_observers && flow->head_done; i++)
         s->options.observers[i].request_done(x, s->options.observers[i].data);
     atomic_fetch_sub(&s->bodies_bytes, flow->n_accounted);
-    hd__buffer_clear(&flow->body);
-    hd__buffer_clear(&x->response.body);
-    hd__arena_clear(&x->arena);
-    hd__free(flow);
+    free_flow(flow);
     if (atomic_fetch_sub(&s->n_flows, 1) == 1 && atomic_load(&s->draining)) {
         pthread_mutex_lock(&s->lock);
         pthread_cond_broadcast(&s->quiet);

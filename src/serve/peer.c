@@ -75,6 +75,7 @@ void hd__peer_notify(void *server, struct MHD_Connection *connection, void **con
         p->after->before = p->before;
     pthread_mutex_unlock(&s->lock);
     atomic_fetch_sub(&s->n_connections, 1);
+    hd__flow_forget(p);
     hd__free(p);
     *context = NULL;
 }
@@ -117,16 +118,15 @@ static void cancel(hd_flow *flow)
     flow->endpoint->cancel(&flow->exchange, flow->endpoint->data);
 }
 
-/* A descriptor that was closed and opened again meanwhile belongs to a connection that is not being watched, or is
- * asked once more whether its client is there. */
+/* A descriptor that was closed and opened again meanwhile may belong to another connection: its client is asked for
+ * again. What it has sent after the request does not matter: it will not read on. */
 static void hung_up(hd_server *s, int fd)
 {
     char byte;
     for (hd_peer *p = s->peers; p != NULL; p = p->after) {
         if (p->fd != fd)
             continue;
-        const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (p->watched != NULL && (n == 0 || (n < 0 && errno != EAGAIN) || n > 0))
+        if (p->watched != NULL && (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
             cancel(p->watched);
         return;
     }

@@ -47,6 +47,7 @@ struct hd_peer {
     uint64_t address_hash;
     _Atomic uint64_t deadline_ns; /* when the phase it is in has taken too long; 0: no limit */
     _Atomic bool is_idle;         /* between requests */
+    hd_flow *nascent;             /* its head is not whole yet: the library may drop it without a word */
     hd_flow *watched;             /* asleep, and to be cancelled when the client goes; with the lock */
 };
 
@@ -109,6 +110,7 @@ enum MHD_Result hd__flow_send(hd_flow *flow);
 
 /* ---- flow.c: the library's callbacks ---- */
 
+void hd__flow_forget(hd_peer *peer); /* the request whose head never became whole */
 void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result hd__flow_handle(void *server, struct MHD_Connection *connection, const char *url, const char *method,
                                 const char *version, const char *upload, size_t *n_upload, void **flow);
