@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# The server against the engine inside a process: throughput, latency, memory. On loopback, with all-MiniLM-L6-v2.
+#
+#   bench/serve/run.sh [SECONDS]        for each case; 5 by default. HEDDLE_BUILD names the build folder.
+#
+# "engine" is `heddle bench` and `heddle embed` beside it, in this run and on this machine. The load tool takes its
+# share of the same CPUs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+seconds=${1:-5}
+build=${HEDDLE_BUILD:-build}
+heddle=$build/heddle
+model=$(tools/fetch_model.sh)
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+ulimit -n 24000 2>/dev/null || ulimit -n "$(ulimit -H -n)"
+"${CC:-cc}" -std=c17 -O2 -o "$work/load" bench/serve/load.c
+
+say() { printf '%-34s %s\n' "$1" "$2"; }
+rss_kb() { awk '/^VmRSS/ {print $2}' "/proc/$server/status"; }
+
+texts_done() { curl -s "http://127.0.0.1:$port/metrics" | awk '/^heddle_engine_texts_total/ {print $2}'; }
+
+start() {
+    local from
+    from=$(date +%s%N)
+    "$heddle" serve --port 0 --no-access-log --model "$model" "$@" 2>"$work/log" &
+    server=$!
+    until grep -q 'listening on' "$work/log"; do sleep 0.001; done
+    started_ms=$((($(date +%s%N) - from) / 1000000))
+    port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/log")
+}
+
+stop() {
+    kill "$server"
+    wait "$server" || true
+    server=
+}
+
+# Texts of about 65 tokens; the number in each is another one in each request.
+text="@@@@@@@@ the loom was warped in the morning and the weaver threw the shuttle until the light was gone, and what was on the beam by \
+then was longer than the street: blue on grey, a thread of red at every ninth pick, and no fault in it that anyone could find"
+texts=$(printf ',"%s"' $(seq 32) | sed "s/\"[0-9]*\"/\"$text\"/g")
+printf '{"encoding_format":"base64","input":[%s]}' "${texts:1}" >"$work/texts.json"
+printf '{"encoding_format":"base64","input":"@@@@@@@@ what did the weaver do in the morning"}' >"$work/query.json"
+printf '{"encoding_format":"base64","input":"what did the weaver do in the morning"}' >"$work/cached.json"
+
+say CPU "$(lscpu | sed -n 's/^Model name: *//p' | head -1), $(nproc) cores"
+start
+say "start to listening" "$started_ms ms"
+say "idle RSS" "$(rss_kb) kB"
+"$work/load" "$port" 1 0.5 /v1/embeddings "$work/cached.json" >/dev/null
+
+before=$(rss_kb)
+python3 - "$port" <<'P' &
+import socket, sys, time
+held = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(10000)]
+time.sleep(3)
+P
+holder=$!
+sleep 2
+say "10,000 idle connections" "$(($(rss_kb) - before)) kB more"
+wait "$holder"
+say "cached query, 16 connections" "$("$work/load" "$port" 16 "$seconds" /v1/embeddings "$work/cached.json")"
+stop
+
+start --cache-bytes 0 --preload
+"$work/load" "$port" 1 1 /v1/embeddings "$work/query.json" >/dev/null
+say "one query" "$("$work/load" "$port" 1 "$seconds" /v1/embeddings "$work/query.json")"
+# They take turns and end together, so that whole requests are too coarse a count: the engine's own of texts is read.
+before=$(texts_done)
+"$work/load" "$port" 64 "$((3 * seconds))" /v1/embeddings "$work/texts.json" >/dev/null
+say "64 clients x 32 texts" "$((($(texts_done) - before) / (3 * seconds))) docs/s"
+stop
+
+awk -v text="$text" 'BEGIN {for (i = 0; i < 4096; i++) {line = text; sub("@@@@@@@@", sprintf("%08d", i), line); print line}}' >"$work/texts.txt"
+"$heddle" embed -m "$model" --cache-bytes 0 --output-format f32 "short" >/dev/null
+from=$(date +%s%N)
+"$heddle" embed -m "$model" --cache-bytes 0 --output-format f32 <"$work/texts.txt" >/dev/null
+say "engine, the same texts" "$(awk -v ns=$(($(date +%s%N) - from)) 'BEGIN {printf "%.0f docs/s", 4096e9 / ns}')"
+"$heddle" bench -m "$model" --seconds 2
