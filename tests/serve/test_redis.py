@@ -49,9 +49,8 @@ class Redis:
         """One command; the reply's bytes."""
         words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as s:
-            s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-            s.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: s.recv(65536), b""))
+            s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words) + b"QUIT\r\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).removesuffix(b"+OK\r\n")  # QUIT's
 
     def keys(self):
         return re.findall(rb"heddle:1:[0-9a-f]{64}", self.say("KEYS", "*"))
