@@ -256,7 +256,7 @@ static enum MHD_Result take_head(hd_flow *flow, const char *method)
     atomic_fetch_add(&s->n_flows, 1);
     x->record.start_ns = hd__now_ns();
     atomic_fetch_add(&s->n_requests, 1);
-    hd__peer_phase(flow->peer, s->options.body_timeout_ms, false);
+    hd__peer_phase(flow->peer, HD_PHASE_BODY);
     x->request.method = method_of(method);
     x->request.peer = flow->peer->address;
     const char *wrong = read_headers(flow);
@@ -343,7 +343,7 @@ static enum MHD_Result begin(hd_flow *flow)
 {
     hd_exchange *x = &flow->exchange;
     x->record.body_ns = hd__now_ns();
-    hd__peer_phase(flow->peer, 0, false);
+    hd__peer_phase(flow->peer, HD_PHASE_WORK);
     if (flow->too_large)
         hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
     else if (flow->body.failed)
@@ -399,7 +399,7 @@ void hd__flow_completed(void *server, struct MHD_Connection *connection, void **
         return;
     hd_exchange *x = &flow->exchange;
     *data = NULL;
-    hd__peer_phase(flow->peer, s->options.head_timeout_ms, true);
+    hd__peer_phase(flow->peer, HD_PHASE_IDLE);
     x->record.sent_ns = hd__now_ns();
     x->record.aborted = how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (flow->head_done && x->record.aborted && atomic_load(&flow->state) == HD_FLOW_BODY)

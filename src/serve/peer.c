@@ -47,7 +47,7 @@ static void open_peer(hd_server *s, struct MHD_Connection *connection, void **co
     p->server = s;
     p->fd = fd->connect_fd;
     name_peer(p, address != NULL ? address->client_addr : NULL);
-    hd__peer_phase(p, s->options.head_timeout_ms, true);
+    hd__peer_phase(p, HD_PHASE_IDLE);
     atomic_fetch_add(&s->n_accepted, 1);
     atomic_fetch_add(&s->n_connections, 1);
     pthread_mutex_lock(&s->lock);
@@ -80,10 +80,15 @@ void hd__peer_notify(void *server, struct MHD_Connection *connection, void **con
     *context = NULL;
 }
 
-void hd__peer_phase(hd_peer *p, uint32_t timeout_ms, bool is_idle)
+void hd__peer_phase(hd_peer *p, hd_phase phase)
 {
-    atomic_store(&p->is_idle, is_idle);
-    atomic_store(&p->deadline_ns, timeout_ms != 0 ? hd__now_ns() + timeout_ms * MILLISECOND_NS : 0);
+    const hd_server_options *o = &p->server->options;
+    const uint32_t limits_ms[] = {[HD_PHASE_IDLE] = o->head_timeout_ms,
+                                  [HD_PHASE_BODY] = o->body_timeout_ms,
+                                  [HD_PHASE_WORK] = 0, /* the endpoint's own */
+                                  [HD_PHASE_SEND] = o->send_timeout_ms};
+    atomic_store(&p->phase, phase);
+    atomic_store(&p->deadline_ns, limits_ms[phase] != 0 ? hd__now_ns() + limits_ms[phase] * MILLISECOND_NS : 0);
 }
 
 /* ---- sleeping ones ---- */
@@ -132,12 +137,22 @@ static void hung_up(hd_server *s, int fd)
     }
 }
 
+/* The client has closed its end. */
+static bool is_closed(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* libmicrohttpd 0.9 misses that a client has closed its end together with the last bytes it sent: a body that will not
+ * come any more would be waited for until its time is up. */
 static void sweep(hd_server *s)
 {
     const uint64_t now_ns = hd__now_ns();
     for (hd_peer *p = s->peers; p != NULL; p = p->after) {
         const uint64_t deadline_ns = atomic_load(&p->deadline_ns);
-        if (deadline_ns != 0 && deadline_ns <= now_ns)
+        if ((deadline_ns != 0 && deadline_ns <= now_ns) ||
+            (atomic_load(&p->phase) == HD_PHASE_BODY && is_closed(p->fd)))
             (void)shutdown(p->fd, SHUT_RDWR);
     }
 }
@@ -190,7 +205,7 @@ void hd__peers_close_idle(hd_server *s)
 {
     pthread_mutex_lock(&s->lock);
     for (hd_peer *p = s->peers; p != NULL; p = p->after)
-        if (atomic_load(&p->is_idle))
+        if (atomic_load(&p->phase) == HD_PHASE_IDLE)
             (void)shutdown(p->fd, SHUT_RDWR);
     pthread_mutex_unlock(&s->lock);
 }

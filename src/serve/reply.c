@@ -93,7 +93,7 @@ enum MHD_Result hd__flow_send(hd_flow *flow)
 {
     hd_exchange *x = &flow->exchange;
     hd_buffer *body = &x->response.body;
-    hd__peer_phase(flow->peer, flow->server->options.send_timeout_ms, false);
+    hd__peer_phase(flow->peer, HD_PHASE_SEND);
     if (body->failed) { /* not even the refusal could be written */
         hd__buffer_reset(body);
         x->response.status = 503;

@@ -39,6 +39,13 @@ typedef struct hd_flow {
     bool is_preflight;
 } hd_flow;
 
+typedef enum hd_phase {
+    HD_PHASE_IDLE, /* between requests, or in the middle of a head */
+    HD_PHASE_BODY, /* a body comes in */
+    HD_PHASE_WORK, /* an endpoint has the request */
+    HD_PHASE_SEND  /* the response goes out */
+} hd_phase;
+
 struct hd_peer {
     struct hd_server *server;
     hd_peer *before, *after; /* in server->peers, with the lock */
@@ -46,7 +53,7 @@ struct hd_peer {
     char address[64];
     uint64_t address_hash;
     _Atomic uint64_t deadline_ns; /* when the phase it is in has taken too long; 0: no limit */
-    _Atomic bool is_idle;         /* between requests */
+    _Atomic int phase;            /* hd_phase */
     hd_flow *nascent;             /* its head is not whole yet: the library may drop it without a word */
     hd_flow *watched;             /* asleep, and to be cancelled when the client goes; with the lock */
 };
@@ -119,7 +126,7 @@ void hd__flow_completed(void *server, struct MHD_Connection *connection, void **
 /* ---- peer.c ---- */
 
 void hd__peer_notify(void *server, struct MHD_Connection *connection, void **peer, enum MHD_ConnectionNotificationCode what);
-void hd__peer_phase(hd_peer *peer, uint32_t timeout_ms, bool is_idle); /* 0: no limit */
+void hd__peer_phase(hd_peer *peer, hd_phase phase);
 
 /* While a flow sleeps. unwatch returns after a cancel that is under way. */
 void hd__peer_watch(hd_flow *flow);
