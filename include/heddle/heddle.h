@@ -96,19 +96,19 @@ HD_API HD_MUST_USE hd_status hd_engine_open(const hd_engine_options *options, hd
 HD_API void hd_engine_close(hd_engine *engine);
 
 typedef struct hd_engine_stats {
-    uint64_t n_texts, n_tokens;              /* encoded since the engine opened, cache hits not counted */
-    uint64_t cache_hits, cache_misses;       /* lookups in the vector cache */
+    uint64_t n_texts, n_tokens;        /* encoded since the engine opened, cache hits not counted */
+    uint64_t cache_hits, cache_misses; /* lookups in the vector cache */
     uint64_t cache_entries, cache_used_bytes;
-    uint64_t weights_bytes;                  /* packed weights of the loaded models (mapped or allocated) */
-    uint64_t scratch_bytes;                  /* planned activations of all workers */
+    uint64_t weights_bytes; /* packed weights of the loaded models (mapped or allocated) */
+    uint64_t scratch_bytes; /* planned activations of all workers */
     uint32_t n_threads, n_models_loaded;
-    uint64_t queue_texts, queue_tokens;      /* waiting for a worker now */
-    uint64_t n_shared;                       /* texts that got the vector of an equal one computed at the same time */
+    uint64_t queue_texts, queue_tokens; /* waiting for a worker now */
+    uint64_t n_shared;                  /* texts that got the vector of an equal one computed at the same time */
     uint64_t n_batches, n_batch_texts, n_batch_tokens; /* passes through a model, and what they held in all */
-    uint64_t n_batch_capacity;               /* tokens that those passes could have held: fill is n_batch_tokens / this */
-    uint64_t store_hits, store_misses;       /* of the cache misses, by the shared store's answer; 0 without it */
-    uint64_t store_puts, store_dropped;      /* vectors that it took, and those that it did not */
-    uint64_t store_invalid, store_failures;  /* values of it that were no vectors; lost connections, late answers, errors */
+    uint64_t n_batch_capacity;              /* tokens that those passes could have held: fill is n_batch_tokens / this */
+    uint64_t store_hits, store_misses;      /* of the cache misses, by the shared store's answer; 0 without it */
+    uint64_t store_puts, store_dropped;     /* vectors that it took, and those that it did not */
+    uint64_t store_invalid, store_failures; /* values of it that were no vectors; lost connections, late answers, errors */
     bool has_store, store_connected;
 } hd_engine_stats;
 
@@ -122,14 +122,14 @@ typedef enum hd_dtype {
     HD_DTYPE_AUTO = 0, /* the fastest type that keeps a mean cosine of 0.9999 here: bf16 where the CPU has it, else f32 */
     HD_DTYPE_F32,
     HD_DTYPE_BF16,
-    HD_DTYPE_INT8,     /* weights and activations of the matrix products in 8 bits; mean cosine about 0.995 */
+    HD_DTYPE_INT8, /* weights and activations of the matrix products in 8 bits; mean cosine about 0.995 */
 } hd_dtype;
 
 typedef struct hd_model_options {
     hd_dtype dtype;
-    uint32_t max_length; /* tokens with specials; 0: what the model's own files say */
+    uint32_t max_length;       /* tokens with specials; 0: what the model's own files say */
     bool max_length_is_a_wish; /* more than the model's own counts as that */
-    const char *pooling; /* "cls", "mean", "max", "last", …, against what the model's files say; NULL: as they say */
+    const char *pooling;       /* "cls", "mean", "max", "last", …, against what the model's files say; NULL: as they say */
 } hd_model_options;
 
 /* Registers a model: a folder in the Hub's layout, or a name ("sentence-transformers/all-MiniLM-L6-v2",
@@ -156,24 +156,24 @@ HD_API void hd_model_end(hd_model *model);
 HD_API HD_MUST_USE hd_status hd_model_unload(hd_model *model, hd_error *err);
 
 typedef struct hd_model_info {
-    const char *name;          /* as given to hd_model_open; these strings live as long as the model */
-    const char *path;          /* the folder it was found in */
-    const char *architecture;  /* "bert" */
-    const char *pooling;       /* "mean", "cls", "max", "last", "mean_sqrt_len", "weighted_mean"; several: "cls+mean" */
-    const char *similarity;    /* "cosine", "dot", "euclidean", "manhattan" */
+    const char *name;         /* as given to hd_model_open; these strings live as long as the model */
+    const char *path;         /* the folder it was found in */
+    const char *architecture; /* "bert" */
+    const char *pooling;      /* "mean", "cls", "max", "last", "mean_sqrt_len", "weighted_mean"; several: "cls+mean" */
+    const char *similarity;   /* "cosine", "dot", "euclidean", "manhattan" */
     const char *default_prompt_name; /* "" for none */
-    hd_dtype dtype;            /* as resolved, never AUTO */
-    uint32_t n_dimensions;     /* length of a vector without the `dimensions` option */
-    uint32_t max_length;       /* tokens, specials included */
+    hd_dtype dtype;                  /* as resolved, never AUTO */
+    uint32_t n_dimensions;           /* length of a vector without the `dimensions` option */
+    uint32_t max_length;             /* tokens, specials included */
     uint32_t n_layers, hidden_size, n_heads;
     uint32_t n_prompts;
-    bool normalizes;           /* the model's own files ask for unit vectors */
+    bool normalizes; /* the model's own files ask for unit vectors */
     bool loaded;
-    bool loading;              /* or being unloaded: whoever needs it waits */
-    bool load_failed;          /* the last load did; the next use tries again */
-    uint64_t flops_per_token;  /* matrix products of one token, attention left out: 2 * weights */
+    bool loading;             /* or being unloaded: whoever needs it waits */
+    bool load_failed;         /* the last load did; the next use tries again */
+    uint64_t flops_per_token; /* matrix products of one token, attention left out: 2 * weights */
     uint32_t vocab_size;
-    uint64_t weights_bytes;    /* packed weights while loaded; 0 otherwise */
+    uint64_t weights_bytes; /* packed weights while loaded; 0 otherwise */
 } hd_model_info;
 
 HD_API void hd_model_get_info(hd_model *model, hd_model_info *info);
@@ -201,13 +201,13 @@ typedef struct hd_encode_options {
 } hd_encode_options;
 
 typedef struct hd_encode_stats {
-    uint64_t n_tokens;     /* computed, specials included */
-    uint64_t n_truncated;  /* texts that were longer than max_length */
-    uint64_t n_cached;     /* texts answered from the vector cache */
-    uint64_t tokenize_ns;  /* in start: loading, if need be, tokenising, asking the cache */
-    uint64_t queue_ns;     /* from there, the shared store being asked, to the first worker that took some of it; 0 when
-                            * nothing was computed */
-    uint64_t compute_ns;   /* from there to the last vector */
+    uint64_t n_tokens;    /* computed, specials included */
+    uint64_t n_truncated; /* texts that were longer than max_length */
+    uint64_t n_cached;    /* texts answered from the vector cache */
+    uint64_t tokenize_ns; /* in start: loading, if need be, tokenising, asking the cache */
+    uint64_t queue_ns;    /* from there, the shared store being asked, to the first worker that took some of it; 0 when
+                           * nothing was computed */
+    uint64_t compute_ns;  /* from there to the last vector */
 } hd_encode_stats;
 
 /* Encodes n texts. out is [n, dimensions] f32, rows in input order; every value is finite.

@@ -13,8 +13,8 @@ typedef struct hd_buffer {
 } hd_buffer;
 
 void hd__buffer_init(hd_buffer *buffer);
-void hd__buffer_clear(hd_buffer *buffer);  /* frees; may be used again */
-void hd__buffer_reset(hd_buffer *buffer);  /* empties and keeps the memory; forgets `failed` */
+void hd__buffer_clear(hd_buffer *buffer); /* frees; may be used again */
+void hd__buffer_reset(hd_buffer *buffer); /* empties and keeps the memory; forgets `failed` */
 
 /* Room for n more bytes; returns where they go, or NULL with `failed` set. len is the caller's to raise. */
 char *hd__buffer_reserve(hd_buffer *buffer, size_t n);

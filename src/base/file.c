@@ -92,9 +92,9 @@ hd_status hd__file_read(const char *path, uint64_t max_bytes, hd_arena *arena, h
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            status = n < 0 ? hd__fail_errno(err, errno, "%s: cannot read", path)
-                           : hd__fail(err, HD_ERR_IO, "%s: ended after %zu of %llu bytes", path, at,
-                                      (unsigned long long)size);
+            status = n < 0
+                         ? hd__fail_errno(err, errno, "%s: cannot read", path)
+                         : hd__fail(err, HD_ERR_IO, "%s: ended after %zu of %llu bytes", path, at, (unsigned long long)size);
             goto out;
         }
         at += (size_t)n;

@@ -27,15 +27,15 @@ typedef struct hd_http_header {
 
 typedef struct hd_http_request {
     hd_http_method method;
-    hd_span path;  /* percent-decoded, without the query, begins with "/" */
-    hd_span query; /* as sent, after the "?"; empty without one */
-    hd_span body;  /* whole, inflated when it came compressed; empty without one */
+    hd_span path;                  /* percent-decoded, without the query, begins with "/" */
+    hd_span query;                 /* as sent, after the "?"; empty without one */
+    hd_span body;                  /* whole, inflated when it came compressed; empty without one */
     const hd_http_header *headers; /* [n_headers] */
     size_t n_headers;
-    const char *id;     /* X-Request-Id as sent or made here; printable ASCII, at most HD_LIMIT_REQUEST_ID_BYTES */
-    const char *peer;   /* the client's address in text; "unix" on a Unix socket */
-    uint64_t caller;    /* whose turn it is when callers take turns: hash of the key, else of the address */
-    bool accepts_gzip;  /* the response may be compressed */
+    const char *id;    /* X-Request-Id as sent or made here; printable ASCII, at most HD_LIMIT_REQUEST_ID_BYTES */
+    const char *peer;  /* the client's address in text; "unix" on a Unix socket */
+    uint64_t caller;   /* whose turn it is when callers take turns: hash of the key, else of the address */
+    bool accepts_gzip; /* the response may be compressed */
 } hd_http_request;
 
 /* A header's value; names compare without case. An empty span with ptr NULL when it was not sent. */
@@ -49,11 +49,11 @@ hd_span hd__http_query(const hd_http_request *request, const char *name, hd_aren
 /* Zero is a response that nobody has written yet. */
 typedef struct hd_http_response {
     int status;
-    const char *content_type; /* constant text; NULL: none is sent */
+    const char *content_type;                    /* constant text; NULL: none is sent */
     hd_http_header headers[HD_HTTP_MAX_HEADERS]; /* values on the arena or constant */
     size_t n_headers;
-    bool is_noise;            /* numbers that compressing hardly shortens: sent as they are */
-    hd_buffer body;           /* freed by whoever owns the exchange */
+    bool is_noise;  /* numbers that compressing hardly shortens: sent as they are */
+    hd_buffer body; /* freed by whoever owns the exchange */
 } hd_http_response;
 
 /* Adds a header; one too many is a bug. */
@@ -68,33 +68,33 @@ void hd__http_setf(hd_http_response *response, hd_arena *arena, const char *name
 typedef enum hd_fault_kind {
     HD_FAULT_NONE = 0,
     /* the request, as HTTP */
-    HD_FAULT_HTTP,            /* malformed beyond what follows */
-    HD_FAULT_ROUTE,           /* no such path */
-    HD_FAULT_METHOD,          /* not with this method */
-    HD_FAULT_KEY,             /* key missing or wrong */
-    HD_FAULT_BODY_BYTES,      /* body over the limit */
-    HD_FAULT_ENCODING,        /* Content-Encoding not understood, or it does not inflate */
-    HD_FAULT_BODY_TIME,       /* the body did not come in time */
+    HD_FAULT_HTTP,       /* malformed beyond what follows */
+    HD_FAULT_ROUTE,      /* no such path */
+    HD_FAULT_METHOD,     /* not with this method */
+    HD_FAULT_KEY,        /* key missing or wrong */
+    HD_FAULT_BODY_BYTES, /* body over the limit */
+    HD_FAULT_ENCODING,   /* Content-Encoding not understood, or it does not inflate */
+    HD_FAULT_BODY_TIME,  /* the body did not come in time */
     /* the request, as the protocol's */
-    HD_FAULT_JSON,            /* not JSON, too deep, not an object */
-    HD_FAULT_MISSING,         /* a required field is missing */
-    HD_FAULT_TYPE,            /* a field has the wrong type */
-    HD_FAULT_VALUE,           /* a field has a value out of its range */
-    HD_FAULT_EMPTY,           /* nothing to do: an empty list, or empty text where the protocol refuses it */
-    HD_FAULT_INPUTS,          /* more inputs than one request may have: n of limit */
-    HD_FAULT_TOKENS,          /* an input longer than the model takes, cutting not allowed: n of limit */
-    HD_FAULT_MODEL,           /* no such model */
-    HD_FAULT_UNSUPPORTED,     /* the model has no such head, the build no such thing */
+    HD_FAULT_JSON,        /* not JSON, too deep, not an object */
+    HD_FAULT_MISSING,     /* a required field is missing */
+    HD_FAULT_TYPE,        /* a field has the wrong type */
+    HD_FAULT_VALUE,       /* a field has a value out of its range */
+    HD_FAULT_EMPTY,       /* nothing to do: an empty list, or empty text where the protocol refuses it */
+    HD_FAULT_INPUTS,      /* more inputs than one request may have: n of limit */
+    HD_FAULT_TOKENS,      /* an input longer than the model takes, cutting not allowed: n of limit */
+    HD_FAULT_MODEL,       /* no such model */
+    HD_FAULT_UNSUPPORTED, /* the model has no such head, the build no such thing */
     /* the server */
-    HD_FAULT_OVERLOADED,      /* the queue is full: retry_after_s */
-    HD_FAULT_DEADLINE,        /* not done in time */
-    HD_FAULT_CANCELLED,       /* the client went away; nobody reads this one */
-    HD_FAULT_LOADING,         /* not ready yet */
-    HD_FAULT_STOPPING,        /* shutting down */
-    HD_FAULT_MEMORY,          /* no memory for it */
-    HD_FAULT_LOAD,            /* the model's files cannot be loaded */
-    HD_FAULT_NUMERIC,         /* the model gave a NaN */
-    HD_FAULT_INTERNAL,        /* anything else */
+    HD_FAULT_OVERLOADED, /* the queue is full: retry_after_s */
+    HD_FAULT_DEADLINE,   /* not done in time */
+    HD_FAULT_CANCELLED,  /* the client went away; nobody reads this one */
+    HD_FAULT_LOADING,    /* not ready yet */
+    HD_FAULT_STOPPING,   /* shutting down */
+    HD_FAULT_MEMORY,     /* no memory for it */
+    HD_FAULT_LOAD,       /* the model's files cannot be loaded */
+    HD_FAULT_NUMERIC,    /* the model gave a NaN */
+    HD_FAULT_INTERNAL,   /* anything else */
     HD_FAULT_KINDS
 } hd_fault_kind;
 
@@ -118,20 +118,20 @@ const char *hd__fault_name(hd_fault_kind kind);
 /* One request from end to end: what the access log, the metrics and the traces are made of. `serve` fills the first
  * part, `wire` the second. Times are hd__now_ns(); 0: did not get there. */
 typedef struct hd_http_record {
-    uint64_t start_ns;     /* headers complete */
-    uint64_t body_ns;      /* body complete, handler begins */
-    uint64_t handled_ns;   /* response written into memory */
-    uint64_t sent_ns;      /* response sent, or the connection lost */
+    uint64_t start_ns;                       /* headers complete */
+    uint64_t body_ns;                        /* body complete, handler begins */
+    uint64_t handled_ns;                     /* response written into memory */
+    uint64_t sent_ns;                        /* response sent, or the connection lost */
     uint64_t n_body_bytes, n_response_bytes; /* of bodies, as on the wire */
-    bool aborted;          /* the client went away before the end */
+    bool aborted;                            /* the client went away before the end */
 
-    const char *route;     /* the path of the route's table entry: bounded in number; NULL: none matched */
-    const char *dialect;   /* "openai", "tei", …; NULL: none */
-    const char *task;      /* "embed", "rerank", …; NULL: none */
-    const char *model;     /* the name it is served by; NULL: none */
+    const char *route;   /* the path of the route's table entry: bounded in number; NULL: none matched */
+    const char *dialect; /* "openai", "tei", …; NULL: none */
+    const char *task;    /* "embed", "rerank", …; NULL: none */
+    const char *model;   /* the name it is served by; NULL: none */
     hd_fault_kind fault;
     uint32_t n_inputs;
-    uint64_t n_characters, n_tokens, n_cached; /* n_tokens: of all inputs, cached ones too */
+    uint64_t n_characters, n_tokens, n_cached;                     /* n_tokens: of all inputs, cached ones too */
     uint64_t read_ns, tokenize_ns, queue_ns, compute_ns, write_ns; /* durations of the phases */
 } hd_http_record;
 

@@ -7,42 +7,42 @@
 #define HD_LIMIT_TENSORS 100000u
 #define HD_LIMIT_TENSOR_DIMS 8u
 #define HD_LIMIT_SHARDS 1000u
-#define HD_LIMIT_PACKED_KEY_BYTES (1u << 20)         /* names every file that the weights came from */
-#define HD_LIMIT_TEXT_BYTES (1u << 30)               /* one text; offsets are 32 bits */
+#define HD_LIMIT_PACKED_KEY_BYTES (1u << 20) /* names every file that the weights came from */
+#define HD_LIMIT_TEXT_BYTES (1u << 30)       /* one text; offsets are 32 bits */
 #define HD_LIMIT_VOCAB 2000000u
-#define HD_LIMIT_VOCAB_BYTES (64u << 20)             /* all entries of a vocabulary */
-#define HD_LIMIT_TOKEN_BYTES 4096u                   /* one vocabulary entry */
-#define HD_LIMIT_ADDED_TOKENS 16384u                 /* of one tokenizer */
+#define HD_LIMIT_VOCAB_BYTES (64u << 20) /* all entries of a vocabulary */
+#define HD_LIMIT_TOKEN_BYTES 4096u       /* one vocabulary entry */
+#define HD_LIMIT_ADDED_TOKENS 16384u     /* of one tokenizer */
 #define HD_LIMIT_LAYERS 512u
 #define HD_LIMIT_HIDDEN 65536u
 #define HD_LIMIT_HEAD_DIM 256u
-#define HD_LIMIT_DENSE_WIDTH 1048576u               /* values into or out of a Dense module */
-#define HD_LIMIT_SEQUENCE 131072u                    /* tokens in one sequence */
+#define HD_LIMIT_DENSE_WIDTH 1048576u /* values into or out of a Dense module */
+#define HD_LIMIT_SEQUENCE 131072u     /* tokens in one sequence */
 #define HD_LIMIT_THREADS 1024u
 #define HD_LIMIT_PROMPTS 256u
 #define HD_LIMIT_PATH_BYTES 4096u
-#define HD_LIMIT_MODEL_NAME_BYTES 128u               /* owner, name and revision, each */
-#define HD_LIMIT_LINE_BYTES (1u << 30)               /* one line of an input file */
+#define HD_LIMIT_MODEL_NAME_BYTES 128u /* owner, name and revision, each */
+#define HD_LIMIT_LINE_BYTES (1u << 30) /* one line of an input file */
 
-#define HD_LIMIT_HUB_REPLY_BYTES (64u << 20)         /* the hub's list of a repository's files */
-#define HD_LIMIT_MODEL_FILES 100000u                 /* in a repository or an archive */
-#define HD_LIMIT_MODEL_BYTES (1ull << 40)            /* of one file from the hub, of an archive's files together */
-#define HD_LIMIT_TOKEN_FILE_BYTES 4096u              /* access token of the hub */
+#define HD_LIMIT_HUB_REPLY_BYTES (64u << 20) /* the hub's list of a repository's files */
+#define HD_LIMIT_MODEL_FILES 100000u         /* in a repository or an archive */
+#define HD_LIMIT_MODEL_BYTES (1ull << 40)    /* of one file from the hub, of an archive's files together */
+#define HD_LIMIT_TOKEN_FILE_BYTES 4096u      /* access token of the hub */
 
-#define HD_LIMIT_BODY_BYTES (32u << 20)              /* of a request, inflated */
-#define HD_LIMIT_HEAD_BYTES (16u << 10)              /* request line and headers */
+#define HD_LIMIT_BODY_BYTES (32u << 20) /* of a request, inflated */
+#define HD_LIMIT_HEAD_BYTES (16u << 10) /* request line and headers */
 #define HD_LIMIT_REQUEST_HEADERS 100u
 #define HD_LIMIT_REQUEST_ID_BYTES 128u
-#define HD_LIMIT_BODY_JSON_DEPTH 32u                 /* nested arrays and objects in a request */
-#define HD_LIMIT_REQUEST_INPUTS 2048u                /* texts in a request, as OpenAI's */
-#define HD_LIMIT_QUEUE_TOKENS 1000000u               /* accepted and not computed */
+#define HD_LIMIT_BODY_JSON_DEPTH 32u   /* nested arrays and objects in a request */
+#define HD_LIMIT_REQUEST_INPUTS 2048u  /* texts in a request, as OpenAI's */
+#define HD_LIMIT_QUEUE_TOKENS 1000000u /* accepted and not computed */
 #define HD_LIMIT_SERVED_MODELS 256u
 #define HD_LIMIT_API_KEYS 1024u
 #define HD_LIMIT_API_KEY_BYTES 1024u
 
-#define HD_LIMIT_OTLP_PAIRS 64u                      /* headers, or attributes, in one OTEL_ variable */
-#define HD_LIMIT_OTLP_SETTING 86400000u              /* any number in an OTEL_ variable; a day in milliseconds */
-#define HD_LIMIT_OTLP_QUEUE 65536u                   /* requests whose spans wait for the collector */
-#define HD_LIMIT_OTLP_REPLY_BYTES 65536u             /* of a collector */
+#define HD_LIMIT_OTLP_PAIRS 64u          /* headers, or attributes, in one OTEL_ variable */
+#define HD_LIMIT_OTLP_SETTING 86400000u  /* any number in an OTEL_ variable; a day in milliseconds */
+#define HD_LIMIT_OTLP_QUEUE 65536u       /* requests whose spans wait for the collector */
+#define HD_LIMIT_OTLP_REPLY_BYTES 65536u /* of a collector */
 
 #endif

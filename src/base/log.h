@@ -9,7 +9,7 @@ typedef enum hd_log_level { HD_LOG_ERROR, HD_LOG_WARN, HD_LOG_INFO, HD_LOG_DEBUG
 
 typedef void hd_log_fn(hd_log_level level, const char *line, void *data);
 
-void hd__log_set_level(hd_log_level level);        /* HD_LOG_WARN at start */
+void hd__log_set_level(hd_log_level level);         /* HD_LOG_WARN at start */
 void hd__log_set_sink(hd_log_fn *sink, void *data); /* NULL: stderr, "heddle: warning: ..." */
 
 void hd__log(hd_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

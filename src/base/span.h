@@ -79,9 +79,21 @@ static inline uint64_t hd__cursor_uint(hd_cursor *c, size_t n_bytes)
     return value;
 }
 
-static inline uint8_t hd__cursor_u8(hd_cursor *c) { return (uint8_t)hd__cursor_uint(c, 1); }
-static inline uint16_t hd__cursor_u16(hd_cursor *c) { return (uint16_t)hd__cursor_uint(c, 2); }
-static inline uint32_t hd__cursor_u32(hd_cursor *c) { return (uint32_t)hd__cursor_uint(c, 4); }
-static inline uint64_t hd__cursor_u64(hd_cursor *c) { return hd__cursor_uint(c, 8); }
+static inline uint8_t hd__cursor_u8(hd_cursor *c)
+{
+    return (uint8_t)hd__cursor_uint(c, 1);
+}
+static inline uint16_t hd__cursor_u16(hd_cursor *c)
+{
+    return (uint16_t)hd__cursor_uint(c, 2);
+}
+static inline uint32_t hd__cursor_u32(hd_cursor *c)
+{
+    return (uint32_t)hd__cursor_uint(c, 4);
+}
+static inline uint64_t hd__cursor_u64(hd_cursor *c)
+{
+    return hd__cursor_uint(c, 8);
+}
 
 #endif

@@ -18,9 +18,9 @@ typedef struct hd_store_request {
     struct hd_store_request *next; /* the store's */
     uint64_t deadline_ns;          /* the store's */
     size_t n, width;
-    const hd_store_key *keys; /* [n] */
-    float *vectors;           /* [n, width] received; of those not found unspecified */
-    bool *found;              /* [n] false before, and set for finite vectors of the right width */
+    const hd_store_key *keys;                       /* [n] */
+    float *vectors;                                 /* [n, width] received; of those not found unspecified */
+    bool *found;                                    /* [n] false before, and set for finite vectors of the right width */
     void (*done)(struct hd_store_request *request); /* on a thread of the store, soon, whatever happens */
 } hd_store_request;
 

@@ -37,7 +37,7 @@ typedef struct cli_command {
     const cli_option *tables[CLI_MAX_TABLES];
     /* Rewrites the arguments before they are looked at; NULL: not needed. */
     hd_status (*prepare)(int *n_args, char ***args, hd_error *err);
-    bool hands_on; /* options are not looked at: they belong to another program */
+    bool hands_on;                       /* options are not looked at: they belong to another program */
     int (*run)(int n_args, char **args); /* the arguments that are not options; returns the exit code */
 } cli_command;
 

@@ -65,33 +65,33 @@ static bool from_file[N_SETTINGS];    /* the environment's value came from `.env
 cli_texts cli_given_models;
 
 /* All but the model, which some commands take several times. */
-#define COMPUTE_OPTIONS \
-    {.name = "dtype", \
-     .value = "TYPE", \
-     .text = &given[SET_DTYPE], \
-     .help = "auto, f32, bf16 or int8 (default: auto, the fastest that keeps a cosine of 0.9999)"}, \
-    {.name = "threads", .value = "N", .text = &given[SET_THREADS], .help = "worker threads (default: one a core)"}, \
-    {.name = "max-length", \
-     .value = "N", \
-     .text = &given[SET_MAX_LENGTH], \
-     .help = "cut texts to so many tokens, specials included (default: the model's own)"}, \
-    {.name = "batch", \
-     .value = "N", \
-     .text = &given[SET_BATCH], \
-     .help = "texts handed over at once (default: 512); memory use follows --memory-limit, not this"}, \
-    {.name = "memory-limit", \
-     .value = "SIZE", \
-     .text = &given[SET_MEMORY_LIMIT], \
-     .help = "stay within so much memory: 2G, 512M or a share such as 0.5 (default: 0.8)"}, \
-    {.name = "cache-bytes", \
-     .value = "SIZE", \
-     .text = &given[SET_CACHE_BYTES], \
-     .help = "keep the vectors of texts seen before, up to this size (default: 0, off)"}, \
-    {.name = "cache-dir", \
-     .value = "DIR", \
-     .text = &given[SET_CACHE_DIR], \
-     .help = "where pulled models and packed weights are (default: ~/.cache/heddle)"}, \
-    {.name = "device", .value = "NAME", .text = &given[SET_DEVICE], .help = "auto or cpu"},
+#define COMPUTE_OPTIONS                                                                                                     \
+    {.name = "dtype",                                                                                                       \
+     .value = "TYPE",                                                                                                       \
+     .text = &given[SET_DTYPE],                                                                                             \
+     .help = "auto, f32, bf16 or int8 (default: auto, the fastest that keeps a cosine of 0.9999)"},                         \
+        {.name = "threads", .value = "N", .text = &given[SET_THREADS], .help = "worker threads (default: one a core)"},     \
+        {.name = "max-length",                                                                                              \
+         .value = "N",                                                                                                      \
+         .text = &given[SET_MAX_LENGTH],                                                                                    \
+         .help = "cut texts to so many tokens, specials included (default: the model's own)"},                              \
+        {.name = "batch",                                                                                                   \
+         .value = "N",                                                                                                      \
+         .text = &given[SET_BATCH],                                                                                         \
+         .help = "texts handed over at once (default: 512); memory use follows --memory-limit, not this"},                  \
+        {.name = "memory-limit",                                                                                            \
+         .value = "SIZE",                                                                                                   \
+         .text = &given[SET_MEMORY_LIMIT],                                                                                  \
+         .help = "stay within so much memory: 2G, 512M or a share such as 0.5 (default: 0.8)"},                             \
+        {.name = "cache-bytes",                                                                                             \
+         .value = "SIZE",                                                                                                   \
+         .text = &given[SET_CACHE_BYTES],                                                                                   \
+         .help = "keep the vectors of texts seen before, up to this size (default: 0, off)"},                               \
+        {.name = "cache-dir",                                                                                               \
+         .value = "DIR",                                                                                                    \
+         .text = &given[SET_CACHE_DIR],                                                                                     \
+         .help = "where pulled models and packed weights are (default: ~/.cache/heddle)"},                                  \
+        {.name = "device", .value = "NAME", .text = &given[SET_DEVICE], .help = "auto or cpu"},
 
 const cli_option cli_model_options[] = {
     {.letter = 'm',
@@ -99,8 +99,7 @@ const cli_option cli_model_options[] = {
      .value = "NAME|DIR",
      .text = &given[SET_MODEL],
      .help = "a folder, or the name of a pulled model, with @revision if wanted (default: " CLI_DEFAULT_MODEL ")"},
-    COMPUTE_OPTIONS
-    {0},
+    COMPUTE_OPTIONS{0},
 };
 
 const cli_option cli_serve_model_options[] = {
@@ -109,8 +108,7 @@ const cli_option cli_serve_model_options[] = {
      .value = "NAME|DIR",
      .texts = &cli_given_models,
      .help = "a model to serve, as a folder or by name; may be given several times (default: " CLI_DEFAULT_MODEL ")"},
-    COMPUTE_OPTIONS
-    {0},
+    COMPUTE_OPTIONS{0},
 };
 
 const cli_option cli_store_options[] = {

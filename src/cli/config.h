@@ -15,15 +15,15 @@ typedef struct cli_config {
     const char *model; /* the last one asked for */
     bool model_is_given;
     hd_dtype dtype;
-    uint32_t n_threads;          /* 0: all */
-    uint32_t max_length;         /* 0: the model's */
-    bool max_length_is_a_wish;   /* from the environment: more than the model takes is not an error */
-    uint32_t batch;              /* texts handed to the engine at once */
+    uint32_t n_threads;        /* 0: all */
+    uint32_t max_length;       /* 0: the model's */
+    bool max_length_is_a_wish; /* from the environment: more than the model takes is not an error */
+    uint32_t batch;            /* texts handed to the engine at once */
     uint32_t idle_unload_s;
     uint64_t memory_limit_bytes; /* 0: the engine's default */
     uint64_t cache_bytes;
     bool cache_is_given;
-    const char *cache_dir;       /* NULL: hd__cache_dir's */
+    const char *cache_dir; /* NULL: hd__cache_dir's */
 } cli_config;
 
 /* --model, --dtype, --threads, --max-length, …: for commands that compute; and the store's alone. */

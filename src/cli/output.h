@@ -12,9 +12,9 @@
 typedef struct cli_output {
     const char *name; /* for messages */
     int fd;
-    bool to_file;          /* through writer */
+    bool to_file; /* through writer */
     hd_file_writer writer;
-    hd_buffer pending;     /* not yet written */
+    hd_buffer pending; /* not yet written */
 } cli_output;
 
 /* path "-": standard output. */

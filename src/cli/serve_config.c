@@ -27,8 +27,8 @@ static cli_texts flag_keys, flag_origins;
 static bool flag_preload, flag_no_truncate, flag_strict_model, flag_no_gzip, flag_no_access_log;
 static uint32_t flag_idle_unload, flag_timeout = DEFAULT_TIMEOUT_S, flag_max_inputs = HD_LIMIT_REQUEST_INPUTS,
                                   flag_queue = HD_LIMIT_QUEUE_TOKENS, flag_connections, flag_per_peer, flag_http_threads,
-                                  flag_head = 75, flag_body = 60, flag_send = 60, flag_drain = 30,
-                                  flag_redis_timeout = 50, flag_redis_ttl;
+                                  flag_head = 75, flag_body = 60, flag_send = 60, flag_drain = 30, flag_redis_timeout = 50,
+                                  flag_redis_ttl;
 
 const cli_option cli_serve_options[] = {
     {.name = "host", .value = "HOST", .text = &flag_host, .help = "address to listen on (default: 127.0.0.1)"},

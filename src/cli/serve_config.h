@@ -8,7 +8,7 @@
 
 typedef struct cli_serve_config {
     cli_config base;
-    cli_texts models;             /* at least one */
+    cli_texts models; /* at least one */
     hd_server_options server;
     hd_wire_settings settings;
     uint32_t timeout_ms;

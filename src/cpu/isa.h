@@ -13,15 +13,15 @@
 #include "base/status.h"
 
 typedef enum hd_isa {
-    HD_ISA_BASE,     /* portable C, the reference kernels */
-    HD_ISA_AVX2,     /* + FMA, F16C */
-    HD_ISA_AVXVNNI,  /* 256-bit int8 dot product */
-    HD_ISA_AVX512,   /* F, BW, DQ, VL */
-    HD_ISA_VNNI,     /* AVX-512 int8 dot product */
-    HD_ISA_BF16,     /* AVX-512 bfloat16 dot product */
-    HD_ISA_AMX,      /* tiles: int8 and bfloat16 */
+    HD_ISA_BASE,    /* portable C, the reference kernels */
+    HD_ISA_AVX2,    /* + FMA, F16C */
+    HD_ISA_AVXVNNI, /* 256-bit int8 dot product */
+    HD_ISA_AVX512,  /* F, BW, DQ, VL */
+    HD_ISA_VNNI,    /* AVX-512 int8 dot product */
+    HD_ISA_BF16,    /* AVX-512 bfloat16 dot product */
+    HD_ISA_AMX,     /* tiles: int8 and bfloat16 */
     HD_ISA_NEON,
-    HD_ISA_DOTPROD,  /* Arm 8-bit dot product */
+    HD_ISA_DOTPROD, /* Arm 8-bit dot product */
     HD_ISA_COUNT
 } hd_isa;
 

@@ -9,12 +9,12 @@
 #include <stdint.h>
 
 typedef struct hd_machine {
-    char cpu_name[64];        /* "AMD EPYC 9454P 48-Core Processor" */
+    char cpu_name[64]; /* "AMD EPYC 9454P 48-Core Processor" */
     uint32_t n_cpus_online;
-    uint32_t n_cpus_allowed;  /* affinity and quota; at least 1 */
+    uint32_t n_cpus_allowed;                /* affinity and quota; at least 1 */
     uint32_t l1d_bytes, l2_bytes, l3_bytes; /* of one instance; conservative defaults when unknown */
-    uint64_t memory_bytes;    /* physical or cgroup limit, the smaller */
-    uint64_t memory_free_bytes; /* available now */
+    uint64_t memory_bytes;                  /* physical or cgroup limit, the smaller */
+    uint64_t memory_free_bytes;             /* available now */
 } hd_machine;
 
 void hd__machine_get(hd_machine *machine);

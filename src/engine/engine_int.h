@@ -19,11 +19,11 @@
 #define HD_GROUP_TOKENS 512 /* tokens a worker takes at once: weights pass through the caches once for so many */
 
 typedef enum hd_sequence_state {
-    HD_QUEUED,   /* waits for a worker; in the table of flights */
-    HD_FOLLOWS,  /* waits for an equal sequence that is in flight: in its list of followers */
-    HD_TAKEN,    /* a worker's */
-    HD_DROPPED,  /* its job was cancelled or failed */
-    HD_FOUND     /* in the store: it has its vector */
+    HD_QUEUED,  /* waits for a worker; in the table of flights */
+    HD_FOLLOWS, /* waits for an equal sequence that is in flight: in its list of followers */
+    HD_TAKEN,   /* a worker's */
+    HD_DROPPED, /* its job was cancelled or failed */
+    HD_FOUND    /* in the store: it has its vector */
 } hd_sequence_state;
 
 /* One text on its way. Owned by its job; the first four fields are constant once it is queued. */
@@ -49,8 +49,8 @@ typedef struct hd_lane {
 
 struct hd_job {
     hd_model *model;
-    hd_job *next;      /* in its lane, or in the engine's list of those whose `done` is to be called */
-    hd_lane *lane;     /* NULL: not queued */
+    hd_job *next;  /* in its lane, or in the engine's list of those whose `done` is to be called */
+    hd_lane *lane; /* NULL: not queued */
     hd_job_options options;
     size_t first_text; /* what errors call the first */
     float *out;        /* [n_texts, n_dimensions], the caller's */
@@ -61,7 +61,7 @@ struct hd_job {
     size_t n_sequences, n_done;
     size_t next_sequence; /* all before it are taken, follow or were dropped */
     uint64_t queued_ns, taken_ns;
-    hd_error error; /* the first failure */
+    hd_error error;             /* the first failure */
     bool asks_store, cancelled; /* cancelled: while the store was asked */
     hd_store_key *store_keys;   /* [n_sequences] NULL: not shared */
     hd_encode_stats stats;
@@ -85,20 +85,20 @@ struct hd_model {
     hd_engine *engine;
     hd_model *next; /* in the engine's list */
     char *name;
-    uint64_t id;    /* unlike that of any other model of this process, and of other weights of this one */
+    uint64_t id;           /* unlike that of any other model of this process, and of other weights of this one */
     uint64_t weights_hash; /* of the weights loaded last; 0: none */
-    hd_arena arena; /* settings and their texts; constant after open */
+    hd_arena arena;        /* settings and their texts; constant after open */
     hd_settings settings;
     hd_dtype dtype;
     hd_model_info info;      /* constant but for `loaded` and `load_failed` */
     const char *packed_path; /* NULL: no cache */
 
     hd_load_state state;
-    pthread_cond_t loaded; /* state left HD_LOADING */
+    pthread_cond_t loaded;               /* state left HD_LOADING */
     char shared_id[HD_SHA256_HEX_BYTES]; /* what keys of the store begin with; constant while loaded; "": not shared */
-    uint64_t n_failed;     /* loads that failed, */
-    hd_error load_error;   /* the last of them */
-    uint32_t n_users;      /* jobs and calls that need it loaded */
+    uint64_t n_failed;                   /* loads that failed, */
+    hd_error load_error;                 /* the last of them */
+    uint32_t n_users;                    /* jobs and calls that need it loaded */
     uint64_t last_used_ns;
 
     /* Constant while loaded. */
@@ -139,7 +139,7 @@ struct hd_engine {
     uint64_t memory_limit, cache_bytes; /* cache_bytes: most that the vector cache takes */
     char *cache_dir;                    /* NULL: the default */
     bool use_packed;
-    hd_cache *cache; /* NULL: off; has its own lock */
+    hd_cache *cache;              /* NULL: off; has its own lock */
     const hd_vector_store *store; /* NULL: none; constant once models are loaded */
 
     hd_model *models;

@@ -49,10 +49,21 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
     add_text(hash, s->model_type);
     add_text(hash, s->architecture);
     const uint64_t numbers[] = {
-        levels,           (uint64_t)m->dtype, s->n_layers,             s->hidden,
-        s->n_heads,       s->intermediate,    s->vocab_size,           s->n_positions,
-        s->n_token_types, eps_bits,           (uint64_t)s->activation, s->absolute_positions,
-        (uint64_t)s->pad_id, s->pooling,      s->n_dense,
+        levels,
+        (uint64_t)m->dtype,
+        s->n_layers,
+        s->hidden,
+        s->n_heads,
+        s->intermediate,
+        s->vocab_size,
+        s->n_positions,
+        s->n_token_types,
+        eps_bits,
+        (uint64_t)s->activation,
+        s->absolute_positions,
+        (uint64_t)s->pad_id,
+        s->pooling,
+        s->n_dense,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         add_number(hash, numbers[i]);

@@ -18,11 +18,11 @@
 #define K_ACT_RANGE_MIN 1e-30f
 typedef struct k_act {
     k_type type;
-    int act_max;      /* K_I8: 255 or 127, the gemm level's */
-    void *data;       /* [n_rows, stride] */
-    size_t stride;    /* elements: whole cache lines, at least k_padded(n) */
-    float *scale;     /* [n_rows], K_I8 */
-    float *offset;    /* [n_rows], K_I8 */
+    int act_max;   /* K_I8: 255 or 127, the gemm level's */
+    void *data;    /* [n_rows, stride] */
+    size_t stride; /* elements: whole cache lines, at least k_padded(n) */
+    float *scale;  /* [n_rows], K_I8 */
+    float *offset; /* [n_rows], K_I8 */
 } k_act;
 
 /* Layer normalisation in place, then conversion:
@@ -54,7 +54,7 @@ typedef struct k_embed {
     const int32_t *ids;      /* [n_rows] */
     const int32_t *pos;      /* [n_rows] */
     int n_rows, n;
-    float *out;              /* [n_rows, stride] */
+    float *out; /* [n_rows, stride] */
     size_t stride;
 } k_embed;
 typedef void k_embed_fn(const k_embed *embed);

@@ -45,10 +45,10 @@ typedef struct hd_http_response {
 } hd_http_response;
 
 typedef struct hd_http_request {
-    const char *url;   /* http:// or https://; http only ever because the caller said so */
-    const char *token; /* "Authorization: Bearer" to the URL's own origin; NULL for none */
-    bool compressed;   /* accept a compressed body (it comes decoded); not for files */
-    hd_span post;      /* the body to post, with its Content-Type among the headers; ptr NULL: GET */
+    const char *url;            /* http:// or https://; http only ever because the caller said so */
+    const char *token;          /* "Authorization: Bearer" to the URL's own origin; NULL for none */
+    bool compressed;            /* accept a compressed body (it comes decoded); not for files */
+    hd_span post;               /* the body to post, with its Content-Type among the headers; ptr NULL: GET */
     const char *const *headers; /* [n_headers] "Name: value", to the URL's own origin */
     size_t n_headers;
 
@@ -69,7 +69,7 @@ HD_MUST_USE hd_status hd__http_get(hd_http *http, const hd_http_request *request
 
 /* The same for a request with `post`, which is sent anew with every try. */
 HD_MUST_USE hd_status hd__http_post(hd_http *http, const hd_http_request *request, hd_http_response *response,
-                                     hd_error *err);
+                                    hd_error *err);
 
 /* A path as part of a URL: everything but letters, digits, "-._~" (and '/' when keep_slash) becomes %XX. */
 void hd__url_append(hd_buffer *url, const char *text, bool keep_slash);

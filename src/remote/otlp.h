@@ -19,12 +19,12 @@ typedef struct hd_otlp_settings {
     const char *url;            /* of traces; NULL: nothing is exported */
     const char *const *headers; /* [n_headers] "name: value" */
     size_t n_headers;
-    const char *ca_file;        /* NULL: the system's */
-    uint32_t timeout_ms;        /* of one POST */
+    const char *ca_file;            /* NULL: the system's */
+    uint32_t timeout_ms;            /* of one POST */
     const hd_otlp_pair *attributes; /* [n_attributes] of the resource: service.name, then OTEL_RESOURCE_ATTRIBUTES */
     size_t n_attributes;
-    double ratio;               /* part of the traces kept of those that nobody has decided about */
-    bool ignores_parent;        /* OTEL_TRACES_SAMPLER without "parentbased_" */
+    double ratio;                              /* part of the traces kept of those that nobody has decided about */
+    bool ignores_parent;                       /* OTEL_TRACES_SAMPLER without "parentbased_" */
     uint32_t queue_size, batch_size, delay_ms; /* OTEL_BSP_…; 0: the default */
 } hd_otlp_settings;
 

@@ -23,7 +23,7 @@
 #define RETRY_LEAST_MS 100
 #define RETRY_MOST_MS 5000
 #define KEYS_A_COMMAND 512
-#define ROUND_PUT_BYTES (1u << 20)  /* in one pipeline, so that the next request does not wait for long */
+#define ROUND_PUT_BYTES (1u << 20)    /* in one pipeline, so that the next request does not wait for long */
 #define WAITING_PUT_BYTES (32u << 20) /* beyond, vectors are dropped */
 
 /* A vector on its way out. */
@@ -268,9 +268,9 @@ static hd_status take_values(hd_redis *r, const redisReply *reply, hd_store_requ
         const redisReply *value = reply->element[i];
         if (value->type == REDIS_REPLY_NIL)
             continue;
-        get->found[first + i] = value->type == REDIS_REPLY_STRING &&
-                                hd__redis_value_read(hd__span(value->str, value->len),
-                                                     get->vectors + (first + i) * get->width, get->width);
+        get->found[first + i] =
+            value->type == REDIS_REPLY_STRING &&
+            hd__redis_value_read(hd__span(value->str, value->len), get->vectors + (first + i) * get->width, get->width);
         n_invalid += !get->found[first + i];
     }
     pthread_mutex_lock(&r->lock);

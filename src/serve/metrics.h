@@ -29,11 +29,11 @@ typedef struct hd_metrics_sample {
 } hd_metrics_sample;
 
 typedef struct hd_metrics_options {
-    const char *version, *device;    /* of heddle_build_info */
-    const char *const *states;       /* of models; ends with NULL */
-    uint32_t n_cpus;                 /* that this process may use */
+    const char *version, *device; /* of heddle_build_info */
+    const char *const *states;    /* of models; ends with NULL */
+    uint32_t n_cpus;              /* that this process may use */
     uint64_t max_queue_tokens;
-    uint64_t start_s;                /* Unix time at which the process started */
+    uint64_t start_s;                                                     /* Unix time at which the process started */
     void (*look)(hd_metrics_sample *sample, hd_arena *arena, void *data); /* fills a zeroed sample */
     void *data;
 } hd_metrics_options;

@@ -151,8 +151,7 @@ static void sweep(hd_server *s)
     const uint64_t now_ns = hd__now_ns();
     for (hd_peer *p = s->peers; p != NULL; p = p->after) {
         const uint64_t deadline_ns = atomic_load(&p->deadline_ns);
-        if ((deadline_ns != 0 && deadline_ns <= now_ns) ||
-            (atomic_load(&p->phase) == HD_PHASE_BODY && is_closed(p->fd)))
+        if ((deadline_ns != 0 && deadline_ns <= now_ns) || (atomic_load(&p->phase) == HD_PHASE_BODY && is_closed(p->fd)))
             (void)shutdown(p->fd, SHUT_RDWR);
     }
 }

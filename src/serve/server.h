@@ -31,20 +31,20 @@ typedef struct hd_observer {
 
 /* Zero means the default, which is in brackets. */
 typedef struct hd_server_options {
-    const char *host;          /* address or name to listen on; NULL with uds: no TCP ["127.0.0.1"] */
-    uint16_t port;             /* 0: any free one */
-    const char *uds_path;      /* Unix socket; replaced when nobody listens on it any more */
-    const int *listen_fds;     /* [n_listen_fds] sockets from the service manager, used in place of host and uds_path */
+    const char *host;      /* address or name to listen on; NULL with uds: no TCP ["127.0.0.1"] */
+    uint16_t port;         /* 0: any free one */
+    const char *uds_path;  /* Unix socket; replaced when nobody listens on it any more */
+    const int *listen_fds; /* [n_listen_fds] sockets from the service manager, used in place of host and uds_path */
     size_t n_listen_fds;
     const char *tls_cert_path, *tls_key_path; /* PEM; both or none */
-    const hd_span *keys;       /* [n_keys] any of them opens what is not public; none: all is open */
+    const hd_span *keys;                      /* [n_keys] any of them opens what is not public; none: all is open */
     size_t n_keys;
     const char *const *cors_origins; /* [n_cors_origins], "*" allowed; none: no CORS headers */
     size_t n_cors_origins;
-    uint32_t n_threads;        /* network threads [one for each 4 CPUs] */
-    uint32_t max_connections;  /* [16384, less when the descriptor limit is lower] */
+    uint32_t n_threads;                /* network threads [one for each 4 CPUs] */
+    uint32_t max_connections;          /* [16384, less when the descriptor limit is lower] */
     uint32_t max_connections_per_peer; /* [no limit] */
-    uint64_t max_body_bytes;   /* [HD_LIMIT_BODY_BYTES] */
+    uint64_t max_body_bytes;           /* [HD_LIMIT_BODY_BYTES] */
     uint64_t max_bodies_bytes; /* of all requests in memory together; above it new ones are told "overloaded" [8 bodies] */
     uint32_t head_timeout_ms;  /* from idle to a whole head; also ends idle connections [75000] */
     uint32_t body_timeout_ms;  /* from head to whole body [60000] */
@@ -76,9 +76,9 @@ uint64_t hd__server_drain(hd_server *server);
 void hd__server_close(hd_server *server);
 
 typedef struct hd_server_stats {
-    uint64_t n_accepted, n_requests;       /* since open */
-    uint32_t n_connections, n_in_flight;   /* now */
-    uint64_t bodies_bytes;                 /* request bodies in memory now */
+    uint64_t n_accepted, n_requests;     /* since open */
+    uint32_t n_connections, n_in_flight; /* now */
+    uint64_t bodies_bytes;               /* request bodies in memory now */
 } hd_server_stats;
 
 void hd__server_get_stats(hd_server *server, hd_server_stats *stats);

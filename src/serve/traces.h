@@ -21,15 +21,15 @@ typedef struct hd_trace_attribute {
 typedef struct hd_traces_options {
     const hd_trace_attribute *attributes; /* [n_attributes] of the resource, service.name among them */
     size_t n_attributes;
-    const char *version;       /* of the instrumentation scope */
-    double ratio;              /* part of the traces kept of those that nobody has decided about; as it is, no default */
-    bool ignores_parent;       /* the ratio decides about all, the client's own decision does not count */
-    uint32_t queue_size;       /* requests waiting to be sent [2048] */
-    uint32_t batch_size;       /* requests sent together [512] */
-    uint32_t delay_ms;         /* most time between taking and sending [5000] */
-    uint32_t retry_ms;         /* before the second try, doubled for each later one, at most 32 times this [1000] */
-    uint32_t n_tries;          /* of a batch before it is dropped [5] */
-    uint32_t close_ms;         /* what close may take to send the rest [2000] */
+    const char *version; /* of the instrumentation scope */
+    double ratio;        /* part of the traces kept of those that nobody has decided about; as it is, no default */
+    bool ignores_parent; /* the ratio decides about all, the client's own decision does not count */
+    uint32_t queue_size; /* requests waiting to be sent [2048] */
+    uint32_t batch_size; /* requests sent together [512] */
+    uint32_t delay_ms;   /* most time between taking and sending [5000] */
+    uint32_t retry_ms;   /* before the second try, doubled for each later one, at most 32 times this [1000] */
+    uint32_t n_tries;    /* of a batch before it is dropped [5] */
+    uint32_t close_ms;   /* what close may take to send the rest [2000] */
     /* Sends one body. HD_ERR_PEER and HD_ERR_BUSY may pass, all else is final. It asks go_on now and then and gives up with
      * HD_ERR_CANCELLED when that is false. *n_rejected: spans that the collector refused of a body that it took. Called
      * from one thread at a time. */

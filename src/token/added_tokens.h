@@ -19,7 +19,7 @@ typedef struct hd_added_token {
     bool lstrip;      /* takes the white space on its left */
     bool rstrip;      /* and on its right */
     bool normalized;
-    bool special;     /* not part of what people write */
+    bool special; /* not part of what people write */
 } hd_added_token;
 
 typedef struct hd_added_set {

@@ -47,8 +47,7 @@ static hd_status number_added(hd_tokenizer *t, const hd_added_request *requests,
         if (id < 0)
             id = (int32_t)next_id++;
         hd_added_token *token = &t->added[at];
-        *token = (hd_added_token){text, text, id, r->single_word, r->lstrip, r->rstrip, r->normalized,
-                                   r->special};
+        *token = (hd_added_token){text, text, id, r->single_word, r->lstrip, r->rstrip, r->normalized, r->special};
         t->n_added += at == t->n_added;
         if ((uint32_t)id >= t->vocab_size)
             t->vocab_size = (uint32_t)id + 1;

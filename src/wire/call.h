@@ -44,42 +44,42 @@ typedef struct hd_input {
     hd_text text;
     const int32_t *ids; /* [n_ids], specials included: taken as they are */
     size_t n_ids;
-    hd_text pair;       /* CLASSIFY of pairs: the second text; ptr NULL: none */
+    hd_text pair; /* CLASSIFY of pairs: the second text; ptr NULL: none */
 } hd_input;
 
 typedef struct hd_call {
     hd_task task;
-    const char *model;     /* as asked for; NULL: none named */
+    const char *model;      /* as asked for; NULL: none named */
     const hd_input *inputs; /* [n_inputs] */
     size_t n_inputs;
-    bool is_single;        /* the input was not inside an array: some protocols answer in another shape */
-    hd_text query;         /* RERANK */
+    bool is_single; /* the input was not inside an array: some protocols answer in another shape */
+    hd_text query;  /* RERANK */
 
     const char *prompt_name, *prompt; /* as hd_encode_options */
     const char *const *prompt_names;  /* else the first of these that the model has, if any; ends with NULL */
-    uint32_t dimensions;   /* 0: all */
-    uint32_t max_length;   /* tokens; 0: the model's; more than the model's counts as the model's */
+    uint32_t dimensions;              /* 0: all */
+    uint32_t max_length;              /* tokens; 0: the model's; more than the model's counts as the model's */
     hd_truncate truncate;
     bool no_normalize;
-    bool no_specials;      /* TOKENIZE, DETOKENIZE: without what the template adds */
-    bool raw_scores;       /* RERANK, CLASSIFY: without sigmoid or softmax */
-    uint32_t timeout_ms;   /* of the whole; 0: the server's */
+    bool no_specials;    /* TOKENIZE, DETOKENIZE: without what the template adds */
+    bool raw_scores;     /* RERANK, CLASSIFY: without sigmoid or softmax */
+    uint32_t timeout_ms; /* of the whole; 0: the server's */
 
     hd_vector_type vector_type;
-    bool base64;           /* vectors as base64 of their little-endian bytes */
-    uint32_t top_n;        /* RERANK; 0: all */
-    bool return_text;      /* RERANK: the texts with their scores */
-    void *own;             /* what a protocol's read keeps for its write, on the arena */
+    bool base64;      /* vectors as base64 of their little-endian bytes */
+    uint32_t top_n;   /* RERANK; 0: all */
+    bool return_text; /* RERANK: the texts with their scores */
+    void *own;        /* what a protocol's read keeps for its write, on the arena */
 } hd_call;
 
 typedef struct hd_sparse {
-    const uint32_t *ids;   /* [n] ascending token ids */
-    const float *weights;  /* [n] */
+    const uint32_t *ids;  /* [n] ascending token ids */
+    const float *weights; /* [n] */
     size_t n;
 } hd_sparse;
 
 typedef struct hd_score {
-    uint32_t index;        /* RERANK: the input. CLASSIFY: the label */
+    uint32_t index; /* RERANK: the input. CLASSIFY: the label */
     float score;
 } hd_score;
 
@@ -87,10 +87,10 @@ typedef enum hd_model_state { HD_MODEL_UNLOADED, HD_MODEL_LOADING, HD_MODEL_LOAD
 
 /* One model of this server, as protocols show it. Strings live as long as the server. */
 typedef struct hd_model_card {
-    const char *name;      /* what requests call it and responses echo */
+    const char *name; /* what requests call it and responses echo */
     hd_model_info info;
     hd_model_state state;
-    uint64_t created_s;    /* Unix time of registration */
+    uint64_t created_s;     /* Unix time of registration */
     uint64_t weights_bytes; /* 0 while it is not loaded */
     uint32_t vocab_size;
 } hd_model_card;
@@ -101,26 +101,26 @@ typedef struct hd_result {
     const hd_model_card *models; /* [n_models] all, for REPLY and MODEL */
     size_t n_models;
 
-    const float *vectors;        /* EMBED: [n_inputs, n_dimensions]; EMBED_ALL: [Σ n_tokens, n_dimensions] */
+    const float *vectors; /* EMBED: [n_inputs, n_dimensions]; EMBED_ALL: [Σ n_tokens, n_dimensions] */
     uint32_t n_dimensions;
-    const hd_sparse *sparse;     /* SPARSE: [n_inputs] */
-    const hd_score *scores;      /* descending. RERANK: [n_scores], cut to top_n. CLASSIFY: [n_inputs, n_labels] */
+    const hd_sparse *sparse; /* SPARSE: [n_inputs] */
+    const hd_score *scores;  /* descending. RERANK: [n_scores], cut to top_n. CLASSIFY: [n_inputs, n_labels] */
     size_t n_scores;
-    const char *const *labels;   /* CLASSIFY: [n_labels] */
+    const char *const *labels; /* CLASSIFY: [n_labels] */
     size_t n_labels;
-    const hd_tokens *tokens;     /* TOKENIZE: [n_inputs] */
+    const hd_tokens *tokens;        /* TOKENIZE: [n_inputs] */
     const char *const *token_texts; /* TOKENIZE: texts of all tokens of all inputs, one after the other */
-    const char *prompt;          /* TOKENIZE: what was put before each text, which offsets count in; NULL: nothing */
-    const hd_text *texts;        /* DETOKENIZE: [n_inputs] */
+    const char *prompt;             /* TOKENIZE: what was put before each text, which offsets count in; NULL: nothing */
+    const hd_text *texts;           /* DETOKENIZE: [n_inputs] */
 
-    const uint32_t *n_tokens;    /* [n_inputs] specials included, cached ones too; RERANK: of the pair */
+    const uint32_t *n_tokens; /* [n_inputs] specials included, cached ones too; RERANK: of the pair */
     uint64_t n_tokens_total, n_truncated;
 
-    struct {                     /* in nanoseconds, for protocols that report them */
+    struct { /* in nanoseconds, for protocols that report them */
         uint64_t total, read, load, tokenize, queue, compute;
     } times;
-    bool ready;                  /* what /ready says */
-    uint32_t n_in_flight;        /* calls on their way, this one too */
+    bool ready;           /* what /ready says */
+    uint32_t n_in_flight; /* calls on their way, this one too */
 } hd_result;
 
 #endif

@@ -23,11 +23,11 @@ hd_text hd__json_string(const json_t *string);
 
 /* What an input field may hold. */
 enum {
-    HD_INPUT_TEXT = 1,   /* "…" */
-    HD_INPUT_TEXTS = 2,  /* ["…", …] */
-    HD_INPUT_IDS = 4,    /* [1, 2, …] is one input */
-    HD_INPUT_LISTS = 8,  /* [[1, 2], …]; with TEXTS also mixed with strings */
-    HD_INPUT_OBJECTS = 16, /* [{"text": "…"}, …]; with TEXTS also mixed with strings */
+    HD_INPUT_TEXT = 1,      /* "…" */
+    HD_INPUT_TEXTS = 2,     /* ["…", …] */
+    HD_INPUT_IDS = 4,       /* [1, 2, …] is one input */
+    HD_INPUT_LISTS = 8,     /* [[1, 2], …]; with TEXTS also mixed with strings */
+    HD_INPUT_OBJECTS = 16,  /* [{"text": "…"}, …]; with TEXTS also mixed with strings */
     HD_INPUT_NO_EMPTY = 32, /* empty text is a fault */
 };
 

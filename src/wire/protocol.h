@@ -16,31 +16,31 @@
 
 /* What protocols may ask the server about itself. Constant while it runs. */
 typedef struct hd_wire_settings {
-    const char *build;          /* "heddle 0.1.0" */
-    uint32_t max_inputs;        /* of one request */
+    const char *build;   /* "heddle 0.1.0" */
+    uint32_t max_inputs; /* of one request */
     uint32_t max_queue_tokens, max_concurrent_requests, max_batch_tokens, n_threads;
     bool auto_truncate;
     uint64_t max_body_bytes;
-    uint64_t start_s;           /* Unix time */
+    uint64_t start_s; /* Unix time */
 } hd_wire_settings;
 
 typedef struct hd_wire_request {
     const hd_http_request *http;
-    const json_t *body;   /* an object; NULL for routes without `has_body` */
-    hd_span rest;         /* what a "*" at the end of the route's path stands for */
-    hd_arena *arena;      /* lives until the response is sent, as the body does */
+    const json_t *body; /* an object; NULL for routes without `has_body` */
+    hd_span rest;       /* what a "*" at the end of the route's path stands for */
+    hd_arena *arena;    /* lives until the response is sent, as the body does */
     const hd_wire_settings *settings;
 } hd_wire_request;
 
 typedef struct hd_dialect {
-    const char *name;     /* "openai" */
+    const char *name; /* "openai" */
     /* Status, headers (Retry-After where retry_after_s is set) and body for a fault; must not fail but for memory. */
     void (*write_fault)(const hd_fault *fault, const hd_http_request *request, hd_arena *arena, hd_http_response *response);
 } hd_dialect;
 
 typedef struct hd_route {
     hd_http_method method;
-    const char *path;     /* as in hd_endpoint */
+    const char *path;          /* as in hd_endpoint */
     const hd_dialect *dialect; /* NULL: the protocol's */
     bool is_public, has_body;
     bool (*claims)(const hd_wire_request *request); /* NULL: takes what nobody claims */
@@ -54,12 +54,12 @@ typedef struct hd_route {
 } hd_route;
 
 typedef struct hd_protocol {
-    const char *name;          /* the tag in the OpenAPI document: "OpenAI" */
+    const char *name; /* the tag in the OpenAPI document: "OpenAI" */
     const hd_dialect *dialect;
-    const hd_route *routes;    /* [n_routes] */
+    const hd_route *routes; /* [n_routes] */
     size_t n_routes;
-    const char *schemas;       /* JSON object: schema name → JSON Schema 2020-12 (null is a type, there is no "nullable");
-                                * "Error" among them where the dialect is the protocol's own */
+    const char *schemas; /* JSON object: schema name → JSON Schema 2020-12 (null is a type, there is no "nullable");
+                          * "Error" among them where the dialect is the protocol's own */
 } hd_protocol;
 
 extern const hd_protocol hd__protocol_openai, hd__protocol_health, hd__protocol_tei, hd__protocol_openapi,

@@ -15,8 +15,8 @@ typedef struct hd_service hd_service;
 
 typedef struct hd_service_options {
     hd_wire_settings settings;
-    uint32_t timeout_ms;  /* of one request; 0: none */
-    uint32_t n_threads;   /* for heavy exchanges; 0: one for each 2 CPUs, at least 2 */
+    uint32_t timeout_ms;                   /* of one request; 0: none */
+    uint32_t n_threads;                    /* for heavy exchanges; 0: one for each 2 CPUs, at least 2 */
     void (*finish)(hd_exchange *exchange); /* takes answered exchanges, from any thread */
 } hd_service_options;
 
@@ -31,7 +31,7 @@ typedef struct hd_service_path {
     hd_http_method method;
     const char *path;
     bool is_public;
-    const hd_dialect *dialect;    /* of what is refused before a route is chosen */
+    const hd_dialect *dialect;     /* of what is refused before a route is chosen */
     const hd_route *const *routes; /* [n_routes] that share it, as hd__protocols orders them */
     size_t n_routes;
     hd_service *service;

@@ -256,8 +256,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared), cmocka_unit_test(test_mixed),     cmocka_unit_test(test_away),
-        cmocka_unit_test(test_apart),  cmocka_unit_test(test_cancel),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_shared), cmocka_unit_test(test_mixed),  cmocka_unit_test(test_away),
+        cmocka_unit_test(test_apart),  cmocka_unit_test(test_cancel), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -39,12 +39,9 @@ static void test_urls(void **state)
     expect_url("redis://[fe80::2]", (hd_redis_url){.host = "fe80::2", .port = 6379});
     expect_url("redis://:secret@h", (hd_redis_url){.host = "h", .port = 6379, .password = "secret"});
     expect_url("redis://u:p@h", (hd_redis_url){.host = "h", .port = 6379, .user = "u", .password = "p"});
-    expect_url("redis://u:a:b@c@h",
-               (hd_redis_url){.host = "h", .port = 6379, .user = "u",
-                              .password = "a:b@c"});
+    expect_url("redis://u:a:b@c@h", (hd_redis_url){.host = "h", .port = 6379, .user = "u", .password = "a:b@c"});
     expect_url("redis://%75:%2f%40%C3%a9%3F@h",
-               (hd_redis_url){.host = "h", .port = 6379, .user = "u",
-                              .password = "/@\xc3\xa9?"});
+               (hd_redis_url){.host = "h", .port = 6379, .user = "u", .password = "/@\xc3\xa9?"});
     expect_url("redis://:@h", (hd_redis_url){.host = "h", .port = 6379, .password = ""});
 }
 
@@ -52,12 +49,33 @@ static void test_bad_urls(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",           "h",          "http://h",        "redis:",      "redis://",    "redis:///1",
-        "redis://:1", "redis://h:", "redis://h:0",     "redis://h:65536", "redis://h:x", "redis://h/x",
-        "redis://h/1/2", "redis://h/1000001", "redis://h?", "redis://h#", "redis://h/1?a=b", "redis://u@h",
-        "redis://[::1", "redis://[::1]x", "redis://[]",
-        "redis://u:%@h", "redis://u:%4@h", "redis://u:%zz@h",
-        "redis://u:%00@h", "redis://a%b", "redis://h:99999999999999999999",
+        "",
+        "h",
+        "http://h",
+        "redis:",
+        "redis://",
+        "redis:///1",
+        "redis://:1",
+        "redis://h:",
+        "redis://h:0",
+        "redis://h:65536",
+        "redis://h:x",
+        "redis://h/x",
+        "redis://h/1/2",
+        "redis://h/1000001",
+        "redis://h?",
+        "redis://h#",
+        "redis://h/1?a=b",
+        "redis://u@h",
+        "redis://[::1",
+        "redis://[::1]x",
+        "redis://[]",
+        "redis://u:%@h",
+        "redis://u:%4@h",
+        "redis://u:%zz@h",
+        "redis://u:%00@h",
+        "redis://a%b",
+        "redis://h:99999999999999999999",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         hd_arena arena;
@@ -167,9 +185,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),           cmocka_unit_test(test_bad_urls),
-        cmocka_unit_test(test_nothing_secret_is_said), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_without_server),
+        cmocka_unit_test(test_urls),      cmocka_unit_test(test_bad_urls), cmocka_unit_test(test_nothing_secret_is_said),
+        cmocka_unit_test(test_keys),      cmocka_unit_test(test_values),   cmocka_unit_test(test_without_server),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

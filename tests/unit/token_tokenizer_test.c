@@ -101,8 +101,8 @@ static void test_places(void **state)
                                                   &options, &tokens, NULL),
                      HD_OK);
     static const hd_token wanted[] = {
-        {2, 0, 0, 0, 0, true},  {4, 0, 1, 0, 1, false},   {1, 2, 4, 2, 3, false},     {5, 6, 7, 5, 6, false},
-        {3, 7, 12, 6, 11, false}, {3, 0, 0, 0, 0, true},
+        {2, 0, 0, 0, 0, true},  {4, 0, 1, 0, 1, false},   {1, 2, 4, 2, 3, false},
+        {5, 6, 7, 5, 6, false}, {3, 7, 12, 6, 11, false}, {3, 0, 0, 0, 0, true},
     };
     assert_int_equal(tokens.n, sizeof wanted / sizeof *wanted);
     for (size_t i = 0; i < tokens.n; i++) {

@@ -228,7 +228,7 @@ static void test_detokenize(void **state)
 
 #define SLOT(id, n_ctx, busy)                                                                                               \
     "{'id':" #id ",'id_task':-1,'n_ctx':" #n_ctx ",'speculative':false,'is_processing':" busy ",'params':{},'next_token':[" \
-                                                                                              "]}"
+    "]}"
 
 static void test_facts(void **state)
 {
