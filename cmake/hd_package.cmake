@@ -25,6 +25,7 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME heddle)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION web)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "libcurl4") # opened when a model is pulled
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "ca-certificates")
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS "libhiredis0.14") # opened for --redis-url
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_CONTROL_EXTRA "${CPACK_HD_PACKAGING}/postinst;${CPACK_HD_PACKAGING}/prerm")
 set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "Heddle turns texts into embedding vectors on the CPU, from the command line
 or as a server that speaks the protocols of OpenAI, of
