@@ -105,6 +105,12 @@ static void must_be(const char *wanted)
         fail_msg("%.*s\ninstead of\n%s", (int)response.body.len, response.body.ptr, wanted);
 }
 
+/* The body is no string: nothing ends it. */
+static bool says(const char *text)
+{
+    return memmem(response.body.ptr, response.body.len, text, strlen(text)) != NULL;
+}
+
 static const char *header(const char *name)
 {
     for (size_t i = 0; i < response.n_headers; i++)
@@ -466,7 +472,7 @@ static void info_and_ping(void **state)
     http.query = hd__span("", 0);
     assert_string_equal(call.model, "org/m");
     answer(&(hd_result){.model = &plain});
-    assert_non_null(strstr(response.body.ptr, "\"model_sha\":null"));
+    assert_true(says("\"model_sha\":null"));
 
     must_ask("/ping", "");
     assert_true(route->is_public);
@@ -587,7 +593,7 @@ static void wrong_types_and_values(void **state)
         if (ask(cases[i].path, cases[i].text) == HD_OK)
             fail_msg("%s %s was taken", cases[i].path, cases[i].text);
         answer_fault(&fault);
-        if (response.status != 422 || strstr(response.body.ptr, "\"error_type\":\"Validation\"}") == NULL)
+        if (response.status != 422 || !says("\"error_type\":\"Validation\"}"))
             fail_msg("%s %s: %d %.*s", cases[i].path, cases[i].text, response.status, (int)response.body.len,
                      response.body.ptr);
     }
