@@ -27,8 +27,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* "+" is a blank; a "%" without two digits stands for itself. */
-static hd_span decode(hd_span text, hd_arena *arena)
+hd_span hd__http_unescape(hd_span text, bool plus_is_blank, hd_arena *arena)
 {
     char *out = hd__arena_alloc(arena, text.len + 1);
     if (out == NULL)
@@ -42,7 +41,7 @@ static hd_span decode(hd_span text, hd_arena *arena)
             out[n++] = (char)(high << 4 | low);
             i += 2;
         } else {
-            out[n++] = c == '+' ? ' ' : c;
+            out[n++] = c == '+' && plus_is_blank ? ' ' : c;
         }
     }
     out[n] = '\0';
@@ -57,7 +56,7 @@ hd_span hd__http_query(const hd_http_request *request, const char *name, hd_aren
         const char *end = memchr(rest.ptr, '&', rest.len);
         const size_t n = end != NULL ? (size_t)(end - rest.ptr) : rest.len;
         if (n >= len && memcmp(rest.ptr, name, len) == 0 && (n == len || rest.ptr[len] == '='))
-            return n == len ? hd__span("", 0) : decode(hd__span(rest.ptr + len + 1, n - len - 1), arena);
+            return n == len ? hd__span("", 0) : hd__http_unescape(hd__span(rest.ptr + len + 1, n - len - 1), true, arena);
         rest = end != NULL ? hd__span(end + 1, rest.len - n - 1) : hd__span(NULL, 0);
     }
     return hd__span(NULL, 0);

@@ -41,6 +41,10 @@ typedef struct hd_http_request {
 /* A header's value; names compare without case. An empty span with ptr NULL when it was not sent. */
 hd_span hd__http_header(const hd_http_request *request, const char *name);
 
+/* Percent-decoded into the arena, with a NUL behind; ptr NULL when memory is missing. A "%" without two digits stands for
+ * itself; "+" is a blank in queries and itself in paths. */
+hd_span hd__http_unescape(hd_span text, bool plus_is_blank, hd_arena *arena);
+
 /* A query parameter's value, percent-decoded into the arena; ptr NULL when it is missing or memory is. */
 hd_span hd__http_query(const hd_http_request *request, const char *name, hd_arena *arena);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/serve_config.h"
 #include "cli/start_line.h"
 #include "remote/probe.h"
 
@@ -76,21 +77,15 @@ static size_t first_process(hd_arena *arena, char *args[MOST_ARGUMENTS])
     return n;
 }
 
-static const char *choose(const char *flag, const char *given, const char *variable)
-{
-    const char *value = flag != NULL ? flag : given != NULL ? given : getenv(variable);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
 static hd_status find_server(hd_arena *arena, address *where, hd_error *err)
 {
     char *args[MOST_ARGUMENTS];
     cli_start_line line;
     HD_TRY(cli_start_line_translate(first_process(arena, args), args, environ, arena, &line, err));
-    where->host = choose(flag_host, value_of(&line, "host"), "HEDDLE_HOST");
-    where->port = choose(flag_port, value_of(&line, "port"), "HEDDLE_PORT");
-    where->uds = choose(flag_uds, value_of(&line, "uds"), "HEDDLE_UDS");
-    where->tls = flag_tls || choose(NULL, value_of(&line, "tls-cert"), "HEDDLE_TLS_CERT") != NULL;
+    where->host = cli_setting(flag_host != NULL ? flag_host : value_of(&line, "host"), "HEDDLE_HOST");
+    where->port = cli_setting(flag_port != NULL ? flag_port : value_of(&line, "port"), "HEDDLE_PORT");
+    where->uds = cli_setting(flag_uds != NULL ? flag_uds : value_of(&line, "uds"), "HEDDLE_UDS");
+    where->tls = flag_tls || cli_setting(value_of(&line, "tls-cert"), "HEDDLE_TLS_CERT") != NULL;
     if (flag_host != NULL || flag_port != NULL)
         where->uds = flag_uds;
     if (where->host == NULL || strcmp(where->host, "0.0.0.0") == 0)

@@ -143,8 +143,7 @@ const cli_option cli_serve_limit_options[] = {
     {0},
 };
 
-/* The flag's value, or the variable's. */
-static const char *setting(const char *flag, const char *variable)
+const char *cli_setting(const char *flag, const char *variable)
 {
     const char *value = flag != NULL ? flag : getenv(variable);
     return value != NULL && value[0] != '\0' ? value : NULL;
@@ -188,7 +187,7 @@ static hd_status add_keys(key_list *list, hd_span text, const char *separators, 
 static hd_status load_keys(cli_serve_config *c, hd_error *err)
 {
     key_list *list = hd__arena_calloc(&c->arena, 1, sizeof *list);
-    const char *variable = getenv("HEDDLE_API_KEY"), *file = setting(flag_key_file, "HEDDLE_API_KEY_FILE");
+    const char *variable = getenv("HEDDLE_API_KEY"), *file = cli_setting(flag_key_file, "HEDDLE_API_KEY_FILE");
     if (list == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for keys");
     for (size_t i = 0; i < flag_keys.n; i++)
@@ -256,7 +255,7 @@ void cli_service_notify(const char *state)
 
 static hd_status load_port(cli_serve_config *c, hd_error *err)
 {
-    const char *text = setting(flag_port, "HEDDLE_PORT");
+    const char *text = cli_setting(flag_port, "HEDDLE_PORT");
     char *end = NULL;
     c->server.port = DEFAULT_PORT;
     if (text == NULL)
@@ -272,11 +271,11 @@ static hd_status load_port(cli_serve_config *c, hd_error *err)
 static hd_status load_server(cli_serve_config *c, hd_error *err)
 {
     hd_server_options *o = &c->server;
-    o->host = setting(flag_host, "HEDDLE_HOST");
-    o->uds_path = setting(flag_uds, "HEDDLE_UDS");
+    o->host = cli_setting(flag_host, "HEDDLE_HOST");
+    o->uds_path = cli_setting(flag_uds, "HEDDLE_UDS");
     HD_TRY(load_port(c, err));
-    o->tls_cert_path = setting(flag_cert, "HEDDLE_TLS_CERT");
-    o->tls_key_path = setting(flag_key, "HEDDLE_TLS_KEY");
+    o->tls_cert_path = cli_setting(flag_cert, "HEDDLE_TLS_CERT");
+    o->tls_key_path = cli_setting(flag_key, "HEDDLE_TLS_KEY");
     if ((o->tls_cert_path == NULL) != (o->tls_key_path == NULL))
         return hd__fail(err, HD_ERR_ARG, "--tls-cert and --tls-key need each other");
     o->cors_origins = flag_origins.items;
@@ -314,7 +313,7 @@ hd_status cli_serve_config_load(cli_serve_config *c, hd_error *err)
         return hd__fail(err, HD_ERR_ARG, "--log-format: '%s' is neither text nor json", flag_log_format);
     c->preload = flag_preload || cli_is_switched_on("HEDDLE_PRELOAD");
     c->strict_model = flag_strict_model;
-    c->redis_url = setting(flag_redis_url, "HEDDLE_REDIS_URL");
+    c->redis_url = cli_setting(flag_redis_url, "HEDDLE_REDIS_URL");
     c->redis_timeout_ms = flag_redis_timeout;
     c->redis_ttl_s = flag_redis_ttl;
     c->no_access_log = flag_no_access_log || cli_quiet;

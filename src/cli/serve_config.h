@@ -24,6 +24,9 @@ extern const cli_option cli_serve_options[], cli_serve_limit_options[];
 HD_MUST_USE hd_status cli_serve_config_load(cli_serve_config *config, hd_error *err);
 void cli_serve_config_clear(cli_serve_config *config);
 
+/* The flag's value, or the variable's; NULL when there is none or it is empty. */
+const char *cli_setting(const char *flag, const char *variable);
+
 /* Whether a variable says 1, true, yes or on. */
 bool cli_is_switched_on(const char *variable);
 

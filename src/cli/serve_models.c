@@ -73,12 +73,11 @@ static hd_status pull_model(const char *name, const atomic_bool *stop, void *dat
 
 static hd_status add(const cli_serve_config *config, hd_models *models, hd_span what, hd_error *err)
 {
-    const char *pooling = flag_pooling != NULL ? flag_pooling : getenv("HEDDLE_POOLING");
     const hd_model_options options = {
         .dtype = config->base.dtype,
         .max_length = config->base.max_length,
         .max_length_is_a_wish = config->base.max_length_is_a_wish,
-        .pooling = pooling != NULL && pooling[0] != '\0' ? pooling : NULL,
+        .pooling = cli_setting(flag_pooling, "HEDDLE_POOLING"),
     };
     char text[HD_LIMIT_PATH_BYTES];
     if (what.len == 0 || what.len >= sizeof text)
@@ -106,12 +105,12 @@ static hd_status add_list(const cli_serve_config *config, hd_models *models, con
 
 hd_status cli_serve_models_add(const cli_serve_config *config, hd_models *models, hd_error *err)
 {
-    const char *list = getenv("HEDDLE_MODELS");
+    const char *list = cli_setting(NULL, "HEDDLE_MODELS");
     if (notice != NULL)
         cli_notice("%s", notice);
     if (flag_allow_pull || cli_is_switched_on("HEDDLE_ALLOW_PULL"))
         hd__models_allow_pull(models, pull_model, (void *)(uintptr_t)&config->base);
-    if (cli_given_models.n == 0 && !config->base.model_is_given && list != NULL && list[0] != '\0')
+    if (cli_given_models.n == 0 && !config->base.model_is_given && list != NULL)
         return add_list(config, models, list, err);
     for (size_t i = 0; i < config->models.n; i++)
         HD_TRY(add(config, models, hd__span_of(config->models.items[i]), err));

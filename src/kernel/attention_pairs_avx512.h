@@ -1,4 +1,4 @@
-/* attention_pairs_avx512.h - what attention on bfloat16 pairs shares, by VDPBF16PS or by tiles. AVX-512.
+/* attention_pairs_avx512.h - what attention on bfloat16 pairs shares, by VDPBF16PS, by VPDPWSSD or by tiles. AVX-512.
  *
  * A pair is one 32-bit lane with two bf16: the earlier index in the low half. Blocks are PAIRS_WIDTH queries,
  * two vectors, one lane each. The head dimension is a multiple of 32.

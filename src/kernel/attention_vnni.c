@@ -17,13 +17,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernel/attention.h"
-#include "kernel/vec_avx512.h"
-#include "kernel/act_tmpl.h"
+#include "kernel/attention_pairs_avx512.h"
 
 k_attention_fn k_attention_bf16_vnni, k_attention_bf16_avx512;
 
-#define WIDTH 32     /* queries in a block */
 #define KEYS 128     /* keys in a block */
 #define P_BITS 13    /* of the largest weight */
 #define V_MOST 2047  /* KEYS * 2^P_BITS * V_MOST < 2^31 */
@@ -31,7 +28,7 @@ k_attention_fn k_attention_bf16_vnni, k_attention_bf16_avx512;
 #define TILE_ROWS 12 /* or 8 or 4: rows come up to a multiple of 4 */
 #define LOG2_E 1.44269504f
 
-_Static_assert((int64_t)KEYS *(1 << P_BITS) * V_MOST <= INT32_MAX, "sums of p v must fit");
+_Static_assert((1 << P_BITS) * (int64_t)KEYS * V_MOST <= INT32_MAX, "sums of p v must fit");
 
 /* ---- whole numbers ---- */
 
@@ -93,32 +90,23 @@ static void pack_v(const uint16_t *v, size_t stride, int n_rows, int dim, vf uni
     for (int i = 0; i < n_rows; i += 2) {
         const uint16_t *even = v + (size_t)i * stride, *odd = even + stride;
         for (int d = 0; d < dim; d += 16, to += 16) {
-            __m512i e = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(even + d)));
-            __m512i o =
-                i + 1 < n_rows ? _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(odd + d))) : _mm512_setzero_si512();
-            _mm512_store_si512(to, to_whole(_mm512_or_si512(e, _mm512_slli_epi32(o, 16)), unit));
+            __m512i pair = pairs_of_rows(even + d, i + 1 < n_rows ? odd + d : NULL);
+            _mm512_store_si512(to, to_whole(pair, unit));
         }
     }
 }
 
-/* to[dim / 2][WIDTH] pairs of dimensions, 16 queries from each of n_vecs vectors; each query by its own unit. */
+/* to[dim / 2][PAIRS_WIDTH] pairs of dimensions; each query by its own unit. */
 static void pack_q(const uint16_t *q, size_t stride, int n_queries, int dim, float most, uint32_t *to, vf *inverse)
 {
+    pairs_pack_q(q, stride, n_queries, dim, to);
     for (int i = 0; i < n_queries; i += 16) {
         __m512i largest = _mm512_setzero_si512();
-        for (int d = 0; d < dim; d += 32) {
-            vf block[16];
-            for (int r = 0; r < 16; r++)
-                block[r] = i + r < n_queries ? _mm512_loadu_ps((const void *)(q + (size_t)(i + r) * stride + d)) : vf_zero();
-            vf_transpose(block);
-            for (int c = 0; c < 16; c++) {
-                largest = magnitude_max(largest, _mm512_castps_si512(block[c]));
-                _mm512_store_ps((void *)(to + (d / 2 + c) * WIDTH + i), block[c]);
-            }
-        }
+        for (int c = 0; c < dim / 2; c++)
+            largest = magnitude_max(largest, _mm512_load_si512(to + c * PAIRS_WIDTH + i));
         vf unit = unit_of(lane_max(largest), most, &inverse[i / 16]);
         for (int c = 0; c < dim / 2; c++) {
-            __m512i *pair = (__m512i *)(void *)(to + c * WIDTH + i);
+            __m512i *pair = (__m512i *)(void *)(to + c * PAIRS_WIDTH + i);
             *pair = to_whole(*pair, unit);
         }
     }
@@ -128,12 +116,12 @@ static void pack_q(const uint16_t *q, size_t stride, int n_queries, int dim, flo
 
 /* The second product: rows are queries, lanes head dimensions. */
 typedef struct mix {
-    const uint32_t *p; /* [n_pairs][WIDTH] */
+    const uint32_t *p; /* [n_pairs][PAIRS_WIDTH] */
     const uint32_t *v; /* [n_pairs][dim] */
     int n_pairs, dim, n_rows;
     bool first, last; /* block of keys */
-    float shrink[WIDTH], factor[WIDTH];
-    float *o, *out; /* [WIDTH][dim], [n_rows][out_stride] */
+    float shrink[PAIRS_WIDTH], factor[PAIRS_WIDTH];
+    float *o, *out; /* [PAIRS_WIDTH][dim], [n_rows][out_stride] */
     size_t out_stride;
 } mix;
 
@@ -165,27 +153,27 @@ static inline __attribute__((always_inline)) void score_tile(const int16_t *k, i
                                                              float *s, vf *most, const int n_rows, const int n_vecs)
 {
     __m512i acc[TILE_ROWS][2];
-    sums(k, (size_t)dim, 2, qt, WIDTH, dim / 2, acc, n_rows, n_vecs);
+    sums(k, (size_t)dim, 2, qt, PAIRS_WIDTH, dim / 2, acc, n_rows, n_vecs);
 #pragma GCC unroll 2
     for (int v = 0; v < n_vecs; v++) {
 #pragma GCC unroll 12
         for (int r = 0; r < n_rows; r++) {
             vf score = vf_mul(_mm512_cvtepi32_ps(acc[r][v]), factor[v]);
             most[v] = vf_max(score, most[v]);
-            vf_store(s + r * WIDTH + v * 16, score);
+            vf_store(s + r * PAIRS_WIDTH + v * 16, score);
         }
     }
 }
 
-/* Scores of n_keys keys, and of the padding, into s[n_keys up to K_STEP][WIDTH]. */
+/* Scores of n_keys keys, and of the padding, into s[n_keys up to K_STEP][PAIRS_WIDTH]. */
 static inline __attribute__((always_inline)) void scores(const int16_t *k, int n_keys, int dim, const uint32_t *qt,
                                                          const vf *factor, float *s, vf *most, const int n_vecs)
 {
     int r = 0;
     for (; r + TILE_ROWS <= n_keys; r += TILE_ROWS)
-        score_tile(k + (size_t)r * (size_t)dim, dim, qt, factor, s + r * WIDTH, most, TILE_ROWS, n_vecs);
+        score_tile(k + (size_t)r * (size_t)dim, dim, qt, factor, s + r * PAIRS_WIDTH, most, TILE_ROWS, n_vecs);
     for (; r < n_keys; r += K_STEP)
-        score_tile(k + (size_t)r * (size_t)dim, dim, qt, factor, s + r * WIDTH, most, K_STEP, n_vecs);
+        score_tile(k + (size_t)r * (size_t)dim, dim, qt, factor, s + r * PAIRS_WIDTH, most, K_STEP, n_vecs);
 }
 
 /* p[j / 2] = pairs of round(2^(s[j] - most + P_BITS)); returns their sum. Odd n_keys: the last is paired with zero. */
@@ -194,10 +182,10 @@ static inline __attribute__((always_inline)) __m512i weights(const float *s, int
     const vf shift = vf_sub(most, vf_set1(P_BITS));
     const __m512i ones = _mm512_set1_epi16(1);
     __m512i total = _mm512_setzero_si512();
-    for (int j = 0; j < n_keys; j += 2, s += 2 * WIDTH, p += WIDTH) {
+    for (int j = 0; j < n_keys; j += 2, s += 2 * PAIRS_WIDTH, p += PAIRS_WIDTH) {
         __m512i pair = _mm512_cvtps_epi32(vf_exp2_fast(vf_sub(vf_load(s), shift)));
         if (j + 1 < n_keys) {
-            __m512i odd = _mm512_cvtps_epi32(vf_exp2_fast(vf_sub(vf_load(s + WIDTH), shift)));
+            __m512i odd = _mm512_cvtps_epi32(vf_exp2_fast(vf_sub(vf_load(s + PAIRS_WIDTH), shift)));
             pair = _mm512_or_si512(pair, _mm512_slli_epi32(odd, 16));
         }
         __asm__("vpdpwssd %2, %1, %0" : "+v"(total) : "v"(pair), "v"(ones));
@@ -211,7 +199,8 @@ static inline __attribute__((always_inline)) __m512i weights(const float *s, int
 static inline __attribute__((always_inline)) void mix_tile(const mix *m, int row, int d, const int n_rows)
 {
     __m512i acc[TILE_ROWS][2];
-    sums((const int16_t *)(const void *)(m->p + row), 2, 2 * WIDTH, m->v + d, (size_t)m->dim, m->n_pairs, acc, n_rows, 2);
+    sums((const int16_t *)(const void *)(m->p + row), 2, 2 * PAIRS_WIDTH, m->v + d, (size_t)m->dim, m->n_pairs, acc, n_rows,
+         2);
 #pragma GCC unroll 12
     for (int r = 0; r < n_rows; r++) {
         float *o = m->o + (row + r) * m->dim + d, *out = m->out + (size_t)(row + r) * m->out_stride + d;
@@ -257,8 +246,8 @@ typedef struct head {
 static inline __attribute__((always_inline)) void attend(const head *h, const uint32_t *qt, const vf *q_inverse, mix *m,
                                                          const int n_vecs)
 {
-    float s[(KEYS + K_STEP) * WIDTH] __attribute__((aligned(64)));
-    uint32_t p[KEYS / 2 * WIDTH] __attribute__((aligned(64)));
+    float s[(KEYS + K_STEP) * PAIRS_WIDTH] __attribute__((aligned(64)));
+    uint32_t p[KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
     vf factor[2], most[2], sum[2];
     m->p = p;
 #pragma GCC unroll 2
@@ -295,8 +284,8 @@ void k_attention_bf16_vnni(const k_attention *t)
         k_attention_bf16_avx512(t);
         return;
     }
-    uint32_t qt[K_HEAD_DIM_MAX / 2 * WIDTH] __attribute__((aligned(64)));
-    float o[K_HEAD_DIM_MAX * WIDTH] __attribute__((aligned(64)));
+    uint32_t qt[K_HEAD_DIM_MAX / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
+    float o[K_HEAD_DIM_MAX * PAIRS_WIDTH] __attribute__((aligned(64)));
     const float qk_most = floorf(sqrtf((float)(INT32_MAX / dim) - 1024.0f));
     int16_t *k = t->scratch;
     uint32_t *v = (uint32_t *)(void *)(k + ((size_t)t->n_k + K_STEP) * (size_t)dim);
@@ -308,8 +297,8 @@ void k_attention_bf16_vnni(const k_attention *t)
     mix m = {.dim = dim, .o = o, .out_stride = t->out_stride};
     h.score_factor = vf_mul(k_inverse, vf_set1(t->scale * LOG2_E));
 
-    for (int i = 0; i < t->n_q; i += WIDTH) {
-        int n = t->n_q - i < WIDTH ? t->n_q - i : WIDTH;
+    for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
+        int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;
         vf q_inverse[2];
         pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qk_most, qt, q_inverse);
         m.n_rows = n;

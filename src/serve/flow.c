@@ -58,14 +58,6 @@ static hd_http_method method_of(const char *name)
     return HD_HTTP_OTHER;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Path and query of the request target; false when it is none. "http://host/path" means "/path". */
 static bool split_uri(hd_flow *flow)
 {
@@ -79,19 +71,9 @@ static bool split_uri(hd_flow *flow)
         return strcmp(at, "*") == 0 && q->method == HD_HTTP_OPTIONS;
     const char *query = strchr(at, '?');
     q->query = query != NULL ? hd__span_of(query + 1) : hd__span("", 0);
-    const size_t n = query != NULL ? (size_t)(query - at) : strlen(at);
-    char *path = hd__arena_alloc(&flow->exchange.arena, n + 1);
-    size_t len = 0;
-    for (size_t i = 0; path != NULL && i < n; i++) {
-        const int high = at[i] == '%' && i + 2 < n ? hex_digit(at[i + 1]) : -1;
-        const int low = high >= 0 ? hex_digit(at[i + 2]) : -1;
-        path[len++] = low >= 0 ? (char)(high << 4 | low) : at[i];
-        i += low >= 0 ? 2 : 0;
-    }
-    if (path != NULL)
-        path[len] = '\0';
-    q->path = hd__span(path, len);
-    return path != NULL && memchr(path, '\0', len) == NULL;
+    q->path =
+        hd__http_unescape(hd__span(at, query != NULL ? (size_t)(query - at) : strlen(at)), false, &flow->exchange.arena);
+    return q->path.ptr != NULL && memchr(q->path.ptr, '\0', q->path.len) == NULL;
 }
 
 typedef struct head {

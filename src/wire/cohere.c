@@ -222,16 +222,8 @@ static hd_status read_contents(const hd_wire_request *request, hd_call *call, hd
     if (n == 0)
         return hd__fault(fault, json_is_array(list) ? HD_FAULT_EMPTY : HD_FAULT_TYPE, "inputs",
                          "`inputs` is not a list of one object or more");
-    if (n > request->settings->max_inputs) {
-        HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, "inputs", "`inputs` holds %zu inputs, the limit is %u", n,
-                            request->settings->max_inputs));
-        fault->n = n;
-        fault->limit = request->settings->max_inputs;
-        return HD_ERR_ARG;
-    }
-    hd_input *inputs = hd__arena_calloc(request->arena, n, sizeof *inputs);
-    if (inputs == NULL)
-        return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu inputs", n);
+    hd_input *inputs;
+    HD_TRY(hd__alloc_inputs(request, "inputs", n, &inputs, fault));
     for (size_t i = 0; i < n; i++) {
         const json_t *content = json_object_get(json_array_get(list, i), "content");
         const json_t *part = json_array_get(content, 0), *text = json_object_get(part, "text");

@@ -9,6 +9,14 @@ const json_t *hd__field(const json_t *object, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
+hd_status hd__read_nothing(const hd_wire_request *request, hd_call *call, hd_fault *fault)
+{
+    (void)request;
+    (void)fault;
+    call->task = HD_TASK_REPLY;
+    return HD_OK;
+}
+
 hd_text hd__json_string(const json_t *string)
 {
     return (hd_text){json_string_value(string), json_string_length(string)};
@@ -133,6 +141,19 @@ static hd_status read_item(const reader *r, const json_t *item, hd_input *input)
     return wrong_type(r);
 }
 
+hd_status hd__alloc_inputs(const hd_wire_request *request, const char *name, size_t n, hd_input **inputs, hd_fault *fault)
+{
+    if (n > request->settings->max_inputs) {
+        HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, name, "`%s` holds %zu inputs, the limit is %u", name, n,
+                            request->settings->max_inputs));
+        fault->n = n;
+        fault->limit = request->settings->max_inputs;
+        return HD_ERR_ARG;
+    }
+    *inputs = hd__arena_calloc(request->arena, n, sizeof **inputs);
+    return *inputs != NULL ? HD_OK : hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu inputs", n);
+}
+
 hd_status hd__field_inputs(const hd_wire_request *request, const char *name, unsigned forms, hd_call *call, hd_fault *fault)
 {
     const reader r = {request, name, forms, fault};
@@ -144,16 +165,8 @@ hd_status hd__field_inputs(const hd_wire_request *request, const char *name, uns
     const size_t n = is_list && !is_ids ? json_array_size(f) : 1;
     if (is_list && json_array_size(f) == 0)
         return hd__fault(fault, HD_FAULT_EMPTY, name, "`%s` cannot be an empty list", name);
-    if (n > request->settings->max_inputs) {
-        HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, name, "`%s` holds %zu inputs, the limit is %u", name, n,
-                            request->settings->max_inputs));
-        fault->n = n;
-        fault->limit = request->settings->max_inputs;
-        return HD_ERR_ARG;
-    }
-    hd_input *inputs = hd__arena_calloc(request->arena, n, sizeof *inputs);
-    if (inputs == NULL)
-        return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu inputs", n);
+    hd_input *inputs;
+    HD_TRY(hd__alloc_inputs(request, name, n, &inputs, fault));
     if (is_ids)
         HD_TRY(read_ids(&r, f, &inputs[0]));
     else if (json_is_string(f) && (forms & HD_INPUT_TEXT) != 0)

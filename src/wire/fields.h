@@ -18,6 +18,9 @@ HD_MUST_USE hd_status hd__field_uint(const json_t *object, const char *name, uin
 HD_MUST_USE hd_status hd__field_choice(const json_t *object, const char *name, const char *const *names, uint32_t *value,
                                        hd_fault *fault);
 
+/* A route's `read` when nothing is asked but the list of models: HD_TASK_REPLY. */
+HD_MUST_USE hd_status hd__read_nothing(const hd_wire_request *request, hd_call *call, hd_fault *fault);
+
 /* Text of a string value, NUL bytes inside allowed. */
 hd_text hd__json_string(const json_t *string);
 
@@ -30,6 +33,10 @@ enum {
     HD_INPUT_OBJECTS = 16,  /* [{"text": "…"}, …]; with TEXTS also mixed with strings */
     HD_INPUT_NO_EMPTY = 32, /* empty text is a fault */
 };
+
+/* *inputs = n zeroed inputs on the arena. Faults: INPUTS (n is more than settings->max_inputs), MEMORY. */
+HD_MUST_USE hd_status hd__alloc_inputs(const hd_wire_request *request, const char *name, size_t n, hd_input **inputs,
+                                       hd_fault *fault);
 
 /* Reads the field into call->inputs and is_single. Faults: MISSING, TYPE, EMPTY (no input, an empty list of ids, empty
  * text with NO_EMPTY), INPUTS (more than settings->max_inputs), VALUE (an id that is negative or past 31 bits). */

@@ -2,15 +2,8 @@
  * which TEI's clients do not look at. Ready is 503 while models load that have to be there first, and while stopping.
  */
 #include "wire/answer.h"
+#include "wire/fields.h"
 #include "wire/openai.h"
-
-static hd_status read_nothing(const hd_wire_request *request, hd_call *call, hd_fault *fault)
-{
-    (void)request;
-    (void)fault;
-    call->task = HD_TASK_REPLY;
-    return HD_OK;
-}
 
 static void write_live(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                        hd_http_response *response)
@@ -45,21 +38,21 @@ static const hd_route routes[] = {
     {.method = HD_HTTP_GET,
      .path = "/health",
      .is_public = true,
-     .read = read_nothing,
+     .read = hd__read_nothing,
      .write = write_live,
      .summary = "The process lives.",
      .response_schema = "Health"},
     {.method = HD_HTTP_GET,
      .path = "/v1/health",
      .is_public = true,
-     .read = read_nothing,
+     .read = hd__read_nothing,
      .write = write_live,
      .summary = "The process lives.",
      .response_schema = "Health"},
     {.method = HD_HTTP_GET,
      .path = "/ready",
      .is_public = true,
-     .read = read_nothing,
+     .read = hd__read_nothing,
      .write = write_ready,
      .summary = "Models that have to be loaded are, and requests are taken.",
      .response_schema = "Ready"},

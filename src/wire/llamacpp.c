@@ -364,14 +364,6 @@ static hd_status read_facts(const hd_wire_request *request, hd_call *call, hd_fa
     return HD_OK;
 }
 
-static hd_status read_nothing(const hd_wire_request *request, hd_call *call, hd_fault *fault)
-{
-    (void)request;
-    (void)fault;
-    call->task = HD_TASK_REPLY;
-    return HD_OK;
-}
-
 /* llama-server's words for POST /props without --props. Routes that only refuse have no `write`. */
 static hd_status refuse_props(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
@@ -497,7 +489,8 @@ static const hd_route routes[] = {
     GET_ROUTE("/props", read_facts, write_props, .summary = "The server's settings.", .response_schema = "Props"),
     GET_ROUTE("/slots", read_facts, write_slots, .summary = "The threads that compute, and whether they do.",
               .response_schema = "Slots"),
-    GET_ROUTE("/models", read_nothing, write_models, .summary = "The models that are served.", .response_schema = "Models"),
+    GET_ROUTE("/models", hd__read_nothing, write_models, .summary = "The models that are served.",
+              .response_schema = "Models"),
 };
 
 static const char schemas[] =

@@ -143,14 +143,6 @@ static void write_embeddings(const hd_wire_request *request, const hd_call *call
 
 /* ---- models ---- */
 
-static hd_status read_nothing(const hd_wire_request *request, hd_call *call, hd_fault *fault)
-{
-    (void)request;
-    (void)fault;
-    call->task = HD_TASK_REPLY;
-    return HD_OK;
-}
-
 static hd_status read_show(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
     call->task = HD_TASK_MODEL;
@@ -301,7 +293,7 @@ static const hd_route routes[] = {
      .response_schema = "EmbeddingsResponse"},
     {.method = HD_HTTP_GET,
      .path = "/api/tags",
-     .read = read_nothing,
+     .read = hd__read_nothing,
      .write = write_tags,
      .summary = "The models that are served.",
      .response_schema = "Tags"},
@@ -315,7 +307,7 @@ static const hd_route routes[] = {
      .response_schema = "ShowResponse"},
     {.method = HD_HTTP_GET,
      .path = "/api/version",
-     .read = read_nothing,
+     .read = hd__read_nothing,
      .write = write_version,
      .summary = "The server's version.",
      .response_schema = "Version"},

@@ -120,14 +120,6 @@ static void write_embeddings(const hd_wire_request *request, const hd_call *call
 
 /* ---- models ---- */
 
-static hd_status read_models(const hd_wire_request *request, hd_call *call, hd_fault *fault)
-{
-    (void)request;
-    (void)fault;
-    call->task = HD_TASK_REPLY;
-    return HD_OK;
-}
-
 static hd_status read_model(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
     call->task = HD_TASK_MODEL;
@@ -192,7 +184,7 @@ static const hd_route routes[] = {
      .response_schema = "EmbeddingsResponse"},
     {.method = HD_HTTP_GET,
      .path = "/v1/models",
-     .read = read_models,
+     .read = hd__read_nothing,
      .write = write_models,
      .summary = "The models that are served.",
      .response_schema = "Models"},

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "wire/answer.h"
+#include "wire/fields.h"
 #include "wire/openai.h"
 
 #define REFERENCE "#/components/schemas/"
@@ -257,14 +258,6 @@ static void write_schemas(hd_buffer *b)
 
 /* ---- the document ---- */
 
-static hd_status read_document(const hd_wire_request *request, hd_call *call, hd_fault *fault)
-{
-    (void)request;
-    (void)fault;
-    call->task = HD_TASK_REPLY;
-    return HD_OK;
-}
-
 static bool collect(document *d, hd_arena *arena)
 {
     size_t n = 0;
@@ -310,14 +303,14 @@ static const hd_route routes[] = {
     {.method = HD_HTTP_GET,
      .path = "/openapi.json",
      .is_public = true,
-     .read = read_document,
+     .read = hd__read_nothing,
      .write = write_document,
      .summary = "This document.",
      .response_schema = "Document"},
     {.method = HD_HTTP_GET,
      .path = "/api-doc/openapi.json",
      .is_public = true,
-     .read = read_document,
+     .read = hd__read_nothing,
      .write = write_document,
      .summary = "This document, where TEI has it.",
      .response_schema = "Document"},

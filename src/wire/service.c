@@ -285,18 +285,25 @@ static bool prepare(work *w, hd_text **texts, hd_token_ids **ids)
     return true;
 }
 
+/* The text of the model's prompt of that name; NULL: it has none. */
+static const char *text_of_prompt(const work *w, const char *wanted)
+{
+    const char *name, *text;
+    for (uint32_t i = 0; hd_model_get_prompt(hd__models_handle(w->entry), i, &name, &text); i++)
+        if (strcmp(name, wanted) == 0)
+            return text;
+    return NULL;
+}
+
 /* The prompt that the call names, or the first of its names that the model has one by. */
 static const char *prompt_name(const work *w)
 {
     const hd_call *c = &w->call;
     if (c->prompt_name != NULL || c->prompt_names == NULL)
         return c->prompt_name;
-    for (const char *const *wanted = c->prompt_names; *wanted != NULL; wanted++) {
-        const char *name, *text;
-        for (uint32_t i = 0; hd_model_get_prompt(hd__models_handle(w->entry), i, &name, &text); i++)
-            if (strcmp(name, *wanted) == 0)
-                return name;
-    }
+    for (const char *const *wanted = c->prompt_names; *wanted != NULL; wanted++)
+        if (text_of_prompt(w, *wanted) != NULL)
+            return *wanted;
     return NULL;
 }
 
@@ -384,15 +391,10 @@ static hd_status tokenize_all(work *w, hd_tokens *all, hd_error *err)
 /* What hd_tokenize puts before each text. */
 static const char *prompt_text(const work *w)
 {
-    const char *wanted = prompt_name(w), *name, *text;
     if (w->call.prompt != NULL)
         return w->call.prompt;
-    if (wanted == NULL)
-        wanted = w->card.info.default_prompt_name;
-    for (uint32_t i = 0; hd_model_get_prompt(hd__models_handle(w->entry), i, &name, &text); i++)
-        if (strcmp(name, wanted) == 0)
-            return text;
-    return NULL;
+    const char *wanted = prompt_name(w);
+    return text_of_prompt(w, wanted != NULL ? wanted : w->card.info.default_prompt_name);
 }
 
 static void tokenize(work *w)

@@ -666,14 +666,6 @@ static void write_info(const hd_wire_request *request, const hd_call *call, cons
     hd__buffer_append_text(b, ",\"sha\":null,\"docker_label\":null}");
 }
 
-static hd_status read_ping(const hd_wire_request *request, hd_call *call, hd_fault *fault)
-{
-    (void)request;
-    (void)fault;
-    call->task = HD_TASK_REPLY;
-    return HD_OK;
-}
-
 static void write_ping(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                        hd_http_response *response)
 {
@@ -718,7 +710,7 @@ static const hd_route routes[] = {
     {.method = HD_HTTP_GET,
      .path = "/ping",
      .is_public = true,
-     .read = read_ping,
+     .read = hd__read_nothing,
      .write = write_ping,
      .summary = "Models that have to be loaded are, and requests are taken."},
 };
