@@ -111,8 +111,8 @@ static hd_status end_word(word_scan *s)
         return HD_OK;
     HD_TRY(hd__ids_reserve(s->ids, s->n_bytes + 1, s->err));
     hd_ids *ids = s->ids;
-    ids->n +=
-        hd__wordpiece_encode(&s->tokenizer->wordpiece, hd__span(s->word, s->n_bytes), s->n_chars, ids->ids + ids->n, NULL);
+    ids->n += hd__wordpiece_encode(&s->tokenizer->model.wordpiece, hd__span(s->word, s->n_bytes), s->n_chars,
+                                   ids->ids + ids->n, NULL);
     s->n_chars = s->n_bytes = 0;
     return HD_OK;
 }
@@ -239,7 +239,7 @@ hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t 
     s.settings = &tokenizer->scan;
     s.ids = ids;
     s.err = err;
-    s.max_chars = tokenizer->wordpiece.max_word_chars;
+    s.max_chars = tokenizer->model.wordpiece.max_word_chars;
     s.n_chars = s.n_bytes = s.n_marks = 0;
     size_t searched = 0, most = hd__add(ids->n, limit);
     for (size_t at = 0; at < text.len && ids->n <= most;) {
@@ -263,7 +263,8 @@ static bool settings_fit(const hd_tokenizer *t)
                       steps[1].kind == HD_SPLIT_PUNCTUATION && steps[1].behavior == HD_SPLIT_ISOLATED;
     bool bert_normalizer =
         t->normalizer.n_steps == 0 || (t->normalizer.n_steps == 1 && t->normalizer.steps[0].kind == HD_NORM_BERT);
-    return bert_words && bert_normalizer && t->added_normalized.n == 0 && t->wordpiece.max_word_chars < MAX_WORD_CHARS;
+    return t->model.kind == HD_MODEL_WORDPIECE && bert_words && bert_normalizer && t->added_normalized.n == 0 &&
+           t->model.wordpiece.max_word_chars < MAX_WORD_CHARS;
 }
 
 static void set_ascii(hd_bert_scan *scan, const hd_wordpiece *model, uint32_t c)
@@ -301,7 +302,7 @@ void hd__bert_scan_init(hd_tokenizer *t)
     if (scan->bert.lowercase)
         scan->interesting |= HD_UNICODE_HAS_LOWER;
     for (uint32_t c = 0; c < 128; c++)
-        set_ascii(scan, &t->wordpiece, c);
+        set_ascii(scan, &t->model.wordpiece, c);
     memset(scan->plain_class + 128, HD_BYTE_LONGER, 128);
     memcpy(scan->byte_class, scan->plain_class, sizeof scan->byte_class);
     for (size_t i = 0; i < t->added_raw.n; i++)

@@ -16,11 +16,10 @@ typedef struct pipeline {
     bool lower_case; /* before the tokenizer's own normaliser */
     hd_error *err;
     hd_norm_text text, spare; /* the part at hand, normalised */
-    hd_words words, spare_words;
-    hd_buffer utf8; /* the same part, and HD_VOCAB_PADDING */
-    int32_t *ids;   /* [capacity] pieces of a word */
-    uint32_t *ends;
-    size_t capacity;
+    hd_buffer utf8;           /* the same part, and a NUL */
+    hd_word_text words;       /* of it, between two added tokens */
+    hd_buffer words_utf8;     /* theirs, and HD_VOCAB_PADDING */
+    hd_pieces pieces;
 } pipeline;
 
 static hd_status add_token(pipeline *p, int32_t id, uint32_t begin, uint32_t end)
@@ -38,59 +37,54 @@ static hd_status add_token(pipeline *p, int32_t id, uint32_t begin, uint32_t end
     return HD_OK;
 }
 
-static hd_status reserve_pieces(pipeline *p, size_t n)
-{
-    if (n <= p->capacity)
-        return HD_OK;
-    int32_t *ids = hd__realloc(p->ids, hd__mul(n, sizeof *ids));
-    p->ids = ids != NULL ? ids : p->ids;
-    uint32_t *ends = hd__realloc(p->ends, hd__mul(n, sizeof *ends));
-    p->ends = ends != NULL ? ends : p->ends;
-    if (ids == NULL || ends == NULL)
-        return hd__fail(p->err, HD_ERR_MEMORY, "no memory for a word of %zu bytes", n);
-    p->capacity = n;
-    return HD_OK;
-}
-
 static size_t utf8_len(uint32_t c)
 {
     return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 }
 
-/* chars is [n], the word's, whose UTF-8 begins at byte `at` of the part. */
-static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, size_t at, size_t n_bytes)
+/* chars is [n], the word's. */
+static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, hd_span utf8)
 {
-    HD_TRY(reserve_pieces(p, n_bytes));
-    size_t n_pieces =
-        hd__wordpiece_encode(&p->tokenizer->wordpiece, hd__span(p->utf8.ptr + at, n_bytes), n, p->ids, p->ends);
-    size_t first = 0, byte = 0;
-    for (size_t i = 0; i < n_pieces; i++) {
-        size_t last = first;
-        byte += utf8_len(chars[last].code_point);
-        while (byte < p->ends[i])
-            byte += utf8_len(chars[++last].code_point);
-        HD_TRY(add_token(p, p->ids[i], chars[first].begin, chars[last].end));
-        first = last + 1;
+    hd_pieces *pieces = &p->pieces;
+    HD_TRY(hd__token_model_encode(&p->tokenizer->model, utf8, n, pieces, p->err));
+    size_t c = 0, c_begin = 0; /* a character and its first byte */
+    for (size_t i = 0; i < pieces->n; i++) {
+        for (size_t len; c_begin + (len = utf8_len(chars[c].code_point)) <= pieces->begins[i]; c_begin += len)
+            c++;
+        size_t last = c;
+        for (size_t end = c_begin + utf8_len(chars[c].code_point); end < pieces->ends[i];)
+            end += utf8_len(chars[++last].code_point);
+        HD_TRY(add_token(p, pieces->ids[i], chars[c].begin, chars[last].end));
     }
     return HD_OK;
 }
 
-/* Characters [begin, end) of the part, which begin at byte `at` of its UTF-8: no added token is in them. */
-static hd_status encode_words(pipeline *p, size_t begin, size_t end, size_t at)
+/* Characters [begin, end) of the part: no added token is in them. */
+static hd_status encode_words(pipeline *p, size_t begin, size_t end)
 {
+    static const char padding[HD_VOCAB_PADDING];
+    hd_norm_text *text = &p->words.text;
     if (begin == end)
         return HD_OK; /* of an empty text there are not even characters to point at */
-    const hd_norm_char *chars = p->text.chars + begin;
-    HD_TRY(hd__pretokenizer_run(&p->tokenizer->pretokenizer, chars, end - begin, &p->words, &p->spare_words, p->err));
-    size_t done = 0; /* characters whose bytes are before `at` */
-    for (size_t i = 0; i < p->words.n && p->out->n <= p->most; i++) {
-        hd_word word = p->words.words[i];
+    HD_TRY(hd__norm_text_reserve(text, end - begin, p->err));
+    memcpy(text->chars, p->text.chars + begin, (end - begin) * sizeof *text->chars);
+    text->n = end - begin;
+    HD_TRY(hd__pretokenizer_run(&p->tokenizer->pretokenizer, &p->words, p->err));
+    hd__buffer_reset(&p->words_utf8);
+    HD_TRY(hd__norm_text_encode(text, &p->words_utf8, p->err));
+    hd__buffer_append(&p->words_utf8, padding, sizeof padding);
+    if (p->words_utf8.failed)
+        return hd__fail(p->err, HD_ERR_MEMORY, "no memory to tokenise %zu characters", text->n);
+    size_t done = 0, at = 0; /* characters, and their bytes */
+    for (size_t i = 0; i < p->words.words.n && p->out->n <= p->most; i++) {
+        hd_word word = p->words.words.words[i];
         for (; done < word.begin; done++)
-            at += utf8_len(chars[done].code_point);
+            at += utf8_len(text->chars[done].code_point);
         size_t n_bytes = 0;
         for (; done < word.end; done++)
-            n_bytes += utf8_len(chars[done].code_point);
-        HD_TRY(encode_word(p, chars + word.begin, word.end - word.begin, at, n_bytes));
+            n_bytes += utf8_len(text->chars[done].code_point);
+        hd_span utf8 = hd__span(p->words_utf8.ptr + at, n_bytes);
+        HD_TRY(encode_word(p, text->chars + word.begin, word.end - word.begin, utf8));
         at += n_bytes;
     }
     return HD_OK;
@@ -116,7 +110,6 @@ static size_t seek(const pipeline *p, place *known, size_t at)
  * that are found in the raw text. */
 static hd_status encode_part(pipeline *p, hd_span part, uint32_t base)
 {
-    static const char padding[HD_VOCAB_PADDING];
     static hd_norm_step lower_step = {.kind = HD_NORM_LOWERCASE};
     static const hd_normalizer lower = {.steps = &lower_step, .n_steps = 1};
     HD_TRY(hd__norm_text_decode(&p->text, part, base, p->err));
@@ -126,7 +119,7 @@ static hd_status encode_part(pipeline *p, hd_span part, uint32_t base)
     hd__buffer_reset(&p->utf8);
     HD_TRY(hd__norm_text_encode(&p->text, &p->utf8, p->err));
     size_t n_bytes = p->utf8.len;
-    hd__buffer_append(&p->utf8, padding, sizeof padding);
+    hd__buffer_append_char(&p->utf8, '\0');
     if (p->utf8.failed)
         return hd__fail(p->err, HD_ERR_MEMORY, "no memory to tokenise %zu bytes", part.len);
 
@@ -136,7 +129,7 @@ static hd_status encode_part(pipeline *p, hd_span part, uint32_t base)
         size_t gap_begin, gap_end, begin, end;
         const hd_added_token *token = hd__added_walk_next(&walk, &gap_begin, &gap_end, &begin, &end);
         size_t first = seek(p, &known, gap_begin);
-        HD_TRY(encode_words(p, first, seek(p, &known, gap_end), gap_begin));
+        HD_TRY(encode_words(p, first, seek(p, &known, gap_end)));
         more = token != NULL;
         if (!more || p->out->n > p->most)
             continue;
@@ -188,13 +181,13 @@ hd_status hd__pipeline_run(const hd_tokenizer *tokenizer, hd_span text, size_t l
 {
     pipeline p = {.tokenizer = tokenizer, .out = out, .most = hd__add(out->n, limit), .lower_case = lower_case, .err = err};
     hd__buffer_init(&p.utf8);
+    hd__buffer_init(&p.words_utf8);
     hd_status status = encode(&p, text);
     hd__norm_text_clear(&p.text);
     hd__norm_text_clear(&p.spare);
-    hd__words_clear(&p.words);
-    hd__words_clear(&p.spare_words);
+    hd__word_text_clear(&p.words);
     hd__buffer_clear(&p.utf8);
-    hd__free(p.ids);
-    hd__free(p.ends);
+    hd__buffer_clear(&p.words_utf8);
+    hd__pieces_clear(&p.pieces);
     return status;
 }

@@ -4,10 +4,13 @@
 #include "base/alloc.h"
 #include "token/unicode.h"
 
-void hd__words_clear(hd_words *words)
+void hd__word_text_clear(hd_word_text *text)
 {
-    hd__free(words->words);
-    *words = (hd_words){0};
+    hd__norm_text_clear(&text->text);
+    hd__norm_text_clear(&text->spare_text);
+    hd__free(text->words.words);
+    hd__free(text->spare_words.words);
+    *text = (hd_word_text){0};
 }
 
 static hd_status add_step(hd_pretokenizer *pretokenizer, const char *file, hd_split_kind kind, hd_split_behavior behavior,
@@ -125,18 +128,19 @@ static hd_status split(hd_split_step step, const hd_norm_char *chars, hd_word wo
     return HD_OK;
 }
 
-hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, const hd_norm_char *chars, size_t n, hd_words *words,
-                               hd_words *spare, hd_error *err)
+hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, hd_word_text *text, hd_error *err)
 {
-    words->n = 0;
-    HD_TRY(add_word(words, 0, n, err));
+    text->words.n = 0;
+    HD_TRY(add_word(&text->words, 0, text->text.n, err));
     for (size_t s = 0; s < pretokenizer->n_steps; s++) {
-        spare->n = 0;
-        for (size_t i = 0; i < words->n; i++)
-            HD_TRY(split(pretokenizer->steps[s], chars, words->words[i], spare, err));
-        hd_words t = *words;
-        *words = *spare;
-        *spare = t;
+        hd_words found = text->spare_words;
+        found.n = 0;
+        hd_status status = HD_OK;
+        for (size_t i = 0; status == HD_OK && i < text->words.n; i++)
+            status = split(pretokenizer->steps[s], text->text.chars, text->words.words[i], &found, err);
+        text->spare_words = text->words;
+        text->words = found;
+        HD_TRY(status);
     }
     return HD_OK;
 }

@@ -49,10 +49,17 @@ typedef struct hd_words {
     size_t n, capacity;
 } hd_words;
 
-void hd__words_clear(hd_words *words);
+/* A text and its words; one owner, keeps its memory from text to text. */
+typedef struct hd_word_text {
+    hd_norm_text text;
+    hd_words words; /* of the text */
+    hd_norm_text spare_text;
+    hd_words spare_words;
+} hd_word_text;
 
-/* Replaces words by those of chars[0, n); none is empty. spare is for the steps' use. HD_ERR_MEMORY. */
-HD_MUST_USE hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, const hd_norm_char *chars, size_t n,
-                                           hd_words *words, hd_words *spare, hd_error *err);
+void hd__word_text_clear(hd_word_text *text);
+
+/* Finds the words of text->text; none is empty. Steps may change the text. HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, hd_word_text *text, hd_error *err);
 
 #endif

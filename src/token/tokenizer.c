@@ -33,7 +33,7 @@ static hd_status begin_open(hd_tokenizer **tokenizer, hd_error *err)
     if (t == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a tokenizer");
     hd__arena_init(&t->arena);
-    hd__vocab_init(&t->wordpiece.vocab);
+    hd__token_model_init(&t->model);
     *tokenizer = t;
     return HD_OK;
 }
@@ -107,7 +107,7 @@ void hd__tokenizer_close(hd_tokenizer *tokenizer)
 {
     if (tokenizer == NULL)
         return;
-    hd__vocab_clear(&tokenizer->wordpiece.vocab);
+    hd__token_model_clear(&tokenizer->model);
     hd__arena_clear(&tokenizer->arena);
     hd__free(tokenizer);
 }
@@ -130,7 +130,7 @@ const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
     const hd_added_token *added = find_added(tokenizer, id);
     if (id < 0)
         return "";
-    return added != NULL ? added->content.ptr : hd__vocab_text(&tokenizer->wordpiece.vocab, (uint32_t)id).ptr;
+    return added != NULL ? added->content.ptr : hd__vocab_text(&tokenizer->model.vocab, (uint32_t)id).ptr;
 }
 
 hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials, hd_buffer *out,

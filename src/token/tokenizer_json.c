@@ -30,7 +30,7 @@ out:
 /* Ids follow the library: a content the vocabulary has keeps that id, others count on from its size. */
 static hd_status number_added(hd_tokenizer *t, const hd_added_request *requests, size_t n, hd_error *err)
 {
-    uint32_t next_id = t->wordpiece.vocab.n_tokens;
+    uint32_t next_id = hd__token_model_size(&t->model);
     for (size_t i = 0; i < n; i++) {
         const hd_added_request *r = &requests[i];
         if (r->content.len == 0)
@@ -43,7 +43,7 @@ static hd_status number_added(hd_tokenizer *t, const hd_added_request *requests,
         size_t at = 0; /* the same content once more: the later flags count */
         while (at < t->n_added && !hd__span_equal(t->added[at].content, text))
             at++;
-        int32_t id = at < t->n_added ? t->added[at].id : hd__vocab_find(&t->wordpiece.vocab, text, HD_PIECE_FIRST);
+        int32_t id = at < t->n_added ? t->added[at].id : hd__token_model_find(&t->model, text);
         if (id < 0)
             id = (int32_t)next_id++;
         hd_added_token *token = &t->added[at];
@@ -65,7 +65,7 @@ hd_status hd__tokenizer_set_added(hd_tokenizer *t, const hd_added_request *reque
 {
     if (n > HD_LIMIT_ADDED_TOKENS)
         return hd__fail(err, HD_ERR_LIMIT, "%s: %zu added tokens, the limit is %u", file, n, HD_LIMIT_ADDED_TOKENS);
-    t->vocab_size = t->wordpiece.vocab.n_ids;
+    t->vocab_size = t->model.vocab.n_ids;
     t->added = hd__arena_calloc(&t->arena, n + 1, sizeof *t->added);
     if (t->added == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu added tokens", file, n);
@@ -127,7 +127,7 @@ static void warn_about_ids(const hd_tokenizer *t, const json_t *json, const char
 
 static hd_status parse_model(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
 {
-    hd_wordpiece *model = &t->wordpiece;
+    hd_wordpiece *model = &t->model.wordpiece;
     const char *type = "WordPiece", *unk = NULL, *prefix = NULL;
     uint64_t max_word_chars = UINT64_MAX;
     HD_TRY(hd__json_get_text(json, "type", file, &type, err));
@@ -142,7 +142,7 @@ static hd_status parse_model(hd_tokenizer *t, const json_t *json, const char *fi
                         : prefix == NULL ? "continuing_subword_prefix"
                                          : "max_input_chars_per_word");
     model->max_word_chars = max_word_chars < UINT32_MAX ? (uint32_t)max_word_chars : UINT32_MAX;
-    return hd__wordpiece_build(model, hd__span_of(prefix), hd__span_of(unk), file, err);
+    return hd__wordpiece_build(model, &t->model.vocab, hd__span_of(prefix), hd__span_of(unk), file, err);
 }
 
 static hd_status parse(hd_tokenizer *t, const json_t *root, const char *file, hd_error *err)
@@ -169,7 +169,7 @@ static hd_status take_vocab(hd_tokenizer *t, hd_span text, const char *path, hd_
     *rest = text;
     if (!hd__vocab_json_find(text, &begin))
         return HD_OK;
-    HD_TRY(hd__vocab_json_read(hd__span(text.ptr + begin, text.len - begin), path, &t->wordpiece.vocab, &len, err));
+    HD_TRY(hd__vocab_json_read(hd__span(text.ptr + begin, text.len - begin), path, &t->model.vocab, &len, err));
     char *copy = hd__arena_alloc(arena, text.len - len + 2);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to read it", path);

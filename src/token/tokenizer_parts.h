@@ -3,8 +3,7 @@
  * A text goes through: added tokens found as given -> normaliser -> added tokens found normalised ->
  * pre-tokenizer -> model -> template. Two ways lead through it: bert_scan.c does it all in one pass over the
  * bytes for the settings that BERT-family models have; pipeline.c does it step by step for any settings and
- * knows where each token came from. Both give the same ids. Another model (Unigram, BPE) is another struct
- * beside `wordpiece`, called where hd__wordpiece_encode is.
+ * knows where each token came from. Both give the same ids. Another model is another kind in token_model.h.
  */
 #ifndef HD_TOKEN_TOKENIZER_PARTS_H
 #define HD_TOKEN_TOKENIZER_PARTS_H
@@ -14,8 +13,8 @@
 #include "token/normalizer.h"
 #include "token/pretokenizer.h"
 #include "token/template.h"
+#include "token/token_model.h"
 #include "token/tokenizer.h"
-#include "token/wordpiece.h"
 
 /* What bert_scan.c knows about each byte. */
 typedef enum hd_byte_class {
@@ -41,7 +40,7 @@ struct hd_tokenizer {
     hd_arena arena; /* settings; freed with the tokenizer */
     hd_normalizer normalizer;
     hd_pretokenizer pretokenizer;
-    hd_wordpiece wordpiece;
+    hd_token_model model;
     hd_template template;
     hd_decoder decoder;
     hd_added_token *added; /* [n_added], in two runs: raw, normalised */

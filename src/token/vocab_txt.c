@@ -82,7 +82,7 @@ static hd_status read_lines(hd_vocab *vocab, hd_span text, const char *path, hd_
 static hd_status find_special(hd_tokenizer *t, hd_span name, const char *path, int32_t *id, hd_error *err)
 {
     for (size_t i = 0; i < t->n_added; i++) {
-        if (hd__span_equal(t->added[i].content, name) && (uint32_t)t->added[i].id < t->wordpiece.vocab.n_ids) {
+        if (hd__span_equal(t->added[i].content, name) && (uint32_t)t->added[i].id < t->model.vocab.n_ids) {
             *id = t->added[i].id;
             return HD_OK;
         }
@@ -104,8 +104,8 @@ static hd_status assemble(hd_tokenizer *t, const config *c, const char *path, hd
     t->pretokenizer = (hd_pretokenizer){
         .steps = {{HD_SPLIT_SPACES, HD_SPLIT_REMOVED}, {HD_SPLIT_PUNCTUATION, HD_SPLIT_ISOLATED}}, .n_steps = 2};
     t->decoder = hd__decoder_bert;
-    t->wordpiece.max_word_chars = MAX_WORD_CHARS;
-    HD_TRY(hd__wordpiece_build(&t->wordpiece, hd__span("##", 2), c->specials[UNK], path, err));
+    t->model.wordpiece.max_word_chars = MAX_WORD_CHARS;
+    HD_TRY(hd__wordpiece_build(&t->model.wordpiece, &t->model.vocab, hd__span("##", 2), c->specials[UNK], path, err));
     hd_added_request requests[N_SPECIALS] = {0};
     for (size_t i = 0; i < N_SPECIALS; i++)
         requests[i] = (hd_added_request){.content = c->specials[i], .special = true};
@@ -120,6 +120,6 @@ hd_status hd__tokenizer_parse_vocab_txt(hd_tokenizer *tokenizer, hd_span text, c
 {
     config c;
     HD_TRY(parse_config(json, config_path, &tokenizer->arena, &c, err));
-    HD_TRY(read_lines(&tokenizer->wordpiece.vocab, text, path, err));
+    HD_TRY(read_lines(&tokenizer->model.vocab, text, path, err));
     return assemble(tokenizer, &c, path, err);
 }

@@ -9,15 +9,15 @@
 #include "token/vocab.h"
 
 typedef struct hd_wordpiece {
-    hd_vocab vocab;
+    const hd_vocab *vocab;
     int32_t unk_id;
     uint32_t max_word_chars;
 } hd_wordpiece;
 
-/* Makes the vocabulary, whose entries have been added, searchable and finds the unknown token in it.
- * `file` is for the message. HD_ERR_FORMAT when it is not there, HD_ERR_LIMIT, HD_ERR_MEMORY. */
-HD_MUST_USE hd_status hd__wordpiece_build(hd_wordpiece *model, hd_span prefix, hd_span unk_token, const char *file,
-                                          hd_error *err);
+/* Makes the vocabulary, whose entries have been added and which stays in place, searchable and finds the unknown token in
+ * it. `file` is for the message. HD_ERR_FORMAT when it is not there, HD_ERR_LIMIT, HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__wordpiece_build(hd_wordpiece *model, hd_vocab *vocab, hd_span prefix, hd_span unk_token,
+                                          const char *file, hd_error *err);
 
 /* Writes the pieces' ids, and where each ends in the word when `ends` is not NULL; both have room for
  * word.len. The word has n_chars code points, at least one, and HD_VOCAB_PADDING readable bytes after it.

@@ -26,19 +26,17 @@ static const char *words_of(const char *settings, const char *text)
 {
     static char out[1024];
     hd_pretokenizer p;
-    hd_norm_text chars = {0};
-    hd_words words = {0}, spare = {0};
+    hd_word_text words = {0};
     int at = 0;
     out[0] = '\0';
-    if (parse(settings, &p) != HD_OK || hd__norm_text_decode(&chars, hd__span_of(text), 0, &err) != HD_OK ||
-        hd__pretokenizer_run(&p, chars.chars, chars.n, &words, &spare, &err) != HD_OK)
+    if (parse(settings, &p) != HD_OK || hd__norm_text_decode(&words.text, hd__span_of(text), 0, &err) != HD_OK ||
+        hd__pretokenizer_run(&p, &words, &err) != HD_OK)
         fail_msg("%s", err.text);
-    for (size_t i = 0; i < words.n; i++)
-        at += snprintf(out + at, sizeof out - (size_t)at, "[%.*s]", (int)(words.words[i].end - words.words[i].begin),
-                       text + words.words[i].begin);
-    hd__norm_text_clear(&chars);
-    hd__words_clear(&words);
-    hd__words_clear(&spare);
+    for (size_t i = 0; i < words.words.n; i++) {
+        hd_word word = words.words.words[i];
+        at += snprintf(out + at, sizeof out - (size_t)at, "[%.*s]", (int)(word.end - word.begin), text + word.begin);
+    }
+    hd__word_text_clear(&words);
     return out;
 }
 
@@ -101,19 +99,18 @@ static void test_no_memory(void **state)
 {
     (void)state;
     hd_pretokenizer p = {.steps = {{HD_SPLIT_SPACES, HD_SPLIT_REMOVED}}, .n_steps = 1};
-    hd_norm_char chars[400];
-    for (size_t i = 0; i < 400; i++)
-        chars[i] = (hd_norm_char){i % 2 == 0 ? 'a' : ' ', 0, 0};
     hd_status status = HD_ERR_MEMORY;
     for (uint64_t n = 0; status != HD_OK; n++) {
         assert_true(n < 20);
-        hd_words words = {0}, spare = {0};
+        hd_word_text words = {0};
+        assert_int_equal(hd__norm_text_reserve(&words.text, 400, &err), HD_OK);
+        for (; words.text.n < 400; words.text.n++)
+            words.text.chars[words.text.n] = (hd_norm_char){words.text.n % 2 == 0 ? 'a' : ' ', 0, 0};
         hd__alloc_fail_after(n, UINT64_MAX);
-        status = hd__pretokenizer_run(&p, chars, 400, &words, &spare, &err);
+        status = hd__pretokenizer_run(&p, &words, &err);
         hd__alloc_fail_off();
-        assert_true(status == HD_ERR_MEMORY || (status == HD_OK && words.n == 200));
-        hd__words_clear(&words);
-        hd__words_clear(&spare);
+        assert_true(status == HD_ERR_MEMORY || (status == HD_OK && words.words.n == 200));
+        hd__word_text_clear(&words);
     }
 }
 

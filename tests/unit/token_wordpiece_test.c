@@ -9,15 +9,16 @@
 #include "base/limits.h"
 
 static hd_error err;
+static hd_vocab vocab;
 
 static void open_model(hd_wordpiece *model, uint32_t max_word_chars)
 {
     static const char *const tokens[] = {"[UNK]", "un", "##aff", "##able", "##a", "u", "\xC3\xA9", "##\xC3\xA9"};
     *model = (hd_wordpiece){.max_word_chars = max_word_chars};
-    hd__vocab_init(&model->vocab);
+    hd__vocab_init(&vocab);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
-        assert_int_equal(hd__vocab_add(&model->vocab, hd__span_of(tokens[i]), i, "f", &err), HD_OK);
-    assert_int_equal(hd__wordpiece_build(model, hd__span_of("##"), hd__span_of("[UNK]"), "f", &err), HD_OK);
+        assert_int_equal(hd__vocab_add(&vocab, hd__span_of(tokens[i]), i, "f", &err), HD_OK);
+    assert_int_equal(hd__wordpiece_build(model, &vocab, hd__span_of("##"), hd__span_of("[UNK]"), "f", &err), HD_OK);
 }
 
 static size_t encode(const hd_wordpiece *model, const char *word, size_t n_chars, int32_t *ids, uint32_t *ends)
@@ -40,7 +41,7 @@ static void test_pieces(void **state)
     assert_int_equal(encode(&model, "u\xC3\xA9\xC3\xA9", 3, ids, ends), 3);
     assert_memory_equal(ids, ((int32_t[]){5, 7, 7}), 3 * sizeof *ids);
     assert_memory_equal(ends, ((uint32_t[]){1, 3, 5}), 3 * sizeof *ends);
-    hd__vocab_clear(&model.vocab);
+    hd__vocab_clear(&vocab);
 }
 
 static void test_unknown(void **state)
@@ -55,7 +56,7 @@ static void test_unknown(void **state)
     assert_int_equal(ends[0], 6);
     assert_int_equal(encode(&model, "x", 1, ids, NULL), 1);
     assert_int_equal(ids[0], 0);
-    hd__vocab_clear(&model.vocab);
+    hd__vocab_clear(&vocab);
 }
 
 static void test_word_limit(void **state)
@@ -67,7 +68,7 @@ static void test_word_limit(void **state)
     assert_int_equal(encode(&model, "u\xC3\xA9\xC3\xA9", 3, ids, NULL), 3);
     assert_int_equal(encode(&model, "u\xC3\xA9\xC3\xA9\xC3\xA9", 4, ids, NULL), 1);
     assert_int_equal(ids[0], 0);
-    hd__vocab_clear(&model.vocab);
+    hd__vocab_clear(&vocab);
 }
 
 static void test_no_unknown_token(void **state)
@@ -75,12 +76,14 @@ static void test_no_unknown_token(void **state)
     (void)state;
     static char text[HD_LIMIT_TOKEN_BYTES + 1];
     hd_wordpiece model = {0};
-    hd__vocab_init(&model.vocab);
-    assert_int_equal(hd__vocab_add(&model.vocab, hd__span_of("a"), 0, "f", &err), HD_OK);
-    assert_int_equal(hd__wordpiece_build(&model, hd__span_of("##"), hd__span_of("[UNK]"), "vocab.txt", &err), HD_ERR_FORMAT);
+    hd__vocab_init(&vocab);
+    assert_int_equal(hd__vocab_add(&vocab, hd__span_of("a"), 0, "f", &err), HD_OK);
+    assert_int_equal(hd__wordpiece_build(&model, &vocab, hd__span_of("##"), hd__span_of("[UNK]"), "vocab.txt", &err),
+                     HD_ERR_FORMAT);
     assert_non_null(strstr(err.text, "vocab.txt: the unknown token \"[UNK]\""));
-    assert_int_equal(hd__wordpiece_build(&model, hd__span_of("##"), hd__span(text, sizeof text), "f", &err), HD_ERR_LIMIT);
-    hd__vocab_clear(&model.vocab);
+    assert_int_equal(hd__wordpiece_build(&model, &vocab, hd__span_of("##"), hd__span(text, sizeof text), "f", &err),
+                     HD_ERR_LIMIT);
+    hd__vocab_clear(&vocab);
 }
 
 int main(void)

@@ -1,0 +1,65 @@
+/* token_model.c - see token_model.h. */
+#include "token/token_model.h"
+
+#include "base/alloc.h"
+
+void hd__token_model_init(hd_token_model *model)
+{
+    *model = (hd_token_model){.kind = HD_MODEL_WORDPIECE};
+    hd__vocab_init(&model->vocab);
+}
+
+void hd__token_model_clear(hd_token_model *model)
+{
+    hd__vocab_clear(&model->vocab);
+}
+
+int32_t hd__token_model_find(const hd_token_model *model, hd_span text)
+{
+    return hd__vocab_find(&model->vocab, text, HD_PIECE_FIRST);
+}
+
+uint32_t hd__token_model_size(const hd_token_model *model)
+{
+    return model->vocab.n_tokens;
+}
+
+void hd__pieces_clear(hd_pieces *pieces)
+{
+    hd__free(pieces->ids);
+    hd__free(pieces->begins);
+    hd__free(pieces->ends);
+    *pieces = (hd_pieces){0};
+}
+
+hd_status hd__pieces_reserve(hd_pieces *pieces, size_t n, hd_error *err)
+{
+    if (n <= pieces->capacity)
+        return HD_OK;
+    int32_t *ids = hd__realloc(pieces->ids, hd__mul(n, sizeof *ids));
+    pieces->ids = ids != NULL ? ids : pieces->ids;
+    uint32_t *begins = hd__realloc(pieces->begins, hd__mul(n, sizeof *begins));
+    pieces->begins = begins != NULL ? begins : pieces->begins;
+    uint32_t *ends = hd__realloc(pieces->ends, hd__mul(n, sizeof *ends));
+    pieces->ends = ends != NULL ? ends : pieces->ends;
+    if (ids == NULL || begins == NULL || ends == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the pieces of a word, %zu at most", n);
+    pieces->capacity = n;
+    return HD_OK;
+}
+
+static void encode_wordpiece(const hd_wordpiece *model, hd_span word, size_t n_chars, hd_pieces *pieces)
+{
+    pieces->n = hd__wordpiece_encode(model, word, n_chars, pieces->ids, pieces->ends);
+    for (size_t i = 0; i < pieces->n; i++)
+        pieces->begins[i] = i > 0 ? pieces->ends[i - 1] : 0;
+}
+
+hd_status hd__token_model_encode(const hd_token_model *model, hd_span word, size_t n_chars, hd_pieces *pieces, hd_error *err)
+{
+    HD_TRY(hd__pieces_reserve(pieces, word.len, err));
+    switch (model->kind) {
+    case HD_MODEL_WORDPIECE: encode_wordpiece(&model->wordpiece, word, n_chars, pieces); break;
+    }
+    return HD_OK;
+}
