@@ -118,6 +118,16 @@ HD_API void hd_engine_get_stats(hd_engine *engine, hd_engine_stats *stats);
 
 typedef struct hd_model hd_model;
 
+/* What a model makes of a text, or of a pair of texts. Bits: which ones a model has, which ones a call wants; any mix
+ * comes out of one pass. */
+typedef enum hd_head {
+    HD_HEAD_DENSE = 1,  /* one vector */
+    HD_HEAD_SPARSE = 2, /* weights by token id: bge-m3, SPLADE */
+    HD_HEAD_MULTI = 4,  /* one vector for each token, to be compared by hd_maxsim: bge-m3, ColBERT */
+    HD_HEAD_SCORES = 8, /* one score for each label: classifiers, rerankers */
+    HD_HEAD_TOKENS = 16 /* the last hidden state of every token, specials too, as it is before pooling */
+} hd_head;
+
 typedef enum hd_dtype {
     HD_DTYPE_AUTO = 0, /* the fastest type that keeps a mean cosine of 0.9999 here: bf16 where the CPU has it, else f32 */
     HD_DTYPE_F32,

@@ -1,4 +1,4 @@
-/* encoder.h - an architecture: from token ids to one vector for each sequence.
+/* encoder.h - an architecture: from token ids to what its heads make of them.
  *
  * An encoder is read-only once open; any number of passes run on it at once, each with its own scratch.
  * The registry (registry.c) chooses an architecture by config.json's model_type.
@@ -8,14 +8,20 @@
 
 #include "encoder/weights.h"
 
-/* Sequences one after the other. */
+/* Sequences one after the other, and where the results go: only those of the wanted heads are written. */
 typedef struct hd_batch {
     int n_sequences, n_tokens;
     const int32_t *begin;      /* [n_sequences + 1], begin[0] = 0, each sequence at least one token */
     const int32_t *ids;        /* [n_tokens], below the vocabulary's size */
     const int32_t *positions;  /* [n_tokens]: place in the sequence */
+    const int32_t *types;      /* [n_tokens]: token types, or NULL for all 0 */
     const int32_t *pool_begin; /* [n_sequences]: first token of each sequence that is pooled (prompts left out) */
-    float *out;                /* [n_sequences, n_out] */
+    uint32_t heads;            /* HD_HEAD_* bits, all of them of encoder->heads */
+    float *out;                /* HD_HEAD_DENSE: [n_sequences, n_out] */
+    float *token_vectors;      /* HD_HEAD_MULTI: [n_tokens, n_token_out], the row of every token */
+    float *token_weights;      /* HD_HEAD_SPARSE by token: [n_tokens], none below 0 */
+    float *vocab_weights;      /* HD_HEAD_SPARSE by vocabulary: [n_sequences, vocab_size], none below 0 */
+    float *scores;             /* HD_HEAD_SCORES: [n_sequences, n_labels], logits */
 } hd_batch;
 
 typedef struct hd_encoder hd_encoder;
@@ -56,6 +62,12 @@ struct hd_encoder {
     int block_rows; /* rows of the feed-forward's wide middle at a time */
     int n_pooled;   /* values after pooling, before Dense modules */
     int n_out;      /* values of a vector */
+
+    uint32_t heads;            /* HD_HEAD_* bits: what it can give */
+    int n_token_out;           /* values of a token's vector */
+    int n_labels;              /* scores of a sequence */
+    bool sparse_by_vocabulary; /* weights for each id of the vocabulary, not for each token */
+    bool skip_first_token;     /* HD_HEAD_MULTI counts from the second token on */
     hd_arena arena;
 };
 

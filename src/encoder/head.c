@@ -1,128 +1,24 @@
-/* head.c - see head.h. Pooling as sentence-transformers' Pooling module; several kinds are concatenated in its order:
- * CLS, max, mean, mean over the square root of the length, weighted mean, last. */
+/* head.c - see head.h. */
 #include "encoder/head.h"
 
-#include <math.h>
-#include <string.h>
+#include "encoder/pooling.h"
 
-#include "base/alloc.h"
-
-k_epilogue hd__epilogue_of(hd_activation activation)
+bool hd__picks_rows(const hd_encoder *e, const hd_batch *batch)
 {
-    switch (activation) {
-    case HD_ACTIVATION_GELU: return K_GELU;
-    case HD_ACTIVATION_GELU_TANH: return K_GELU_TANH;
-    case HD_ACTIVATION_RELU: return K_RELU;
-    case HD_ACTIVATION_SILU: return K_SILU;
-    case HD_ACTIVATION_TANH: return K_TANH;
-    case HD_ACTIVATION_IDENTITY: return K_STORE;
-    }
-    return K_STORE;
+    return batch->heads == HD_HEAD_DENSE && hd__pools_one_row(e->settings->pooling);
 }
 
-bool hd__pools_one_row(const hd_settings *settings)
+int hd__context_width(const hd_encoder *e)
 {
-    return settings->pooling == HD_POOLING_CLS || settings->pooling == HD_POOLING_LAST;
+    return (int)e->settings->hidden;
 }
 
-int hd__pooled_row(const hd_settings *settings, const hd_batch *batch, int i)
+size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens)
 {
-    return settings->pooling == HD_POOLING_LAST ? batch->begin[i + 1] - 1 : batch->begin[i] + batch->pool_begin[i];
+    return hd__pooling_scratch_bytes(e, n_tokens);
 }
 
-static void scale_row(float *row, int n, float factor)
+void hd__heads_forward(hd_states *s)
 {
-    for (int j = 0; j < n; j++)
-        row[j] *= factor;
-}
-
-/* One sequence of n_rows, of which pooling skips the first `skip`: what is left out is not the first row either. */
-static void pool(const hd_encoder *e, const float *x, size_t stride, int n_rows, int skip, float *out)
-{
-    const int n = (int)e->settings->hidden;
-    const uint32_t kinds = e->settings->pooling;
-    const float *from = x + (size_t)skip * stride;
-    const int count = n_rows - skip;
-    if (kinds & HD_POOLING_CLS) {
-        memcpy(out, from, (size_t)n * sizeof *out);
-        out += n;
-    }
-    if (kinds & HD_POOLING_MAX) {
-        e->kernels.pool_max(from, stride, count, n, out);
-        out += n;
-    }
-    if (kinds & HD_POOLING_MEAN) {
-        e->kernels.pool_sum(from, stride, count, n, false, out);
-        scale_row(out, n, 1.0f / (float)count);
-        out += n;
-    }
-    if (kinds & HD_POOLING_MEAN_SQRT) {
-        e->kernels.pool_sum(from, stride, count, n, false, out);
-        scale_row(out, n, 1.0f / sqrtf((float)count));
-        out += n;
-    }
-    if (kinds & HD_POOLING_WEIGHTED_MEAN) {
-        /* Weights count from the start of the sequence: token skip + i weighs skip + i + 1. */
-        float plain[HD_LIMIT_HIDDEN / 64];
-        e->kernels.pool_sum(from, stride, count, n, true, out);
-        for (int j = 0; j < n && skip > 0; j += (int)(sizeof plain / sizeof plain[0])) {
-            int part = n - j < (int)(sizeof plain / sizeof plain[0]) ? n - j : (int)(sizeof plain / sizeof plain[0]);
-            e->kernels.pool_sum(from + j, stride, count, part, false, plain);
-            for (int i = 0; i < part; i++)
-                out[j + i] += (float)skip * plain[i];
-        }
-        float weights = 0.5f * (float)count * (float)(count + 1) + (float)skip * (float)count;
-        scale_row(out, n, 1.0f / weights);
-        out += n;
-    }
-    if (kinds & HD_POOLING_LAST)
-        memcpy(out, x + (size_t)(n_rows - 1) * stride, (size_t)n * sizeof *out);
-}
-
-/* Widest row on the way, padded. */
-static size_t widest(const hd_encoder *e)
-{
-    size_t width = (size_t)k_padded(e->n_pooled);
-    for (uint32_t i = 0; i < e->settings->n_dense; i++) {
-        size_t n = (size_t)e->dense[i].n_pad;
-        width = n > width ? n : width;
-    }
-    return width;
-}
-
-size_t hd__head_scratch_bytes(const hd_encoder *e, int n_sequences)
-{
-    return e->settings->n_dense > 0 ? 2 * (size_t)n_sequences * widest(e) * sizeof(float) : 0;
-}
-
-void hd__head_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const float *x, size_t stride, bool gathered,
-                      char *scratch)
-{
-    const size_t width = widest(e);
-    const uint32_t n_dense = e->settings->n_dense;
-    float *rows = (float *)(void *)scratch, *next = n_dense > 0 ? rows + (size_t)batch->n_sequences * width : NULL;
-    for (hd_phase p = hd__phase_begin(run, (uint32_t)batch->n_sequences); hd__phase_take(run, &p);) {
-        for (int i = (int)p.begin; i < (int)p.end; i++) {
-            float *row = n_dense > 0 ? rows + (size_t)i * width : batch->out + (size_t)i * (size_t)e->n_out;
-            if (n_dense > 0)
-                memset(row + e->n_pooled, 0, (width - (size_t)e->n_pooled) * sizeof *row);
-            if (gathered)
-                memcpy(row, x + (size_t)i * stride, (size_t)e->n_pooled * sizeof *row);
-            else
-                pool(e, x + (size_t)batch->begin[i] * stride, stride, batch->begin[i + 1] - batch->begin[i],
-                     batch->pool_begin[i], row);
-        }
-    }
-    for (uint32_t d = 0; d < n_dense; d++) {
-        hd_act act = {.type = K_F32, .data = rows, .stride = width};
-        e->device->linear(&e->kernels, run, &e->dense[d], &act, batch->n_sequences, 0, e->dense[d].n_pad / K_PANEL,
-                          hd__epilogue_of(e->settings->dense[d].activation), K_F32, next, width);
-        float *swap = rows;
-        rows = next;
-        next = swap;
-    }
-    for (hd_phase p = hd__phase_begin(run, n_dense > 0 ? (uint32_t)batch->n_sequences : 0); hd__phase_take(run, &p);) {
-        for (uint32_t i = p.begin; i < p.end; i++)
-            memcpy(batch->out + (size_t)i * (size_t)e->n_out, rows + (size_t)i * width, (size_t)e->n_out * sizeof(float));
-    }
+    hd__pooling_forward(s->encoder, s->run, s->batch, s->x, s->x_stride, s->picked, s->head);
 }

@@ -1,22 +1,19 @@
-/* head.h - from hidden states to vectors: pooling, then Dense modules. */
+/* head.h - what is made of the last hidden states: any mix of heads from one pass. */
 #ifndef HD_ENCODER_HEAD_H
 #define HD_ENCODER_HEAD_H
 
-#include "encoder/encoder.h"
+#include "encoder/states.h"
 
-/* Bytes head_forward needs for n_sequences: 0 without Dense modules. */
-size_t hd__head_scratch_bytes(const hd_encoder *encoder, int n_sequences);
+/* Whether all wanted heads read the same one row of each sequence, so that the last layer may compute only those. */
+bool hd__picks_rows(const hd_encoder *encoder, const hd_batch *batch);
 
-/* batch->out = dense(pool(x)). x is [n_tokens, stride], or, when `gathered`, [n_sequences, stride] with the one
- * pooled row of each. */
-void hd__head_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const float *x, size_t stride,
-                      bool gathered, char *scratch);
+/* Values of the widest f32 row that attention or a head leaves in states->context. */
+int hd__context_width(const hd_encoder *encoder);
 
-/* The epilogue of a matrix product that applies an activation. */
-k_epilogue hd__epilogue_of(hd_activation activation);
+/* Bytes of scratch the heads need for n_tokens. */
+size_t hd__head_scratch_bytes(const hd_encoder *encoder, int n_tokens);
 
-/* Whether pooling needs one row only, and which: CLS the first that pooling does not skip, last the last. */
-bool hd__pools_one_row(const hd_settings *settings);
-int hd__pooled_row(const hd_settings *settings, const hd_batch *batch, int sequence);
+/* Writes the wanted outputs of the batch. */
+void hd__heads_forward(hd_states *states);
 
 #endif

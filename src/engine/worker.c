@@ -186,7 +186,16 @@ static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot
         at += s->n_tokens;
     }
     slot->begin[n] = at;
-    *batch = (hd_batch){(int)n, at, slot->begin, slot->ids, slot->positions, slot->pool_begin, slot->out};
+    *batch = (hd_batch){
+        .n_sequences = (int)n,
+        .n_tokens = at,
+        .begin = slot->begin,
+        .ids = slot->ids,
+        .positions = slot->positions,
+        .pool_begin = slot->pool_begin,
+        .heads = HD_HEAD_DENSE,
+        .out = slot->out,
+    };
 }
 
 /* Counts the end of n sequences of a job; after a failure the rest of it is not wanted. With the lock. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "encoder/head.h"
+#include "encoder/pooling.h"
 
 enum { N_SEQUENCES = 4, N_TOKENS = 1 + 2 + 9 + 40, ALL_KINDS = 6 };
 
@@ -50,7 +50,7 @@ static void check_pooling(uint32_t kinds, int hidden, const int32_t *skips)
     hd_batch batch = {
         .n_sequences = N_SEQUENCES, .n_tokens = N_TOKENS, .begin = begin, .ids = NULL, .pool_begin = skips, .out = out};
     hd_run run = {0};
-    hd__head_forward(&e, &run, &batch, x, stride, false, NULL);
+    hd__pooling_forward(&e, &run, &batch, x, stride, false, NULL);
     for (int s = 0; s < N_SEQUENCES; s++) {
         const float *got = out + s * n_out;
         for (uint32_t kind = 1; kind <= HD_POOLING_LAST; kind *= 2) {
@@ -87,15 +87,14 @@ static void test_one_row(void **state)
     (void)state;
     static const int32_t prompts[N_SEQUENCES] = {0, 0, 2, 39};
     hd_batch batch = {.n_sequences = N_SEQUENCES, .begin = begin, .pool_begin = prompts};
-    hd_settings cls = {.pooling = HD_POOLING_CLS}, last = {.pooling = HD_POOLING_LAST};
-    assert_true(hd__pools_one_row(&cls) && hd__pools_one_row(&last));
-    assert_false(hd__pools_one_row(&(hd_settings){.pooling = HD_POOLING_CLS | HD_POOLING_LAST}));
-    assert_false(hd__pools_one_row(&(hd_settings){.pooling = HD_POOLING_MEAN}));
-    assert_int_equal(hd__pooled_row(&cls, &batch, 1), 1);
-    assert_int_equal(hd__pooled_row(&cls, &batch, 2), 3 + 2);
-    assert_int_equal(hd__pooled_row(&cls, &batch, 3), N_TOKENS - 1);
-    assert_int_equal(hd__pooled_row(&last, &batch, 2), 11);
-    assert_int_equal(hd__pooled_row(&last, &batch, 0), 0);
+    assert_true(hd__pools_one_row(HD_POOLING_CLS) && hd__pools_one_row(HD_POOLING_LAST));
+    assert_false(hd__pools_one_row(HD_POOLING_CLS | HD_POOLING_LAST));
+    assert_false(hd__pools_one_row(HD_POOLING_MEAN));
+    assert_int_equal(hd__pooled_row(HD_POOLING_CLS, &batch, 1), 1);
+    assert_int_equal(hd__pooled_row(HD_POOLING_CLS, &batch, 2), 3 + 2);
+    assert_int_equal(hd__pooled_row(HD_POOLING_CLS, &batch, 3), N_TOKENS - 1);
+    assert_int_equal(hd__pooled_row(HD_POOLING_LAST, &batch, 2), 11);
+    assert_int_equal(hd__pooled_row(HD_POOLING_LAST, &batch, 0), 0);
 }
 
 int main(void)

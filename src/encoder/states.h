@@ -1,0 +1,69 @@
+/* states.h - the hidden states of one pass: what an architecture's forward works on.
+ *
+ * Two copies of the hidden states are kept: x in f32, the residual stream, and act, x as the next matrix product
+ * reads it (kernel/rows.h); each norm writes both. Scratch is one block, planned for max_tokens (T), each part at a
+ * multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time (half of L2):
+ *
+ *   x        f32   [T, hidden]             act      type  [T, widest input] (+ scale, offset [T] for int8)
+ *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
+ *   middle   f32   [R, intermediate], int8 only      middle_act type [R, intermediate] (+ scale, offset [R])
+ *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1], S = T
+ *   head, and for each member the attention kernel's own
+ *
+ * Every member of a team has its own hd_states over the same scratch and makes the same calls.
+ */
+#ifndef HD_ENCODER_STATES_H
+#define HD_ENCODER_STATES_H
+
+#include "encoder/encoder.h"
+
+typedef struct hd_states {
+    const hd_encoder *encoder;
+    hd_run *run;
+    const hd_batch *batch;
+
+    /* The rows worked on: all tokens, or after hd__states_pick one of each sequence. */
+    int n_rows;
+    float *x; /* [n_rows, x_stride] */
+    size_t x_stride;
+    hd_act act; /* K_F32: without data of its own, since products read f32 states where they are: hd__states_input */
+    bool picked;
+
+    void *qkv; /* [n_tokens, qkv_stride] qkv_type: queries, keys, values, each padded to whole panels */
+    size_t qkv_stride;
+    float *context; /* [n_rows, context_stride]: what attention read; heads put their rows here */
+    size_t context_stride;
+    float *middle;
+    size_t middle_stride;
+    hd_act middle_act;
+    char *head;
+    char *attention;
+    size_t attention_bytes; /* for each member */
+
+    float *picked_x;
+    hd_act picked_act;
+    int32_t *picked_begin; /* [T + 1]: 0, 1, 2, … */
+} hd_states;
+
+/* Bytes of scratch for a pass of max_tokens by n_members: every architecture's scratch_bytes. */
+size_t hd__states_bytes(const hd_encoder *encoder, int max_tokens, int n_members);
+
+void hd__states_begin(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+                      char *scratch, hd_states *states);
+
+/* f32 rows as a matrix product's input, which for K_F32 are the rows themselves, else their converted copy in act. */
+static inline hd_act hd__states_input(const hd_act *act, float *x, size_t stride)
+{
+    hd_act in = *act;
+    if (act->type == K_F32) {
+        in.data = x;
+        in.stride = stride;
+    }
+    return in;
+}
+
+/* Goes on with the one row of each sequence that the heads read: copies it out of x and act, which then are those rows
+ * alone. What x was is free for another use. */
+void hd__states_pick(hd_states *states);
+
+#endif
