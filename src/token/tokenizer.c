@@ -172,11 +172,9 @@ hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err)
     return HD_OK;
 }
 
-/* How many tokens of the text itself there may be. */
-static hd_status check(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options, size_t *limit,
-                       hd_error *err)
+hd_status hd__tokenizer_check_text(hd_span text, const hd_tokenize_options *options, uint32_t n_specials, size_t *limit,
+                                   hd_error *err)
 {
-    uint32_t n_specials = options->no_specials ? 0 : tokenizer->template.n_before + tokenizer->template.n_after;
     if (text.len > HD_LIMIT_TEXT_BYTES)
         return hd__fail(err, HD_ERR_LIMIT, "a text of %zu bytes, the limit is %u", text.len, HD_LIMIT_TEXT_BYTES);
     if (options->max_length != 0 && options->max_length < n_specials)
@@ -186,6 +184,14 @@ static hd_status check(const hd_tokenizer *tokenizer, hd_span text, const hd_tok
         return hd__fail(err, HD_ERR_FORMAT, "the text is not UTF-8 at byte %zu", hd__utf8_valid_len(text));
     *limit = options->max_length == 0 ? SIZE_MAX : options->max_length - n_specials;
     return HD_OK;
+}
+
+static hd_status check(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options, size_t *limit,
+                       hd_error *err)
+{
+    const hd_template *template = &tokenizer->template;
+    return hd__tokenizer_check_text(text, options, options->no_specials ? 0 : template->n_before + template->n_after, limit,
+                                    err);
 }
 
 /* The most of the text, up to `most` bytes, that can be tokenised alone. */
@@ -210,9 +216,8 @@ static hd_status pipeline(const hd_tokenizer *tokenizer, hd_span text, size_t li
     }
 }
 
-/* Appends up to limit + 1 ids of the text itself. */
-static hd_status encode_text(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case, hd_ids *ids,
-                             hd_error *err)
+hd_status hd__tokenizer_encode_text(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case, hd_ids *ids,
+                                    hd_error *err)
 {
     if (tokenizer->scan.usable && !lower_case)
         return hd__bert_scan_run(tokenizer, text, limit, ids, err);
@@ -245,7 +250,8 @@ hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_span text, cons
     if (!options->no_specials)
         append_ids(ids, template->before, template->n_before);
     size_t text_begin = ids->n;
-    HD_TRY_OUT(encode_text(tokenizer, text, options->cut_front ? SIZE_MAX - 1 : limit, options->lower_case, ids, err));
+    HD_TRY_OUT(hd__tokenizer_encode_text(tokenizer, text, options->cut_front ? SIZE_MAX - 1 : limit, options->lower_case,
+                                         ids, err));
     bool cut = ids->n - text_begin > limit;
     if (cut && options->cut_front)
         memmove(ids->ids + text_begin, ids->ids + ids->n - limit, limit * sizeof *ids->ids);

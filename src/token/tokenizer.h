@@ -48,7 +48,21 @@ HD_MUST_USE static inline hd_status hd__ids_reserve(hd_ids *ids, size_t n, hd_er
 HD_MUST_USE hd_status hd__tokenizer_encode(const hd_tokenizer *tokenizer, hd_span text, const hd_tokenize_options *options,
                                            hd_ids *ids, bool *truncated, hd_error *err);
 
-/* The same with offsets into the text; tokens->tokens is freed by hd_tokens_free. Slower: for people. */
+typedef enum hd_truncation {
+    HD_TRUNCATE_LONGEST_FIRST, /* the longer text down to the shorter one, then both to half of what there is */
+    HD_TRUNCATE_ONLY_FIRST,
+    HD_TRUNCATE_ONLY_SECOND,
+} hd_truncation;
+
+/* Appends the ids of two texts as the template joins them and, unless `types` is NULL, the token type of each: what
+ * `tokenizers` gives for encode(a, b) with that truncation to options->max_length tokens in all. On failure nothing is
+ * appended. HD_ERR_UNSUPPORTED when the template has no place for a second text; HD_ERR_LIMIT also when the text that is to
+ * be cut would have nothing left; otherwise as hd__tokenizer_encode. */
+HD_MUST_USE hd_status hd__tokenizer_encode_pair(const hd_tokenizer *tokenizer, hd_span a, hd_span b,
+                                                const hd_tokenize_options *options, hd_truncation truncation, hd_ids *ids,
+                                                hd_ids *types, bool *truncated, hd_error *err);
+
+/* hd__tokenizer_encode with offsets into the text; tokens->tokens is freed by hd_tokens_free. Slower: for people. */
 HD_MUST_USE hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span text,
                                                    const hd_tokenize_options *options, hd_tokens *tokens, hd_error *err);
 

@@ -83,6 +83,13 @@ void hd__bert_scan_init(hd_tokenizer *tokenizer);
 HD_MUST_USE hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids,
                                         hd_error *err);
 
+/* What one text and the template around it (or pair of texts) come down to. check: whether the text may be tokenised, and
+ * how many ids of it there may be beside n_specials. encode: appends up to limit + 1 ids of it, no template. */
+HD_MUST_USE hd_status hd__tokenizer_check_text(hd_span text, const hd_tokenize_options *options, uint32_t n_specials,
+                                               size_t *limit, hd_error *err);
+HD_MUST_USE hd_status hd__tokenizer_encode_text(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case,
+                                                hd_ids *ids, hd_error *err);
+
 /* Where a text may be cut: after one of these, if the tokenizer is cuttable. */
 static inline bool hd__is_ascii_space(char c)
 {

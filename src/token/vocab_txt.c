@@ -110,9 +110,11 @@ static hd_status assemble(hd_tokenizer *t, const config *c, const char *path, hd
     for (size_t i = 0; i < N_SPECIALS; i++)
         requests[i] = (hd_added_request){.content = c->specials[i], .special = true};
     HD_TRY(hd__tokenizer_set_added(t, requests, N_SPECIALS, path, err));
-    t->template.n_before = t->template.n_after = 1;
-    HD_TRY(find_special(t, c->specials[CLS], path, &t->template.before[0], err));
-    return find_special(t, c->specials[SEP], path, &t->template.after[0], err);
+    int32_t cls = 0, sep = 0;
+    HD_TRY(find_special(t, c->specials[CLS], path, &cls, err));
+    HD_TRY(find_special(t, c->specials[SEP], path, &sep, err));
+    hd__template_wrap(&t->template, cls, sep, false);
+    return HD_OK;
 }
 
 hd_status hd__tokenizer_parse_vocab_txt(hd_tokenizer *tokenizer, hd_span text, const char *path, const json_t *json,

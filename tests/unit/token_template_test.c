@@ -13,6 +13,9 @@
 #define TEXT "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
 #define TEMPLATE(pieces) "{\"type\":\"TemplateProcessing\",\"single\":[" pieces "]," SPECIALS "}"
 
+#define SECOND "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}"
+#define PAIR(pieces) "{\"type\":\"TemplateProcessing\",\"single\":[" TEXT "],\"pair\":[" pieces "]," SPECIALS "}"
+
 static hd_error err;
 
 static hd_status parse(const char *text, hd_template *template)
@@ -74,7 +77,18 @@ static void test_refused(void **state)
     (void)state;
     refused("{}", HD_ERR_FORMAT, "\"type\"");
     refused("[]", HD_ERR_FORMAT, "\"type\"");
-    refused("{\"type\":\"ByteLevel\"}", HD_ERR_UNSUPPORTED, "ByteLevel");
+    refused("{\"type\":\"Other\"}", HD_ERR_UNSUPPORTED, "Other");
+    refused("{\"type\":\"Sequence\"}", HD_ERR_FORMAT, "processors");
+    refused("{\"type\":\"Sequence\",\"processors\":[" TEMPLATE(TEXT) "," TEMPLATE(TEXT) "]}", HD_ERR_UNSUPPORTED, "twice");
+    refused(PAIR("3"), HD_ERR_FORMAT, "piece 0 of \"pair\"");
+    refused(PAIR(TEXT), HD_ERR_UNSUPPORTED, "the second 0 times");
+    refused(PAIR(TEXT "," TEXT "," SECOND), HD_ERR_UNSUPPORTED, "the first text 2 times");
+    refused(PAIR(TEXT ","
+                      "{\"Sequence\":{\"id\":\"C\"}}"),
+            HD_ERR_FORMAT, "\"C\"");
+    refused(PAIR(TEXT "," SECOND "," SPECIAL("[SEP]")), HD_ERR_FORMAT, "[SEP]");
+    refused(PAIR("{\"Sequence\":{\"id\":\"A\",\"type_id\":2147483648}}"), HD_ERR_LIMIT, "2147483648");
+    refused("{\"type\":\"TemplateProcessing\",\"single\":[" TEXT "],\"pair\":3}", HD_ERR_FORMAT, "\"pair\"");
     refused("{\"type\":\"TemplateProcessing\"}", HD_ERR_FORMAT, "\"single\"");
     refused(TEMPLATE("{}"), HD_ERR_FORMAT, "piece 0");
     refused(TEMPLATE("3"), HD_ERR_FORMAT, "piece 0");
@@ -102,13 +116,26 @@ static void test_too_many(void **state)
     }
 }
 
+/* At the limit and past it. */
+static void test_long_pair(void **state)
+{
+    (void)state;
+    hd_template t;
+    for (int n = HD_TEMPLATE_MAX_PAIR - 2; n <= HD_TEMPLATE_MAX_PAIR - 1; n++) {
+        json_t *ids = json_array(), *json = json_loads(PAIR(TEXT "," SECOND "," SPECIAL("[CLS]")), 0, NULL);
+        for (int i = 0; i < n; i++)
+            json_array_append_new(ids, json_integer(i));
+        json_object_set_new(json_object_get(json_object_get(json, "special_tokens"), "[CLS]"), "ids", ids);
+        assert_int_equal(hd__template_parse(json, "t.json", &t, &err), n <= HD_TEMPLATE_MAX_PAIR - 2 ? HD_OK : HD_ERR_LIMIT);
+        json_decref(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_roberta_settings),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_kinds),    cmocka_unit_test(test_roberta_settings), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_many), cmocka_unit_test(test_long_pair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static void test_refused(void **state)
     token_refused("{" TOKEN_MODEL("") "," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "model");
     token_refused("{\"normalizer\":{\"type\":\"Nmt\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Nmt");
     token_refused("{\"pre_tokenizer\":{\"type\":\"Digits\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Digits");
-    token_refused("{\"post_processor\":{\"type\":\"Sequence\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Sequence");
+    token_refused("{\"post_processor\":{\"type\":\"Other\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Other");
     token_refused("{\"added_tokens\":{}," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "added_tokens");
     token_refused("{\"added_tokens\":[3]," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "token 0");
     token_refused("{\"added_tokens\":[{\"content\":\"x\",\"lstrip\":1}]," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "lstrip");
