@@ -68,12 +68,14 @@ struct hd_job {
     pthread_cond_t finished; /* n_done == n_sequences */
 };
 
-/* A worker's place to run one model: scratch for so many tokens and the arrays of a batch. Touched by its worker and
- * those who join its team. */
+/* A worker's place to run a model, whichever has its turn: one block, laid out as scratch for so many tokens and the
+ * arrays of a batch. Touched by its worker, by those who join its team, and by anybody with the lock while nobody uses the
+ * model. */
 typedef struct hd_slot {
+    const hd_model *model; /* it is laid out for; NULL: none. Changes with the lock */
     char *block;
-    size_t block_bytes;
-    int capacity; /* tokens */
+    uint64_t block_bytes; /* an entry of the account of memory.c */
+    int capacity;         /* tokens; 0: not laid out */
     int32_t *ids, *positions, *begin, *pool_begin;
     float *out; /* [capacity, n_out] */
     char *scratch;
@@ -105,12 +107,10 @@ struct hd_model {
     hd_tokenizer *tokenizer;
     hd_weights *weights;
     hd_encoder *encoder;
-    hd_slot *slots; /* [n_threads] */
 
     int group_tokens;        /* most that a worker takes at once, but for one longer sequence */
     uint64_t pending_tokens; /* queued and not taken */
-    uint64_t weights_bytes;  /* entries of the account of memory.c */
-    uint64_t scratch_bytes;  /* of all slots */
+    uint64_t weights_bytes;  /* an entry of the account of memory.c */
 };
 
 /* A pass that idle workers may join. */
@@ -125,8 +125,8 @@ typedef struct hd_offer {
 
 typedef struct hd_worker {
     hd_engine *engine;
-    uint32_t index;
     pthread_t thread;
+    hd_slot slot;
     hd_sequence **taken; /* [taken_capacity] the group in hand */
     size_t taken_capacity;
 } hd_worker;
@@ -172,18 +172,21 @@ void hd__model_unload_unused(hd_model *model);
 
 /* ---- memory.c: all with the lock ---- */
 
-/* Bytes held by models that somebody uses or loads, and by the vector cache at its greatest. */
-uint64_t hd__memory_in_use(const hd_engine *engine);
+/* Bytes of the vector cache at its greatest and of weights: of all models, or only of those that somebody uses or loads. */
+uint64_t hd__memory_of_weights(const hd_engine *engine, bool also_unused);
 
-/* Enters bytes in a model's weights_bytes or scratch_bytes; false when they do not fit beside all that is held. */
+/* Bytes of the workers' slots: of all, or only of those whose model somebody uses. */
+uint64_t hd__memory_of_slots(const hd_engine *engine, bool also_unused);
+
+/* Enters bytes in a model's weights_bytes or a slot's block_bytes; false when they do not fit beside all that is held. */
 HD_MUST_USE bool hd__memory_take(hd_engine *engine, uint64_t *entry, uint64_t bytes);
 
-/* Unloads models that nobody uses, the longest unused first, until so many bytes fit; none, and false, when that would
- * not be enough. Lets the lock go meanwhile. */
+/* Frees slots and unloads models that nobody uses, the longest unused first, until so many bytes fit; none, and false, when
+ * that would not be enough. Lets the lock go meanwhile. */
 HD_MUST_USE bool hd__memory_make_room(hd_engine *engine, uint64_t bytes);
 
-/* What all else leaves for the scratch of a model, for each of its workers. */
-uint64_t hd__memory_share(const hd_model *model);
+/* What weights and cache leave to the slot of each worker. */
+uint64_t hd__memory_share(const hd_engine *engine);
 
 /* Plans the groups of every loaded model anew: call when a model was loaded or unloaded. */
 void hd__memory_plan(hd_engine *engine);
@@ -193,8 +196,8 @@ void hd__memory_plan(hd_engine *engine);
 /* Tokens a worker takes at once, so that its slot keeps within its share of the memory; call with the lock. */
 int hd__plan_group_tokens(const hd_model *model);
 
-/* Frees a slot's block. */
-void hd__slot_clear(hd_model *model, hd_slot *slot);
+/* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock. */
+bool hd__slots_clear_unused(hd_engine *engine);
 
 HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);

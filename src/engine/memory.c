@@ -1,6 +1,6 @@
-/* memory.c - the one account of what the models of an engine hold, and the token budgets that follow from it.
+/* memory.c - the one account of what an engine holds, and the token budgets that follow from it.
  *
- * Every model has two entries: its weights, and the scratch of its slots. Bytes are entered before they are
+ * Every model has an entry, its weights, and so has every worker, its slot. Bytes are entered before they are
  * taken and struck out after they are given back, so that the sum of all entries and of the vector cache's
  * greatest size never passes the limit. Tokenizers, settings and jobs are small beside these and not counted.
  */
@@ -16,24 +16,36 @@ static bool is_unused(const hd_model *m)
     return m->state == HD_LOADED && m->n_users == 0;
 }
 
-static uint64_t held(const hd_engine *e, bool also_unused)
+uint64_t hd__memory_of_weights(const hd_engine *e, bool also_unused)
 {
     uint64_t bytes = e->cache_bytes;
     for (const hd_model *m = e->models; m != NULL; m = m->next) {
         if (also_unused || !is_unused(m))
-            bytes += m->weights_bytes + m->scratch_bytes;
+            bytes += m->weights_bytes;
     }
     return bytes;
 }
 
-uint64_t hd__memory_in_use(const hd_engine *e)
+uint64_t hd__memory_of_slots(const hd_engine *e, bool also_unused)
 {
-    return held(e, false);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+        const hd_slot *slot = &e->workers[i].slot;
+        if (also_unused || (slot->model != NULL && slot->model->n_users > 0))
+            bytes += slot->block_bytes;
+    }
+    return bytes;
+}
+
+/* What the limit leaves beside all that is held, or beside what is in use. */
+static uint64_t left(const hd_engine *e, bool also_unused)
+{
+    return left_of(e->memory_limit, hd__memory_of_weights(e, also_unused) + hd__memory_of_slots(e, also_unused));
 }
 
 bool hd__memory_take(hd_engine *e, uint64_t *entry, uint64_t bytes)
 {
-    if (bytes > left_of(e->memory_limit, held(e, true)))
+    if (bytes > left(e, true))
         return false;
     *entry += bytes;
     return true;
@@ -41,9 +53,11 @@ bool hd__memory_take(hd_engine *e, uint64_t *entry, uint64_t bytes)
 
 bool hd__memory_make_room(hd_engine *e, uint64_t bytes)
 {
-    while (bytes > left_of(e->memory_limit, held(e, true))) {
-        if (bytes > left_of(e->memory_limit, held(e, false)))
+    while (bytes > left(e, true)) {
+        if (bytes > left(e, false))
             return false;
+        if (hd__slots_clear_unused(e))
+            continue;
         hd_model *oldest = NULL;
         for (hd_model *m = e->models; m != NULL; m = m->next) {
             if (is_unused(m) && (oldest == NULL || m->last_used_ns < oldest->last_used_ns))
@@ -54,9 +68,9 @@ bool hd__memory_make_room(hd_engine *e, uint64_t bytes)
     return true;
 }
 
-uint64_t hd__memory_share(const hd_model *m)
+uint64_t hd__memory_share(const hd_engine *e)
 {
-    return left_of(m->engine->memory_limit, held(m->engine, true) - m->scratch_bytes) / m->engine->n_threads;
+    return left_of(e->memory_limit, hd__memory_of_weights(e, true)) / e->n_threads;
 }
 
 void hd__memory_plan(hd_engine *e)

@@ -150,12 +150,8 @@ static void unbind_weights(hd_model *m)
 /* Frees what load made; nobody else has it. */
 static void free_loaded(hd_model *m)
 {
-    for (uint32_t i = 0; i < m->engine->n_threads && m->slots != NULL; i++)
-        hd__slot_clear(m, &m->slots[i]);
-    hd__free(m->slots);
     unbind_weights(m);
     hd__tokenizer_close(m->tokenizer);
-    m->slots = NULL;
     m->tokenizer = NULL;
 }
 
@@ -164,6 +160,7 @@ static void unload_locked(hd_model *m)
 {
     m->state = HD_LOADING;
     m->info.loaded = false;
+    hd__slots_clear_unused(m->engine);
     pthread_mutex_unlock(&m->engine->lock);
     free_loaded(m);
     pthread_mutex_lock(&m->engine->lock);
@@ -198,7 +195,7 @@ static hd_status take_weights(hd_model *m, uint64_t bytes, hd_error *err)
     hd_engine *e = m->engine;
     pthread_mutex_lock(&e->lock);
     bool taken = hd__memory_make_room(e, bytes) && hd__memory_take(e, &m->weights_bytes, bytes);
-    const uint64_t in_use = hd__memory_in_use(e);
+    const uint64_t in_use = hd__memory_of_weights(e, false) + hd__memory_of_slots(e, false);
     pthread_mutex_unlock(&e->lock);
     if (taken)
         return HD_OK;
@@ -263,9 +260,6 @@ static void renew_id(hd_model *m)
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
-    m->slots = hd__calloc(m->engine->n_threads, sizeof *m->slots);
-    if (m->slots == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
     HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
     HD_TRY(open_identified(m, err));
     renew_id(m);

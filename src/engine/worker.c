@@ -35,7 +35,7 @@ static size_t plan_slot(const hd_model *m, int capacity, char *base, hd_slot *s)
 int hd__plan_group_tokens(const hd_model *m)
 {
     enum { LEAST = 32 }; /* below that the weights pass by for too few rows: a thread may then hold more than its share */
-    const uint64_t share = hd__memory_share(m);
+    const uint64_t share = hd__memory_share(m->engine);
     int n_tokens = HD_GROUP_TOKENS;
     hd_slot slot;
     while (n_tokens > LEAST && plan_slot(m, n_tokens, NULL, &slot) > share)
@@ -43,38 +43,54 @@ int hd__plan_group_tokens(const hd_model *m)
     return n_tokens;
 }
 
-static void give_back(hd_model *m, uint64_t bytes)
-{
-    pthread_mutex_lock(&m->engine->lock);
-    m->scratch_bytes -= bytes;
-    pthread_mutex_unlock(&m->engine->lock);
-}
-
-void hd__slot_clear(hd_model *m, hd_slot *slot)
+static void clear(hd_slot *slot)
 {
     hd__map_free(slot->block, slot->block_bytes);
-    give_back(m, slot->block_bytes);
-    *slot = (hd_slot){0};
+    *slot = (hd_slot){.model = slot->model};
+}
+
+bool hd__slots_clear_unused(hd_engine *e)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+        hd_slot *slot = &e->workers[i].slot;
+        if (slot->model == NULL || slot->model->n_users > 0)
+            continue;
+        any |= slot->block_bytes > 0;
+        slot->model = NULL;
+        clear(slot);
+    }
+    return any;
+}
+
+/* Lays a block out for so many tokens. Scratch begins as zeros: kernels may read past a row's end. */
+static void lay_out(const hd_model *m, hd_slot *slot, int capacity, bool is_zero)
+{
+    const size_t bytes = plan_slot(m, capacity, slot->block, slot);
+    if (!is_zero)
+        memset(slot->scratch, 0, (size_t)(slot->block + bytes - slot->scratch));
+    slot->capacity = capacity;
 }
 
 /* Gives an empty slot a block for so many tokens, if the worker's share and the memory have room for it. */
-static bool alloc_slot(hd_model *m, hd_slot *slot, int capacity)
+static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity)
 {
-    hd_slot fresh = {.capacity = capacity};
-    fresh.block_bytes = plan_slot(m, capacity, NULL, &fresh);
-    pthread_mutex_lock(&m->engine->lock);
-    bool granted =
-        fresh.block_bytes <= hd__memory_share(m) && hd__memory_take(m->engine, &m->scratch_bytes, fresh.block_bytes);
-    pthread_mutex_unlock(&m->engine->lock);
+    hd_engine *e = m->engine;
+    hd_slot plan;
+    const size_t bytes = plan_slot(m, capacity, NULL, &plan);
+    pthread_mutex_lock(&e->lock);
+    bool granted = bytes <= hd__memory_share(e) && hd__memory_take(e, &slot->block_bytes, bytes);
+    pthread_mutex_unlock(&e->lock);
     if (!granted)
         return false;
-    fresh.block = hd__map_alloc(fresh.block_bytes);
-    if (fresh.block == NULL) {
-        give_back(m, fresh.block_bytes);
+    slot->block = hd__map_alloc(bytes);
+    if (slot->block == NULL) {
+        pthread_mutex_lock(&e->lock);
+        slot->block_bytes = 0;
+        pthread_mutex_unlock(&e->lock);
         return false;
     }
-    plan_slot(m, capacity, fresh.block, &fresh);
-    *slot = fresh;
+    lay_out(m, slot, capacity, true);
     return true;
 }
 
@@ -82,7 +98,7 @@ static hd_status no_slot(const hd_model *m, size_t bytes, int n_tokens, hd_error
 {
     const hd_engine *e = m->engine;
     pthread_mutex_lock(&m->engine->lock);
-    const uint64_t others = hd__memory_in_use(e) - m->scratch_bytes - m->weights_bytes, all = others + m->weights_bytes;
+    const uint64_t all = hd__memory_of_weights(e, false), others = all - m->weights_bytes;
     pthread_mutex_unlock(&m->engine->lock);
     const uint64_t share = (e->memory_limit > all ? e->memory_limit - all : 0) / e->n_threads;
     if (bytes <= share)
@@ -96,30 +112,50 @@ static hd_status no_slot(const hd_model *m, size_t bytes, int n_tokens, hd_error
 }
 
 /* Unloads what nobody uses until a worker's share, and what is left now, hold a slot of so many bytes. */
-static bool make_room(hd_model *m, size_t bytes)
+static bool make_room(hd_engine *e, size_t bytes)
 {
-    pthread_mutex_lock(&m->engine->lock);
-    const uint64_t every = hd__mul(bytes, m->engine->n_threads), other_slots = m->scratch_bytes;
-    bool made = hd__memory_make_room(m->engine, every > other_slots + bytes ? every - other_slots : bytes);
-    pthread_mutex_unlock(&m->engine->lock);
+    pthread_mutex_lock(&e->lock);
+    hd__slots_clear_unused(e);
+    const uint64_t every = hd__mul(bytes, e->n_threads), other_slots = hd__memory_of_slots(e, true);
+    bool made = hd__memory_make_room(e, every > other_slots + bytes ? every - other_slots : bytes);
+    pthread_mutex_unlock(&e->lock);
     return made;
 }
 
-/* Makes a worker's slot hold n_tokens, within the memory limit: a whole group, so that it need not grow again, or, when
- * that is too much, no more than asked for; when that is too much too, models that nobody uses have to go. */
-static hd_status fit_slot(hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
+/* With the lock: the worker's slot is the model's, which is in use, and from now on only its worker's. */
+static void claim_slot(hd_worker *w, const hd_model *m)
+{
+    if (w->slot.model == m)
+        return;
+    w->slot.model = m;
+    w->slot.capacity = 0;
+}
+
+/* Makes a worker's slot hold n_tokens of the model that claimed it. In the block of the model before only as much is laid
+ * out as is asked for: what has to be zeroed is in proportion to the work. A new block, within the memory limit, is for a
+ * whole group, so that it need not grow again, or, when that is too much, no more than asked for; when that is too much
+ * too, models that nobody uses have to go. */
+static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
 {
     if (n_tokens <= slot->capacity)
         return HD_OK;
-    hd__slot_clear(m, slot); /* before, not after: never both blocks at once */
     pthread_mutex_lock(&m->engine->lock);
     const int group = m->group_tokens;
     pthread_mutex_unlock(&m->engine->lock);
+    hd_slot plan;
+    const int doubled = 2 * slot->capacity < group ? 2 * slot->capacity : group;
+    const int capacity = n_tokens < doubled ? doubled : n_tokens;
+    if (plan_slot(m, capacity, NULL, &plan) <= slot->block_bytes) {
+        lay_out(m, slot, capacity, false);
+        return HD_OK;
+    }
+    pthread_mutex_lock(&m->engine->lock);
+    clear(slot); /* before, not after: never both blocks at once */
+    pthread_mutex_unlock(&m->engine->lock);
     if ((group > n_tokens && alloc_slot(m, slot, group)) || alloc_slot(m, slot, n_tokens))
         return HD_OK;
-    hd_slot plan;
     const size_t bytes = plan_slot(m, n_tokens, NULL, &plan);
-    return make_room(m, bytes) && alloc_slot(m, slot, n_tokens) ? HD_OK : no_slot(m, bytes, n_tokens, err);
+    return make_room(m->engine, bytes) && alloc_slot(m, slot, n_tokens) ? HD_OK : no_slot(m, bytes, n_tokens, err);
 }
 
 /* ---- passes ---- */
@@ -272,7 +308,7 @@ static void fail_sequence(hd_engine *e, hd_sequence *s, const hd_error *error)
 static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool alone)
 {
     hd_model *m = w->taken[first]->job->model;
-    hd_slot *slot = &m->slots[w->index];
+    hd_slot *slot = &w->slot;
     hd_error error;
     if (fit_slot(m, slot, n_tokens, &error) != HD_OK) {
         if (n > 1) {
@@ -342,6 +378,7 @@ static void *worker_main(void *data)
         size_t n = hd__queue_take(w, &n_tokens);
         if (n > 0) {
             bool alone = e->n_idle == 0 || e->lanes != NULL || e->offer != NULL;
+            claim_slot(w, w->taken[0]->job->model);
             pthread_mutex_unlock(&e->lock);
             run_group(w, 0, n, n_tokens, alone);
             pthread_mutex_lock(&e->lock);
@@ -364,7 +401,6 @@ hd_status hd__workers_start(hd_engine *e, hd_error *err)
     while (status == HD_OK && e->n_started < e->n_threads) {
         hd_worker *w = &e->workers[e->n_started];
         w->engine = e;
-        w->index = e->n_started;
         int failed = w->taken_capacity > 0 || hd__taken_grow(w) ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
         if (failed != 0 && e->n_started > 0)
             break; /* fewer threads than asked for do all the work too */
@@ -387,8 +423,10 @@ void hd__workers_stop(hd_engine *e)
     pthread_mutex_unlock(&e->lock);
     for (uint32_t i = 0; i < e->n_started; i++)
         pthread_join(e->workers[i].thread, NULL);
-    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++)
+    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+        clear(&e->workers[i].slot);
         hd__free(e->workers[i].taken);
+    }
     hd__free(e->workers);
     e->workers = NULL;
     e->n_started = 0;
