@@ -54,14 +54,20 @@ say "idle RSS" "$(rss_kb) kB"
 "$work/load" "$port" 1 0.5 /v1/embeddings "$work/cached.json" >/dev/null
 
 before=$(rss_kb)
-python3 - "$port" <<'P' &
+python3 - "$port" "$work/cached.json" >"$work/held" <<'P' &
 import socket, sys, time
 held = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(10000)]
-time.sleep(3)
+body = open(sys.argv[2], "rb").read()
+for connection in held:
+    connection.sendall(b"POST /v1/embeddings HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    while not connection.recv(65536).endswith(b"}"):
+        pass
+print("asked", flush=True)
+time.sleep(2)
 P
 holder=$!
-sleep 2
-say "10,000 idle connections" "$(($(rss_kb) - before)) kB more"
+until grep -q asked "$work/held"; do sleep 0.05; done
+say "10,000 connections that asked once" "$(($(rss_kb) - before)) kB more"
 wait "$holder"
 say "cached query, 16 connections" "$("$work/load" "$port" 16 "$seconds" /v1/embeddings "$work/cached.json")"
 stop

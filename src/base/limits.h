@@ -30,8 +30,8 @@
 #define HD_LIMIT_TOKEN_FILE_BYTES 4096u      /* access token of the hub */
 
 #define HD_LIMIT_BODY_BYTES (32u << 20) /* of a request, inflated */
-#define HD_LIMIT_HEAD_BYTES (16u << 10) /* request line and headers */
-#define HD_LIMIT_REQUEST_HEADERS 100u
+#define HD_LIMIT_HEAD_BYTES (8u << 10)  /* request line and headers, with some 70 bytes of the library's for each header */
+#define HD_LIMIT_REQUEST_HEADERS 64u
 #define HD_LIMIT_REQUEST_ID_BYTES 128u
 #define HD_LIMIT_BODY_JSON_DEPTH 32u   /* nested arrays and objects in a request */
 #define HD_LIMIT_REQUEST_INPUTS 2048u  /* texts in a request, as OpenAI's */

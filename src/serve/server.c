@@ -132,7 +132,8 @@ static hd_status start_daemon(hd_server *s, size_t i, hd_error *err)
     items[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG |
                            (tls ? MHD_USE_TLS : 0u);
-    /* the logger first: it is used for what is wrong with the options after it */
+    /* The logger first: it is used for what is wrong with the options after it. The memory of a connection is where its
+     * head is read and written; the library clears all of it after each request and so keeps all of it in memory. */
     s->daemons[i] = MHD_start_daemon(
         flags, 0, NULL, NULL, hd__flow_handle, s, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET,
         fd, MHD_OPTION_URI_LOG_CALLBACK, hd__flow_uri, s, MHD_OPTION_NOTIFY_COMPLETED, hd__flow_completed, s,

@@ -7,6 +7,7 @@ nobody else notices.
 import contextlib
 import gzip
 import json
+import resource
 import signal
 import socket
 import threading
@@ -234,6 +235,19 @@ class Shapes(LoopbackTest):
         self.assert_refused(b"", method=b"\0" * 1000)
         self.assert_serves()
 
+    def test_heads_at_their_limit(self):
+        get = b"GET /health HTTP/1.1\r\n"
+        for head, status in (
+            (b"Host: h\r\n" + b"\r\n".join(b"X-%d: 1" % i for i in range(63)), 200),
+            (b"Host: h\r\n" + b"\r\n".join(b"X-%d: 1" % i for i in range(64)), 400),
+            (b"Host: h\r\nX: " + b"a" * 7500, 200),
+            (b"Host: h\r\nX: " + b"a" * 8192, 431),
+        ):
+            client = self.client()
+            client.send(get + head + b"\r\n\r\n")
+            self.assertEqual(client.read().status, status, head[:80])
+            client.close()
+
     def test_pipelined_requests_are_answered_in_order(self):
         client = self.client()
         client.send(b"".join(post("/v1/embeddings", {"input": f"p {i}", "model": str(i)}) for i in range(20)))
@@ -315,6 +329,22 @@ class Slow(LoopbackTest):
             client.close()
         self.assert_serves()
         self.wait_until(lambda: self.metric("heddle_requests_in_flight") <= 1, "requests of clients that left are kept")
+
+
+class Idle(LoopbackTest):
+    options = ("--head-timeout", 60)
+
+    @unittest.skipIf(SLOW > 1, "a sanitizer's memory is not the server's")
+    def test_idle_connections_that_have_asked_take_little(self):
+        many = min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+        before = self.rss_mb()
+        clients = [self.client() for _ in range(many)]
+        for client in clients:
+            self.assertEqual(client.post("/v1/embeddings", {"input": "still here"}).status, 200)
+        self.assertLess(self.rss_mb() - before, many * 100 / 10000)
+        for client in clients:
+            client.close()
+        self.assert_serves()
 
 
 class Descriptors(LoopbackTest):
