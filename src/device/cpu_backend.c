@@ -16,7 +16,7 @@ static int cpu_block_rows(size_t row_bytes)
 }
 
 static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,
-                      const int32_t *positions, int n_rows, float *x, size_t stride)
+                      const int32_t *positions, const int32_t *types, int n_rows, float *x, size_t stride)
 {
     for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
         kernels->embed(&(k_embed){
@@ -25,9 +25,10 @@ static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding
             .word_stride = embedding->word_stride,
             .word_scale = embedding->word_scale,
             .positions = embedding->positions,
-            .token_type = embedding->token_type,
+            .types = embedding->types,
             .ids = ids + p.begin,
-            .pos = positions + p.begin,
+            .pos = positions != NULL ? positions + p.begin : NULL,
+            .type_ids = types != NULL ? types + p.begin : NULL,
             .n_rows = (int)(p.end - p.begin),
             .n = embedding->n,
             .out = x + p.begin * stride,
@@ -48,7 +49,7 @@ static hd_act act_from(const hd_act *act, size_t first)
 }
 
 static void cpu_norm(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows,
-                     const hd_act *act)
+                     bool keep, const hd_act *act)
 {
     for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
         kernels->norm(&(k_norm){
@@ -59,6 +60,8 @@ static void cpu_norm(const hd_kernels *kernels, hd_run *run, const hd_norm *norm
             .gamma = norm->gamma,
             .beta = norm->beta,
             .eps = norm->eps,
+            .rms = norm->rms,
+            .keep = keep,
             .act = act_from(act, p.begin),
         });
     }
@@ -99,27 +102,47 @@ static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *
     }
 }
 
-/* One unit is one head of one sequence. */
+static void cpu_rotate(const hd_kernels *kernels, hd_run *run, const k_rotary *rotary)
+{
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)rotary->n_rows); hd__phase_take(run, &p);) {
+        k_rotary part = *rotary;
+        part.x = (char *)rotary->x + p.begin * rotary->stride * k_type_bytes(rotary->type);
+        part.pos += p.begin;
+        part.n_rows = (int)(p.end - p.begin);
+        kernels->rotary(&part);
+    }
+}
+
+/* One unit is one head of keys and values of one sequence, with the query heads that read it. */
 static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_attention *t)
 {
     size_t bytes = k_type_bytes(t->type);
     k_attention_fn *attend = t->type == K_BF16 ? kernels->attention_bf16 : kernels->attention_f32;
-    for (hd_phase p = hd__phase_begin(run, (uint32_t)(t->n_sequences * t->n_heads)); hd__phase_take(run, &p);) {
+    const int n_shared = t->n_heads / t->n_kv_heads;
+    assert(n_shared * t->n_kv_heads == t->n_heads);
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)(t->n_sequences * t->n_kv_heads)); hd__phase_take(run, &p);) {
         for (uint32_t unit = p.begin; unit < p.end; unit++) {
-            uint32_t i = unit / (uint32_t)t->n_heads;
-            size_t column = (size_t)(unit % (uint32_t)t->n_heads) * (size_t)t->head_dim;
-            size_t q_row = (size_t)t->q_begin[i], kv_row = (size_t)t->kv_begin[i];
+            const uint32_t i = unit / (uint32_t)t->n_kv_heads;
+            const size_t head = unit % (uint32_t)t->n_kv_heads, q_head = head * (size_t)n_shared;
+            const size_t kv_column = head * (size_t)t->head_dim, q_column = q_head * (size_t)t->head_dim;
+            const size_t q_row = (size_t)t->q_begin[i], kv_row = (size_t)t->kv_begin[i];
             attend(&(k_attention){
-                .q = (const char *)t->q + (q_row * t->q_stride + column) * bytes,
-                .k = (const char *)t->k + (kv_row * t->kv_stride + column) * bytes,
-                .v = (const char *)t->v + (kv_row * t->kv_stride + column) * bytes,
+                .q = (const char *)t->q + (q_row * t->q_stride + q_column) * bytes,
+                .k = (const char *)t->k + (kv_row * t->kv_stride + kv_column) * bytes,
+                .v = (const char *)t->v + (kv_row * t->kv_stride + kv_column) * bytes,
                 .q_stride = t->q_stride,
                 .kv_stride = t->kv_stride,
                 .n_q = t->q_begin[i + 1] - t->q_begin[i],
                 .n_k = t->kv_begin[i + 1] - t->kv_begin[i],
+                .n_heads = n_shared,
                 .head_dim = t->head_dim,
                 .scale = t->scale,
-                .out = t->out + q_row * t->out_stride + column,
+                .q_first = t->q_first != NULL ? t->q_first[i] : 0,
+                .reach_back = t->reach_back,
+                .reach_ahead = t->reach_ahead,
+                .bias = t->bias != NULL ? t->bias + q_head * t->bias_stride : NULL,
+                .bias_stride = t->bias_stride,
+                .out = t->out + q_row * t->out_stride + q_column,
                 .out_stride = t->out_stride,
                 .scratch = t->scratch + run->rank * t->scratch_bytes,
             });
@@ -131,12 +154,16 @@ static void cpu_ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
 {
     const int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
     const bool convert = f->middle_act.type == K_I8;
+    const k_type type = convert ? K_F32 : f->middle_act.type;
+    void *middle = convert ? (void *)f->middle : f->middle_act.data;
+    const size_t stride = convert ? f->middle_stride : f->middle_act.stride;
     for (int b = 0, row = 0; b < n_blocks; b++) {
         int rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
         hd_act in = act_from(&f->act, (size_t)row);
-        cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->activation,
-                   convert ? K_F32 : f->middle_act.type, convert ? f->middle : f->middle_act.data,
-                   convert ? f->middle_stride : f->middle_act.stride);
+        if (f->gate != NULL)
+            cpu_linear(kernels, run, f->gate, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle, stride);
+        cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->gate != NULL ? K_MUL : f->activation, type,
+                   middle, stride);
         if (convert)
             cpu_convert(kernels, run, f->middle, f->middle_stride, rows, f->up->n, &f->middle_act);
         cpu_linear(kernels, run, f->down, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
@@ -154,6 +181,7 @@ const hd_device_ops *hd__device_cpu(void)
         .norm = cpu_norm,
         .convert = cpu_convert,
         .linear = cpu_linear,
+        .rotate = cpu_rotate,
         .attention = cpu_attention,
         .ffn = cpu_ffn,
     };

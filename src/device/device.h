@@ -14,17 +14,18 @@
 /* ---- weights: views of packed blobs ---- */
 
 typedef struct hd_norm {
-    const float *gamma, *beta; /* [n] */
+    const float *gamma, *beta; /* [n]; beta NULL: zero */
     int n;
     float eps;
+    bool rms; /* no mean */
 } hd_norm;
 
 typedef struct hd_embedding {
     k_type type;             /* of the words */
     const void *words;       /* [vocab, stride] */
     const float *word_scale; /* [vocab], K_I8 */
-    const float *positions;  /* [n_positions, n] */
-    const float *token_type; /* [n], or NULL */
+    const float *positions;  /* [n_positions, n], or NULL */
+    const float *types;      /* [n_types, n], or NULL */
     size_t word_stride;
     int n;
 } hd_embedding;
@@ -35,14 +36,18 @@ typedef struct hd_embedding {
 typedef k_act hd_act;
 
 /* A part of a batch's attention: queries of sequence i are q rows [q_begin[i], q_begin[i + 1]) over keys
- * [kv_begin[i], kv_begin[i + 1]). */
+ * [kv_begin[i], kv_begin[i + 1]). Query head h reads head h / (n_heads / n_kv_heads) of keys and values. */
 typedef struct hd_attention {
     k_type type;           /* of q, k, v: K_F32 or K_BF16 */
     const void *q, *k, *v; /* [.., stride], head h at column h * head_dim */
     size_t q_stride, kv_stride;
     const int32_t *q_begin, *kv_begin; /* [n_sequences + 1] */
-    int n_sequences, n_heads, head_dim;
+    const int32_t *q_first;            /* [n_sequences]: where in its sequence the first query stands, or NULL: all 0 */
+    int n_sequences, n_heads, n_kv_heads, head_dim;
     float scale;
+    int reach_back, reach_ahead; /* kernel/attention.h; K_REACH_ALL as a rule */
+    const float *bias;           /* NULL, or by distance, of the first head; bias_stride elements to the next */
+    size_t bias_stride;
     float *out; /* [n q rows, out_stride] */
     size_t out_stride;
     char *scratch; /* scratch_bytes for each member */
@@ -50,9 +55,10 @@ typedef struct hd_attention {
 } hd_attention;
 
 /* Two matrix products with an activation between, added to the residual stream:
- *   x += down(activation(up(act)))
+ *   x += down(activation(up(act)))   or, gated (Shazeer 2020, "GLU Variants"),   x += down(activation(gate(act)) * up(act))
  * in blocks of rows, so that the wide middle stays in cache. */
 typedef struct hd_ffn {
+    const k_weights *gate; /* NULL: not gated */
     const k_weights *up, *down;
     k_epilogue activation;
     hd_act act; /* input rows */
@@ -71,12 +77,12 @@ typedef struct hd_device_ops {
     /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic. */
     int (*block_rows)(size_t row_bytes);
 
-    /* x[i] = word + position + type, for rows [0, n_rows). */
+    /* x[i] = word + position + type, for rows [0, n_rows); types NULL: all 0. */
     void (*embed)(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,
-                  const int32_t *positions, int n_rows, float *x, size_t stride);
+                  const int32_t *positions, const int32_t *types, int n_rows, float *x, size_t stride);
 
-    /* x = norm(x), act = convert(x). */
-    void (*norm)(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows,
+    /* act = convert(norm(x)) and, unless it is kept, x = norm(x). K_F32 is written to act only when x is kept. */
+    void (*norm)(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows, bool keep,
                  const hd_act *act);
 
     /* act = convert(x). */
@@ -86,6 +92,9 @@ typedef struct hd_device_ops {
     /* out = epilogue(act . w + bias), output channels [16 * panel_begin, 16 * panel_end) into the same columns of out. */
     void (*linear)(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows,
                    int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride);
+
+    /* Turns the heads of queries or keys by their positions, in place. */
+    void (*rotate)(const hd_kernels *kernels, hd_run *run, const k_rotary *rotary);
 
     void (*attention)(const hd_kernels *kernels, hd_run *run, const hd_attention *attention);
     void (*ffn)(const hd_kernels *kernels, hd_run *run, const hd_ffn *ffn);

@@ -90,14 +90,15 @@ k_epilogue hd__epilogue_of(hd_activation activation)
 void hd__embed(hd_states *s)
 {
     const hd_encoder *e = s->encoder;
-    e->device->embed(&e->kernels, s->run, &e->embedding, s->batch->ids, s->batch->positions, s->n_rows, s->x, s->x_stride);
+    e->device->embed(&e->kernels, s->run, &e->embedding, s->batch->ids, s->batch->positions, NULL, s->n_rows, s->x,
+                     s->x_stride);
 }
 
 void hd__norm(hd_states *s, const hd_norm *norm)
 {
     const hd_encoder *e = s->encoder;
     const hd_act act = hd__states_input(&s->act, s->x, s->x_stride);
-    e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, &act);
+    e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, false, &act);
 }
 
 /* Sections [first, end) of the product for queries (0), keys (1) and values (2). */
@@ -127,6 +128,9 @@ static void attend(const hd_states *s, const void *queries, size_t q_stride)
                              .kv_begin = s->batch->begin,
                              .n_sequences = s->batch->n_sequences,
                              .n_heads = (int)e->settings->n_heads,
+                             .n_kv_heads = (int)e->settings->n_heads,
+                             .reach_back = K_REACH_ALL,
+                             .reach_ahead = K_REACH_ALL,
                              .head_dim = head_dim,
                              .scale = 1.0f / sqrtf((float)head_dim),
                              .out = s->context,

@@ -310,7 +310,7 @@ hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, 
         HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".gamma" : ".weight", n, fill_gamma, err));
         HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".beta" : ".bias", n, fill_beta, err));
     }
-    *norm = (hd_norm){gamma, beta, n, (float)eps};
+    *norm = (hd_norm){.gamma = gamma, .beta = beta, .n = n, .eps = (float)eps};
     return HD_OK;
 }
 
@@ -350,7 +350,7 @@ hd_status hd__weights_embedding(hd_weights *w, const char *prefix, int vocab, in
     e.positions = blob;
     if (has_token_types) {
         HD_TRY(bind_blob(w, "token_type", "", row_bytes, &blob, &type_row, err));
-        e.token_type = blob;
+        e.types = blob;
     }
     if (words != NULL) {
         HD_TRY(find_tensor(w, w->tensors, prefix, "word_embeddings.weight", 2, vocab, n, &t, err));

@@ -91,24 +91,30 @@ void k_attention_bf16_amx(const k_attention *t)
     }
 
     amx_configure((int[8]){16, 16, 16, 16, 16, 16, 16, 16});
-    for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
-        int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;
-        pairs_pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qt);
-        for (int j = 0; j < t->n_k; j += PAIRS_KEYS) {
-            int keys = t->n_k - j < PAIRS_KEYS ? t->n_k - j : PAIRS_KEYS, pairs = (keys + 31) / 32 * 16;
-            for (int b = 0; b < keys; b += 32) {
-                bool whole = j + b < n_whole;
-                product32(whole ? k + (size_t)(j + b) * t->kv_stride : last_k, whole ? t->kv_stride : (size_t)dim, qt,
-                          dim / 32, true, s + b * PAIRS_WIDTH);
+    for (int i = 0; i < t->n_heads; i++) {
+        const size_t column = (size_t)i * (size_t)dim;
+        const float *bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
+        for (k_span span = k_span_at(t, 0, PAIRS_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, PAIRS_WIDTH)) {
+            const uint16_t *q = (const uint16_t *)t->q + (size_t)span.row * t->q_stride + column;
+            pairs_pack_q(q, t->q_stride, span.n, dim, qt);
+            for (int j = span.begin; j < span.end; j += PAIRS_KEYS) {
+                int keys = span.end - j < PAIRS_KEYS ? span.end - j : PAIRS_KEYS, pairs = (keys + 31) / 32 * 16;
+                bool first = j == span.begin;
+                for (int b = 0; b < keys; b += 32) {
+                    bool whole = j + b < n_whole;
+                    product32(whole ? k + (size_t)(j + b) * t->kv_stride : last_k, whole ? t->kv_stride : (size_t)dim, qt,
+                              dim / 32, true, s + b * PAIRS_WIDTH);
+                }
+                float factor = pairs_scores(t, &span, bias, j, keys, s);
+                if (span.n > 16)
+                    pairs_softmax(s, keys, pairs, factor, first, max, sum, p, o, dim, 2);
+                else
+                    pairs_softmax(s, keys, pairs, factor, first, max, sum, p, o, dim, 1);
+                for (int d = 0; d < dim; d += 32)
+                    product32(vt + (size_t)d * keys_padded + j, keys_padded, p, pairs / 16, first, o + d * PAIRS_WIDTH);
             }
-            if (n > 16)
-                pairs_softmax(s, keys, pairs, t->scale * 1.44269504f, j == 0, max, sum, p, o, dim, 2);
-            else
-                pairs_softmax(s, keys, pairs, t->scale * 1.44269504f, j == 0, max, sum, p, o, dim, 1);
-            for (int d = 0; d < dim; d += 32)
-                product32(vt + (size_t)d * keys_padded + j, keys_padded, p, pairs / 16, j == 0, o + d * PAIRS_WIDTH);
+            pairs_unpack_o(o, sum, span.n, dim, t->out + (size_t)span.row * t->out_stride + column, t->out_stride);
         }
-        pairs_unpack_o(o, sum, n, dim, t->out + (size_t)i * t->out_stride, t->out_stride);
     }
     _tile_release();
 }

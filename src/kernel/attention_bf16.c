@@ -75,17 +75,23 @@ void k_attention_bf16_bf16(const k_attention *t)
             _mm512_storeu_si512(vp + (size_t)j * (size_t)dim + d,
                                 pairs_of_rows(even + d, 2 * j + 1 < t->n_k ? odd + d : NULL));
     }
-    for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
-        int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;
-        pairs_pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qt);
-        for (int j = 0; j < t->n_k; j += PAIRS_KEYS) {
-            int keys = t->n_k - j < PAIRS_KEYS ? t->n_k - j : PAIRS_KEYS, pairs = (keys + 1) / 2;
-            product(k + (size_t)j * t->kv_stride, t->kv_stride, 2, qt, dim / 2, true, s, keys);
-            pairs_softmax(s, keys, pairs, t->scale * 1.44269504f, j == 0, max, sum, p, o, dim, 2);
-            product((const uint16_t *)(const void *)(vp + (size_t)(j / 2) * (size_t)dim), 2, 2 * (size_t)dim, p, pairs,
-                    j == 0, o, dim);
+    for (int i = 0; i < t->n_heads; i++) {
+        const size_t column = (size_t)i * (size_t)dim;
+        const float *bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
+        for (k_span span = k_span_at(t, 0, PAIRS_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, PAIRS_WIDTH)) {
+            const uint16_t *q = (const uint16_t *)t->q + (size_t)span.row * t->q_stride + column;
+            pairs_pack_q(q, t->q_stride, span.n, dim, qt);
+            for (int j = span.begin; j < span.end; j += PAIRS_KEYS) {
+                int keys = span.end - j < PAIRS_KEYS ? span.end - j : PAIRS_KEYS, pairs = (keys + 1) / 2;
+                bool first = j == span.begin;
+                product(k + (size_t)j * t->kv_stride, t->kv_stride, 2, qt, dim / 2, true, s, keys);
+                float factor = pairs_scores(t, &span, bias, j, keys, s);
+                pairs_softmax(s, keys, pairs, factor, first, max, sum, p, o, dim, 2);
+                product((const uint16_t *)(const void *)(vp + (size_t)(j / 2) * (size_t)dim), 2, 2 * (size_t)dim, p, pairs,
+                        first, o, dim);
+            }
+            pairs_unpack_o(o, sum, span.n, dim, t->out + (size_t)span.row * t->out_stride + column, t->out_stride);
         }
-        pairs_unpack_o(o, sum, n, dim, t->out + (size_t)i * t->out_stride, t->out_stride);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "kernel/attention.h"
 #include "kernel/vec_avx512.h"
 #include "kernel/act_tmpl.h"
+#include "kernel/attention_span_tmpl.h"
 
 #define PAIRS_WIDTH 32
 #define PAIRS_KEYS 256 /* keys in a block: 32 KB of scores */
@@ -41,6 +42,16 @@ static inline __m512i pairs_join(__m512i even, __m512i odd)
 {
     const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
     return _mm512_ternarylogic_epi32(_mm512_srli_epi32(even, 16), odd, high, 0xF8); /* a | (b & c) */
+}
+
+/* Bias and reach on products of q and k, where there are any. Returns what is left to multiply for base-2 scores. */
+static inline float pairs_scores(const k_attention *t, const k_span *span, const float *bias, int j, int n_keys, float *s)
+{
+    const float factor = t->scale * 1.44269504f;
+    if (bias == NULL && !k_span_cuts(span, j, n_keys))
+        return factor;
+    k_span_scores(span, bias, j, n_keys, factor, s, PAIRS_WIDTH);
+    return 1.0f;
 }
 
 /* Scores s[n_keys][32] (f32) to weights p[n_pairs][32] (pairs of keys); factor is in base-2 units. Pairs from

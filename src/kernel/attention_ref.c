@@ -15,35 +15,53 @@ static inline double element(k_type type, const void *array, size_t i)
     return (double)(type == K_F32 ? ((const float *)array)[i] : k_f32_from_bf16(((const uint16_t *)array)[i]));
 }
 
-static inline double score(k_type type, const k_attention *at, const double *q, int j)
+/* One query head, and its place in q and out. */
+typedef struct at_query {
+    double q[K_HEAD_DIM_MAX];
+    const float *bias; /* of the head, at distance 0 */
+    int position;
+} at_query;
+
+static inline double score(k_type type, const k_attention *at, const at_query *query, int j)
 {
     double dot = 0.0;
     for (int d = 0; d < at->head_dim; d++)
-        dot += q[d] * element(type, at->k, (size_t)j * at->kv_stride + (size_t)d);
-    return dot * (double)at->scale;
+        dot += query->q[d] * element(type, at->k, (size_t)j * at->kv_stride + (size_t)d);
+    return dot * (double)at->scale + (query->bias != NULL ? (double)query->bias[query->position - j] : 0.0);
+}
+
+static inline void attend(k_type type, const k_attention *at, const at_query *query, float *to)
+{
+    const int p = query->position;
+    const int begin = p > at->reach_back ? p - at->reach_back : 0;
+    const int end = at->reach_ahead < at->n_k - 1 - p ? p + at->reach_ahead + 1 : at->n_k;
+    double max = -INFINITY; /* NaN scores are skipped here and spoil the sum below */
+    for (int j = begin; j < end; j++) {
+        double s = score(type, at, query, j);
+        max = s > max ? s : max;
+    }
+    double sum = 0.0, out[K_HEAD_DIM_MAX] = {0};
+    for (int j = begin; j < end; j++) {
+        double weight = exp(score(type, at, query, j) - max);
+        sum += weight;
+        for (int d = 0; d < at->head_dim; d++)
+            out[d] += weight * element(type, at->v, (size_t)j * at->kv_stride + (size_t)d);
+    }
+    for (int d = 0; d < at->head_dim; d++)
+        to[d] = (float)(out[d] / sum);
 }
 
 static inline void attention(k_type type, const k_attention *at)
 {
+    const size_t dim = (size_t)at->head_dim;
     for (int i = 0; i < at->n_q; i++) {
-        double q[K_HEAD_DIM_MAX], out[K_HEAD_DIM_MAX] = {0};
-        for (int d = 0; d < at->head_dim; d++)
-            q[d] = element(type, at->q, (size_t)i * at->q_stride + (size_t)d);
-
-        double max = -INFINITY; /* NaN scores are skipped here and spoil the sum below */
-        for (int j = 0; j < at->n_k; j++) {
-            double s = score(type, at, q, j);
-            max = s > max ? s : max;
+        for (size_t head = 0; head < (size_t)at->n_heads; head++) {
+            at_query query = {.position = at->q_first + i};
+            query.bias = at->bias != NULL ? at->bias + head * at->bias_stride : NULL;
+            for (size_t d = 0; d < dim; d++)
+                query.q[d] = element(type, at->q, (size_t)i * at->q_stride + head * dim + d);
+            attend(type, at, &query, at->out + (size_t)i * at->out_stride + head * dim);
         }
-        double sum = 0.0;
-        for (int j = 0; j < at->n_k; j++) {
-            double p = exp(score(type, at, q, j) - max);
-            sum += p;
-            for (int d = 0; d < at->head_dim; d++)
-                out[d] += p * element(type, at->v, (size_t)j * at->kv_stride + (size_t)d);
-        }
-        for (int d = 0; d < at->head_dim; d++)
-            at->out[(size_t)i * at->out_stride + (size_t)d] = (float)(out[d] / sum);
     }
 }
 

@@ -10,75 +10,12 @@
  * Both products broadcast one value of k or v and multiply with a vector of queries; the register tile is
  * AT_ROWS rows (keys, then head dimensions) by the query vectors.
  */
-#include <math.h>
-#include <string.h>
+#include "kernel/attention_span_tmpl.h"
+#include "kernel/product_tmpl.h"
 
 #define AT_PASTE_(a, b) a##b
 #define AT_PASTE(a, b) AT_PASTE_(a, b)
-#define AT_KEYS 128             /* keys in a block: scores stay in L1 */
-#define AT_WIDTH (2 * VF_LANES) /* queries in a block; also the stride of q, s and o */
-#define AT_ROWS (VF_LANES == 16 ? 8 : 4)
-
-/* c[r, :] (+)= sum_i a[r * row_step + i * step] * b[i, :]; n_rows and n_vecs are constants after inlining. */
-static inline __attribute__((always_inline)) void at_tile(const float *a, size_t row_step, size_t step, const float *b,
-                                                          int n_steps, bool first, float *c, const int n_rows,
-                                                          const int n_vecs)
-{
-    vf acc[8][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < n_rows; r++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < n_vecs; v++)
-            acc[r][v] = first ? vf_zero() : vf_load(c + r * AT_WIDTH + v * VF_LANES);
-    }
-    for (int i = 0; i < n_steps; i++, a += step, b += AT_WIDTH) {
-        vf bv[2];
-#pragma GCC unroll 2
-        for (int v = 0; v < n_vecs; v++)
-            bv[v] = vf_load(b + v * VF_LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < n_rows; r++) {
-            vf av = vf_set1(a[(size_t)r * row_step]);
-#pragma GCC unroll 2
-            for (int v = 0; v < n_vecs; v++)
-                acc[r][v] = vf_fma(av, bv[v], acc[r][v]);
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < n_rows; r++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < n_vecs; v++)
-            vf_store(c + r * AT_WIDTH + v * VF_LANES, acc[r][v]);
-    }
-}
-
-/* All rows of c. A row's bits do not depend on which tile it falls into. */
-static inline __attribute__((always_inline)) void at_product(const float *a, size_t row_step, size_t step, const float *b,
-                                                             int n_steps, bool first, float *c, int n_rows, const int n_vecs)
-{
-    int r = 0;
-    for (; r + AT_ROWS <= n_rows; r += AT_ROWS)
-        at_tile(a + (size_t)r * row_step, row_step, step, b, n_steps, first, c + r * AT_WIDTH, AT_ROWS, n_vecs);
-    for (; r < n_rows; r++)
-        at_tile(a + (size_t)r * row_step, row_step, step, b, n_steps, first, c + r * AT_WIDTH, 1, n_vecs);
-}
-
-/* qt[d][AT_WIDTH] = q[i][d] * scale for n_queries rows, zero beyond them. */
-static void at_pack_q(const float *q, size_t stride, int n_queries, int head_dim, float scale, float *qt)
-{
-    vf factor = vf_set1(scale);
-    for (int i = 0; i < AT_WIDTH; i += VF_LANES) {
-        for (int d = 0; d < head_dim; d += VF_LANES) {
-            int n = head_dim - d < VF_LANES ? head_dim - d : VF_LANES;
-            vf block[VF_LANES];
-            for (int r = 0; r < VF_LANES; r++)
-                block[r] = i + r < n_queries ? vf_mul(factor, vf_load_n(q + (size_t)(i + r) * stride + d, n)) : vf_zero();
-            vf_transpose(block);
-            for (int c = 0; c < n; c++)
-                vf_store(qt + (d + c) * AT_WIDTH + i, block[c]);
-        }
-    }
-}
+#define AT_KEYS 128 /* keys in a block: scores stay in L1 */
 
 /* out[i][d] = o[d][i] / sum[i] */
 static void at_unpack_o(const float *o, const vf *sum, int n_queries, int head_dim, float *out, size_t stride)
@@ -134,50 +71,56 @@ static inline __attribute__((always_inline)) void at_softmax(float *s, int n_key
     }
 }
 
-/* One block of queries, already transposed in qt, against all keys. */
-static inline __attribute__((always_inline)) void at_block(const float *qt, const float *k, const float *v, size_t kv_stride,
-                                                           int n_k, int head_dim, float *o, vf *sum, const int n_vecs)
+/* The operands of one head in f32. */
+typedef struct at_head {
+    const float *q, *k, *v;
+    size_t q_stride, kv_stride;
+    const float *bias;
+    float *out;
+} at_head;
+
+/* One block of queries, already transposed in qt, against the keys that it sees. */
+static inline __attribute__((always_inline)) void at_keys(const at_head *h, const k_span *span, const float *qt,
+                                                          int head_dim, float *o, vf *sum, const int n_vecs)
 {
     float s[AT_KEYS * AT_WIDTH] __attribute__((aligned(64)));
     vf max[2] = {vf_zero(), vf_zero()};
-    for (int j = 0; j < n_k; j += AT_KEYS) {
-        int n_keys = n_k - j < AT_KEYS ? n_k - j : AT_KEYS;
-        at_product(k + (size_t)j * kv_stride, kv_stride, 1, qt, head_dim, true, s, n_keys, n_vecs);
-        at_softmax(s, n_keys, j == 0, max, sum, o, head_dim, n_vecs);
-        at_product(v + (size_t)j * kv_stride, 1, kv_stride, s, n_keys, j == 0, o, head_dim, n_vecs);
+    for (int j = span->begin; j < span->end; j += AT_KEYS) {
+        int n_keys = span->end - j < AT_KEYS ? span->end - j : AT_KEYS;
+        bool first = j == span->begin;
+        at_product(h->k + (size_t)j * h->kv_stride, h->kv_stride, 1, qt, head_dim, true, s, n_keys, n_vecs);
+        if (h->bias != NULL || k_span_cuts(span, j, n_keys))
+            k_span_scores(span, h->bias, j, n_keys, 1.0f, s, AT_WIDTH);
+        at_softmax(s, n_keys, first, max, sum, o, head_dim, n_vecs);
+        at_product(h->v + (size_t)j * h->kv_stride, 1, h->kv_stride, s, n_keys, first, o, head_dim, n_vecs);
     }
 }
 
-static void at_head(const float *q, size_t q_stride, const float *k, const float *v, size_t kv_stride, const k_attention *t)
+/* q and out are those of the first row of the span. */
+static void at_queries(const k_attention *t, const at_head *h, const k_span *span)
 {
     float qt[K_HEAD_DIM_MAX * AT_WIDTH] __attribute__((aligned(64)));
     float o[K_HEAD_DIM_MAX * AT_WIDTH] __attribute__((aligned(64)));
     vf sum[2] = {vf_zero(), vf_zero()};
-    for (int i = 0; i < t->n_q; i += AT_WIDTH) {
-        int n = t->n_q - i < AT_WIDTH ? t->n_q - i : AT_WIDTH;
-        at_pack_q(q + (size_t)i * q_stride, q_stride, n, t->head_dim, t->scale * 1.44269504f, qt);
-        if (n > VF_LANES)
-            at_block(qt, k, v, kv_stride, t->n_k, t->head_dim, o, sum, 2);
-        else
-            at_block(qt, k, v, kv_stride, t->n_k, t->head_dim, o, sum, 1);
-        at_unpack_o(o, sum, n, t->head_dim, t->out + (size_t)i * t->out_stride, t->out_stride);
-    }
+    at_pack_q(h->q, h->q_stride, span->n, t->head_dim, t->scale * 1.44269504f, qt);
+    if (span->n > VF_LANES)
+        at_keys(h, span, qt, t->head_dim, o, sum, 2);
+    else
+        at_keys(h, span, qt, t->head_dim, o, sum, 1);
+    at_unpack_o(o, sum, span->n, t->head_dim, h->out, t->out_stride);
 }
 
 void AT_PASTE(k_attention_f32_, AT_SUFFIX)(const k_attention *t)
 {
-    at_head(t->q, t->q_stride, t->k, t->v, t->kv_stride, t);
-}
-
-/* rows[i][0, n) widened into wide[i][n_padded], up to n_rows. */
-static void at_widen(const uint16_t *rows, size_t stride, int n_rows, int n, float *wide, size_t wide_stride)
-{
-    for (int i = 0; i < n_rows; i++) {
-        int d = 0;
-        for (; d + VF_LANES <= n; d += VF_LANES)
-            vf_store(wide + (size_t)i * wide_stride + d, vf_load_bf16(rows + (size_t)i * stride + d));
-        for (; d < n; d++)
-            wide[(size_t)i * wide_stride + (size_t)d] = k_f32_from_bf16(rows[(size_t)i * stride + (size_t)d]);
+    for (int i = 0; i < t->n_heads; i++) {
+        const size_t column = (size_t)i * (size_t)t->head_dim;
+        at_head h = {.k = t->k, .v = t->v, .q_stride = t->q_stride, .kv_stride = t->kv_stride};
+        h.bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
+        for (k_span span = k_span_at(t, 0, AT_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, AT_WIDTH)) {
+            h.q = (const float *)t->q + (size_t)span.row * t->q_stride + column;
+            h.out = t->out + (size_t)span.row * t->out_stride + column;
+            at_queries(t, &h, &span);
+        }
     }
 }
 
@@ -185,15 +128,19 @@ static void at_widen(const uint16_t *rows, size_t stride, int n_rows, int n, flo
 void AT_PASTE(k_attention_bf16_, AT_SUFFIX)(const k_attention *t)
 {
     float q[AT_WIDTH * K_HEAD_DIM_MAX] __attribute__((aligned(64)));
-    size_t wide = ((size_t)t->head_dim + 15) / 16 * 16;
+    const size_t wide = ((size_t)t->head_dim + 15) / 16 * 16;
     float *k = t->scratch, *v = k + (size_t)t->n_k * wide;
     at_widen(t->k, t->kv_stride, t->n_k, t->head_dim, k, wide);
     at_widen(t->v, t->kv_stride, t->n_k, t->head_dim, v, wide);
-    k_attention block = *t;
-    for (int i = 0; i < t->n_q; i += AT_WIDTH) {
-        block.n_q = t->n_q - i < AT_WIDTH ? t->n_q - i : AT_WIDTH;
-        block.out = t->out + (size_t)i * t->out_stride;
-        at_widen((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, block.n_q, t->head_dim, q, wide);
-        at_head(q, wide, k, v, wide, &block);
+    for (int i = 0; i < t->n_heads; i++) {
+        const size_t column = (size_t)i * (size_t)t->head_dim;
+        at_head h = {.q = q, .k = k, .v = v, .q_stride = wide, .kv_stride = wide};
+        h.bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
+        for (k_span span = k_span_at(t, 0, AT_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, AT_WIDTH)) {
+            at_widen((const uint16_t *)t->q + (size_t)span.row * t->q_stride + column, t->q_stride, span.n, t->head_dim, q,
+                     wide);
+            h.out = t->out + (size_t)span.row * t->out_stride + column;
+            at_queries(t, &h, &span);
+        }
     }
 }

@@ -176,6 +176,15 @@ static inline __attribute__((always_inline)) void scores(const int16_t *k, int n
         score_tile(k + (size_t)r * (size_t)dim, dim, qt, factor, s + r * PAIRS_WIDTH, most, K_STEP, n_vecs);
 }
 
+/* The largest of n_keys scores and of what was before. */
+static vf most_of(const float *s, int n_keys, vf before)
+{
+    vf most = before;
+    for (int j = 0; j < n_keys; j++, s += PAIRS_WIDTH)
+        most = vf_max(vf_load(s), most);
+    return most;
+}
+
 /* p[j / 2] = pairs of round(2^(s[j] - most + P_BITS)); returns their sum. Odd n_keys: the last is paired with zero. */
 static inline __attribute__((always_inline)) __m512i weights(const float *s, int n_keys, vf most, uint32_t *p)
 {
@@ -238,13 +247,14 @@ static void mix_block(const mix *m)
 typedef struct head {
     const int16_t *k;  /* [n_k up to K_STEP][dim] */
     const uint32_t *v; /* [n_k / 2][dim] pairs of keys */
-    int n_k, dim;
+    int dim;
+    const float *bias;
     vf score_factor; /* from products of whole numbers to base-2 scores, but for q's unit */
     vf v_inverse;    /* from whole numbers to values */
 } head;
 
-static inline __attribute__((always_inline)) void attend(const head *h, const uint32_t *qt, const vf *q_inverse, mix *m,
-                                                         const int n_vecs)
+static inline __attribute__((always_inline)) void attend(const head *h, const k_span *span, const uint32_t *qt,
+                                                         const vf *q_inverse, mix *m, const int n_vecs)
 {
     float s[(KEYS + K_STEP) * PAIRS_WIDTH] __attribute__((aligned(64)));
     uint32_t p[KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
@@ -256,14 +266,19 @@ static inline __attribute__((always_inline)) void attend(const head *h, const ui
         most[i] = vf_set1(-INFINITY);
         sum[i] = vf_zero();
     }
-    for (int j = 0; j < h->n_k; j += KEYS) {
-        const int n_keys = h->n_k - j < KEYS ? h->n_k - j : KEYS;
+    for (int j = span->begin; j < span->end; j += KEYS) {
+        const int n_keys = span->end - j < KEYS ? span->end - j : KEYS;
         vf before[2] = {most[0], most[n_vecs - 1]};
-        m->first = j == 0;
-        m->last = j + n_keys == h->n_k;
+        m->first = j == span->begin;
+        m->last = j + n_keys == span->end;
         m->n_pairs = (n_keys + 1) / 2;
         m->v = h->v + (size_t)(j / 2) * (size_t)h->dim;
         scores(h->k + (size_t)j * (size_t)h->dim, n_keys, h->dim, qt, factor, s, most, n_vecs);
+        if (h->bias != NULL || k_span_cuts(span, j, n_keys)) {
+            k_span_scores(span, h->bias, j, n_keys, 1.0f, s, PAIRS_WIDTH);
+            for (int i = 0; i < n_vecs; i++)
+                most[i] = most_of(s + i * 16, n_keys, before[i]);
+        }
 #pragma GCC unroll 2
         for (int i = 0; i < n_vecs; i++) {
             vf total = _mm512_cvtepi32_ps(weights(s + i * 16, n_keys, most[i], p + i * 16));
@@ -289,7 +304,7 @@ void k_attention_bf16_vnni(const k_attention *t)
     const float qk_most = floorf(sqrtf((float)(INT32_MAX / dim) - 1024.0f));
     int16_t *k = t->scratch;
     uint32_t *v = (uint32_t *)(void *)(k + ((size_t)t->n_k + K_STEP) * (size_t)dim);
-    head h = {.k = k, .v = v, .n_k = t->n_k, .dim = dim};
+    head h = {.k = k, .v = v, .dim = dim};
     vf k_inverse, unit = unit_of_rows(t->k, t->kv_stride, t->n_k, dim, qk_most, &k_inverse);
     pack_k(t->k, t->kv_stride, t->n_k, dim, unit, k);
     unit = unit_of_rows(t->v, t->kv_stride, t->n_k, dim, V_MOST, &h.v_inverse);
@@ -297,16 +312,20 @@ void k_attention_bf16_vnni(const k_attention *t)
     mix m = {.dim = dim, .o = o, .out_stride = t->out_stride};
     h.score_factor = vf_mul(k_inverse, vf_set1(t->scale * LOG2_E));
 
-    for (int i = 0; i < t->n_q; i += PAIRS_WIDTH) {
-        int n = t->n_q - i < PAIRS_WIDTH ? t->n_q - i : PAIRS_WIDTH;
-        vf q_inverse[2];
-        pack_q((const uint16_t *)t->q + (size_t)i * t->q_stride, t->q_stride, n, dim, qk_most, qt, q_inverse);
-        m.n_rows = n;
-        m.out = t->out + (size_t)i * t->out_stride;
-        if (n > 16)
-            attend(&h, qt, q_inverse, &m, 2);
-        else
-            attend(&h, qt, q_inverse, &m, 1);
+    for (int i = 0; i < t->n_heads; i++) {
+        const size_t column = (size_t)i * (size_t)dim;
+        h.bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
+        for (k_span span = k_span_at(t, 0, PAIRS_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, PAIRS_WIDTH)) {
+            vf q_inverse[2];
+            const uint16_t *q = (const uint16_t *)t->q + (size_t)span.row * t->q_stride + column;
+            pack_q(q, t->q_stride, span.n, dim, qk_most, qt, q_inverse);
+            m.n_rows = span.n;
+            m.out = t->out + (size_t)span.row * t->out_stride + column;
+            if (span.n > 16)
+                attend(&h, &span, qt, q_inverse, &m, 2);
+            else
+                attend(&h, &span, qt, q_inverse, &m, 1);
+        }
     }
 }
 

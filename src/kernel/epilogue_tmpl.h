@@ -58,6 +58,12 @@ static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const
     switch (g->epilogue) {
     case K_STORE: EP_EACH(y) break;
     case K_ADD: EP_LOOP(wide, vf_store, vf_add(y, vf_load(wide + (size_t)r * stride + v * VF_LANES))) break;
+    case K_MUL:
+        if (g->out_type == K_BF16)
+            EP_LOOP(half, vf_store_bf16, vf_mul(y, vf_load_bf16(half + (size_t)r * stride + v * VF_LANES)))
+        else
+            EP_LOOP(wide, vf_store, vf_mul(y, vf_load(wide + (size_t)r * stride + v * VF_LANES)))
+        break;
 #if EP_EXACT
     case K_GELU: EP_EACH(vf_gelu_exact(y)) break;
 #else

@@ -58,6 +58,7 @@ typedef struct k_weights {
 typedef enum k_epilogue {
     K_STORE,
     K_ADD,  /* out += y; f32 only: the residual stream */
+    K_MUL,  /* out *= y: the other half of a gated feed-forward */
     K_GELU, /* y * Phi(y) with the normal distribution's Phi; within 1e-6 for f32 weights, 1e-4 + 2e-6 |y| else */
     K_GELU_TANH,
     K_RELU,

@@ -12,7 +12,8 @@ static double epilogue(k_epilogue kind, double y)
 {
     switch (kind) {
     case K_STORE:
-    case K_ADD: return y;
+    case K_ADD:
+    case K_MUL: return y;
     case K_GELU: return 0.5 * y * erfc(-y * 0.70710678118654752440); /* y Phi(y), Phi(y) = erfc(-y / sqrt(2)) / 2 */
     case K_GELU_TANH: return 0.5 * y * (1.0 + tanh(0.79788456080286535588 * (y + 0.044715 * y * y * y))); /* sqrt(2 / pi) */
     case K_RELU: return y < 0.0 ? 0.0 : y;                                                                /* NaN stays */
@@ -29,12 +30,16 @@ static void store_panel(const k_gemm *gemm, int row, int panel, const double sum
     const float *bias = gemm->w->bias + (size_t)panel * K_PANEL;
     for (int c = 0; c < K_PANEL; c++) {
         double y = epilogue(gemm->epilogue, sum[c] + (double)bias[c]);
-        if (gemm->out_type == K_BF16) {
-            ((uint16_t *)gemm->out)[at + (size_t)c] = k_bf16_from_f32((float)y);
-        } else {
-            float *out = (float *)gemm->out + at + c;
-            *out = (float)(gemm->epilogue == K_ADD ? (double)*out + y : y);
-        }
+        float *wide = (float *)gemm->out + at + c;
+        uint16_t *half = (uint16_t *)gemm->out + at + c;
+        if (gemm->epilogue == K_ADD)
+            y += (double)*wide;
+        if (gemm->epilogue == K_MUL)
+            y *= (double)(gemm->out_type == K_BF16 ? k_f32_from_bf16(*half) : *wide);
+        if (gemm->out_type == K_BF16)
+            *half = k_bf16_from_f32((float)y);
+        else
+            *wide = (float)y;
     }
 }
 

@@ -5,6 +5,7 @@
 #include "cpu/isa.h"
 #include "kernel/attention.h"
 #include "kernel/gemm.h"
+#include "kernel/maxsim.h"
 #include "kernel/rows.h"
 
 typedef struct hd_kernels {
@@ -13,9 +14,11 @@ typedef struct hd_kernels {
     k_norm_fn *norm;
     k_convert_fn *convert;
     k_embed_fn *embed;
+    k_rotary_fn *rotary;
     k_pool_sum_fn *pool_sum;
     k_pool_max_fn *pool_max;
     k_dot_fn *dot;
+    k_maxsim_fn *maxsim_f32, *maxsim_bf16;
     int i8_act_max, i8_weight_max; /* largest activation and weight of the int8 gemm (gemm.h) */
     bool bf16_native;              /* bf16 products are at least twice as fast as f32 ones */
     bool bf16_attention_fast;      /* attention_bf16 is faster than attention_f32 */

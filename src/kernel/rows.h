@@ -25,16 +25,18 @@ typedef struct k_act {
     float *offset; /* [n_rows], K_I8 */
 } k_act;
 
-/* Layer normalisation in place, then conversion:
- *   x = (x - mean) / sqrt(variance + eps) * gamma + beta,   act = convert(x)
- * variance is the mean of (x - mean)^2; gamma and beta are finite. Padding columns of x in [n, k_padded(n)) that
- * lie within the stride are left as they are. Tolerance class: reduction (mean, variance), then elementwise. */
+/* Layer normalisation, then conversion:
+ *   y = (x - mean) / sqrt(variance + eps) * gamma + beta,   act = convert(y),   x = y unless x is kept
+ * variance is the mean of (x - mean)^2; gamma and beta are finite. RMS normalisation (Zhang & Sennrich 2019) takes zero for
+ * the mean. Padding columns of x in [n, k_padded(n)) that lie within the stride are left as they are. When x is kept, y
+ * of K_F32 is written to act.data, its padding as zero. Tolerance class: reduction (mean, variance), then elementwise. */
 typedef struct k_norm {
     float *x; /* [n_rows, stride] */
     size_t stride;
     int n_rows, n;
-    const float *gamma, *beta; /* [n], 64-byte aligned */
+    const float *gamma, *beta; /* [n], 64-byte aligned; beta NULL: zero */
     float eps;
+    bool rms, keep; /* see above */
     k_act act;
 } k_norm;
 typedef void k_norm_fn(const k_norm *norm);
@@ -42,17 +44,18 @@ typedef void k_norm_fn(const k_norm *norm);
 /* Conversion alone: act = convert(x). */
 typedef void k_convert_fn(const float *x /* [n_rows, stride] */, size_t stride, int n_rows, int n, const k_act *act);
 
-/* Embedding sum: out[i] = words[ids[i]] + positions[pos[i]] + types[type_id]; words in f32, bf16, or int8 with
+/* Embedding sum: out[i] = words[ids[i]] + positions[pos[i]] + types[type_ids[i]]; words in f32, bf16, or int8 with
  * a scale for each row. Ids were checked by the caller. Tolerance class: elementwise. */
 typedef struct k_embed {
     k_type type;             /* of words */
     const void *words;       /* [vocab, word_stride] */
     size_t word_stride;      /* elements */
     const float *word_scale; /* [vocab], K_I8: word = scale * int8_t */
-    const float *positions;  /* [n_positions, n] f32, rows 4-byte aligned */
-    const float *token_type; /* [n]: the row of the one token type, or NULL */
+    const float *positions;  /* [n_positions, n] f32, rows 4-byte aligned, or NULL */
+    const float *types;      /* [n_types, n], or NULL */
     const int32_t *ids;      /* [n_rows] */
-    const int32_t *pos;      /* [n_rows] */
+    const int32_t *pos;      /* [n_rows]; unused without positions */
+    const int32_t *type_ids; /* [n_rows], or NULL: all 0 */
     int n_rows, n;
     float *out; /* [n_rows, stride] */
     size_t stride;
@@ -64,6 +67,24 @@ typedef void k_embed_fn(const k_embed *embed);
  *   k_pool_max: out[j] = max_i x[i, j] (NaN if any is NaN). */
 typedef void k_pool_sum_fn(const float *x, size_t stride, int n_rows, int n, bool linear, float *out /* [n] */);
 typedef void k_pool_max_fn(const float *x, size_t stride, int n_rows, int n, float *out /* [n] */);
+
+/* Rotary position embedding (Su et al. 2021) of the heads of queries or keys, in place, each head after RMS normalisation
+ * when gamma is there (Qwen3). With h = rotary_dim / 2, c = cos[pos, j] and s = sin[pos, j], for j in [0, h):
+ *   y[j] = x[j] c - x[j + h] s,   y[j + h] = x[j + h] c + x[j] s
+ * Values from rotary_dim on only take part in the normalisation. K_BF16: read, computed in f32, rounded to nearest even.
+ * Tolerance class: reduction (the mean square), then elementwise. */
+typedef struct k_rotary {
+    k_type type; /* K_F32 or K_BF16 */
+    void *x;     /* [n_rows, stride], head h at column h * head_dim; any alignment of the element */
+    size_t stride;
+    int n_rows, n_heads, head_dim; /* head_dim up to K_HEAD_DIM_MAX */
+    int rotary_dim;                /* even, 2 to head_dim */
+    const float *cos, *sin;        /* [n_positions, rotary_dim / 2] */
+    const int32_t *pos;            /* [n_rows] */
+    const float *gamma;            /* [head_dim], or NULL */
+    float eps;
+} k_rotary;
+typedef void k_rotary_fn(const k_rotary *rotary);
 
 /* sum_j a[j] * b[j]; rows of any alignment. Tolerance class: reduction. */
 typedef float k_dot_fn(const float *a, const float *b, size_t n);

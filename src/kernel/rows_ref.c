@@ -2,30 +2,49 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/attention.h"
 #include "kernel/rows.h"
 
 k_norm_fn k_norm_ref;
 k_convert_fn k_convert_ref;
 k_embed_fn k_embed_ref;
+k_rotary_fn k_rotary_ref;
 k_pool_sum_fn k_pool_sum_ref;
 k_pool_max_fn k_pool_max_ref;
 k_dot_fn k_dot_ref;
 
-static void convert_bf16(const float *x, int n, uint16_t *out)
+/* Values of a row: x as it stands, or what normalisation makes of it. */
+typedef struct row_values {
+    const float *x;
+    const k_norm *norm; /* NULL: as it stands */
+    double mean, root;
+} row_values;
+
+static float value_at(const row_values *values, int j)
+{
+    const k_norm *norm = values->norm;
+    if (norm == NULL)
+        return values->x[j];
+    double beta = norm->beta != NULL ? (double)norm->beta[j] : 0.0;
+    return (float)(((double)values->x[j] - values->mean) / values->root * (double)norm->gamma[j] + beta);
+}
+
+static void convert_bf16(const row_values *values, int n, uint16_t *out)
 {
     for (int j = 0; j < n; j++)
-        out[j] = k_bf16_from_f32(x[j]);
+        out[j] = k_bf16_from_f32(value_at(values, j));
     memset(out + n, 0, (size_t)(k_padded(n) - n) * sizeof *out);
 }
 
-static void convert_u8(const float *x, int n, int act_max, uint8_t *out, float *scale, float *offset)
+static void convert_u8(const row_values *values, int n, int act_max, uint8_t *out, float *scale, float *offset)
 {
-    float min = x[0], max = x[0];
+    float min = value_at(values, 0), max = min;
     bool ordered = true;
     for (int j = 0; j < n; j++) {
-        min = x[j] < min ? x[j] : min;
-        max = x[j] > max ? x[j] : max;
-        ordered = ordered && !isnan(x[j]);
+        float y = value_at(values, j);
+        min = y < min ? y : min;
+        max = y > max ? y : max;
+        ordered = ordered && !isnan(y);
     }
     float range = max - min;
     bool constant = range < K_ACT_RANGE_MIN;
@@ -36,22 +55,22 @@ static void convert_u8(const float *x, int n, int act_max, uint8_t *out, float *
         *scale = *offset = NAN;
     else if (!constant)
         for (int j = 0; j < n; j++)
-            out[j] = (uint8_t)nearbyint(((double)x[j] - (double)min) / ((double)max - (double)min) * act_max);
+            out[j] = (uint8_t)nearbyint(((double)value_at(values, j) - (double)min) / ((double)max - (double)min) * act_max);
 }
 
-static void convert_row(const float *x, int n, const k_act *act, int row)
+static void convert_row(const row_values *values, int n, const k_act *act, int row)
 {
     size_t at = (size_t)row * act->stride;
     if (act->type == K_BF16)
-        convert_bf16(x, n, (uint16_t *)act->data + at);
+        convert_bf16(values, n, (uint16_t *)act->data + at);
     else if (act->type == K_I8)
-        convert_u8(x, n, act->act_max, (uint8_t *)act->data + at, act->scale + row, act->offset + row);
+        convert_u8(values, n, act->act_max, (uint8_t *)act->data + at, act->scale + row, act->offset + row);
 }
 
 void k_convert_ref(const float *x, size_t stride, int n_rows, int n, const k_act *act)
 {
     for (int row = 0; row < n_rows; row++)
-        convert_row(x + (size_t)row * stride, n, act, row);
+        convert_row(&(row_values){.x = x + (size_t)row * stride}, n, act, row);
 }
 
 void k_norm_ref(const k_norm *norm)
@@ -60,17 +79,64 @@ void k_norm_ref(const k_norm *norm)
     for (int row = 0; row < norm->n_rows; row++) {
         float *x = norm->x + (size_t)row * norm->stride;
         double mean = 0.0, variance = 0.0;
-        for (int j = 0; j < n; j++)
-            mean += (double)x[j];
-        mean /= n;
+        for (int j = 0; j < n && !norm->rms; j++)
+            mean += (double)x[j] / n;
         for (int j = 0; j < n; j++)
             variance += ((double)x[j] - mean) * ((double)x[j] - mean);
         variance /= n;
+        double root = sqrt(variance + (double)norm->eps) + (variance - variance); /* infinity: NaN */
+        row_values values = {x, norm, mean, root};
+        if (norm->keep && norm->act.type == K_F32) {
+            float *out = (float *)norm->act.data + (size_t)row * norm->act.stride;
+            for (int j = 0; j < k_padded(n); j++)
+                out[j] = j < n ? value_at(&values, j) : 0.0f;
+        }
+        convert_row(&values, n, &norm->act, row);
+        for (int j = 0; j < n && !norm->keep; j++)
+            x[j] = value_at(&values, j);
+    }
+}
 
-        double root = sqrt(variance + (double)norm->eps);
-        for (int j = 0; j < n; j++)
-            x[j] = (float)(((double)x[j] - mean) / root * (double)norm->gamma[j] + (double)norm->beta[j]);
-        convert_row(x, n, &norm->act, row);
+static float rotary_get(const k_rotary *rotary, size_t at)
+{
+    return rotary->type == K_F32 ? ((const float *)rotary->x)[at] : k_f32_from_bf16(((const uint16_t *)rotary->x)[at]);
+}
+
+static void rotary_put(const k_rotary *rotary, size_t at, double value)
+{
+    if (rotary->type == K_F32)
+        ((float *)rotary->x)[at] = (float)value;
+    else
+        ((uint16_t *)rotary->x)[at] = k_bf16_from_f32((float)value);
+}
+
+/* The head of elements [at, at + head_dim), at position pos. */
+static void rotate_head(const k_rotary *r, size_t at, int32_t pos)
+{
+    double y[K_HEAD_DIM_MAX], square = 0.0;
+    for (int j = 0; j < r->head_dim; j++) {
+        y[j] = (double)rotary_get(r, at + (size_t)j);
+        square += y[j] * y[j];
+    }
+    double root = sqrt(square / r->head_dim + (double)r->eps) + (square - square); /* infinity: NaN */
+    for (int j = 0; j < r->head_dim && r->gamma != NULL; j++)
+        y[j] *= (double)r->gamma[j] / root;
+    const int half = r->rotary_dim / 2;
+    for (int j = 0; j < half; j++) {
+        double c = (double)r->cos[(size_t)pos * (size_t)half + (size_t)j];
+        double s = (double)r->sin[(size_t)pos * (size_t)half + (size_t)j];
+        rotary_put(r, at + (size_t)j, y[j] * c - y[j + half] * s);
+        rotary_put(r, at + (size_t)(j + half), y[j + half] * c + y[j] * s);
+    }
+    for (int j = r->rotary_dim; j < r->head_dim && r->gamma != NULL; j++)
+        rotary_put(r, at + (size_t)j, y[j]);
+}
+
+void k_rotary_ref(const k_rotary *r)
+{
+    for (int row = 0; row < r->n_rows; row++) {
+        for (int head = 0; head < r->n_heads; head++)
+            rotate_head(r, (size_t)row * r->stride + (size_t)(head * r->head_dim), r->pos[row]);
     }
 }
 
@@ -88,11 +154,14 @@ static float word(const k_embed *embed, int32_t id, int j)
 void k_embed_ref(const k_embed *embed)
 {
     for (int row = 0; row < embed->n_rows; row++) {
-        const float *position = embed->positions + (size_t)embed->pos[row] * (size_t)embed->n;
+        const size_t n = (size_t)embed->n, type = embed->type_ids != NULL ? (size_t)embed->type_ids[row] : 0;
         float *out = embed->out + (size_t)row * embed->stride;
-        for (int j = 0; j < embed->n; j++) {
-            float sum = word(embed, embed->ids[row], j) + position[j];
-            out[j] = embed->token_type != NULL ? sum + embed->token_type[j] : sum;
+        for (size_t j = 0; j < n; j++) {
+            out[j] = word(embed, embed->ids[row], (int)j);
+            if (embed->positions != NULL)
+                out[j] += embed->positions[(size_t)embed->pos[row] * n + j];
+            if (embed->types != NULL)
+                out[j] += embed->types[type * n + j];
         }
     }
 }

@@ -7,11 +7,13 @@
  */
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 k_norm_fn ROWS(norm);
 k_convert_fn ROWS(convert);
 #ifndef ROWS_CONVERSIONS_ONLY
 k_embed_fn ROWS(embed);
+k_rotary_fn ROWS(rotary);
 k_pool_sum_fn ROWS(pool_sum);
 k_pool_max_fn ROWS(pool_max);
 k_dot_fn ROWS(dot);
@@ -69,8 +71,38 @@ static inline float extent_max(const extent *e)
 
 /* ---- conversion ---- */
 
+/* Values of a row: x as it stands, or x * scale + shift, times gamma, plus beta, which need not be in memory. */
+typedef struct row_values {
+    const float *x, *gamma, *beta; /* gamma NULL: as it stands */
+    vf scale, shift;
+} row_values;
+
+/* The first n of a vector of values from the j-th on. */
+static inline vf value_n(const row_values *values, int j, int n)
+{
+    vf x = vf_load_n(values->x + j, n);
+    if (values->gamma == NULL)
+        return x;
+    vf beta = values->beta != NULL ? vf_load_n(values->beta + j, n) : vf_zero();
+    return vf_fma(vf_fma(x, values->scale, values->shift), vf_load_n(values->gamma + j, n), beta);
+}
+
+static inline vf value_of(const row_values *values, int j)
+{
+    vf x = vf_load(values->x + j);
+    if (values->gamma == NULL)
+        return x;
+    vf beta = values->beta != NULL ? vf_load(values->beta + j) : vf_zero();
+    return vf_fma(vf_fma(x, values->scale, values->shift), vf_load(values->gamma + j), beta);
+}
+
+static inline row_values values_as_is(const float *x)
+{
+    return (row_values){x, NULL, NULL, vf_zero(), vf_zero()};
+}
+
 /* u = x / scale - min / scale. min > max says that the row holds nothing but NaN, a NaN max that it holds one. */
-static inline void store_u8(const float *x, int n, float min, float max, const k_act *act, int row)
+static inline void store_u8(const row_values *x, int n, float min, float max, const k_act *act, int row)
 {
     uint8_t *out = (uint8_t *)act->data + (size_t)row * act->stride;
     float range = max - min;
@@ -83,14 +115,14 @@ static inline void store_u8(const float *x, int n, float min, float max, const k
     const int most = act->act_max;
     int j = 0;
     for (; j + BLOCK <= n; j += BLOCK) {
-        vf_store_u8x4(out + j, vf_fma(vf_load(x + j), a, b), vf_fma(vf_load(x + j + VF_LANES), a, b),
-                      vf_fma(vf_load(x + j + 2 * VF_LANES), a, b), vf_fma(vf_load(x + j + 3 * VF_LANES), a, b), most);
+        vf_store_u8x4(out + j, vf_fma(value_of(x, j), a, b), vf_fma(value_of(x, j + VF_LANES), a, b),
+                      vf_fma(value_of(x, j + 2 * VF_LANES), a, b), vf_fma(value_of(x, j + 3 * VF_LANES), a, b), most);
     }
     for (; j < k_padded(n); j += BLOCK) {
         vf u[4];
         for (int v = 0; v < 4; v++) {
             int left = lanes_left(n, j + v * VF_LANES);
-            u[v] = vf_select_n(vf_fma(vf_load_n(x + j + v * VF_LANES, left), a, b), vf_zero(), left);
+            u[v] = vf_select_n(vf_fma(value_n(x, j + v * VF_LANES, left), a, b), vf_zero(), left);
         }
         vf_store_u8x4(out + j, u[0], u[1], u[2], u[3], most);
     }
@@ -122,27 +154,45 @@ static inline void extent_of(const float *x, int n, float *min, float *max)
     *max = vf_ordered_is_all(even) && vf_ordered_is_all(odd) ? extent_max(&e) : NAN;
 }
 
-static void convert_bf16(const float *x, int n, const k_act *act, int row)
+static inline void store_bf16(const row_values *x, int n, const k_act *act, int row)
 {
     uint16_t *out = (uint16_t *)act->data + (size_t)row * act->stride;
     int j = 0;
     for (; j + VF_LANES <= n; j += VF_LANES)
-        vf_store_bf16(out + j, vf_load(x + j));
-    for (; j < k_padded(n); j += VF_LANES)
-        vf_store_bf16(out + j, vf_load_n(x + j, lanes_left(n, j)));
+        vf_store_bf16(out + j, value_of(x, j));
+    for (; j < k_padded(n); j += VF_LANES) {
+        int left = lanes_left(n, j);
+        vf_store_bf16(out + j, vf_select_n(value_n(x, j, left), vf_zero(), left));
+    }
+}
+
+static inline void store_f32(const row_values *x, int n, const k_act *act, int row)
+{
+    float *out = (float *)act->data + (size_t)row * act->stride;
+    int j = 0;
+    for (; j + VF_LANES <= n; j += VF_LANES)
+        vf_store(out + j, value_of(x, j));
+    for (; j < k_padded(n); j += VF_LANES) {
+        int left = lanes_left(n, j);
+        vf_store(out + j, vf_select_n(value_n(x, j, left), vf_zero(), left));
+    }
 }
 
 void ROWS(convert)(const float *x, size_t stride, int n_rows, int n, const k_act *act)
 {
-    for (int row = 0; row < n_rows && act->type == K_BF16; row++)
-        convert_bf16(x + (size_t)row * stride, n, act, row);
+    for (int row = 0; row < n_rows && act->type == K_BF16; row++) {
+        row_values values = values_as_is(x + (size_t)row * stride);
+        store_bf16(&values, n, act, row);
+    }
     for (int row = 0; row < n_rows && act->type == K_I8; row += CONVERT_ROWS) {
         float min[CONVERT_ROWS], max[CONVERT_ROWS];
         int end = n_rows - row < CONVERT_ROWS ? n_rows - row : CONVERT_ROWS;
         for (int r = 0; r < end; r++)
             extent_of(x + (size_t)(row + r) * stride, n, &min[r], &max[r]);
-        for (int r = 0; r < end; r++)
-            store_u8(x + (size_t)(row + r) * stride, n, min[r], max[r], act, row + r);
+        for (int r = 0; r < end; r++) {
+            row_values values = values_as_is(x + (size_t)(row + r) * stride);
+            store_u8(&values, n, min[r], max[r], act, row + r);
+        }
     }
 }
 
@@ -181,28 +231,26 @@ static inline float variance_of(const float *x, int n, float mean)
     return sum4(sum) / (float)n;
 }
 
-/* x = (x * inverse - mean * inverse) * gamma + beta, and the extent of that. A NaN or infinity in the row has made the mean
- * or the inverse NaN, with it all of the row, and so the extent none. */
-static inline void normalise(float *x, const k_norm *norm, float mean, float inverse, float *min, float *max)
+/* The extent of the values, which go to x unless that is NULL. A NaN or infinity in the row has made the mean or the
+ * inverse NaN, with it all of the row, and so the extent none. */
+static inline void normalise(const row_values *values, int n, float *x, float *min, float *max)
 {
-    const float *gamma = norm->gamma, *beta = norm->beta;
-    int n = norm->n, j = 0;
-    vf a = vf_set1(inverse), b = vf_set1(-mean * inverse);
+    int j = 0;
     extent e = extent_none();
     for (; j + BLOCK <= n; j += BLOCK) {
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
-            int i = j + v * VF_LANES;
-            vf y = vf_fma(vf_fma(vf_load(x + i), a, b), vf_load(gamma + i), vf_load(beta + i));
-            vf_store(x + i, y);
+            vf y = value_of(values, j + v * VF_LANES);
+            if (x != NULL)
+                vf_store(x + j + v * VF_LANES, y);
             extent_add(&e, v, y);
         }
     }
     for (; j < n; j += VF_LANES) {
         int left = lanes_left(n, j);
-        vf y = vf_fma(vf_load_n(x + j, left), a, b);
-        y = vf_fma(y, vf_load_n(gamma + j, left), vf_load_n(beta + j, left));
-        vf_store_n(x + j, y, left);
+        vf y = value_n(values, j, left);
+        if (x != NULL)
+            vf_store_n(x + j, y, left);
         extent_add_n(&e, y, left);
     }
     *min = extent_min(&e);
@@ -210,26 +258,44 @@ static inline void normalise(float *x, const k_norm *norm, float mean, float inv
 }
 
 /* Each step ends in a chain of dependent scalar work, so a few rows take it together. */
-static inline void norm_rows(const k_norm *norm, int first, int n_rows)
+static inline __attribute__((always_inline)) void norm_rows(const k_norm *norm, int first, int n_rows, const bool keep,
+                                                            const float *beta)
 {
-    float mean[NORM_ROWS], inverse[NORM_ROWS], min[NORM_ROWS], max[NORM_ROWS];
+    float mean[NORM_ROWS], min[NORM_ROWS], max[NORM_ROWS];
+    row_values values[NORM_ROWS];
     float *x = norm->x + (size_t)first * norm->stride;
     for (int r = 0; r < n_rows; r++)
-        mean[r] = mean_of(x + (size_t)r * norm->stride, norm->n);
+        mean[r] = norm->rms ? 0.0f : mean_of(x + (size_t)r * norm->stride, norm->n);
+    for (int r = 0; r < n_rows; r++) {
+        float *row = x + (size_t)r * norm->stride;
+        float variance = variance_of(row, norm->n, mean[r]);
+        float inverse = 1.0f / sqrtf(variance + norm->eps) + (variance - variance); /* infinity: NaN */
+        values[r] = (row_values){row, norm->gamma, beta, vf_set1(inverse), vf_set1(-mean[r] * inverse)};
+    }
     for (int r = 0; r < n_rows; r++)
-        inverse[r] = 1.0f / sqrtf(variance_of(x + (size_t)r * norm->stride, norm->n, mean[r]) + norm->eps);
-    for (int r = 0; r < n_rows; r++)
-        normalise(x + (size_t)r * norm->stride, norm, mean[r], inverse[r], &min[r], &max[r]);
-    for (int r = 0; r < n_rows && norm->act.type == K_I8; r++)
-        store_u8(x + (size_t)r * norm->stride, norm->n, min[r], max[r], &norm->act, first + r);
-    for (int r = 0; r < n_rows && norm->act.type == K_BF16; r++)
-        convert_bf16(x + (size_t)r * norm->stride, norm->n, &norm->act, first + r);
+        normalise(&values[r], norm->n, keep ? NULL : x + (size_t)r * norm->stride, &min[r], &max[r]);
+    for (int r = 0; r < n_rows; r++) {
+        row_values y = keep ? values[r] : values_as_is(x + (size_t)r * norm->stride);
+        if (norm->act.type == K_I8)
+            store_u8(&y, norm->n, min[r], max[r], &norm->act, first + r);
+        else if (norm->act.type == K_BF16)
+            store_bf16(&y, norm->n, &norm->act, first + r);
+        else if (keep)
+            store_f32(&y, norm->n, &norm->act, first + r);
+    }
 }
 
 void ROWS(norm)(const k_norm *norm)
 {
-    for (int row = 0; row < norm->n_rows; row += NORM_ROWS)
-        norm_rows(norm, row, norm->n_rows - row < NORM_ROWS ? norm->n_rows - row : NORM_ROWS);
+    for (int row = 0; row < norm->n_rows; row += NORM_ROWS) {
+        int n_rows = norm->n_rows - row < NORM_ROWS ? norm->n_rows - row : NORM_ROWS;
+        if (norm->keep)
+            norm_rows(norm, row, n_rows, true, norm->beta);
+        else if (norm->beta != NULL)
+            norm_rows(norm, row, n_rows, false, norm->beta);
+        else
+            norm_rows(norm, row, n_rows, false, NULL);
+    }
 }
 
 #ifndef ROWS_CONVERSIONS_ONLY
@@ -262,18 +328,27 @@ static inline __attribute__((always_inline)) void embed_rows(k_type type, const 
     for (int row = 0; row < embed->n_rows; row++) {
         size_t word = (size_t)embed->ids[row] * embed->word_stride;
         vf scale = type == K_I8 ? vf_set1(embed->word_scale[embed->ids[row]]) : vf_zero();
-        const float *position = embed->positions + (size_t)embed->pos[row] * (size_t)embed->n;
-        const float *token_type = embed->token_type;
+        const float *added[2]; /* rows added to the word's */
+        int n_added = 0;
+        if (embed->positions != NULL)
+            added[n_added++] = embed->positions + (size_t)embed->pos[row] * (size_t)embed->n;
+        if (embed->types != NULL)
+            added[n_added++] =
+                embed->types + (embed->type_ids != NULL ? (size_t)embed->type_ids[row] : 0) * (size_t)embed->n;
         float *out = embed->out + (size_t)row * embed->stride;
         int n = embed->n, j = 0;
         for (; j + VF_LANES <= n; j += VF_LANES) {
-            vf sum = vf_add(word_load(type, embed, word + (size_t)j, scale), vf_load(position + j));
-            vf_store(out + j, token_type != NULL ? vf_add(sum, vf_load(token_type + j)) : sum);
+            vf sum = word_load(type, embed, word + (size_t)j, scale);
+            for (int i = 0; i < n_added; i++)
+                sum = vf_add(sum, vf_load(added[i] + j));
+            vf_store(out + j, sum);
         }
         if (j < n) {
             int left = n - j;
-            vf sum = vf_add(word_load_n(type, embed, word + (size_t)j, scale, left), vf_load_n(position + j, left));
-            vf_store_n(out + j, token_type != NULL ? vf_add(sum, vf_load_n(token_type + j, left)) : sum, left);
+            vf sum = word_load_n(type, embed, word + (size_t)j, scale, left);
+            for (int i = 0; i < n_added; i++)
+                sum = vf_add(sum, vf_load_n(added[i] + j, left));
+            vf_store_n(out + j, sum, left);
         }
     }
 }
@@ -285,6 +360,86 @@ void ROWS(embed)(const k_embed *embed)
     case K_BF16: embed_rows(K_BF16, embed); break;
     case K_I8: embed_rows(K_I8, embed); break;
     }
+}
+
+/* ---- rotary positions ---- */
+
+/* The first n lanes of a vector of the type at element i. */
+static inline vf rotary_load(k_type type, const void *x, int i, int n)
+{
+    if (type == K_F32)
+        return vf_load_n((const float *)x + i, n);
+    uint16_t half[VF_LANES] = {0};
+    if (n == VF_LANES)
+        return vf_load_bf16((const uint16_t *)x + i);
+    memcpy(half, (const uint16_t *)x + i, (size_t)n * sizeof *half);
+    return vf_load_bf16(half);
+}
+
+static inline void rotary_store(k_type type, void *x, int i, vf y, int n)
+{
+    uint16_t half[VF_LANES];
+    if (type == K_F32) {
+        vf_store_n((float *)x + i, y, n);
+    } else if (n == VF_LANES) {
+        vf_store_bf16((uint16_t *)x + i, y);
+    } else {
+        vf_store_bf16(half, y);
+        memcpy((uint16_t *)x + i, half, (size_t)n * sizeof *half);
+    }
+}
+
+/* The inverse root of the mean square of a head, NaN for a head with infinity. */
+static inline float rotary_inverse(k_type type, const k_rotary *r, const void *x)
+{
+    vf sum[2] = {vf_zero(), vf_zero()};
+    for (int j = 0; j < r->head_dim; j += VF_LANES) {
+        int n = lanes_left(r->head_dim, j);
+        vf v = vf_select_n(rotary_load(type, x, j, n), vf_zero(), n);
+        sum[j / VF_LANES % 2] = vf_fma(v, v, sum[j / VF_LANES % 2]);
+    }
+    float square = vf_sum(vf_add(sum[0], sum[1])) / (float)r->head_dim;
+    return 1.0f / sqrtf(square + r->eps) + (square - square);
+}
+
+static inline __attribute__((always_inline)) void rotate_head(k_type type, const k_rotary *r, void *x, int32_t pos)
+{
+    const int half = r->rotary_dim / 2;
+    const float *cosine = r->cos + (size_t)pos * (size_t)half, *sine = r->sin + (size_t)pos * (size_t)half;
+    const vf inverse = vf_set1(r->gamma != NULL ? rotary_inverse(type, r, x) : 1.0f);
+    for (int j = 0; j < half; j += VF_LANES) {
+        int n = lanes_left(half, j);
+        vf a = rotary_load(type, x, j, n), b = rotary_load(type, x, half + j, n);
+        vf c = vf_load_n(cosine + j, n), s = vf_load_n(sine + j, n);
+        if (r->gamma != NULL) {
+            a = vf_mul(vf_mul(a, inverse), vf_load_n(r->gamma + j, n));
+            b = vf_mul(vf_mul(b, inverse), vf_load_n(r->gamma + half + j, n));
+        }
+        rotary_store(type, x, j, vf_fnma(b, s, vf_mul(a, c)), n);
+        rotary_store(type, x, half + j, vf_fma(a, s, vf_mul(b, c)), n);
+    }
+    for (int j = r->rotary_dim; j < r->head_dim && r->gamma != NULL; j += VF_LANES) {
+        int n = lanes_left(r->head_dim, j);
+        vf y = vf_mul(vf_mul(rotary_load(type, x, j, n), inverse), vf_load_n(r->gamma + j, n));
+        rotary_store(type, x, j, y, n);
+    }
+}
+
+static inline __attribute__((always_inline)) void rotate_rows(k_type type, const k_rotary *r)
+{
+    for (int row = 0; row < r->n_rows; row++) {
+        char *x = (char *)r->x + (size_t)row * r->stride * k_type_bytes(type);
+        for (int head = 0; head < r->n_heads; head++, x += (size_t)r->head_dim * k_type_bytes(type))
+            rotate_head(type, r, x, r->pos[row]);
+    }
+}
+
+void ROWS(rotary)(const k_rotary *r)
+{
+    if (r->type == K_F32)
+        rotate_rows(K_F32, r);
+    else
+        rotate_rows(K_BF16, r);
 }
 
 /* ---- pooling ---- */

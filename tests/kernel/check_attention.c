@@ -18,11 +18,15 @@ typedef struct problem {
     kc_data data;
     float spread; /* of the scores */
     int gap;      /* elements between rows */
+    int n_heads;  /* 0: one */
+    bool limited; /* by back and ahead */
+    int q_first, back, ahead;
+    bool biased;
 } problem;
 
 typedef struct operands {
     k_attention at;
-    const double *q, *k, *v; /* [n, head_dim] what the elements stand for */
+    const double *q, *k, *v; /* [n, head_dim] what the elements stand for; q [n, n_heads * head_dim] */
 } operands;
 
 static bool is_bf16(const kc *c)
@@ -44,14 +48,14 @@ static double largest_of(const double *values, int n)
 }
 
 /* n rows of values with NaN between them, at any alignment of the element; exact values to *wide. */
-static const void *make_rows(kc *c, const problem *p, int n, double size, const double **wide)
+static const void *make_rows(kc *c, const problem *p, int n, int width, double size, const double **wide)
 {
-    size_t stride = (size_t)(p->head_dim + p->gap), element = is_bf16(c) ? 2 : 4;
-    size_t count = (size_t)(n - 1) * stride + (size_t)p->head_dim;
+    size_t stride = (size_t)(width + p->gap), element = is_bf16(c) ? 2 : 4;
+    size_t count = (size_t)(n - 1) * stride + (size_t)width;
     char *rows = kc_buffer_skewed(c, count * element, element * (size_t)kc_below(c, (int)(64 / element)));
-    double *values = kc_buffer(c, (size_t)n * (size_t)p->head_dim * sizeof *values, 8);
+    double *values = kc_buffer(c, (size_t)n * (size_t)width * sizeof *values, 8);
     for (int i = 0; i < n; i++) {
-        for (int d = 0; d < p->head_dim; d++) {
+        for (int d = 0; d < width; d++) {
             size_t at = (size_t)i * stride + (size_t)d;
             float value = (float)((double)kc_value(c, p->data) * size);
             uint16_t half = k_bf16_from_f32(value);
@@ -59,7 +63,7 @@ static const void *make_rows(kc *c, const problem *p, int n, double size, const 
                 memcpy(rows + at * element, &half, sizeof half);
             else
                 memcpy(rows + at * element, &value, sizeof value);
-            values[i * p->head_dim + d] = is_bf16(c) ? (double)k_f32_from_bf16(half) : (double)value;
+            values[i * width + d] = is_bf16(c) ? (double)k_f32_from_bf16(half) : (double)value;
         }
     }
     *wide = values;
@@ -68,23 +72,37 @@ static const void *make_rows(kc *c, const problem *p, int n, double size, const 
 
 static void make(kc *c, const problem *p, operands *o)
 {
-    o->at = (k_attention){.n_q = p->n_q, .n_k = p->n_k, .head_dim = p->head_dim};
-    o->at.q = make_rows(c, p, p->n_q, (double)p->spread, &o->q);
-    o->at.k = make_rows(c, p, p->n_k, 1.0, &o->k);
-    o->at.v = make_rows(c, p, p->n_k, 1.0, &o->v);
-    o->at.q_stride = o->at.kv_stride = (size_t)(p->head_dim + p->gap);
-    o->at.out_stride = (size_t)(p->head_dim + kc_below(c, 2) * 24);
+    const int n_heads = p->n_heads > 0 ? p->n_heads : 1, width = n_heads * p->head_dim;
+    o->at = (k_attention){.n_q = p->n_q, .n_k = p->n_k, .n_heads = n_heads, .head_dim = p->head_dim};
+    o->at.q = make_rows(c, p, p->n_q, width, (double)p->spread, &o->q);
+    o->at.k = make_rows(c, p, p->n_k, p->head_dim, 1.0, &o->k);
+    o->at.v = make_rows(c, p, p->n_k, p->head_dim, 1.0, &o->v);
+    o->at.q_stride = (size_t)(width + p->gap);
+    o->at.kv_stride = (size_t)(p->head_dim + p->gap);
+    o->at.out_stride = (size_t)(width + kc_below(c, 2) * 24);
     o->at.scale = (float)(1.0 / sqrt(p->head_dim));
+    o->at.q_first = p->q_first;
+    o->at.reach_back = p->limited ? p->back : K_REACH_ALL;
+    o->at.reach_ahead = p->limited ? p->ahead : K_REACH_ALL;
+    if (p->biased) {
+        const size_t n = 2 * (size_t)p->n_k - 1;
+        o->at.bias_stride = n;
+        float *table = kc_buffer(c, (size_t)n_heads * n * sizeof *table, 4);
+        for (size_t i = 0; i < (size_t)n_heads * n; i++)
+            table[i] = (float)(3.0 * kc_normal(c));
+        o->at.bias = table + p->n_k - 1;
+    }
 }
 
 /* Queries [first, first + n) alone; the gaps between rows of the output must stay NaN. */
 static float *call(kc *c, const operands *o, int first, int n)
 {
     k_attention at = o->at;
-    size_t width = (size_t)at.head_dim, count = (size_t)(n - 1) * at.out_stride + width;
+    size_t width = (size_t)(at.n_heads * at.head_dim), count = (size_t)(n - 1) * at.out_stride + width;
     at.scratch = kc_buffer(c, k_attention_scratch_bytes(at.n_k, at.head_dim), 64);
     at.out = kc_buffer_skewed(c, count * sizeof *at.out, 4 * (size_t)kc_below(c, 16));
     at.q = (const char *)at.q + (size_t)first * at.q_stride * (is_bf16(c) ? 2 : 4);
+    at.q_first += first;
     at.n_q = n;
     ((k_attention_fn *)c->row->function)(&at);
     for (int i = 0; i + 1 < n; i++) {
@@ -98,10 +116,18 @@ static float *call(kc *c, const operands *o, int first, int n)
     return at.out;
 }
 
+/* Whether the query at a position sees a key. */
+static bool sees(const k_attention *at, int position, int key)
+{
+    return position - key <= at->reach_back && key - position <= at->reach_ahead;
+}
+
 /* One query's scores to p (unnormalised weights); returns their sum and the error bound of a score. `units` is the number
  * of units in the largest q and k of fixed point, or infinity. */
-static double weights_of(const operands *o, const double *q, double units, double *p, double *score_error)
+static double weights_of(const operands *o, const double *q, int head, int position, double units, double *p,
+                         double *score_error)
 {
+    const float *bias = o->at.bias != NULL ? o->at.bias + (size_t)head * o->at.bias_stride + position : NULL;
     int dim = o->at.head_dim;
     double max = -INFINITY, sum = 0.0, largest = 0.0, largest_rounding = 0.0;
     const double q_most = largest_of(q, dim), k_most = largest_of(o->k, o->at.n_k * dim);
@@ -113,9 +139,9 @@ static double weights_of(const operands *o, const double *q, double units, doubl
             size += fabs(product);
             rounding += (fabs(q[d]) * k_most + fabs(o->k[j * dim + d]) * q_most) / (2.0 * units);
         }
-        p[j] = dot * (double)o->at.scale;
+        p[j] = sees(&o->at, position, j) ? dot * (double)o->at.scale + (bias != NULL ? (double)bias[-j] : 0.0) : -INFINITY;
         max = fmax(max, p[j]);
-        largest = fmax(largest, size * (double)o->at.scale);
+        largest = fmax(largest, size * (double)o->at.scale + (bias != NULL ? fabs((double)bias[-j]) : 0.0));
         largest_rounding = fmax(largest_rounding, rounding * (double)o->at.scale);
     }
     for (int j = 0; j < o->at.n_k; j++)
@@ -134,19 +160,21 @@ static void compare(kc *c, const operands *o, const float *out)
     double units = fixed ? floor(sqrt(0x1p31 / dim)) - 2.0 : INFINITY;
     double v_error = fixed ? 1.001 * largest_of(o->v, o->at.n_k * dim) / (2.0 * 2047.0) : 0.0;
     weight_error += (8.0 + 2.0 * sqrt(o->at.n_k)) * KC_EPS;
-    for (int i = 0; i < o->at.n_q; i++) {
-        double score_error, sum = weights_of(o, o->q + (size_t)i * (size_t)dim, units, p, &score_error);
+    for (int i = 0; i < o->at.n_q * o->at.n_heads; i++) {
+        const int row = i / o->at.n_heads, head = i % o->at.n_heads, position = o->at.q_first + row;
+        double score_error, sum = weights_of(o, o->q + (size_t)i * (size_t)dim, head, position, units, p, &score_error);
         for (int d = 0; d < dim; d++) {
             double want = 0.0, size = 0.0, v_sum = 0.0;
             for (int j = 0; j < o->at.n_k; j++) {
-                v_sum += fabs(o->v[j * dim + d]);
+                v_sum += sees(&o->at, position, j) ? fabs(o->v[j * dim + d]) : 0.0;
                 want += p[j] * o->v[j * dim + d];
                 size += p[j] * fabs(o->v[j * dim + d]);
             }
             double bound = (expm1(2.0 * score_error) + weight_error) * size / sum + 1e-37;
             if (fixed)
                 bound += 1.001 * 0x1p-13 * v_sum / sum + v_error;
-            kc_near(c, "out", i, d, (double)out[(size_t)i * o->at.out_stride + (size_t)d], want / sum, bound);
+            kc_near(c, "out", row, head * dim + d, (double)out[(size_t)row * o->at.out_stride + (size_t)(head * dim + d)],
+                    want / sum, bound);
         }
     }
 }
@@ -156,13 +184,14 @@ static void compare_queries(kc *c, const operands *o, const float *whole, int fi
     const float *part = call(c, o, first, n);
     for (int i = 0; i < n; i++)
         kc_same(c, "queries alone", part + (size_t)i * o->at.out_stride, whole + (size_t)(first + i) * o->at.out_stride,
-                (size_t)o->at.head_dim * sizeof *part);
+                (size_t)(o->at.n_heads * o->at.head_dim) * sizeof *part);
 }
 
 static void check(kc *c, problem p)
 {
-    if (!kc_case(c, "%d queries, %d keys, head %d, %s, spread %g, gap %d", p.n_q, p.n_k, p.head_dim, kc_data_names[p.data],
-                 (double)p.spread, p.gap))
+    if (!kc_case(c, "%d queries, %d keys, head %d, %s, spread %g, gap %d, %d heads, from %d, reach %d and %d%s", p.n_q,
+                 p.n_k, p.head_dim, kc_data_names[p.data], (double)p.spread, p.gap, p.n_heads, p.q_first,
+                 p.limited ? p.back : -1, p.limited ? p.ahead : -1, p.biased ? ", biased" : ""))
         return;
     operands o;
     make(c, &p, &o);
@@ -188,7 +217,7 @@ static void put(kc *c, const void *rows, size_t at, float value)
 /* NaN in a query spoils that query alone; NaN in a key or value spoils what it is part of. */
 static void check_nan(kc *c, int n, int head_dim)
 {
-    problem p = {n, n, head_dim, KC_NORMAL, 1.0f, 8};
+    problem p = {.n_q = n, .n_k = n, .head_dim = head_dim, .spread = 1.0f, .gap = 8};
     int bad = kc_below(c, n), column = kc_below(c, head_dim);
     if (!kc_case(c, "NaN in row %d of %d, head %d", bad, n, head_dim))
         return;
@@ -221,7 +250,7 @@ static void check_nan(kc *c, int n, int head_dim)
 /* Scores that grow along the keys move the running maximum at every block. */
 static void check_rising(kc *c, int n, int head_dim, double step)
 {
-    problem p = {3, n, head_dim, KC_NORMAL, 1.0f, 0};
+    problem p = {.n_q = 3, .n_k = n, .head_dim = head_dim, .spread = 1.0f};
     if (!kc_case(c, "%d keys with scores rising by %g, head %d", n, step, head_dim))
         return;
     operands o;
@@ -242,8 +271,48 @@ static void check_rising(kc *c, int n, int head_dim, double step)
     compare(c, &o, call(c, &o, 0, 3));
 }
 
+static problem plain(int n_q, int n_k, int head_dim, kc_data data, float spread, int gap)
+{
+    return (problem){.n_q = n_q, .n_k = n_k, .head_dim = head_dim, .data = data, .spread = spread, .gap = gap};
+}
+
+/* Causal, local and one-sided reach, bias, shared keys, queries from the middle of the sequence. */
+static void check_reaches(kc *c)
+{
+    static const int dims[] = {32, 64, 128, 34, 6}, lengths[] = {1, 2, 17, 31, 33, 64, 130, 257, 300, 555};
+    static const int reaches[][2] = {{K_REACH_ALL, 0}, {64, 64}, {0, 0}, {5, 300}, {40, K_REACH_ALL}, {0, 1}, {128, 3}};
+    const int n_reaches = (int)(sizeof reaches / sizeof reaches[0]);
+    for (int i = 0; i < 10; i++) {
+        for (int r = -1; r < n_reaches; r++) {
+            for (int biased = 0; biased < 2; biased++) {
+                const int length = lengths[i], left = kc_below(c, 3) == 0 ? kc_below(c, length) : 0;
+                if ((r < 0 && !biased) || (c->quick && length > 130 && (i + r + biased) % 3 != 0))
+                    continue;
+                problem p = plain(length - left, length, dims[kc_below(c, length > 130 ? 2 : 5)], KC_NORMAL, 2.0f, 8);
+                p.n_heads = 1 + kc_below(c, length > 64 ? 2 : 4);
+                p.q_first = left > 0 ? kc_below(c, left + 1) : 0;
+                p.limited = r >= 0;
+                p.back = r >= 0 ? reaches[r][0] : 0;
+                p.ahead = r >= 0 ? reaches[r][1] : 0;
+                p.biased = biased != 0;
+                check(c, p);
+            }
+        }
+    }
+    for (int n = 1; n <= 70; n += c->quick ? 6 : 1) { /* one query that sees keys on both sides */
+        problem p = plain(1, n, 32, KC_NORMAL, 1.0f, 0);
+        p.limited = true;
+        p.q_first = kc_below(c, n);
+        p.back = kc_below(c, n + 1);
+        p.ahead = kc_below(c, n + 1);
+        p.biased = n % 2 != 0;
+        check(c, p);
+    }
+}
+
 void kc_check_attention(kc *c)
 {
+    check_reaches(c);
     static const int dims[] = {2, 6, 8, 14, 16, 18, 32, 34, 48, 64, 66, 80, 96, 128, 130, 254, 256};
     static const int lengths[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 250, 257, 512, 1030};
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++) {
@@ -252,21 +321,21 @@ void kc_check_attention(kc *c)
             if (c->quick && (long_one ? dims[i] != 32 || lengths[j] == 512 : !common && (i + j) % 4 != 0))
                 continue;
             int n_q = long_one ? (common && !c->quick ? 70 : 5) : lengths[j];
-            check(c, (problem){n_q, lengths[j], dims[i], KC_NORMAL, 1.0f, 24 * kc_below(c, 3)});
+            check(c, plain(n_q, lengths[j], dims[i], KC_NORMAL, 1.0f, 24 * kc_below(c, 3)));
         }
     }
     for (int n_q = 1; n_q <= 66; n_q += c->quick ? 5 : 1)
-        check(c, (problem){n_q, 1 + kc_below(c, 40), 32, KC_NORMAL, 2.0f, 64});
+        check(c, plain(n_q, 1 + kc_below(c, 40), 32, KC_NORMAL, 2.0f, 64));
     for (int n_k = 1; n_k <= 66; n_k += c->quick ? 5 : 1)
-        check(c, (problem){1 + kc_below(c, 40), n_k, 64, KC_NORMAL, 2.0f, 0});
+        check(c, plain(1 + kc_below(c, 40), n_k, 64, KC_NORMAL, 2.0f, 0));
     for (int data = 0; data < KC_DATA_COUNT; data++) {
         static const float spreads[] = {1e-3f, 1.0f, 10.0f, 1000.0f};
         for (int i = 0; i < (data == KC_WIDE ? 3 : 4); i++)
-            check(c, (problem){20, 150, 32, (kc_data)data, spreads[i], 32});
+            check(c, plain(20, 150, 32, (kc_data)data, spreads[i], 32));
     }
     for (int head_dim = 2; head_dim <= 66; head_dim += 2) {
         if (!c->quick)
-            check(c, (problem){19, 35, head_dim, KC_NORMAL, 1.0f, 2});
+            check(c, plain(19, 35, head_dim, KC_NORMAL, 1.0f, 2));
     }
     for (int n = 1; n <= 300; n += 43) {
         check_nan(c, n, 32);

@@ -31,7 +31,7 @@ typedef struct operands {
 } operands;
 
 static const char *const type_names[] = {"f32", "bf16", "int8"};
-static const char *const epilogue_names[] = {"store", "add", "gelu", "gelu_tanh", "relu", "silu", "tanh"};
+static const char *const epilogue_names[] = {"store", "add", "mul", "gelu", "gelu_tanh", "relu", "silu", "tanh"};
 
 static k_type type_of(const kc *c)
 {
@@ -164,7 +164,8 @@ static double epilogue_of(k_epilogue epilogue, double y)
 {
     switch (epilogue) {
     case K_STORE:
-    case K_ADD: return y;
+    case K_ADD:
+    case K_MUL: return y;
     case K_GELU: return y * 0.5 * erfc(-y / sqrt(2.0));
     case K_GELU_TANH: return y / (1.0 + exp(-2.0 * sqrt(2.0 / acos(-1.0)) * (y + 0.044715 * y * y * y)));
     case K_RELU: return fmax(y, 0.0);
@@ -181,6 +182,7 @@ static double epilogue_bound(const problem *p, double y)
     switch (p->epilogue) {
     case K_STORE:
     case K_ADD:
+    case K_MUL:
     case K_RELU: return 0.0;
     case K_GELU: return p->type == K_F32 ? 1e-6 + 4.0 * KC_EPS * size : 1e-4 + 2e-6 * size;
     case K_GELU_TANH:
@@ -213,8 +215,11 @@ static void make(kc *c, const problem *p, operands *o)
 
     size_t bytes = rows * o->gemm.out_stride * k_type_bytes(p->out_type);
     o->before = kc_buffer(c, bytes, 64);
-    if (p->epilogue == K_ADD)
-        kc_fill(c, KC_NORMAL, o->before, bytes / sizeof(float));
+    for (size_t i = 0; i < bytes / sizeof(float) && (p->epilogue == K_ADD || p->epilogue == K_MUL); i++) {
+        float value = kc_value(c, KC_NORMAL);
+        uint32_t halves = (uint32_t)k_bf16_from_f32(value) | (uint32_t)k_bf16_from_f32(kc_value(c, KC_NORMAL)) << 16;
+        memcpy((char *)o->before + i * sizeof value, p->out_type == K_BF16 ? (void *)&halves : (void *)&value, sizeof value);
+    }
 }
 
 /* A fresh output as it was before the call, and the call on it. */
@@ -240,6 +245,10 @@ static void compare(kc *c, const problem *p, const operands *o, const void *out)
             double want = epilogue_of(p->epilogue, y);
             if (p->epilogue == K_ADD)
                 want += (double)out_at(g, o->before, i, j);
+            if (p->epilogue == K_MUL) {
+                want *= (double)out_at(g, o->before, i, j);
+                bound = bound * fabs((double)out_at(g, o->before, i, j)) + 0x1p-148;
+            }
             bound += p->out_type == K_BF16 ? 0x1p-8 * fabs(want) + (double)FLT_MIN : 2.0 * KC_EPS * fabs(want);
             kc_near(c, "out", i, j, (double)out_at(g, out, i, j), want, j < p->n ? bound : 0.0);
         }
@@ -379,7 +388,8 @@ static problem turn(kc *c, k_type type, int rows, int n, int k)
     problem p = {type, rows, n, k, KC_NORMAL, K_STORE, K_F32, false};
     p.epilogue = (k_epilogue)kc_below(c, K_TANH + 1);
     p.out_type = kc_below(c, 2) != 0 ? K_BF16 : K_F32;
-    p.data = p.epilogue == K_STORE || p.epilogue == K_ADD ? (kc_data)kc_below(c, KC_DATA_COUNT) : KC_NORMAL;
+    p.data = p.epilogue == K_STORE || p.epilogue == K_ADD || p.epilogue == K_MUL ? (kc_data)kc_below(c, KC_DATA_COUNT)
+                                                                                 : KC_NORMAL;
     p.saturate = type == K_I8 && kc_below(c, 3) == 0;
     return p;
 }

@@ -22,11 +22,10 @@ static float *make_rows(kc *c, kc_data data, int n_rows, int n, size_t stride)
 
 static k_act make_act(kc *c, k_type type, int act_max, int n_rows, int n)
 {
-    size_t element = type == K_BF16 ? 2 : 1, stride = (size_t)k_padded(n) + 64 / element * (size_t)kc_below(c, 3);
+    size_t element = k_type_bytes(type), stride = (size_t)k_padded(n) + 64 / element * (size_t)kc_below(c, 3);
     size_t count = n_rows == 0 ? 0 : (size_t)(n_rows - 1) * stride + (size_t)k_padded(n);
     k_act act = {.type = type, .act_max = act_max, .stride = stride};
-    if (type != K_F32)
-        act.data = kc_buffer(c, count * element, 64);
+    act.data = kc_buffer(c, count * element, 64);
     if (type == K_I8) {
         act.scale = kc_buffer(c, (size_t)n_rows * sizeof(float), 4);
         act.offset = kc_buffer(c, (size_t)n_rows * sizeof(float), 4);
@@ -147,7 +146,7 @@ static void expect_norm(kc *c, const k_norm *norm, const float *x, const float *
 {
     int n = norm->n;
     double mean = 0.0, size = 0.0, variance = 0.0;
-    for (int j = 0; j < n; j++) {
+    for (int j = 0; j < n && !norm->rms; j++) {
         mean += (double)x[j] / n;
         size += fabs((double)x[j]) / n;
     }
@@ -157,7 +156,8 @@ static void expect_norm(kc *c, const k_norm *norm, const float *x, const float *
     double rounding = (8.0 + 2.0 * sqrt(n)) * KC_EPS, mean_error = rounding * size;
     double inverse_error = rounding + mean_error * mean_error * inverse * inverse;
     for (int j = 0; j < n; j++) {
-        double unit = ((double)x[j] - mean) * inverse, gamma = (double)norm->gamma[j], beta = (double)norm->beta[j];
+        double unit = ((double)x[j] - mean) * inverse, gamma = (double)norm->gamma[j];
+        double beta = norm->beta != NULL ? (double)norm->beta[j] : 0.0;
         double bound =
             fabs(gamma) * (mean_error * inverse + 4.0 * KC_EPS * fabs((double)x[j]) * inverse + inverse_error * fabs(unit));
         kc_near(c, "norm", row, j, (double)got[j], unit * gamma + beta,
@@ -165,10 +165,34 @@ static void expect_norm(kc *c, const k_norm *norm, const float *x, const float *
     }
 }
 
+/* The same rows with x kept: x stays, and act is what it was, or y itself. */
+static void check_kept(kc *c, const k_norm *norm, const float *before, const float *y)
+{
+    const int n = norm->n, n_rows = norm->n_rows;
+    k_norm kept = *norm;
+    kept.keep = true;
+    kept.act = make_act(c, norm->act.type, norm->act.act_max, n_rows, n);
+    size_t bytes = n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * norm->stride + (size_t)n) * sizeof(float);
+    kept.x = kc_buffer(c, bytes, 64);
+    memcpy(kept.x, before, bytes);
+    ((k_norm_fn *)c->row->function)(&kept);
+    kc_same(c, "x that is kept", kept.x, before, bytes);
+    for (int i = 0; i < n_rows; i++) {
+        compare_acts(c, &kept.act, i, &norm->act, i, n);
+        const float *out = (const float *)kept.act.data + (size_t)i * kept.act.stride;
+        if (kept.act.type != K_F32)
+            continue;
+        kc_same(c, "y beside x", out, y + (size_t)i * norm->stride, (size_t)n * sizeof *out);
+        for (int j = n; j < k_padded(n); j++)
+            kc_near(c, "padding of y", i, j, (double)out[j], 0.0, 0.0);
+    }
+}
+
 static void check_norm(kc *c, kc_data data, k_type type, int n_rows, int n, float shift, float poison)
 {
-    if (!kc_case(c, "norm %d rows of %d, %s, type %d, shift %g, poison %g", n_rows, n, kc_data_names[data], (int)type,
-                 (double)shift, (double)poison))
+    const bool rms = kc_below(c, 2), has_beta = kc_below(c, 2);
+    if (!kc_case(c, "%snorm %d rows of %d, %s, type %d, shift %g, poison %g%s", rms ? "RMS " : "", n_rows, n,
+                 kc_data_names[data], (int)type, (double)shift, (double)poison, has_beta ? ", beta" : ""))
         return;
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 3);
     size_t bytes = n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float);
@@ -183,8 +207,11 @@ static void check_norm(kc *c, kc_data data, k_type type, int n_rows, int n, floa
     if (poison != 0.0f)
         before[(size_t)(n_rows / 2) * stride + (size_t)kc_below(c, n)] = poison;
     memcpy(x, before, bytes);
-    k_norm norm = {x, stride, n_rows, n, gamma, beta, 1e-12f, make_act(c, type, kc_below(c, 2) ? 255 : 127, n_rows, n)};
+    k_norm norm = {.x = x, .stride = stride, .n_rows = n_rows, .n = n, .gamma = gamma, .eps = 1e-12f, .rms = rms};
+    norm.beta = has_beta ? beta : NULL;
+    norm.act = make_act(c, type, kc_below(c, 2) ? 255 : 127, n_rows, n);
     ((k_norm_fn *)c->row->function)(&norm);
+    check_kept(c, &norm, before, x);
     for (int i = 0; i < n_rows; i++) {
         const float *row = x + (size_t)i * stride;
         if (poison != 0.0f && i == n_rows / 2) {
@@ -243,15 +270,16 @@ static double word_of(const k_embed *e, int id, int j)
 
 static void check_embed(kc *c, kc_data data, k_type type, int n_rows, int n)
 {
-    enum { VOCAB = 11, POSITIONS = 5 };
+    enum { VOCAB = 11, POSITIONS = 5, TYPES = 3 };
     if (!kc_case(c, "embed %d rows of %d, %s, type %d", n_rows, n, kc_data_names[data], (int)type))
         return;
     size_t word_stride = (size_t)(n + kc_below(c, 3)), words = (VOCAB - 1) * word_stride + (size_t)n;
     char *table = kc_buffer(c, words * k_type_bytes(type), type == K_I8 ? 1 : k_type_bytes(type));
     float *scale = kc_buffer(c, VOCAB * sizeof *scale, 4),
           *positions = kc_buffer(c, (size_t)(POSITIONS * n) * sizeof *positions, 4);
-    float *token_type = kc_buffer(c, (size_t)n * sizeof *token_type, 4);
+    float *types = kc_buffer(c, (size_t)(TYPES * n) * sizeof *types, 4);
     int32_t *ids = kc_buffer(c, (size_t)n_rows * sizeof *ids, 4), *pos = kc_buffer(c, (size_t)n_rows * sizeof *pos, 4);
+    int32_t *type_ids = kc_buffer(c, (size_t)n_rows * sizeof *type_ids, 4);
     for (size_t i = 0; i < words; i++) {
         float value = kc_value(c, data);
         if (type == K_F32)
@@ -263,34 +291,156 @@ static void check_embed(kc *c, kc_data data, k_type type, int n_rows, int n)
     }
     kc_fill(c, KC_NORMAL, scale, VOCAB);
     kc_fill(c, data, positions, (size_t)(POSITIONS * n));
-    kc_fill(c, data, token_type, (size_t)n);
+    kc_fill(c, data, types, (size_t)(TYPES * n));
     for (int i = 0; i < n_rows; i++) {
         ids[i] = i == 0 ? VOCAB - 1 : kc_below(c, VOCAB);
         pos[i] = i == 0 ? POSITIONS - 1 : kc_below(c, POSITIONS);
+        type_ids[i] = i == 0 ? TYPES - 1 : kc_below(c, TYPES);
     }
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 2);
-    k_embed e = {type,
-                 table,
-                 word_stride,
-                 scale,
-                 positions,
-                 kc_below(c, 2) ? token_type : NULL,
-                 ids,
-                 pos,
-                 n_rows,
-                 n,
-                 kc_buffer(c, n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float), 64),
-                 stride};
+    k_embed e = {.type = type, .words = table, .word_stride = word_stride, .word_scale = scale, .ids = ids};
+    e.positions = kc_below(c, 4) != 0 ? positions : NULL;
+    e.pos = e.positions != NULL ? pos : NULL;
+    e.types = kc_below(c, 4) != 0 ? types : NULL;
+    e.type_ids = kc_below(c, 2) ? type_ids : NULL;
+    e.n_rows = n_rows;
+    e.n = n;
+    e.out = kc_buffer(c, n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float), 64);
+    e.stride = stride;
     ((k_embed_fn *)c->row->function)(&e);
     for (int i = 0; i < n_rows; i++) {
         for (int j = 0; j < n; j++) {
-            double word = word_of(&e, ids[i], j), position = (double)positions[pos[i] * n + j];
-            double kind = e.token_type != NULL ? (double)token_type[j] : 0.0;
+            double word = word_of(&e, ids[i], j), position = e.positions != NULL ? (double)positions[pos[i] * n + j] : 0.0;
+            int type_id = e.type_ids != NULL ? type_ids[i] : 0;
+            double kind = e.types != NULL ? (double)types[type_id * n + j] : 0.0;
             kc_near(c, "embed", i, j, (double)e.out[(size_t)i * stride + (size_t)j], word + position + kind,
                     4.0 * KC_EPS * (fabs(word) + fabs(position) + fabs(kind)) + 0x1p-148);
         }
         for (size_t j = (size_t)n; j < stride && i + 1 < n_rows; j++)
             kc_near(c, "padding", i, (int)j, (double)e.out[(size_t)i * stride + j], NAN, 0.0);
+    }
+}
+
+/* ---- rotary positions ---- */
+
+typedef struct rotary_case {
+    k_type type;
+    int n_rows, n_heads, head_dim, rotary_dim;
+    kc_data data;
+    bool normed;
+    float poison;
+} rotary_case;
+
+static double element_of(k_type type, const void *x, size_t i)
+{
+    return type == K_F32 ? (double)((const float *)x)[i] : (double)k_f32_from_bf16(((const uint16_t *)x)[i]);
+}
+
+static void put_element(k_type type, void *x, size_t i, float value)
+{
+    uint16_t half = k_bf16_from_f32(value);
+    memcpy((char *)x + i * k_type_bytes(type), type == K_F32 ? (void *)&value : (void *)&half, k_type_bytes(type));
+}
+
+/* One head of values x before and y after. */
+static void expect_rotated(kc *c, const k_rotary *r, const void *before, size_t at, int row)
+{
+    const int dim = r->head_dim, half = r->rotary_dim / 2;
+    double x[K_HEAD_DIM_MAX], square = 0.0, error[K_HEAD_DIM_MAX];
+    for (int j = 0; j < dim; j++) {
+        x[j] = element_of(r->type, before, at + (size_t)j);
+        square += x[j] * x[j] / dim;
+    }
+    bool spoilt = r->gamma != NULL && !isfinite(square);
+    for (int j = 0; j < dim; j++) {
+        x[j] *= r->gamma != NULL ? (double)r->gamma[j] / sqrt(square + (double)r->eps) : 1.0;
+        error[j] = (12.0 + sqrt(dim)) * KC_EPS * fabs(x[j]);
+    }
+    for (int j = 0; j < dim; j++) {
+        size_t angle = (size_t)r->pos[row] * (size_t)half + (size_t)(j % half);
+        double cosine = (double)r->cos[angle], sine = (double)r->sin[angle], want = x[j], bound = error[j];
+        if (j < r->rotary_dim) {
+            int other = j < half ? j + half : j - half;
+            want = x[j] * cosine + (j < half ? -1.0 : 1.0) * x[other] * sine;
+            bound = error[j] * fabs(cosine) + error[other] * fabs(sine);
+        } else if (r->gamma == NULL) {
+            bound = 0.0;
+        }
+        bound += bound > 0.0 ? 0x1p-148 + (r->type == K_BF16 ? 0x1p-8 * fabs(want) + 0x1p-126 : 0.0) : 0.0;
+        kc_near(c, "rotated", row, (int)(at + (size_t)j), element_of(r->type, r->x, at + (size_t)j), spoilt ? NAN : want,
+                bound);
+    }
+}
+
+static void check_rotary(kc *c, rotary_case p)
+{
+    enum { POSITIONS = 7 };
+    if (!kc_case(c, "rotary %s, %d rows of %d heads of %d, turned %d, %s%s, poison %g", p.type == K_F32 ? "f32" : "bf16",
+                 p.n_rows, p.n_heads, p.head_dim, p.rotary_dim, kc_data_names[p.data], p.normed ? ", normed" : "",
+                 (double)p.poison))
+        return;
+    const size_t element = k_type_bytes(p.type), width = (size_t)(p.n_heads * p.head_dim), half = (size_t)p.rotary_dim / 2;
+    const size_t stride = width + (size_t)(24 * kc_below(c, 3)), count = (size_t)(p.n_rows - 1) * stride + width;
+    float *cosine = kc_buffer(c, POSITIONS * half * sizeof *cosine, 4);
+    float *sine = kc_buffer(c, POSITIONS * half * sizeof *sine, 4);
+    float *gamma = kc_buffer(c, (size_t)p.head_dim * sizeof *gamma, 4);
+    int32_t *pos = kc_buffer(c, (size_t)p.n_rows * sizeof *pos, 4);
+    void *before = kc_buffer(c, count * element, element), *gap = kc_buffer(c, 64, 64);
+    for (size_t i = 0; i < POSITIONS * half; i++) {
+        double angle = 10.0 * kc_uniform(c);
+        cosine[i] = (float)cos(angle);
+        sine[i] = (float)sin(angle);
+    }
+    kc_fill(c, KC_NORMAL, gamma, (size_t)p.head_dim);
+    for (int i = 0; i < p.n_rows; i++) {
+        pos[i] = i == 0 ? POSITIONS - 1 : kc_below(c, POSITIONS);
+        for (size_t j = 0; j < width; j++)
+            put_element(p.type, before, (size_t)i * stride + j, kc_value(c, p.data));
+    }
+    if (p.poison != 0.0f)
+        put_element(p.type, before, (size_t)(p.n_rows / 2) * stride + (size_t)kc_below(c, p.rotary_dim), p.poison);
+    void *x = kc_buffer_skewed(c, count * element, element * (size_t)kc_below(c, 16));
+    memcpy(x, before, count * element);
+    k_rotary r = {.type = p.type, .x = x, .stride = stride, .n_rows = p.n_rows, .n_heads = p.n_heads, .pos = pos};
+    r.head_dim = p.head_dim;
+    r.rotary_dim = p.rotary_dim;
+    r.cos = cosine;
+    r.sin = sine;
+    r.gamma = p.normed ? gamma : NULL;
+    r.eps = 1e-6f;
+    ((k_rotary_fn *)c->row->function)(&r);
+    for (int i = 0; i < p.n_rows; i++) {
+        for (int head = 0; head < p.n_heads && p.poison == 0.0f; head++)
+            expect_rotated(c, &r, before, (size_t)i * stride + (size_t)(head * p.head_dim), i);
+        size_t end = (size_t)i * stride + width;
+        for (size_t j = end; j < end + stride - width && i + 1 < p.n_rows; j++)
+            kc_same(c, "between rows", (char *)x + j * element, gap, element);
+    }
+    for (int head = 0; head < p.n_heads && p.poison != 0.0f && p.normed;
+         head++) { /* the first head is spoilt, others are not */
+        for (int j = 0; j < p.head_dim; j++) {
+            size_t at = (size_t)(p.n_rows / 2) * stride + (size_t)(head * p.head_dim + j);
+            if (isnan(element_of(p.type, x, at)) != (head == 0))
+                kc_fail(c, "NaN of head 0 in head %d, value %d", head, j);
+        }
+    }
+}
+
+static void check_rotaries(kc *c)
+{
+    for (int type = K_F32; type <= K_BF16; type++) {
+        for (int dim = 2; dim <= 130; dim += c->quick ? 6 : 2) {
+            for (int normed = 0; normed < 2; normed++)
+                check_rotary(c, (rotary_case){(k_type)type, 1 + kc_below(c, 4), 1 + kc_below(c, 3), dim,
+                                              2 + 2 * kc_below(c, dim / 2), KC_NORMAL, normed != 0, 0.0f});
+        }
+        for (int i = 0; i < 4; i++) {
+            const int dim = (const int[]){32, 64, 128, 256}[i];
+            for (int data = 0; data < KC_DATA_COUNT; data++)
+                check_rotary(c, (rotary_case){(k_type)type, 5, 4, dim, dim, (kc_data)data, data % 2 != 0, 0.0f});
+            check_rotary(c, (rotary_case){(k_type)type, 3, 2, dim, dim / 2, KC_NORMAL, true, NAN});
+            check_rotary(c, (rotary_case){(k_type)type, 3, 2, dim, dim / 2, KC_NORMAL, true, INFINITY});
+        }
     }
 }
 
@@ -385,6 +535,10 @@ void kc_check_rows(kc *c)
     }
     if (strcmp(entry, "convert") == 0) {
         check_converts(c);
+        return;
+    }
+    if (strcmp(entry, "rotary") == 0) {
+        check_rotaries(c);
         return;
     }
     for (int n = 1; n <= 300; n += c->quick ? 3 : 1)

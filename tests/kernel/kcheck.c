@@ -53,6 +53,8 @@ static void check(kc *c)
         kc_check_gemm(c);
     else if (starts(entry, "attention_"))
         kc_check_attention(c);
+    else if (starts(entry, "maxsim_"))
+        kc_check_maxsim(c);
     else
         kc_check_rows(c);
     kc_case_end(c);

@@ -75,6 +75,7 @@ void kc_fill(kc *c, kc_data data, float *values, size_t n);
 void kc_check_gemm(kc *c);
 void kc_check_attention(kc *c);
 void kc_check_rows(kc *c);
+void kc_check_maxsim(kc *c);
 
 /* Times every kernel whose symbol contains `filter`. json may be NULL. */
 int kc_bench(const char *filter, const char *json);

@@ -17,12 +17,14 @@
 #define SAMPLE_NS 200000u
 #define SAMPLES 60
 #define TOTAL_NS 400000000u
+#define TOO_LONG 1e10 /* operations: not for the reference */
 
 /* One call of a kernel; the entry says which member is used. */
 typedef struct bench {
     const char *entry, *shape;
-    int rows, n, k;      /* gemm: a [rows, k]; attention: length, head_dim; others: rows of n */
-    k_type act;          /* norm, convert: what to; embed: words */
+    int rows, n, k; /* gemm: a [rows, k]; attention: length, head_dim, reach to both sides, -1 causal; maxsim: rows of q and
+                       d, values; others: rows of n */
+    k_type act;     /* norm, convert: what to; embed: words */
     k_epilogue epilogue; /* gemm */
     bool is_flops;       /* else bytes */
     double work;         /* of one call */
@@ -31,6 +33,8 @@ typedef struct bench {
     k_attention attention;
     k_norm norm;
     k_embed embed;
+    k_rotary rotary;
+    k_maxsim maxsim;
     const float *x;
     float *out;
 } bench;
@@ -51,6 +55,23 @@ static const bench cases[] = {
     {"attention_bf16", "length 65, head 32", 65, 32, 0, K_F32, K_STORE, .is_flops = true},
     {"attention_bf16", "length 250, head 32", 250, 32, 0, K_F32, K_STORE, .is_flops = true},
     {"attention_bf16", "length 512, head 64", 512, 64, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 512, head 128", 512, 128, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 512, head 128", 512, 128, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 1024, causal", 1024, 64, -1, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 1024, causal", 1024, 64, -1, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 2048, reach 64", 2048, 64, 64, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 2048, reach 64", 2048, 64, 64, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 512, bias", 512, 64, -2, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 512, bias", 512, 64, -2, K_F32, K_STORE, .is_flops = true},
+    {"attention_f32", "length 8192, head 64", 8192, 64, 0, K_F32, K_STORE, .is_flops = true},
+    {"attention_bf16", "length 8192, head 64", 8192, 64, 0, K_F32, K_STORE, .is_flops = true},
+    {"maxsim_f32", "32 by 250 of 128", 32, 250, 128, K_F32, K_STORE, .is_flops = true},
+    {"maxsim_f32", "32 by 250 of 1024", 32, 250, 1024, K_F32, K_STORE, .is_flops = true},
+    {"maxsim_bf16", "32 by 250 of 128", 32, 250, 128, K_F32, K_STORE, .is_flops = true},
+    {"maxsim_bf16", "32 by 250 of 1024", 32, 250, 1024, K_F32, K_STORE, .is_flops = true},
+    {"rotary", "16 rows of 12 heads of 64", 16, 768, 64, K_F32, K_STORE, .is_flops = false},
+    {"rotary", "same in bf16", 16, 768, 64, K_BF16, K_STORE, .is_flops = false},
+    {"rotary", "same in bf16, normed", 16, 768, 64, K_BF16, K_ADD, .is_flops = false},
     {"norm", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"norm", "16 rows of 384 to bf16", 16, 384, 0, K_BF16, K_STORE, .is_flops = false},
     {"norm", "16 rows of 384 to u8", 16, 384, 0, K_I8, K_STORE, .is_flops = false},
@@ -140,19 +161,73 @@ static void set_up_attention(bench *b, store *s)
 {
     k_type type = strcmp(b->entry, "attention_f32") == 0 ? K_F32 : K_BF16;
     size_t length = (size_t)b->rows, dim = (size_t)b->n;
-    b->attention = (k_attention){take_type(s, type, length * dim),
-                                 take_type(s, type, length * dim),
-                                 take_type(s, type, length * dim),
-                                 dim,
-                                 dim,
-                                 b->rows,
-                                 b->rows,
-                                 b->n,
-                                 0.125f,
-                                 take_f32(s, length * dim),
-                                 dim,
-                                 take(s, k_attention_scratch_bytes(b->rows, b->n))};
-    b->work = 4.0 * b->rows * b->rows * b->n;
+    b->attention = (k_attention){.q = take_type(s, type, length * dim),
+                                 .k = take_type(s, type, length * dim),
+                                 .v = take_type(s, type, length * dim),
+                                 .q_stride = dim,
+                                 .kv_stride = dim,
+                                 .n_q = b->rows,
+                                 .n_k = b->rows,
+                                 .n_heads = 1,
+                                 .head_dim = b->n,
+                                 .scale = 0.125f,
+                                 .reach_back = K_REACH_ALL,
+                                 .reach_ahead = K_REACH_ALL,
+                                 .out = take_f32(s, length * dim),
+                                 .out_stride = dim,
+                                 .scratch = take(s, k_attention_scratch_bytes(b->rows, b->n))};
+    double keys = b->rows; /* that a query sees, on average */
+    if (b->k > 0) {
+        b->attention.reach_back = b->attention.reach_ahead = b->k;
+        keys = 2.0 * b->k + 1.0;
+    } else if (b->k == -1) {
+        b->attention.reach_ahead = 0;
+        keys = (b->rows + 1) / 2.0;
+    } else if (b->k == -2) {
+        b->attention.bias = take_f32(s, 2 * length) + length;
+    }
+    b->work = 4.0 * b->rows * keys * b->n;
+}
+
+static void set_up_maxsim(bench *b, store *s)
+{
+    k_type type = strcmp(b->entry, "maxsim_f32") == 0 ? K_F32 : K_BF16;
+    const size_t n = (size_t)b->k;
+    b->maxsim = (k_maxsim){.q = take_type(s, type, (size_t)b->rows * n),
+                           .d = take_type(s, type, (size_t)b->n * n),
+                           .q_stride = n,
+                           .d_stride = n,
+                           .n_q = b->rows,
+                           .n_d = b->n,
+                           .n = b->k};
+    b->out = take_f32(s, 1);
+    b->work = 2.0 * b->rows * b->n * b->k;
+}
+
+static void set_up_rotary(bench *b, store *s)
+{
+    const size_t half = (size_t)b->k / 2, rows = (size_t)b->rows;
+    float *cosine = take(s, rows * half * sizeof *cosine), *sine = take(s, rows * half * sizeof *sine);
+    int32_t *pos = take(s, rows * sizeof *pos);
+    for (size_t i = 0; i < rows * half; i++) {
+        cosine[i] = 0.8f; /* lengths must not grow with each call */
+        sine[i] = 0.6f;
+    }
+    for (int i = 0; i < b->rows; i++)
+        pos[i] = i;
+    b->rotary = (k_rotary){.type = b->act,
+                           .x = (void *)(uintptr_t)take_type(s, b->act, rows * (size_t)b->n),
+                           .stride = (size_t)b->n,
+                           .n_rows = b->rows,
+                           .n_heads = b->n / b->k,
+                           .head_dim = b->k,
+                           .rotary_dim = b->k,
+                           .cos = cosine,
+                           .sin = sine,
+                           .pos = pos,
+                           .gamma = b->epilogue == K_ADD ? take_f32(s, (size_t)b->k) : NULL,
+                           .eps = 1e-6f};
+    b->work = 2.0 * (double)rows * b->n * (double)k_type_bytes(b->act);
 }
 
 static void set_up_rows(bench *b, store *s)
@@ -161,25 +236,32 @@ static void set_up_rows(bench *b, store *s)
     k_act act = {b->act, K_I8_ACT_MAX, take(s, cells * 2), n, take_f32(s, rows), take_f32(s, rows)};
     b->x = take_f32(s, cells);
     b->out = take_f32(s, cells);
-    b->norm = (k_norm){take_f32(s, cells), n, b->rows, b->n, take_f32(s, n), take_f32(s, n), 1e-12f, act};
+    b->norm = (k_norm){.x = take_f32(s, cells),
+                       .stride = n,
+                       .n_rows = b->rows,
+                       .n = b->n,
+                       .gamma = take_f32(s, n),
+                       .beta = take_f32(s, n),
+                       .eps = 1e-12f,
+                       .act = act};
     int32_t *ids = take(s, rows * sizeof *ids), *pos = take(s, rows * sizeof *pos);
     for (int i = 0; i < b->rows; i++) {
         ids[i] = kc_below(&s->random, 1000);
         pos[i] = i;
     }
     if (strcmp(b->entry, "embed") == 0)
-        b->embed = (k_embed){b->act,
-                             take_type(s, b->act, 1000 * n),
-                             n,
-                             take_f32(s, 1000),
-                             take_f32(s, cells),
-                             take_f32(s, n),
-                             ids,
-                             pos,
-                             b->rows,
-                             b->n,
-                             b->out,
-                             n};
+        b->embed = (k_embed){.type = b->act,
+                             .words = take_type(s, b->act, 1000 * n),
+                             .word_stride = n,
+                             .word_scale = take_f32(s, 1000),
+                             .positions = take_f32(s, cells),
+                             .types = take_f32(s, n),
+                             .ids = ids,
+                             .pos = pos,
+                             .n_rows = b->rows,
+                             .n = b->n,
+                             .out = b->out,
+                             .stride = n};
     size_t read = strcmp(b->entry, "dot") == 0 ? 2 : 1, element = b->act == K_F32 ? 0 : k_type_bytes(b->act);
     size_t written = strcmp(b->entry, "norm") == 0 || strcmp(b->entry, "embed") == 0 ? 1 : 0;
     b->work = (double)cells * (4.0 * (double)(read + written) + (double)element);
@@ -191,6 +273,10 @@ static void call(const bench *b, k_any_fn *function)
         ((k_gemm_fn *)function)(&b->gemm);
     else if (strncmp(b->entry, "attention_", 10) == 0)
         ((k_attention_fn *)function)(&b->attention);
+    else if (strncmp(b->entry, "maxsim_", 7) == 0)
+        b->out[0] = ((k_maxsim_fn *)function)(&b->maxsim);
+    else if (strcmp(b->entry, "rotary") == 0)
+        ((k_rotary_fn *)function)(&b->rotary);
     else if (strcmp(b->entry, "norm") == 0)
         ((k_norm_fn *)function)(&b->norm);
     else if (strcmp(b->entry, "convert") == 0)
@@ -264,6 +350,8 @@ static int run(const bench *b, const char *filter, double clock, FILE *json, boo
     for (size_t i = 0; i < n; i++) {
         if (strcmp(rows[i].entry, b->entry) != 0 || !hd__isa_has(rows[i].isa))
             continue;
+        if (rows[i].isa == HD_ISA_BASE && b->work > TOO_LONG)
+            continue;
         if (strstr(rows[i].symbol, filter) == NULL && rows[i].isa != HD_ISA_BASE)
             continue;
         double ns = time_of(b, rows[i].function), rate = b->work / ns, peak = peak_of(b);
@@ -321,6 +409,10 @@ int kc_bench(const char *filter, const char *json_path)
             set_up_gemm(&b, &s);
         else if (strncmp(b.entry, "attention_", 10) == 0)
             set_up_attention(&b, &s);
+        else if (strncmp(b.entry, "maxsim_", 7) == 0)
+            set_up_maxsim(&b, &s);
+        else if (strcmp(b.entry, "rotary") == 0)
+            set_up_rotary(&b, &s);
         else
             set_up_rows(&b, &s);
         lines += run(&b, filter, clock, json, lines == 0);
