@@ -62,6 +62,32 @@ void hd__buffer_append_char(hd_buffer *buffer, char c)
     hd__buffer_append(buffer, &c, 1);
 }
 
+void hd__buffer_append_base64(hd_buffer *buffer, hd_span bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *to = hd__buffer_reserve(buffer, (bytes.len + 2) / 3 * 4);
+    if (to == NULL)
+        return;
+    const unsigned char *from = (const unsigned char *)bytes.ptr;
+    size_t i = 0;
+    for (; i + 3 <= bytes.len; i += 3, to += 4) {
+        const uint32_t v = (uint32_t)from[i] << 16 | (uint32_t)from[i + 1] << 8 | from[i + 2];
+        to[0] = digits[v >> 18];
+        to[1] = digits[v >> 12 & 63];
+        to[2] = digits[v >> 6 & 63];
+        to[3] = digits[v & 63];
+    }
+    if (i < bytes.len) {
+        const bool two = i + 1 < bytes.len;
+        const uint32_t v = (uint32_t)from[i] << 16 | (two ? (uint32_t)from[i + 1] << 8 : 0);
+        to[0] = digits[v >> 18];
+        to[1] = digits[v >> 12 & 63];
+        to[2] = two ? digits[v >> 6 & 63] : '=';
+        to[3] = '=';
+    }
+    buffer->len += (bytes.len + 2) / 3 * 4;
+}
+
 void hd__buffer_printf(hd_buffer *buffer, const char *format, ...)
 {
     va_list args, again;

@@ -22,6 +22,7 @@ char *hd__buffer_reserve(hd_buffer *buffer, size_t n);
 void hd__buffer_append(hd_buffer *buffer, const void *bytes, size_t n);
 void hd__buffer_append_text(hd_buffer *buffer, const char *text);
 void hd__buffer_append_char(hd_buffer *buffer, char c);
+void hd__buffer_append_base64(hd_buffer *buffer, hd_span bytes); /* RFC 4648, with padding */
 void hd__buffer_printf(hd_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline hd_span hd__buffer_span(const hd_buffer *buffer)

@@ -5,6 +5,8 @@
 #define HD_LIMIT_JSON_FILE_BYTES (256u << 20)        /* tokenizer.json of large vocabularies is about 20 MB */
 #define HD_LIMIT_SAFETENSORS_HEADER_BYTES 100000000u /* the format's own limit */
 #define HD_LIMIT_TENSORS 100000u
+#define HD_LIMIT_GGUF_PAIRS 65536u
+#define HD_LIMIT_GGUF_NAME_BYTES 65535u /* a key, as in the format; a tensor's name */
 #define HD_LIMIT_TENSOR_DIMS 8u
 #define HD_LIMIT_SHARDS 1000u
 #define HD_LIMIT_PACKED_KEY_BYTES (1u << 20) /* names every file that the weights came from */

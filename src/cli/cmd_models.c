@@ -7,10 +7,10 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/progress.h"
+#include "engine/model_tokenizer.h"
 #include "model/locate.h"
 #include "model/settings.h"
 #include "model/tensors.h"
-#include "token/tokenizer.h"
 
 static bool flag_verify, flag_json;
 
@@ -23,9 +23,8 @@ static const cli_option models_options[] = {
 /* Every value of one tensor, a piece at a time; integers have nothing to check. */
 static hd_status verify_tensor(const hd_tensor *tensor, float *piece, size_t piece_len, hd_error *err)
 {
-    bool is_float = tensor->type == HD_TENSOR_F64 || tensor->type == HD_TENSOR_F32 || tensor->type == HD_TENSOR_F16 ||
-                    tensor->type == HD_TENSOR_BF16;
-    for (uint64_t at = 0; is_float && at < tensor->n_elements; at += piece_len) {
+    const bool is_read = hd__tensor_type_is_read(tensor->type);
+    for (uint64_t at = 0; is_read && at < tensor->n_elements; at += piece_len) {
         uint64_t left = tensor->n_elements - at;
         HD_TRY(hd__tensor_read_f32(tensor, at, left < piece_len ? left : piece_len, piece, err));
     }
@@ -55,9 +54,9 @@ static hd_status verify_model(const char *dir, hd_error *err)
     hd_tokenizer *tokenizer = NULL;
     hd_status status = hd__settings_read(dir, &arena, &settings, err);
     if (status == HD_OK)
-        status = hd__tokenizer_open(dir, &tokenizer, err);
+        status = hd__model_tokenizer_open(settings.dir, &tokenizer, err);
     if (status == HD_OK)
-        status = verify_tensors(dir, err);
+        status = verify_tensors(settings.dir, err);
     hd__tokenizer_close(tokenizer);
     hd__arena_clear(&arena);
     return status;

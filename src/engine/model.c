@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_int.h"
+#include "engine/model_tokenizer.h"
 #include "model/locate.h"
 
 #define SECOND_NS 1000000000ull
@@ -260,7 +261,7 @@ static void renew_id(hd_model *m)
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
-    HD_TRY(hd__tokenizer_open(m->settings.dir, &m->tokenizer, err));
+    HD_TRY(hd__model_tokenizer_open(m->settings.dir, &m->tokenizer, err));
     HD_TRY(open_identified(m, err));
     renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */

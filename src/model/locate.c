@@ -77,6 +77,52 @@ static bool is_model_dir(const char *dir)
     return has_file(dir, "config.json") || has_file(dir, "modules.json");
 }
 
+/* The one GGUF file of a folder, in the arena; NULL when there is none or several. */
+static hd_status find_gguf(const char *dir, hd_arena *arena, const char **path, hd_error *err)
+{
+    static const char suffix[] = ".gguf";
+    DIR *handle = opendir(dir);
+    hd_status status = HD_OK;
+    size_t n_found = 0;
+    *path = NULL;
+    const struct dirent *entry;
+    while (handle != NULL && status == HD_OK && (entry = readdir(handle)) != NULL) {
+        size_t n = strlen(entry->d_name), n_suffix = sizeof suffix - 1;
+        if (n <= n_suffix || strcmp(entry->d_name + n - n_suffix, suffix) != 0)
+            continue;
+        *path = n_found++ == 0 ? hd__arena_printf(arena, "%s/%s", dir, entry->d_name) : NULL;
+        if (n_found == 1 && *path == NULL)
+            status = no_memory(err);
+    }
+    if (handle != NULL)
+        closedir(handle);
+    return status;
+}
+
+/* Whether a folder has weights in a format of the Hub's. */
+static bool has_weights(const char *dir)
+{
+    return has_file(dir, "model.safetensors") || has_file(dir, "model.safetensors.index.json");
+}
+
+/* What stands for a model at a path: the folder in the Hub's layout, the GGUF file that the path names, or the only one in
+ * the folder when that has no other weights. NULL: nothing. */
+static hd_status find_model(const char *path, hd_arena *arena, const char **found, hd_error *err)
+{
+    *found = NULL;
+    if (hd__file_exists(path)) {
+        *found = hd__arena_strndup(arena, path, strlen(path));
+        return *found != NULL ? HD_OK : no_memory(err);
+    }
+    if (!has_weights(path))
+        HD_TRY(find_gguf(path, arena, found, err));
+    if (*found == NULL && is_model_dir(path)) {
+        *found = hd__arena_strndup(arena, path, strlen(path));
+        return *found != NULL ? HD_OK : no_memory(err);
+    }
+    return HD_OK;
+}
+
 hd_status hd__model_check_folder(const char *dir, hd_error *err)
 {
     hd_arena arena;
@@ -85,7 +131,8 @@ hd_status hd__model_check_folder(const char *dir, hd_error *err)
     hd_status status;
     hd__arena_init(&arena);
     HD_TRY_OUT(hd__settings_read(dir, &arena, &settings, err));
-    if (!has_file(settings.dir, "tokenizer.json") && !has_file(settings.dir, "vocab.txt")) {
+    if (!hd__file_exists(settings.dir) && !has_file(settings.dir, "tokenizer.json") &&
+        !has_file(settings.dir, "vocab.txt")) {
         status = hd__fail(err, HD_ERR_NOT_FOUND, "%s: no tokenizer.json and no vocab.txt", settings.dir);
         goto out;
     }
@@ -203,13 +250,11 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena,
     if (dir == NULL)
         return no_memory(err);
     hd_error problem;
-    hd_status status = hd__model_check_folder(dir, &problem);
+    HD_TRY(find_model(dir, arena, path, err));
+    hd_status status = hd__model_check_folder(*path != NULL ? *path : dir, &problem);
     if (status == HD_ERR_MEMORY)
         return no_memory(err);
-    if (status != HD_OK)
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s", problem.text);
-    *path = dir;
-    return HD_OK;
+    return status == HD_OK ? HD_OK : hd__fail(err, HD_ERR_NOT_FOUND, "%s", problem.text);
 }
 
 /* ---- locate ---- */
@@ -220,21 +265,19 @@ static hd_status find_name(const hd_model_name *name, const char *cache_dir, hd_
 {
     const char *own;
     HD_TRY(hd__model_store_path(name, cache_dir, arena, &own, why));
-    if (!is_model_dir(own))
-        return hd__model_find_in_hf_cache(name, arena, path, why);
-    *path = own;
-    return HD_OK;
+    HD_TRY(find_model(own, arena, path, why));
+    return *path != NULL ? HD_OK : hd__model_find_in_hf_cache(name, arena, path, why);
 }
 
 hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path, hd_error *err)
 {
-    if (is_model_dir(name_or_dir)) {
-        *path = hd__arena_strndup(arena, name_or_dir, strlen(name_or_dir));
-        return *path != NULL ? HD_OK : no_memory(err);
-    }
+    HD_TRY(find_model(name_or_dir, arena, path, err));
+    if (*path != NULL)
+        return HD_OK;
     if (name_or_dir[0] == '/' || name_or_dir[0] == '.')
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: %s", name_or_dir,
-                        hd__dir_exists(name_or_dir) ? "a folder without config.json is no model" : "no such folder");
+                        hd__dir_exists(name_or_dir) ? "a folder without config.json and without one GGUF file is no model"
+                                                    : "no such folder or file");
     if (cache_dir == NULL)
         HD_TRY(hd__cache_dir(arena, &cache_dir, err));
     hd_model_name name;

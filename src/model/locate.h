@@ -14,8 +14,9 @@
 HD_MUST_USE hd_status hd__cache_dir(hd_arena *arena, const char **dir, hd_error *err);
 
 /* Finds the folder of "dir/with/config.json", "owner/name" or "owner/name@revision"; a bare "name" is also
- * tried as sentence-transformers/name. cache_dir NULL: hd__cache_dir. HD_ERR_NOT_FOUND says where it looked
- * and how to pull. Path lives in the arena. */
+ * tried as sentence-transformers/name. A path may be that of a GGUF file as well, and a folder whose only weights are one
+ * GGUF file stands for that file: *path is then the file's. cache_dir NULL: hd__cache_dir. HD_ERR_NOT_FOUND says where it
+ * looked and how to pull. Path lives in the arena. */
 HD_MUST_USE hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path,
                                        hd_error *err);
 
@@ -37,8 +38,8 @@ HD_MUST_USE hd_status hd__model_store_path(const hd_model_name *name, const char
 HD_MUST_USE hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena, const char **path,
                                                  hd_error *err);
 
-/* Whether a folder holds what a model needs: settings, tokenizer, weights with sound headers. The error says
- * what is missing or wrong. */
+/* Whether a folder (or a GGUF file) holds what a model needs: settings, tokenizer, weights with sound headers. The error
+ * says what is missing or wrong. */
 HD_MUST_USE hd_status hd__model_check_folder(const char *dir, hd_error *err);
 
 typedef struct hd_located_model {

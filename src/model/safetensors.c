@@ -8,40 +8,13 @@
 
 #define METADATA_KEY "__metadata__"
 
-static const struct {
-    const char *name;
-    uint8_t bytes;
-} tensor_types[] = {
-    [HD_TENSOR_F64] = {"F64", 8},   [HD_TENSOR_F32] = {"F32", 4},         [HD_TENSOR_F16] = {"F16", 2},
-    [HD_TENSOR_BF16] = {"BF16", 2}, [HD_TENSOR_I64] = {"I64", 8},         [HD_TENSOR_I32] = {"I32", 4},
-    [HD_TENSOR_I16] = {"I16", 2},   [HD_TENSOR_I8] = {"I8", 1},           [HD_TENSOR_U64] = {"U64", 8},
-    [HD_TENSOR_U32] = {"U32", 4},   [HD_TENSOR_U16] = {"U16", 2},         [HD_TENSOR_U8] = {"U8", 1},
-    [HD_TENSOR_BOOL] = {"BOOL", 1}, [HD_TENSOR_F8_E4M3] = {"F8_E4M3", 1}, [HD_TENSOR_F8_E5M2] = {"F8_E5M2", 1},
-};
-
-#define N_TENSOR_TYPES (sizeof tensor_types / sizeof *tensor_types)
-
-const char *hd__tensor_type_name(hd_tensor_type type)
-{
-    return tensor_types[type].name;
-}
-
-size_t hd__tensor_type_bytes(hd_tensor_type type)
-{
-    return tensor_types[type].bytes;
-}
-
 static hd_status parse_type(const json_t *entry, hd_tensor *tensor, hd_error *err)
 {
     const char *name = json_string_value(json_object_get(entry, "dtype"));
     if (name == NULL)
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": \"dtype\" is not a string", tensor->file, tensor->name);
-    for (size_t i = 0; i < N_TENSOR_TYPES; i++) {
-        if (strcmp(name, tensor_types[i].name) == 0) {
-            tensor->type = (hd_tensor_type)i;
-            return HD_OK;
-        }
-    }
+    if (hd__tensor_type_parse(name, &tensor->type))
+        return HD_OK;
     return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\": dtype \"%s\" is none that Heddle reads", tensor->file,
                     tensor->name, name);
 }
@@ -83,12 +56,11 @@ static hd_status parse_data(const json_t *entry, hd_span data, hd_tensor *tensor
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": data_offsets %lld to %lld, the file has %zu bytes of data",
                         tensor->file, tensor->name, (long long)begin, (long long)end, data.len);
     uint64_t bytes;
-    if (__builtin_mul_overflow(tensor->n_elements, (uint64_t)tensor_types[tensor->type].bytes, &bytes) ||
-        bytes != (uint64_t)(end - begin))
+    if (!hd__tensor_type_size(tensor->type, tensor->n_elements, &bytes) || bytes != (uint64_t)(end - begin))
         return hd__fail(err, HD_ERR_FORMAT,
                         "%s: tensor \"%s\": %llu elements of %s do not take the %lld bytes of its data_offsets",
-                        tensor->file, tensor->name, (unsigned long long)tensor->n_elements, tensor_types[tensor->type].name,
-                        (long long)(end - begin));
+                        tensor->file, tensor->name, (unsigned long long)tensor->n_elements,
+                        hd__tensor_type_name(tensor->type), (long long)(end - begin));
     tensor->bytes = hd__span(data.ptr + begin, (size_t)(end - begin));
     return HD_OK;
 }

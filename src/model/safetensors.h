@@ -22,8 +22,4 @@
 HD_MUST_USE hd_status hd__safetensors_parse(hd_span bytes, const char *file, hd_arena *arena, hd_tensor **tensors, size_t *n,
                                             hd_error *err);
 
-/* "F32" */
-const char *hd__tensor_type_name(hd_tensor_type type);
-size_t hd__tensor_type_bytes(hd_tensor_type type);
-
 #endif

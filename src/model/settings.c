@@ -4,6 +4,8 @@
 #include <float.h>
 #include <stdio.h>
 
+#include "base/file.h"
+#include "model/gguf_settings.h"
 #include "model/modules.h"
 
 /* ---- config.json ---- */
@@ -341,6 +343,8 @@ hd_settings_source hd__settings_source_folder(const char *dir)
 
 hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
 {
+    if (hd__file_exists(dir))
+        return hd__gguf_settings_read(dir, arena, settings, err);
     hd_settings_source source = hd__settings_source_folder(dir);
     return hd__settings_read_from(&source, dir, arena, settings, err);
 }

@@ -48,7 +48,8 @@ typedef struct hd_dense_settings {
 } hd_dense_settings;
 
 typedef struct hd_settings {
-    const char *dir;          /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer */
+    const char *dir;          /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer; a
+                               * GGUF file is all of them */
     const char *model_type;   /* config.json's, e.g. "bert" */
     const char *architecture; /* first of config.json's architectures, e.g. "BertModel"; "" when absent */
 
@@ -87,9 +88,9 @@ typedef struct hd_settings_source {
 /* Files of a folder; dir must live as long. */
 hd_settings_source hd__settings_source_folder(const char *dir);
 
-/* Reads and checks the folder's files; texts live in the arena. Errors name file, field and limit.
- * Unknown architectures are left to the encoder registry: model_type is passed on as it is, and the fields
- * of the transformer are read by config.json's BERT names. */
+/* Reads and checks the folder's files, or what a GGUF file says (gguf_settings.h) when `dir` is one; texts live in the
+ * arena. Errors name file, field and limit. Unknown architectures are left to the encoder registry: model_type is passed on
+ * as it is, and the fields of the transformer are read by config.json's BERT names. */
 HD_MUST_USE hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
 
 /* The same from anywhere; dir only goes into paths and error texts. */

@@ -12,6 +12,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "model/convert.h"
+#include "model/dequantise.h"
+#include "model/gguf_names.h"
+#include "model/gguf_settings.h"
 #include "model/name_table.h"
 #include "model/safetensors.h"
 
@@ -34,6 +37,30 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+/* GGUF's tensors under the Hub's names. Those without one there (rotary frequencies) keep their own. */
+static hd_status parse_gguf(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
+{
+    hd_gguf gguf;
+    const char *architecture;
+    HD_TRY(hd__gguf_parse(bytes, path, arena, &gguf, err));
+    HD_TRY(hd__gguf_architecture(&gguf, &architecture, err));
+    for (size_t i = 0; i < gguf.n_tensors; i++) {
+        const char *name;
+        HD_TRY(hd__gguf_name_to_hub(hd__gguf_names(architecture), gguf.tensors[i].name, arena, &name, err));
+        if (name != NULL)
+            gguf.tensors[i].name = name;
+    }
+    *tensors = gguf.tensors;
+    *n = gguf.n_tensors;
+    return HD_OK;
+}
+
+static hd_status parse_file(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
+{
+    return hd__gguf_is(bytes) ? parse_gguf(bytes, path, arena, tensors, n, err)
+                              : hd__safetensors_parse(bytes, path, arena, tensors, n, err);
+}
+
 /* Maps and parses each file, then joins their tensors, in the order of the files. */
 static hd_status open_files(hd_tensors *set, const char *const *paths, size_t n_paths, hd_error *err)
 {
@@ -46,7 +73,7 @@ static hd_status open_files(hd_tensors *set, const char *const *paths, size_t n_
     for (size_t i = 0; i < n_paths; i++) {
         HD_TRY(hd__file_map_open(paths[i], &set->maps[i], err));
         set->n_maps = i + 1;
-        HD_TRY(hd__safetensors_parse(set->maps[i].bytes, paths[i], arena, &parts[i], &n_in_part[i], err));
+        HD_TRY(parse_file(set->maps[i].bytes, paths[i], arena, &parts[i], &n_in_part[i], err));
         set->n += n_in_part[i];
     }
     if (set->n > HD_LIMIT_TENSORS)
@@ -201,6 +228,8 @@ static hd_status no_weights(const char *dir, hd_error *err)
 
 hd_status hd__tensors_open(const char *dir, hd_tensors **tensors, hd_error *err)
 {
+    if (hd__file_exists(dir))
+        return hd__tensors_open_file(dir, tensors, err);
     hd_tensors *set = set_new();
     if (set == NULL)
         return hd__fail(err, HD_ERR_MEMORY, no_memory, dir);
@@ -268,27 +297,49 @@ const char *hd__tensors_identity(const hd_tensors *tensors)
 
 /* ---- one tensor ---- */
 
-typedef bool convert_fn(const char *in, size_t n, float *out);
-
-static convert_fn *converter_of(hd_tensor_type type)
+/* Whole blocks, and parts of the first and the last one. */
+static bool read_blocks(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out)
 {
-    switch (type) {
-    case HD_TENSOR_F64: return hd__convert_f64;
-    case HD_TENSOR_F32: return hd__convert_f32;
-    case HD_TENSOR_F16: return hd__convert_f16;
-    case HD_TENSOR_BF16: return hd__convert_bf16;
-    default: return NULL;
+    const uint32_t block = hd__tensor_type_block(tensor->type), bytes = hd__tensor_type_bytes(tensor->type);
+    float part[HD_LARGEST_BLOCK];
+    bool finite = true;
+    while (n > 0) {
+        const char *in = tensor->bytes.ptr + first / block * bytes;
+        const uint64_t skip = first % block, left = block - skip;
+        uint64_t done = n / block * block;
+        if (skip == 0 && done > 0) {
+            finite &= hd__dequantise(tensor->type, in, (size_t)(done / block), out);
+        } else {
+            done = n < left ? n : left;
+            finite &= hd__dequantise(tensor->type, in, 1, part);
+            memcpy(out, part + skip, (size_t)done * sizeof *out);
+        }
+        first += done;
+        n -= done;
+        out += done;
+    }
+    return finite;
+}
+
+static bool read_values(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out)
+{
+    const char *in = tensor->bytes.ptr + first * hd__tensor_type_bytes(tensor->type);
+    switch (tensor->type) {
+    case HD_TENSOR_F64: return hd__convert_f64(in, (size_t)n, out);
+    case HD_TENSOR_F32: return hd__convert_f32(in, (size_t)n, out);
+    case HD_TENSOR_F16: return hd__convert_f16(in, (size_t)n, out);
+    case HD_TENSOR_BF16: return hd__convert_bf16(in, (size_t)n, out);
+    default: return read_blocks(tensor, first, n, out);
     }
 }
 
 hd_status hd__tensor_read_f32(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out, hd_error *err)
 {
     assert(first <= tensor->n_elements && n <= tensor->n_elements - first);
-    convert_fn *convert = converter_of(tensor->type);
-    if (convert == NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is %s, weights are read from F64, F32, F16 and BF16",
-                        tensor->file, tensor->name, hd__tensor_type_name(tensor->type));
-    if (convert(tensor->bytes.ptr + first * hd__tensor_type_bytes(tensor->type), (size_t)n, out))
+    if (!hd__tensor_type_is_read(tensor->type))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is %s, no type of weights", tensor->file, tensor->name,
+                        hd__tensor_type_name(tensor->type));
+    if (read_values(tensor, first, n, out))
         return HD_OK;
     uint64_t at = 0;
     while (at + 1 < n && __builtin_isfinite(out[at]))

@@ -1,8 +1,8 @@
-/* tensors.h - the named tensors of a model folder, whatever files hold them.
+/* tensors.h - the named tensors of a model, whatever files hold them.
  *
- * Files stay mapped while the set is open; nothing is copied or converted until somebody reads. Today's
- * format is safetensors, in one file or in shards listed by model.safetensors.index.json.
- * Source: https://huggingface.co/docs/safetensors (format section).
+ * Files stay mapped while the set is open; nothing is copied or converted until somebody reads. What a file is its first
+ * bytes say: safetensors (safetensors.h) or GGUF (gguf.h), whose tensors appear under the names that the Hub's files of
+ * the same model have (gguf_names.h).
  */
 #ifndef HD_MODEL_TENSORS_H
 #define HD_MODEL_TENSORS_H
@@ -10,24 +10,7 @@
 #include "base/limits.h"
 #include "base/span.h"
 #include "base/status.h"
-
-typedef enum hd_tensor_type {
-    HD_TENSOR_F64,
-    HD_TENSOR_F32,
-    HD_TENSOR_F16,
-    HD_TENSOR_BF16,
-    HD_TENSOR_I64,
-    HD_TENSOR_I32,
-    HD_TENSOR_I16,
-    HD_TENSOR_I8,
-    HD_TENSOR_U64,
-    HD_TENSOR_U32,
-    HD_TENSOR_U16,
-    HD_TENSOR_U8,
-    HD_TENSOR_BOOL,
-    HD_TENSOR_F8_E4M3,
-    HD_TENSOR_F8_E5M2,
-} hd_tensor_type;
+#include "model/tensor_type.h"
 
 typedef struct hd_tensor {
     const char *name;
@@ -35,17 +18,17 @@ typedef struct hd_tensor {
     uint32_t n_dims;
     uint64_t dims[HD_LIMIT_TENSOR_DIMS]; /* row-major, last dimension contiguous */
     uint64_t n_elements;
-    hd_span bytes;    /* n_elements * size of type; alignment is the file's */
+    hd_span bytes;    /* hd__tensor_type_size; alignment is the file's */
     const char *file; /* for error texts */
 } hd_tensor;
 
 typedef struct hd_tensors hd_tensors;
 
-/* Opens `dir`/model.safetensors or the shards of `dir`/model.safetensors.index.json, and checks every
- * header: lengths, overlaps, gaps, types, names. Freed by hd__tensors_close (NULL allowed). */
+/* Opens the weights of a model: a file, `dir`/model.safetensors or the shards of `dir`/model.safetensors.index.json, and
+ * checks every header: lengths, overlaps, types, names. Freed by hd__tensors_close (NULL allowed). */
 HD_MUST_USE hd_status hd__tensors_open(const char *dir, hd_tensors **tensors, hd_error *err);
 
-/* One safetensors file. */
+/* One file. */
 HD_MUST_USE hd_status hd__tensors_open_file(const char *path, hd_tensors **tensors, hd_error *err);
 void hd__tensors_close(hd_tensors *tensors);
 

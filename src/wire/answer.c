@@ -63,32 +63,6 @@ void hd__write_float(hd_buffer *body, float value)
         body->len += hd__float_text(value, to);
 }
 
-void hd__write_base64(hd_buffer *body, hd_span bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *to = hd__buffer_reserve(body, (bytes.len + 2) / 3 * 4);
-    if (to == NULL)
-        return;
-    const unsigned char *from = (const unsigned char *)bytes.ptr;
-    size_t i = 0;
-    for (; i + 3 <= bytes.len; i += 3, to += 4) {
-        const uint32_t v = (uint32_t)from[i] << 16 | (uint32_t)from[i + 1] << 8 | from[i + 2];
-        to[0] = digits[v >> 18];
-        to[1] = digits[v >> 12 & 63];
-        to[2] = digits[v >> 6 & 63];
-        to[3] = digits[v & 63];
-    }
-    if (i < bytes.len) {
-        const bool two = i + 1 < bytes.len;
-        const uint32_t v = (uint32_t)from[i] << 16 | (two ? (uint32_t)from[i + 1] << 8 : 0);
-        to[0] = digits[v >> 18];
-        to[1] = digits[v >> 12 & 63];
-        to[2] = two ? digits[v >> 6 & 63] : '=';
-        to[3] = '=';
-    }
-    body->len += (bytes.len + 2) / 3 * 4;
-}
-
 /* ---- vectors ---- */
 
 /* IEEE 754 half precision, to nearest, ties to even. */
@@ -209,7 +183,7 @@ void hd__write_vector(hd_buffer *body, const float *row, size_t n, hd_vector_typ
         write_floats(body, row, n);
     } else if (type == HD_VECTOR_F32) {
         hd__buffer_append_char(body, '"');
-        hd__write_base64(body, hd__span(row, n_bytes));
+        hd__buffer_append_base64(body, hd__span(row, n_bytes));
         hd__buffer_append_char(body, '"');
     } else {
         hd_buffer packed;
@@ -222,7 +196,7 @@ void hd__write_vector(hd_buffer *body, const float *row, size_t n, hd_vector_typ
         pack(row, n, type, (uint8_t *)bytes);
         if (base64) {
             hd__buffer_append_char(body, '"');
-            hd__write_base64(body, hd__span(bytes, n_bytes));
+            hd__buffer_append_base64(body, hd__span(bytes, n_bytes));
             hd__buffer_append_char(body, '"');
         } else {
             write_packed(body, (const uint8_t *)bytes, n_bytes, type);

@@ -15,6 +15,4 @@ void hd__write_float(hd_buffer *body, float value);
  * int8 (ubinary: uint8) as sentence-transformers' quantize_embeddings does. */
 void hd__write_vector(hd_buffer *body, const float *row, size_t n, hd_vector_type type, bool base64);
 
-void hd__write_base64(hd_buffer *body, hd_span bytes); /* without quotes */
-
 #endif

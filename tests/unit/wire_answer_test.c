@@ -62,10 +62,10 @@ static void test_base64(void **state)
                                            {"fooba", "Zm9vYmE="},
                                            {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        hd__write_base64(&body, hd__span_of(pairs[i][0]));
+        hd__buffer_append_base64(&body, hd__span_of(pairs[i][0]));
         expect(pairs[i][1]);
     }
-    hd__write_base64(&body, hd__span("\xFF\xEF\xBE\x00", 4));
+    hd__buffer_append_base64(&body, hd__span("\xFF\xEF\xBE\x00", 4));
     expect("/+++AA==");
 }
 
@@ -109,7 +109,7 @@ static void test_halves(void **state)
             hd__write_vector(&body, &value, 1, HD_VECTOR_F16, true);
             hd_buffer wanted;
             hd__buffer_init(&wanted);
-            hd__write_base64(&wanted, hd__span(&half, 2));
+            hd__buffer_append_base64(&wanted, hd__span(&half, 2));
             assert_int_equal(body.len, 6);
             assert_memory_equal(body.ptr + 1, wanted.ptr, 4);
             hd__buffer_clear(&wanted);

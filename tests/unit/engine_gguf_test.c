@@ -1,0 +1,132 @@
+/* GGUF files made by llama.cpp's converter give the ids of the folder that they were made from, and the vectors
+ * of their weights (tests/golden/gguf/README.md). */
+#include <jansson.h>
+
+#include "base/file.h"
+#include "engine/model_tokenizer.h" /* before the fixture, whose err its parameters would shadow */
+
+#include "unit/engine_fixture.h"
+
+#define GGUF "tests/golden/gguf/"
+
+enum { MAX_TEXTS = 512, WIDTH = 64 };
+
+static json_t *lines[MAX_TEXTS];
+static size_t n_lines;
+
+static hd_text line_text(size_t i)
+{
+    const json_t *text = json_object_get(lines[i], "text");
+    return (hd_text){json_string_value(text), json_string_length(text)};
+}
+
+static int read_lines(void **state)
+{
+    (void)state;
+    FILE *f = fopen("tests/golden/texts.jsonl", "r");
+    for (json_t *line; f != NULL && (line = json_loadf(f, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL)) != NULL;)
+        lines[n_lines++] = line;
+    if (f != NULL)
+        fclose(f);
+    scratch_begin(&folder);
+    tiny_models_make(&folder, "tiny-cls");
+    return n_lines > 300 ? 0 : 1;
+}
+
+static int forget_lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_lines; i++)
+        json_decref(lines[i]);
+    scratch_end(&folder);
+    return 0;
+}
+
+static void ids_are_those_of_the_folder(void **state)
+{
+    (void)state;
+    hd_tokenizer *hub, *gguf;
+    hd_ids wanted = {0}, got = {0};
+    const hd_tokenize_options options = {.max_length = 128};
+    MUST(hd__model_tokenizer_open(tiny_model_dir(&folder, "tiny-cls"), &hub, &err));
+    MUST(hd__model_tokenizer_open(GGUF "tiny-cls-q8_0.gguf", &gguf, &err));
+    assert_int_equal(hd__tokenizer_vocab_size(gguf), hd__tokenizer_vocab_size(hub));
+    for (size_t i = 0; i < n_lines; i++) {
+        const hd_text text = line_text(i);
+        MUST(hd__tokenizer_encode(hub, hd__span(text.ptr, text.len), &options, &wanted, NULL, &err));
+        MUST(hd__tokenizer_encode(gguf, hd__span(text.ptr, text.len), &options, &got, NULL, &err));
+        assert_int_equal(got.n, wanted.n);
+        assert_memory_equal(got.ids, wanted.ids, wanted.n * sizeof *wanted.ids);
+    }
+    hd__ids_clear(&wanted);
+    hd__ids_clear(&got);
+    hd__tokenizer_close(hub);
+    hd__tokenizer_close(gguf);
+}
+
+/* Vectors of the given lines beside rows of a file. */
+static void compare(const char *model_path, const char *vectors, const size_t *at, size_t n)
+{
+    hd_text texts[MAX_TEXTS];
+    hd_file_map map;
+    hd_model *model;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    float *out = malloc(n * WIDTH * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = line_text(at[i]);
+    MUST(hd__file_map_open(vectors, &map, &err));
+    assert_int_equal(map.bytes.len, n * WIDTH * sizeof *out);
+    MUST(hd_model_open(engine, model_path, &(hd_model_options){.dtype = HD_DTYPE_F32, .max_length = 128}, &model, &err));
+    assert_int_equal(width_of(model), WIDTH);
+    MUST(hd_encode(model, texts, n, NULL, out, NULL, &err));
+    for (size_t i = 0; i < n; i++) {
+        const double cosine = hd_cosine(out + i * WIDTH, (const float *)(const void *)map.bytes.ptr + i * WIDTH, WIDTH);
+        if (!(cosine >= 0.99999))
+            fail_msg("%s: line %zu: cosine %.7f", model_path, at[i], cosine);
+    }
+    free(out);
+    hd__file_map_close(&map);
+    hd_model_close(model);
+    hd_engine_close(engine);
+}
+
+static void vectors_are_those_of_the_weights(void **state)
+{
+    (void)state;
+    size_t at[MAX_TEXTS], n = 0;
+    for (size_t i = 0; i < 301; i += 8)
+        at[n++] = i;
+    compare(GGUF "tiny-cls-f16.gguf", GGUF "tiny-cls-f16.f32", at, n);
+    compare(GGUF "tiny-cls-q8_0.gguf", GGUF "tiny-cls-q8_0.f32", at, n);
+}
+
+static void a_folder_stands_for_its_one_file(void **state)
+{
+    (void)state;
+    hd_file_map map;
+    hd_model *model;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    MUST(hd__file_map_open(GGUF "tiny-cls-q8_0.gguf", &map, &err));
+    scratch_write(&folder, "one/m.gguf", map.bytes.ptr, map.bytes.len);
+    MUST(hd_model_open(engine, scratch_path(&folder, "one"), NULL, &model, &err));
+    MUST(hd_model_load(model, &err));
+    hd_model_close(model);
+    scratch_write(&folder, "one/n.gguf", map.bytes.ptr, map.bytes.len);
+    must_fail(hd_model_open(engine, scratch_path(&folder, "one"), NULL, &model, &err), HD_ERR_NOT_FOUND, "one GGUF file");
+    MUST(hd_model_open(engine, scratch_path(&folder, "one/n.gguf"), NULL, &model, &err));
+    hd_model_close(model);
+    scratch_write(&folder, "short/m.gguf", map.bytes.ptr, map.bytes.len / 2);
+    must_fail(hd_model_open(engine, scratch_path(&folder, "short"), NULL, &model, &err), HD_ERR_FORMAT, "do not fit");
+    hd__file_map_close(&map);
+    hd_engine_close(engine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_are_those_of_the_folder),
+        cmocka_unit_test(vectors_are_those_of_the_weights),
+        cmocka_unit_test(a_folder_stands_for_its_one_file),
+    };
+    return cmocka_run_group_tests(tests, read_lines, forget_lines);
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/gguf: GGUF files of a small model by llama.cpp's own converter, and what its blocks of quantised
+values mean.
+
+    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0
+    /tmp/goldens/bin/python tools/make_gguf_goldens.py LLAMA_CPP
+
+LLAMA_CPP is a checkout of llama.cpp with convert_hf_to_gguf.py in it. tests/golden/gguf/README.md describes the files.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
+
+import gguf
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "tests/golden/gguf"
+MODEL = "tiny-cls"
+TEXTS = range(0, 301, 8)  # lines of texts.jsonl
+
+# The converter knows tokenizers by what they make of one text, and refuses those it has not met.
+CONVERT = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0])
+from conversion.base import TextModel
+TextModel.get_vocab_base_pre = lambda self, tokenizer: "default"
+runpy.run_path(sys.argv[0] + "/convert_hf_to_gguf.py", run_name="__main__")
+"""
+
+# (type, values in a block, offsets of its f16 numbers)
+BLOCKS = [("Q4_0", 32, [0]), ("Q4_1", 32, [0, 2]), ("Q5_0", 32, [0]), ("Q5_1", 32, [0, 2]), ("Q8_0", 32, [0]),
+          ("Q4_K", 256, [0, 2]), ("Q5_K", 256, [0, 2]), ("Q6_K", 256, [208])]
+N_BLOCKS = 3
+
+
+def convert(llama, folder, kind, out):
+    env = dict(os.environ, PYTHONPATH=str(Path(llama) / "gguf-py"))
+    subprocess.run([sys.executable, "-c", CONVERT, llama, str(folder), "--outtype", kind, "--outfile", str(out)], env=env,
+                   check=True, capture_output=True)
+
+
+def write_blocks(path):
+    """For each type: the bytes of three blocks, then what they mean as f32."""
+    rng = np.random.default_rng(5)
+    with open(path, "wb") as f:
+        for name, block, halves in BLOCKS:
+            kind = gguf.GGMLQuantizationType[name]
+            size = gguf.GGML_QUANT_SIZES[kind][1]
+            raw = rng.integers(0, 256, (N_BLOCKS, size), dtype=np.uint8)
+            for at in halves:
+                raw[:, at:at + 2] = rng.normal(0, 0.05, (N_BLOCKS, 1)).astype(np.float16).view(np.uint8)
+            values = gguf.quants.dequantize(raw, kind).astype("<f4")
+            assert values.size == N_BLOCKS * block
+            f.write(raw.tobytes() + values.tobytes())
+
+
+def reference(folder, path, out):
+    """The vectors of the Hub's folder with the weights that the GGUF file holds."""
+    from sentence_transformers import SentenceTransformer
+    import json
+    sys.path.insert(0, str(ROOT / "tools"))
+    arch = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, 8)
+    held = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(path).tensors}
+    weights = load_file(folder / "model.safetensors")
+    for name in weights:
+        other = arch.get_name(name, try_suffixes=(".weight", ".bias"))
+        if other in held:
+            assert weights[name].shape == held[other].shape, name
+            weights[name] = np.ascontiguousarray(held[other], dtype=np.float32)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    lines = (ROOT / "tests/golden/texts.jsonl").read_text().splitlines()
+    model = SentenceTransformer(str(folder), device="cpu")
+    rows = [model.encode(json.loads(lines[i])["text"], show_progress_bar=False) for i in TEXTS]
+    np.array(rows).astype("<f4").tofile(out)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    llama = sys.argv[1]
+    OUT.mkdir(parents=True, exist_ok=True)
+    write_blocks(OUT / "blocks.bin")
+    with tempfile.TemporaryDirectory() as temp:
+        subprocess.run([sys.executable, str(ROOT / "tools/make_tiny_models.py"), temp, MODEL], check=True,
+                       stdout=subprocess.DEVNULL)
+        folder = Path(temp) / MODEL
+        for kind in ("f16", "q8_0"):
+            convert(llama, folder, kind, OUT / f"{MODEL}-{kind}.gguf")
+        for kind in ("f16", "q8_0"):
+            reference(folder, OUT / f"{MODEL}-{kind}.gguf", OUT / f"{MODEL}-{kind}.f32")
+
+
+if __name__ == "__main__":
+    main()
