@@ -8,6 +8,7 @@ DRIVER is the program of bench/tokenizer/tokenize_lines.c. Ids by both of its wa
 offsets must be equal for each text. --code-points goes through every code point, alone and among letters and
 marks. --variants goes through other settings (normalisers, pre-tokenizers, added tokens, post-processors, length
 limits) made from MODEL_DIR's tokenizer.json, with a fifth of the texts each. Exits 1 at the first differences.
+MODEL_DIR may also be what tools/make_unigram_tokenizers.py makes: the variants are then those of SentencePiece models.
 """
 import argparse
 import copy
@@ -21,41 +22,7 @@ import unicodedata
 
 from tokenizers import Tokenizer
 
-SURROGATES = range(0xD800, 0xE000)
-RANGES = [(0x20, 0x7F), (0, 0x20), (0x7F, 0x250), (0x250, 0x600), (0x600, 0x900), (0x900, 0xE00), (0xE00, 0x1200),
-          (0x1100, 0x1200), (0x1E00, 0x2000), (0x2000, 0x2070), (0x2070, 0x2C00), (0x3000, 0x3200), (0x4E00, 0x4F00),
-          (0xA980, 0xABFF), (0xAC00, 0xAD00), (0xF900, 0xFB00), (0xFB00, 0xFE00), (0xFE00, 0x10000), (0x10000, 0x11000),
-          (0x11000, 0x12000), (0x16000, 0x17000), (0x1D100, 0x1D200), (0x1D400, 0x1D500), (0x1F300, 0x1FA00),
-          (0x20000, 0x20100), (0x2F800, 0x2FA20), (0xE0000, 0xE0200), (0x10FF00, 0x110000), (0, 0x110000)]
-PIECES = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "[cls]", "[ MASK ]", "[", "]", "##ing", "##", "unaffable", "Hello", "naïve",
-          "İstanbul", "ΣΑΣ", "ὈΔΥΣΣΕΎΣ", "straße", "ǅ", "ﬁ", "e\u0301", "\u1e9b\u0323", "\u0344", "\u0f73", "\u302e\u302f\u302a",
-          "\U0001d15e\U0001d165\u302e", "\u1109\u1161\u11bc", "각", "漢字", "豈", "क्षि", "நி", "สวัสดี", "👩‍👩‍👧‍👦", "🇩🇪", "\u200b", "\u200d",
-          "\ufeff", "\ufffd", "\x00", "\t", "\n", "\r", "\x0b", "\x85", "\u2028", "\u3000", "\u00a0", "...", "$5.00", "a" * 99, "b" * 100,
-          "c" * 101, "é" * 100, "日本語", "<mask>", "<MASK>", "covid", "Covid", "[DAY]", " ", "  ", "don't", "l’été", "½", "①", "ﷺ",
-          "=\u0338", ";\u037e", "\u1fef", "\u212b", "\u2126", "Å", "A\u030a\u0323", "\u0323\u030a"]
-
-
-def random_text(rng):
-    out = []
-    for _ in range(rng.choice([1, 2, 3, 5, 8, 20, 60])):
-        kind = rng.random()
-        if kind < 0.25:
-            out.append(rng.choice(PIECES))
-        elif kind < 0.5:
-            out.append("".join(rng.choice("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ") for _ in range(rng.randint(1, 12))))
-        elif kind < 0.6:
-            out.append(rng.choice([" ", " ", "\n", ", ", ". ", "-", "'", "  "]))
-        elif kind < 0.7:
-            marks = [chr(rng.choice([0x300, 0x301, 0x323, 0x327, 0x345, 0x302E, 0x302F, 0x3099, 0x1D165, 0x1D16D, 0x1B44, 0x5B0,
-                                     0x5BC, 0x334, 0x338, 0x20DD, 0x93C, 0x94D, 0x1ABE])) for _ in range(rng.randint(1, 6))]
-            out.append(rng.choice(["a", "E", "=", "か", ""]) + "".join(marks))
-        else:
-            low, high = rng.choice(RANGES)
-            for _ in range(rng.randint(1, 6)):
-                c = rng.randrange(low, high)
-                if c not in SURROGATES:
-                    out.append(chr(c))
-    return "".join(out)
+from nasty_texts import PIECES, SURROGATES, UNIGRAM_PIECES, random_text
 
 
 def code_point_texts():
@@ -176,6 +143,45 @@ def variants(base):
     yield "long words", made(model=model)
 
 
+def unigram_variants(base):
+    """Settings that models made from SentencePiece have, and some that they might."""
+    def made(**changes):
+        return {**copy.deepcopy(base), **changes}
+
+    def sequence(*steps):
+        return {"type": "Sequence", "normalizers": list(steps)}
+
+    def metaspace(scheme, split=True, replacement="▁"):
+        return {"type": "Metaspace", "replacement": replacement, "prepend_scheme": scheme, "split": split}
+
+    def model(**changes):
+        return {**copy.deepcopy(base["model"]), **changes}
+
+    precompiled = base["normalizer"]
+    strip = {"type": "Strip", "strip_left": False, "strip_right": True}
+    squeeze = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}
+    bytes_model = model(byte_fallback=True, vocab=base["model"]["vocab"] + [[f"<0x{b:02X}>", -20.0] for b in range(256)])
+    few_bytes = model(byte_fallback=True, vocab=base["model"]["vocab"] + [[f"<0x{b:02X}>", -20.0] for b in range(0xE0)])
+    yield "bge-m3", made(normalizer=sequence(precompiled, strip, squeeze), pre_tokenizer=metaspace("always"))
+    yield "not split", made(normalizer=sequence(precompiled, strip, squeeze), pre_tokenizer=metaspace("always", split=False))
+    yield "first", made(normalizer=sequence(precompiled, {**squeeze, "content": " "}), pre_tokenizer=metaspace("first"))
+    yield "first, in words", made(pre_tokenizer={"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace("first")]})
+    yield "never", made(pre_tokenizer=metaspace("never"))
+    yield "another mark", made(pre_tokenizer=metaspace("always", replacement="_"))
+    yield "no pre_tokenizer", made(pre_tokenizer=None)
+    yield "no normalizer", made(normalizer=None)
+    yield "Nmt, NFKC", made(normalizer=sequence({"type": "Nmt"}, {"type": "NFKC"}, {**squeeze, "content": " "}), pre_tokenizer=metaspace("always"))
+    yield "lower case first", made(normalizer=sequence({"type": "Lowercase"}, precompiled, {"type": "NFD"}))
+    yield "bytes", made(model=bytes_model)
+    yield "not all bytes", made(model=few_bytes)
+    yield "bytes, not split", made(model=bytes_model, pre_tokenizer=metaspace("first", split=False))
+    yield "integer scores", made(model=model(vocab=[[t, round(s)] for t, s in base["model"]["vocab"]]))
+    yield "equal pieces", made(model=model(vocab=base["model"]["vocab"] + [[t, s - 0.5] for t, s in base["model"]["vocab"][300:500]]))
+    yield "normalised added", made(added_tokens=base["added_tokens"] + [
+        {**base["added_tokens"][0], "id": 9000 + i, "content": c, "special": False, "normalized": True, **flags}
+        for i, (c, flags) in enumerate([("½", {}), ("Hello", {"single_word": True}), ("か\u3099", {"rstrip": True}), ("ab", {"lstrip": True})])])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("driver")
@@ -190,12 +196,13 @@ def main():
         base = json.load(f)
     base["truncation"] = base["padding"] = None
     rng = random.Random(args.seed)
-    texts = [random_text(rng) for _ in range(args.n)]
+    is_unigram = base["model"]["type"] == "Unigram"
+    texts = [random_text(rng, UNIGRAM_PIECES if is_unigram else PIECES) for _ in range(args.n)]
     n_bad = compare(args.driver, base, "as it is", texts)
     if args.code_points:
         every = list(code_point_texts())
         n_bad += compare(args.driver, base, "every code point", every)
-        if args.variants:
+        if args.variants and not is_unigram:
             for name, settings in variants(base):
                 if name in ("cased", "accents kept", "no normalizer", "NFC", "NFKC", "NFKD", "Lowercase", "StripAccents", "Whitespace"):
                     n_bad += compare(args.driver, settings, f"every code point, {name}", every)
@@ -203,6 +210,10 @@ def main():
         fifth = texts[:max(1, len(texts) // 5)]
         for max_length in (2, 3, 7, 16, 64):
             n_bad += compare(args.driver, base, f"max_length {max_length}", fifth, max_length=max_length)
+        for name, settings in unigram_variants(base) if is_unigram else ():
+            n_bad += compare(args.driver, settings, name, fifth)
+            n_bad += compare(args.driver, settings, f"{name}, max_length 9", fifth[:len(fifth) // 4], max_length=9)
+    if args.variants and not is_unigram:
         cased = dict(base, normalizer={**base["normalizer"], "lowercase": False})
         n_bad += compare_lowered(args.driver, cased, [t for t in fifth if all(unicodedata.category(c) != "Cn" for c in t)])
         for name, settings in variants(base):

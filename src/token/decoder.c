@@ -1,7 +1,10 @@
 /* decoder.c - see decoder.h. */
 #include "token/decoder.h"
 
-const hd_decoder hd__decoder_bert = {HD_DECODER_WORDPIECE, "WordPiece", {"##", 2}, true};
+#include "base/utf8.h"
+
+const hd_decoder hd__decoder_bert = {
+    .kind = HD_DECODER_WORDPIECE, .type = "WordPiece", .prefix = {"##", 2}, .cleanup = true};
 
 hd_status hd__decoder_parse(const json_t *json, const char *file, hd_arena *arena, hd_decoder *decoder, hd_error *err)
 {
@@ -18,7 +21,10 @@ hd_status hd__decoder_parse(const json_t *json, const char *file, hd_arena *aren
         HD_TRY(hd__json_get_text(json, "prefix", file, &prefix, err));
         HD_TRY(hd__json_get_bool(json, "cleanup", file, &cleanup, err));
     }
-    decoder->kind = is_wordpiece ? HD_DECODER_WORDPIECE : HD_DECODER_OTHER;
+    const bool is_metaspace = strcmp(type, "Metaspace") == 0;
+    if (is_metaspace)
+        HD_TRY(hd__metaspace_parse(json, file, "decoder", &decoder->metaspace, err));
+    decoder->kind = is_wordpiece ? HD_DECODER_WORDPIECE : is_metaspace ? HD_DECODER_METASPACE : HD_DECODER_OTHER;
     decoder->type = hd__arena_strndup(arena, type, strlen(type));
     decoder->prefix = hd__span(hd__arena_strndup(arena, prefix, strlen(prefix)), strlen(prefix));
     decoder->cleanup = cleanup;
@@ -44,6 +50,18 @@ static size_t replace(char *text, size_t len, const char *from, const char *to)
     return end;
 }
 
+static void put_metaspace(const hd_split_step *step, hd_span token, bool is_first, hd_buffer *out)
+{
+    for (size_t at = 0, len; at < token.len; at += len) {
+        bool valid;
+        bool is_mark = hd__utf8_decode(token, at, &len, &valid) == step->mark;
+        if (!is_mark)
+            hd__buffer_append(out, token.ptr + at, len);
+        else if (!is_first || step->prepend == HD_PREPEND_NEVER)
+            hd__buffer_append_char(out, ' ');
+    }
+}
+
 void hd__decoder_put(const hd_decoder *d, hd_span token, bool is_first, hd_buffer *out)
 {
     /* One after the other over each token, in this order. */
@@ -51,6 +69,10 @@ void hd__decoder_put(const hd_decoder *d, hd_span token, bool is_first, hd_buffe
         const char *from, *to;
     } cleanups[] = {{" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
                     {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    if (d->kind == HD_DECODER_METASPACE) {
+        put_metaspace(&d->metaspace, token, is_first, out);
+        return;
+    }
     const size_t begin = out->len;
     const bool continues = d->kind == HD_DECODER_WORDPIECE && token.len >= d->prefix.len &&
                            memcmp(token.ptr, d->prefix.ptr, d->prefix.len) == 0;

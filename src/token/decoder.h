@@ -2,6 +2,8 @@
  *
  * Follows `tokenizers` (decoders/wordpiece.rs): a token that begins with the prefix continues the one before without it, any
  * other comes after a blank; cleaning up takes the blank before punctuation and English contractions away, token by token.
+ * And decoders of pre_tokenizers/metaspace.rs: marks are blanks, but those of the first token, which the pre-tokenizer put
+ * there.
  */
 #ifndef HD_TOKEN_DECODER_H
 #define HD_TOKEN_DECODER_H
@@ -9,10 +11,12 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/json.h"
+#include "token/pretokenizer.h"
 
 typedef enum hd_decoder_kind {
     HD_DECODER_JOIN, /* none named: blanks between tokens */
     HD_DECODER_WORDPIECE,
+    HD_DECODER_METASPACE,
     HD_DECODER_OTHER /* valid, but not one that is known here */
 } hd_decoder_kind;
 
@@ -21,6 +25,7 @@ typedef struct hd_decoder {
     const char *type; /* its name in the file, for messages */
     hd_span prefix;   /* "##" */
     bool cleanup;
+    hd_split_step metaspace;
 } hd_decoder;
 
 /* What vocab.txt alone means. */

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
+#include "token/charsmap.h"
 #include "token/normalizer.h"
 #include "token/unicode.h"
 
@@ -214,12 +215,12 @@ static void compose(hd_norm_text *text)
     text->n = n;
 }
 
-/* Turns changes into places. */
-static void settle(hd_norm_text *made, const hd_norm_text *old)
+void hd__norm_text_settle(hd_norm_text *made, hd_norm_text *text)
 {
     size_t from = 0;
     for (size_t i = 0; i < made->n; i++)
-        made->chars[i] = standing(old, &from, made->chars[i].code_point, (int32_t)made->chars[i].begin);
+        made->chars[i] = standing(text, &from, made->chars[i].code_point, (int32_t)made->chars[i].begin);
+    swap(text, made);
 }
 
 static hd_status normalize(hd_norm_text *text, hd_norm_text *spare, bool compatible, bool composes, hd_error *err)
@@ -227,8 +228,7 @@ static hd_status normalize(hd_norm_text *text, hd_norm_text *spare, bool compati
     HD_TRY(decompose(text, compatible, spare, err));
     if (composes)
         compose(spare);
-    settle(spare, text);
-    swap(text, spare);
+    hd__norm_text_settle(spare, text);
     return HD_OK;
 }
 
@@ -243,12 +243,18 @@ static void strip(hd_norm_text *text, bool left, bool right)
     text->n = end - begin;
 }
 
-static bool matches(const hd_norm_text *text, size_t at, const hd_norm_step *step)
+/* How many characters from `at` on are an occurrence of the pattern; 0: none begins there. */
+static size_t match(const hd_norm_text *text, size_t at, const hd_norm_step *step)
 {
     size_t n = 0;
+    if (step->is_run) {
+        while (at + n < text->n && text->chars[at + n].code_point == step->pattern[0])
+            n++;
+        return n >= 2 ? n : 0;
+    }
     while (n < step->n_pattern && at + n < text->n && text->chars[at + n].code_point == step->pattern[n])
         n++;
-    return n == step->n_pattern;
+    return n == step->n_pattern ? n : 0;
 }
 
 /* What is put in stands where the last replaced character stood. */
@@ -256,12 +262,11 @@ static hd_status replace(const hd_norm_step *step, hd_norm_text *text, hd_norm_t
 {
     spare->n = 0;
     for (size_t at = 0; at < text->n;) {
-        bool match = matches(text, at, step);
-        HD_TRY(hd__norm_text_reserve(spare, spare->n + (match ? step->n_content : 1), err));
-        size_t from = match ? at + step->n_pattern : at;
-        if (!match)
+        size_t n_matched = match(text, at, step), from = at + n_matched;
+        HD_TRY(hd__norm_text_reserve(spare, spare->n + (n_matched > 0 ? step->n_content : 1), err));
+        if (n_matched == 0)
             spare->chars[spare->n++] = text->chars[from++];
-        for (size_t i = 0; match && i < step->n_content; i++)
+        for (size_t i = 0; n_matched > 0 && i < step->n_content; i++)
             spare->chars[spare->n++] = standing(text, &from, step->content[i], 1);
         at = from;
     }
@@ -281,6 +286,23 @@ static hd_status prepend(const hd_norm_step *step, hd_norm_text *text, hd_error 
         text->chars[i] = (hd_norm_char){step->content[i], first.begin, first.end};
     text->n += step->n_content;
     return HD_OK;
+}
+
+/* What neural machine translation of SentencePiece's makers leaves out, and what is a space there. */
+static void nmt(hd_norm_text *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->n; i++) {
+        uint32_t c = text->chars[i].code_point;
+        bool space = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
+                     c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+        bool dropped = !space && ((c >= 0x01 && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F);
+        text->chars[n] = text->chars[i];
+        if (space)
+            text->chars[n].code_point = ' ';
+        n += !dropped;
+    }
+    text->n = n;
 }
 
 static hd_status bert(const hd_norm_step *step, hd_norm_text *text, hd_norm_text *spare, hd_error *err)
@@ -309,6 +331,8 @@ static hd_status run(const hd_norm_step *step, hd_norm_text *text, hd_norm_text 
     case HD_NORM_STRIP: strip(text, step->left, step->right); return HD_OK;
     case HD_NORM_REPLACE: return replace(step, text, spare, err);
     case HD_NORM_PREPEND: return prepend(step, text, err);
+    case HD_NORM_NMT: nmt(text); return HD_OK;
+    case HD_NORM_PRECOMPILED: return hd__charsmap_run(step->charsmap, text, spare, err);
     }
     return hd__fail(err, HD_ERR_UNSUPPORTED, "normaliser step %d is not known", (int)step->kind);
 }

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "token/charsmap.h"
 
 static hd_status add_step(hd_arena *arena, hd_normalizer *normalizer, hd_norm_step step, hd_error *err)
 {
@@ -54,9 +55,18 @@ static hd_status parse_strip(const json_t *json, const char *file, hd_norm_step 
 static hd_status parse_replace(const json_t *json, const char *file, hd_arena *arena, hd_norm_step *step, hd_error *err)
 {
     const json_t *pattern = json_object_get(json, "pattern"), *content = json_object_get(json, "content");
-    if (json_object_get(pattern, "Regex") != NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"normalizer\": Replace with a Regex is not supported", file);
+    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+    step->is_run = regex != NULL && strcmp(regex, " {2,}") == 0; /* what tokenizers made from SentencePiece models have */
+    if (regex != NULL && !step->is_run)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"normalizer\": Replace with the Regex \"%s\" is not supported", file,
+                        regex);
     const json_t *literal = json_object_get(pattern, "String");
+    if (step->is_run && json_is_string(content)) {
+        static const uint32_t space = ' ';
+        step->pattern = &space;
+        step->n_pattern = 1;
+        return decode(arena, content, &step->content, &step->n_content, err);
+    }
     if (!json_is_string(literal) || json_string_length(literal) == 0 || !json_is_string(content))
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"normalizer\": Replace needs a non-empty \"pattern\" and a \"content\"",
                         file);
@@ -70,6 +80,18 @@ static hd_status parse_prepend(const json_t *json, const char *file, hd_arena *a
     if (!json_is_string(content))
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"normalizer\": Prepend needs a \"prepend\"", file);
     return decode(arena, content, &step->content, &step->n_content, err);
+}
+
+static hd_status parse_precompiled(const json_t *json, const char *file, hd_arena *arena, hd_norm_step *step, hd_error *err)
+{
+    const json_t *base64 = json_object_get(json, "precompiled_charsmap");
+    hd_charsmap *map = hd__arena_calloc(arena, 1, sizeof *map);
+    if (!json_is_string(base64))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"normalizer\": Precompiled needs a \"precompiled_charsmap\"", file);
+    if (map == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a normaliser", file);
+    step->charsmap = map;
+    return hd__charsmap_read_base64(hd__span(json_string_value(base64), json_string_length(base64)), file, arena, map, err);
 }
 
 static const struct {
@@ -86,6 +108,8 @@ static const struct {
     {"Strip", HD_NORM_STRIP},
     {"Replace", HD_NORM_REPLACE},
     {"Prepend", HD_NORM_PREPEND},
+    {"Nmt", HD_NORM_NMT},
+    {"Precompiled", HD_NORM_PRECOMPILED},
 };
 
 static hd_status parse_step(const json_t *json, const char *type, const char *file, hd_arena *arena,
@@ -105,7 +129,10 @@ static hd_status parse_step(const json_t *json, const char *type, const char *fi
         HD_TRY(parse_replace(json, file, arena, &step, err));
     else if (step.kind == HD_NORM_PREPEND)
         HD_TRY(parse_prepend(json, file, arena, &step, err));
-    if (step.kind == HD_NORM_STRIP || step.kind == HD_NORM_REPLACE || step.kind == HD_NORM_PREPEND)
+    else if (step.kind == HD_NORM_PRECOMPILED)
+        HD_TRY(parse_precompiled(json, file, arena, &step, err));
+    if (step.kind == HD_NORM_STRIP || step.kind == HD_NORM_REPLACE || step.kind == HD_NORM_PREPEND ||
+        step.kind == HD_NORM_PRECOMPILED)
         normalizer->local = false;
     return add_step(arena, normalizer, step, err);
 }

@@ -37,7 +37,11 @@ typedef enum hd_norm_kind {
     HD_NORM_STRIP,
     HD_NORM_REPLACE,
     HD_NORM_PREPEND,
+    HD_NORM_NMT,
+    HD_NORM_PRECOMPILED,
 } hd_norm_kind;
+
+typedef struct hd_charsmap hd_charsmap;
 
 typedef struct hd_norm_step {
     hd_norm_kind kind;
@@ -45,6 +49,8 @@ typedef struct hd_norm_step {
     bool left, right;                                         /* STRIP */
     const uint32_t *pattern, *content;                        /* REPLACE: both; PREPEND: content */
     size_t n_pattern, n_content;
+    bool is_run;                 /* REPLACE: the pattern is of one code point and stands for two or more of them in a row */
+    const hd_charsmap *charsmap; /* PRECOMPILED */
 } hd_norm_step;
 
 typedef struct hd_normalizer {
@@ -61,6 +67,10 @@ HD_MUST_USE hd_status hd__normalizer_parse(const json_t *json, const char *file,
 /* Normalises text in place; spare is for the steps' use and keeps its memory. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__normalizer_run(const hd_normalizer *normalizer, hd_norm_text *text, hd_norm_text *spare,
                                          hd_error *err);
+
+/* For steps in other files. made: characters that come about, each with its change as `begin` (int32_t: 0 takes the place
+ * of the next old one, -n does so and uses up n more, 1 is added). Gives them their places and swaps the two. */
+void hd__norm_text_settle(hd_norm_text *made, hd_norm_text *text);
 
 /* Decodes UTF-8 into characters that stand for themselves, counted from `base`. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__norm_text_decode(hd_norm_text *text, hd_span utf8, uint32_t base, hd_error *err);

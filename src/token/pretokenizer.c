@@ -2,6 +2,7 @@
 #include "token/pretokenizer.h"
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include "token/unicode.h"
 
 void hd__word_text_clear(hd_word_text *text)
@@ -13,12 +14,11 @@ void hd__word_text_clear(hd_word_text *text)
     *text = (hd_word_text){0};
 }
 
-static hd_status add_step(hd_pretokenizer *pretokenizer, const char *file, hd_split_kind kind, hd_split_behavior behavior,
-                          hd_error *err)
+static hd_status add_step(hd_pretokenizer *pretokenizer, const char *file, hd_split_step step, hd_error *err)
 {
     if (pretokenizer->n_steps == HD_PRETOKENIZER_MAX_STEPS)
         return hd__fail(err, HD_ERR_LIMIT, "%s: \"pre_tokenizer\" has more than %d steps", file, HD_PRETOKENIZER_MAX_STEPS);
-    pretokenizer->steps[pretokenizer->n_steps++] = (hd_split_step){kind, behavior};
+    pretokenizer->steps[pretokenizer->n_steps++] = step;
     return HD_OK;
 }
 
@@ -36,6 +36,33 @@ static hd_status parse_behavior(const json_t *json, const char *file, hd_split_b
     return hd__fail(err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\": unknown behavior \"%s\"", file, name);
 }
 
+/* "add_prefix_space": false is how older files say "never". */
+hd_status hd__metaspace_parse(const json_t *json, const char *file, const char *where, hd_split_step *step, hd_error *err)
+{
+    static const char *const names[] = {"always", "first", "never"};
+    const json_t *mark = json_object_get(json, "replacement");
+    const char *scheme = "always";
+    bool prefix = true, split = true, valid = false;
+    size_t len = 0, i = 0;
+    *step = (hd_split_step){.kind = HD_SPLIT_METASPACE};
+    if (json_is_string(mark) && json_string_length(mark) > 0)
+        step->mark = hd__utf8_decode(hd__span(json_string_value(mark), json_string_length(mark)), 0, &len, &valid);
+    if (!valid || len != json_string_length(mark))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\": Metaspace needs a \"replacement\" of one character", file, where);
+    HD_TRY(hd__json_get_bool(json, "add_prefix_space", file, &prefix, err));
+    HD_TRY(hd__json_get_bool(json, "split", file, &split, err));
+    HD_TRY(hd__json_get_text(json, "prepend_scheme", file, &scheme, err));
+    while (i < 3 && strcmp(scheme, names[i]) != 0)
+        i++;
+    bool given = json_object_get(json, "prepend_scheme") != NULL;
+    if (i == 3 || (given && !prefix && i != HD_PREPEND_NEVER))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\": Metaspace: \"prepend_scheme\" \"%s\"%s", file, where, scheme,
+                        i == 3 ? " is not known" : " without \"add_prefix_space\"");
+    step->prepend = prefix ? (hd_prepend_scheme)i : HD_PREPEND_NEVER;
+    step->whole = !split;
+    return HD_OK;
+}
+
 /* Sequences nest no deeper than the JSON reader lets them. */
 static hd_status parse(const json_t *json, const char *file, hd_pretokenizer *p, hd_error *err)
 {
@@ -43,17 +70,22 @@ static hd_status parse(const json_t *json, const char *file, hd_pretokenizer *p,
     if (type == NULL)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\" has no \"type\"", file);
     if (strcmp(type, "BertPreTokenizer") == 0) {
-        HD_TRY(add_step(p, file, HD_SPLIT_SPACES, HD_SPLIT_REMOVED, err));
-        return add_step(p, file, HD_SPLIT_PUNCTUATION, HD_SPLIT_ISOLATED, err);
+        HD_TRY(add_step(p, file, (hd_split_step){.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}, err));
+        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_PUNCTUATION, .behavior = HD_SPLIT_ISOLATED}, err);
     }
     if (strcmp(type, "Whitespace") == 0)
-        return add_step(p, file, HD_SPLIT_WORDS, HD_SPLIT_REMOVED, err);
+        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_WORDS, .behavior = HD_SPLIT_REMOVED}, err);
     if (strcmp(type, "WhitespaceSplit") == 0)
-        return add_step(p, file, HD_SPLIT_SPACES, HD_SPLIT_REMOVED, err);
+        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}, err);
     if (strcmp(type, "Punctuation") == 0) {
         hd_split_behavior behavior = HD_SPLIT_ISOLATED;
         HD_TRY(parse_behavior(json, file, &behavior, err));
-        return add_step(p, file, HD_SPLIT_PUNCTUATION, behavior, err);
+        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_PUNCTUATION, .behavior = behavior}, err);
+    }
+    if (strcmp(type, "Metaspace") == 0) {
+        hd_split_step step;
+        HD_TRY(hd__metaspace_parse(json, file, "pre_tokenizer", &step, err));
+        return add_step(p, file, step, err);
     }
     if (strcmp(type, "Sequence") != 0)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"pre_tokenizer\" of type \"%s\" is not supported", file, type);
@@ -128,6 +160,46 @@ static hd_status split(hd_split_step step, const hd_norm_char *chars, hd_word wo
     return HD_OK;
 }
 
+/* Puts the marks into the text and cuts its words before each. */
+static hd_status split_metaspace(hd_split_step step, hd_word_text *text, hd_words *out, hd_error *err)
+{
+    hd_norm_text *to = &text->spare_text;
+    HD_TRY(hd__norm_text_reserve(to, text->text.n + text->words.n, err));
+    to->n = 0;
+    for (size_t i = 0; i < text->words.n; i++) {
+        hd_word word = text->words.words[i];
+        hd_norm_char first = text->text.chars[word.begin];
+        bool prepends = first.code_point != ' ' && first.code_point != step.mark &&
+                        (step.prepend == HD_PREPEND_ALWAYS || (step.prepend == HD_PREPEND_FIRST && first.begin == 0));
+        size_t begin = to->n;
+        if (prepends)
+            to->chars[to->n++] = (hd_norm_char){step.mark, first.begin, first.end};
+        for (size_t at = word.begin; at < word.end; at++) {
+            hd_norm_char c = text->text.chars[at];
+            c.code_point = c.code_point == ' ' ? step.mark : c.code_point;
+            if (c.code_point == step.mark && !step.whole) {
+                HD_TRY(add_word(out, begin, to->n, err));
+                begin = to->n;
+            }
+            to->chars[to->n++] = c;
+        }
+        HD_TRY(add_word(out, begin, to->n, err));
+    }
+    hd_norm_text t = text->text;
+    text->text = *to;
+    *to = t;
+    return HD_OK;
+}
+
+static hd_status run_step(hd_split_step step, hd_word_text *text, hd_words *out, hd_error *err)
+{
+    if (step.kind == HD_SPLIT_METASPACE)
+        return split_metaspace(step, text, out, err);
+    for (size_t i = 0; i < text->words.n; i++)
+        HD_TRY(split(step, text->text.chars, text->words.words[i], out, err));
+    return HD_OK;
+}
+
 hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, hd_word_text *text, hd_error *err)
 {
     text->words.n = 0;
@@ -135,9 +207,7 @@ hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, hd_word_text
     for (size_t s = 0; s < pretokenizer->n_steps; s++) {
         hd_words found = text->spare_words;
         found.n = 0;
-        hd_status status = HD_OK;
-        for (size_t i = 0; status == HD_OK && i < text->words.n; i++)
-            status = split(pretokenizer->steps[s], text->text.chars, text->words.words[i], &found, err);
+        hd_status status = run_step(pretokenizer->steps[s], text, &found, err);
         text->spare_words = text->words;
         text->words = found;
         HD_TRY(status);

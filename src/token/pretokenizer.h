@@ -1,7 +1,7 @@
 /* pretokenizer.h - where normalised text is cut into words.
  *
- * Follows `tokenizers` (src/pre_tokenizers): BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation and
- * Sequences of them.
+ * Follows `tokenizers` (src/pre_tokenizers): BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation,
+ * Metaspace and Sequences of them.
  */
 #ifndef HD_TOKEN_PRETOKENIZER_H
 #define HD_TOKEN_PRETOKENIZER_H
@@ -12,6 +12,7 @@ typedef enum hd_split_kind {
     HD_SPLIT_SPACES,      /* at White_Space, which goes */
     HD_SPLIT_WORDS,       /* runs of \w and runs of what is neither \w nor White_Space */
     HD_SPLIT_PUNCTUATION, /* at punctuation, which `behavior` deals with */
+    HD_SPLIT_METASPACE,   /* spaces become `mark`, and words may be cut before each */
 } hd_split_kind;
 
 typedef enum hd_split_behavior {
@@ -22,9 +23,14 @@ typedef enum hd_split_behavior {
     HD_SPLIT_CONTIGUOUS,
 } hd_split_behavior;
 
+typedef enum hd_prepend_scheme { HD_PREPEND_ALWAYS, HD_PREPEND_FIRST, HD_PREPEND_NEVER } hd_prepend_scheme;
+
 typedef struct hd_split_step {
     hd_split_kind kind;
     hd_split_behavior behavior;
+    uint32_t mark;             /* METASPACE: what a space becomes, U+2581 as a rule */
+    hd_prepend_scheme prepend; /* METASPACE: whether one is put before a word that does not begin with one */
+    bool whole;                /* METASPACE: words are not cut */
 } hd_split_step;
 
 #define HD_PRETOKENIZER_MAX_STEPS 16
@@ -42,6 +48,10 @@ HD_MUST_USE hd_status hd__pretokenizer_parse(const json_t *json, const char *fil
 typedef struct hd_word {
     size_t begin, end; /* characters */
 } hd_word;
+
+/* Reads the settings that Metaspace has as a pre-tokenizer and as a decoder; `where` is for messages. HD_ERR_FORMAT. */
+HD_MUST_USE hd_status hd__metaspace_parse(const json_t *json, const char *file, const char *where, hd_split_step *step,
+                                          hd_error *err);
 
 /* Words that grow; one owner. */
 typedef struct hd_words {

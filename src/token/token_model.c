@@ -12,10 +12,13 @@ void hd__token_model_init(hd_token_model *model)
 void hd__token_model_clear(hd_token_model *model)
 {
     hd__vocab_clear(&model->vocab);
+    hd__unigram_clear(&model->unigram);
 }
 
 int32_t hd__token_model_find(const hd_token_model *model, hd_span text)
 {
+    if (model->kind == HD_MODEL_UNIGRAM)
+        return hd__piece_trie_find(&model->unigram.trie, text);
     return hd__vocab_find(&model->vocab, text, HD_PIECE_FIRST);
 }
 
@@ -29,6 +32,7 @@ void hd__pieces_clear(hd_pieces *pieces)
     hd__free(pieces->ids);
     hd__free(pieces->begins);
     hd__free(pieces->ends);
+    hd__free(pieces->nodes);
     *pieces = (hd_pieces){0};
 }
 
@@ -55,11 +59,30 @@ static void encode_wordpiece(const hd_wordpiece *model, hd_span word, size_t n_c
         pieces->begins[i] = i > 0 ? pieces->ends[i - 1] : 0;
 }
 
+static hd_status encode_unigram(const hd_unigram *model, hd_span word, hd_pieces *pieces, hd_error *err)
+{
+    if (pieces->node_capacity <= word.len) {
+        size_t n = hd__add(word.len, word.len / 2 + 64);
+        hd_unigram_node *nodes = hd__realloc(pieces->nodes, hd__mul(n, sizeof *nodes));
+        if (nodes == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "no memory for a word of %zu bytes", word.len);
+        pieces->nodes = nodes;
+        pieces->node_capacity = n;
+    }
+    hd__unigram_search(model, word, pieces->nodes);
+    pieces->n = hd__unigram_pieces(model, word, pieces->nodes, pieces->ids, pieces->begins, pieces->ends);
+    if (pieces->n == 0)
+        return hd__fail(err, HD_ERR_FORMAT,
+                        "the text has a character that the vocabulary lacks, and it has no unknown token");
+    return HD_OK;
+}
+
 hd_status hd__token_model_encode(const hd_token_model *model, hd_span word, size_t n_chars, hd_pieces *pieces, hd_error *err)
 {
     HD_TRY(hd__pieces_reserve(pieces, word.len, err));
     switch (model->kind) {
     case HD_MODEL_WORDPIECE: encode_wordpiece(&model->wordpiece, word, n_chars, pieces); break;
+    case HD_MODEL_UNIGRAM: return encode_unigram(&model->unigram, word, pieces, err);
     }
     return HD_OK;
 }

@@ -6,16 +6,16 @@
 #ifndef HD_TOKEN_TOKEN_MODEL_H
 #define HD_TOKEN_TOKEN_MODEL_H
 
+#include "token/unigram.h"
 #include "token/wordpiece.h"
 
-typedef enum hd_token_model_kind { HD_MODEL_WORDPIECE } hd_token_model_kind;
+typedef enum hd_token_model_kind { HD_MODEL_WORDPIECE, HD_MODEL_UNIGRAM } hd_token_model_kind;
 
 typedef struct hd_token_model {
     hd_token_model_kind kind;
     hd_vocab vocab;
-    union {
-        hd_wordpiece wordpiece;
-    };
+    hd_wordpiece wordpiece;
+    hd_unigram unigram;
 } hd_token_model;
 
 void hd__token_model_init(hd_token_model *model);
@@ -32,6 +32,8 @@ typedef struct hd_pieces {
     int32_t *ids; /* [n], as are the others */
     uint32_t *begins, *ends;
     size_t n, capacity;
+    hd_unigram_node *nodes; /* [node_capacity] for the Unigram model's search */
+    size_t node_capacity;
 } hd_pieces;
 
 void hd__pieces_clear(hd_pieces *pieces);
@@ -40,7 +42,7 @@ void hd__pieces_clear(hd_pieces *pieces);
 HD_MUST_USE hd_status hd__pieces_reserve(hd_pieces *pieces, size_t n, hd_error *err);
 
 /* Replaces pieces by those of a word of n_chars code points, at least one, with HD_VOCAB_PADDING readable bytes after
- * it. HD_ERR_MEMORY. */
+ * it. HD_ERR_FORMAT when a character is unknown and the model has no token for that; HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__token_model_encode(const hd_token_model *model, hd_span word, size_t n_chars, hd_pieces *pieces,
                                              hd_error *err);
 

@@ -125,14 +125,32 @@ static void warn_about_ids(const hd_tokenizer *t, const json_t *json, const char
     }
 }
 
+static hd_status parse_unigram(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
+{
+    hd_unigram *model = &t->model.unigram;
+    uint64_t unk_id = UINT64_MAX;
+    bool byte_fallback = false;
+    t->model.kind = HD_MODEL_UNIGRAM;
+    HD_TRY(hd__json_get_uint(json, "unk_id", 0, HD_LIMIT_VOCAB, file, &unk_id, err));
+    HD_TRY(hd__json_get_bool(json, "byte_fallback", file, &byte_fallback, err));
+    if (model->n_scores != t->model.vocab.n_records)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"vocab\" of a Unigram model is not an array of [text, score]",
+                        file);
+    return hd__unigram_build(model, &t->model.vocab, unk_id == UINT64_MAX ? -1 : (int64_t)unk_id, byte_fallback, file, err);
+}
+
 static hd_status parse_model(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
 {
     hd_wordpiece *model = &t->model.wordpiece;
     const char *type = "WordPiece", *unk = NULL, *prefix = NULL;
     uint64_t max_word_chars = UINT64_MAX;
     HD_TRY(hd__json_get_text(json, "type", file, &type, err));
+    if (strcmp(type, "Unigram") == 0)
+        return parse_unigram(t, json, file, err);
     if (strcmp(type, "WordPiece") != 0)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"model\" of type \"%s\" is not supported", file, type);
+    if (t->model.unigram.n_scores > 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"vocab\" of a WordPiece model is not an object", file);
     HD_TRY(hd__json_get_text(json, "unk_token", file, &unk, err));
     HD_TRY(hd__json_get_text(json, "continuing_subword_prefix", file, &prefix, err));
     HD_TRY(hd__json_get_uint(json, "max_input_chars_per_word", 0, INT64_MAX, file, &max_word_chars, err));
@@ -169,7 +187,11 @@ static hd_status take_vocab(hd_tokenizer *t, hd_span text, const char *path, hd_
     *rest = text;
     if (!hd__vocab_json_find(text, &begin))
         return HD_OK;
-    HD_TRY(hd__vocab_json_read(hd__span(text.ptr + begin, text.len - begin), path, &t->model.vocab, &len, err));
+    hd_span vocab = hd__span(text.ptr + begin, text.len - begin);
+    if (vocab.ptr[0] == '[')
+        HD_TRY(hd__vocab_json_read_scored(vocab, path, &t->model.vocab, &t->model.unigram, &len, err));
+    else
+        HD_TRY(hd__vocab_json_read(vocab, path, &t->model.vocab, &len, err));
     char *copy = hd__arena_alloc(arena, text.len - len + 2);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to read it", path);

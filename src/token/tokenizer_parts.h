@@ -73,9 +73,11 @@ HD_MUST_USE hd_status hd__tokenizer_set_added(hd_tokenizer *tokenizer, const hd_
                                               const char *file, hd_error *err);
 
 /* "model.vocab" of a tokenizer.json is most of the file, so it is read straight into the vocabulary and the
- * JSON reader sees {} in its place. find: where its { is. read: from there, *len bytes up to its }. */
+ * JSON reader sees {} in its place. find: where its { or [ is. read: from there, *len bytes up to its end. */
 bool hd__vocab_json_find(hd_span json, size_t *begin);
 HD_MUST_USE hd_status hd__vocab_json_read(hd_span json, const char *file, hd_vocab *vocab, size_t *len, hd_error *err);
+HD_MUST_USE hd_status hd__vocab_json_read_scored(hd_span json, const char *file, hd_vocab *vocab, hd_unigram *model,
+                                                 size_t *len, hd_error *err);
 
 /* bert_scan.c: prepares tokenizer->scan; encodes with it up to `limit` ids and one more if there is one.
  * Appends to ids. */

@@ -143,24 +143,36 @@ static bool insert(hd_vocab *vocab, hd_span text, hd_piece_kind kind, uint32_t p
     return is_new;
 }
 
+hd_status hd__vocab_index(hd_vocab *vocab, hd_error *err)
+{
+    size_t records_end = vocab->records.len;
+    vocab->place_of = hd__calloc((size_t)vocab->n_ids + 1, sizeof *vocab->place_of);
+    char *padding = hd__buffer_reserve(&vocab->records, HD_VOCAB_PADDING);
+    if (vocab->place_of == NULL || padding == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for a vocabulary of %u tokens", vocab->n_records);
+    memset(padding, 0, HD_VOCAB_PADDING);
+    for (size_t at = RECORD_ALIGN; at < records_end;) {
+        const char *record = vocab->records.ptr + at;
+        vocab->place_of[record_id(record)] = (uint32_t)(at / RECORD_ALIGN);
+        at += hd__round_up(RECORD_HEADER + record_text(record).len + 1, RECORD_ALIGN);
+    }
+    return HD_OK;
+}
+
 hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err)
 {
     uint32_t n_slots = 64;
     while (n_slots < 3 * (uint64_t)vocab->n_records) /* two keys of a record: at most 2/3 full, in practice under 1/2 */
         n_slots *= 2;
+    HD_TRY(hd__vocab_index(vocab, err));
     vocab->slots = hd__calloc(n_slots, sizeof *vocab->slots);
-    vocab->place_of = hd__calloc(vocab->n_ids, sizeof *vocab->place_of);
-    size_t records_end = vocab->records.len;
-    char *padding = hd__buffer_reserve(&vocab->records, HD_VOCAB_PADDING);
-    if (vocab->slots == NULL || vocab->place_of == NULL || padding == NULL)
+    if (vocab->slots == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a vocabulary of %u tokens", vocab->n_records);
-    memset(padding, 0, HD_VOCAB_PADDING);
     vocab->slot_mask = n_slots - 1;
     vocab->prefix_len = (uint32_t)prefix.len;
-    for (size_t at = RECORD_ALIGN; at < records_end;) {
+    for (size_t at = RECORD_ALIGN; at < vocab->records.len;) {
         hd_span text = record_text(vocab->records.ptr + at);
         uint32_t place = (uint32_t)(at / RECORD_ALIGN);
-        vocab->place_of[record_id(vocab->records.ptr + at)] = place;
         vocab->n_tokens += insert(vocab, text, HD_PIECE_FIRST, place);
         if (text.len > prefix.len && memcmp(text.ptr, prefix.ptr, prefix.len) == 0)
             insert(vocab, hd__span(text.ptr + prefix.len, text.len - prefix.len), HD_PIECE_NEXT, place);

@@ -36,7 +36,10 @@ void hd__vocab_clear(hd_vocab *vocab);
 /* Adds an entry. `file` is for the message. HD_ERR_LIMIT, HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__vocab_add(hd_vocab *vocab, hd_span text, uint64_t id, const char *file, hd_error *err);
 
-/* Makes the entries searchable; of two with the same text the later one counts. HD_ERR_MEMORY. */
+/* Makes the texts of the entries' ids known, and nothing else. HD_ERR_MEMORY. */
+HD_MUST_USE hd_status hd__vocab_index(hd_vocab *vocab, hd_error *err);
+
+/* Does that and makes the entries searchable; of two with the same text the later one counts. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err);
 
 /* The id of exactly these bytes (HD_VOCAB_PADDING more readable), or -1. */

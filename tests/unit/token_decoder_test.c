@@ -38,11 +38,21 @@ static void wordpiece(void **state)
         {{"a", "'s", "'ve", "'re"}, "a's've're", "a 's 've 're"},
         {{"x", "'s'm"}, "x's'm", "x 's'm"},
     };
-    const hd_decoder plain = {HD_DECODER_WORDPIECE, "WordPiece", {"##", 2}, false};
+    const hd_decoder plain = {.kind = HD_DECODER_WORDPIECE, .type = "WordPiece", .prefix = {"##", 2}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         must_join(&hd__decoder_bert, cases[i].tokens, cases[i].clean);
         must_join(&plain, cases[i].tokens, cases[i].plain);
     }
+}
+
+static void metaspace(void **state)
+{
+    (void)state;
+    hd_decoder decoder = {.kind = HD_DECODER_METASPACE, .metaspace = {.mark = 0x2581}};
+    const char *const tokens[] = {"\u2581Hey\u2581", "\u2581fri", "end!", "\u2581", "\u2581\u2581x", NULL};
+    must_join(&decoder, tokens, "Hey friend!   x");
+    decoder.metaspace.prepend = HD_PREPEND_NEVER;
+    must_join(&decoder, tokens, " Hey  friend!   x");
 }
 
 static void no_decoder(void **state)
@@ -133,8 +143,8 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wordpiece), cmocka_unit_test(no_decoder), cmocka_unit_test(ids_to_text),
-        cmocka_unit_test(settings),  cmocka_unit_test(no_memory),
+        cmocka_unit_test(wordpiece),   cmocka_unit_test(no_decoder), cmocka_unit_test(metaspace),
+        cmocka_unit_test(ids_to_text), cmocka_unit_test(settings),   cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,8 @@ static void test_refused(void **state)
     (void)state;
     refused("{}", HD_ERR_FORMAT, "no \"type\"");
     refused("[3]", HD_ERR_FORMAT, "no \"type\"");
-    refused("{\"type\":\"Precompiled\"}", HD_ERR_UNSUPPORTED, "\"Precompiled\"");
+    refused("{\"type\":\"Precompiled\"}", HD_ERR_FORMAT, "Precompiled needs a \"precompiled_charsmap\"");
+    refused("{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"?\"}", HD_ERR_FORMAT, "base64");
     refused("{\"type\":\"BertNormalizer\",\"lowercase\":1}", HD_ERR_FORMAT, "lowercase");
     refused("{\"type\":\"Strip\",\"strip_left\":1}", HD_ERR_FORMAT, "strip_left");
     refused("{\"type\":\"Sequence\"}", HD_ERR_FORMAT, "normalizers");

@@ -21,6 +21,27 @@ static hd_status parse(const char *text, hd_pretokenizer *p)
     return status;
 }
 
+/* The words of an ASCII text as the pre-tokenizer leaves it, each in brackets. */
+static const char *marked(const char *settings, const char *text)
+{
+    static char out[1024];
+    hd_pretokenizer p;
+    hd_word_text words = {0};
+    size_t n = 0;
+    if (parse(settings, &p) != HD_OK || hd__norm_text_decode(&words.text, hd__span_of(text), 0, &err) != HD_OK ||
+        hd__pretokenizer_run(&p, &words, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < words.words.n; i++) {
+        out[n++] = '[';
+        for (size_t at = words.words.words[i].begin; at < words.words.words[i].end; at++)
+            out[n++] = (char)words.text.chars[at].code_point;
+        out[n++] = ']';
+    }
+    out[n] = '\0';
+    hd__word_text_clear(&words);
+    return out;
+}
+
 /* The words of an ASCII text, each in brackets. */
 static const char *words_of(const char *settings, const char *text)
 {
@@ -75,13 +96,36 @@ static void test_sequence(void **state)
         "[a][,][b][..][c]");
 }
 
+#define METASPACE(more) "{\"type\":\"Metaspace\",\"replacement\":\"_\"" more "}"
+
+static void test_metaspace(void **state)
+{
+    (void)state;
+    assert_string_equal(marked(METASPACE(""), " a  b_c"), "[_a][_][_b][_c]");
+    assert_string_equal(marked(METASPACE(""), "a"), "[_a]");
+    assert_string_equal(marked(METASPACE(",\"add_prefix_space\":false"), "a b"), "[a][_b]");
+    assert_string_equal(marked(METASPACE(",\"prepend_scheme\":\"never\",\"add_prefix_space\":false"), "a b"), "[a][_b]");
+    assert_string_equal(marked(METASPACE(",\"split\":false"), "a b "), "[_a_b_]");
+    const char *words = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},%s]}";
+    char settings[512];
+    snprintf(settings, sizeof settings, words, METASPACE(""));
+    assert_string_equal(marked(settings, " a  b\n"), "[_a][_b]");
+    snprintf(settings, sizeof settings, words, METASPACE(",\"prepend_scheme\":\"first\""));
+    assert_string_equal(marked(settings, "a b"), "[_a][b]");
+    assert_string_equal(marked(settings, " a b"), "[a][b]");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
     hd_pretokenizer p;
     assert_int_equal(parse("{}", &p), HD_ERR_FORMAT);
-    assert_int_equal(parse("{\"type\":\"Metaspace\"}", &p), HD_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "t.json: \"pre_tokenizer\" of type \"Metaspace\""));
+    assert_int_equal(parse("{\"type\":\"Metaspace\"}", &p), HD_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "t.json: \"pre_tokenizer\": Metaspace needs a \"replacement\" of one character"));
+    assert_int_equal(parse("{\"type\":\"Metaspace\",\"replacement\":\"ab\"}", &p), HD_ERR_FORMAT);
+    assert_int_equal(parse(METASPACE(",\"prepend_scheme\":\"last\""), &p), HD_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "\"last\" is not known"));
+    assert_int_equal(parse(METASPACE(",\"prepend_scheme\":\"first\",\"add_prefix_space\":false"), &p), HD_ERR_FORMAT);
     assert_int_equal(parse(PUNCTUATION("Sideways"), &p), HD_ERR_FORMAT);
     assert_int_equal(parse("{\"type\":\"Punctuation\",\"behavior\":1}", &p), HD_ERR_FORMAT);
     assert_int_equal(parse("{\"type\":\"Sequence\"}", &p), HD_ERR_FORMAT);
@@ -117,8 +161,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),   cmocka_unit_test(test_behaviors), cmocka_unit_test(test_sequence),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_kinds),     cmocka_unit_test(test_behaviors), cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_metaspace), cmocka_unit_test(test_refused),   cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,8 @@ static void test_find(void **state)
              ",\"vocab\" : {",
              94);
     found_at("{\"a\":{},\"b\":[],\"c\":\"\",\"model\":{\"vocab\":{}}}", 39);
-    found_at("{\"model\":{\"vocab\":[]}}", -1);
+    found_at("{\"model\":{\"vocab\":[]}}", 18); /* of a Unigram model */
+    found_at("{\"model\":{\"vocab\":1}}", -1);
     found_at("{\"model\":{}}", -1);
     found_at("{\"model\":[]}", -1);
     found_at("{}", -1);
