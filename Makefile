@@ -16,6 +16,7 @@ test: ## everything: all tests, sanitizers, 64-bit Arm kernels
 	@tools/setup.sh build check test
 	@tools/fetch_model.sh >/dev/null
 	@tools/test_venv.sh >/dev/null
+	@tools/test_node.sh
 	@tools/run_tests.sh
 
 check: build ## the quick part of the tests: lint and unit

@@ -30,6 +30,8 @@ build   command:pip        python3-pip
 check   command:c++        g++
 check   command:nm         binutils
 test    command:mandoc     mandoc
+test    command:node       nodejs
+test    command:npm        npm
 test    command:chromium   chromium
 test    command:openssl    openssl
 test    command:redis-server redis-server
