@@ -11,6 +11,7 @@ struct hd_pool {
     hd_task_node *head, *tail;
     pthread_t *threads; /* [n_threads], n_started of them live */
     uint32_t n_threads, n_started, n_idle;
+    size_t n_waiting; /* tasks that no thread has */
     bool stop;
 };
 
@@ -43,6 +44,7 @@ static void *pool_main(void *data)
             p->n_idle--;
             continue;
         }
+        p->n_waiting--;
         p->head = node->next;
         if (p->head == NULL)
             p->tail = NULL;
@@ -58,7 +60,8 @@ void hd__pool_push(hd_pool *p, hd_task_node *node)
 {
     node->next = NULL;
     pthread_mutex_lock(&p->lock);
-    if (p->n_idle == 0 && p->n_started < p->n_threads && pthread_create(&p->threads[p->n_started], NULL, pool_main, p) == 0)
+    const bool is_needed = p->n_idle <= p->n_waiting && p->n_started < p->n_threads; /* the idle are for those before it */
+    if (is_needed && pthread_create(&p->threads[p->n_started], NULL, pool_main, p) == 0)
         p->n_started++;
     const bool alone = p->n_started == 0;
     if (!alone) {
@@ -67,6 +70,7 @@ void hd__pool_push(hd_pool *p, hd_task_node *node)
         else
             p->head = node;
         p->tail = node;
+        p->n_waiting++;
         pthread_cond_signal(&p->work);
     }
     pthread_mutex_unlock(&p->lock);

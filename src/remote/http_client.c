@@ -21,18 +21,18 @@
 #define MOST_TRIES 1000u       /* also when each brings a little */
 #define HEADER_LINE_BYTES 8192 /* tokens of some gateways take kilobytes */
 
-struct hd_http {
+struct hd_http_client {
     const hd_curl_library *curl;
     CURL *easy;
-    hd_http_options options;
+    hd_http_client_options options;
     char curl_error[CURL_ERROR_SIZE];
 };
 
-/* One call of hd__http_get or hd__http_post. */
+/* One call of hd__http_client_get or hd__http_client_post. */
 typedef struct exchange {
-    hd_http *http;
-    const hd_http_request *request;
-    hd_http_response *response;
+    hd_http_client *http;
+    const hd_http_client_request *request;
+    hd_http_client_response *response;
     char *url;              /* of this hop */
     uint64_t asked_from;    /* this try's Range */
     bool has_content_range; /* of the hop's answer, with its beginning */
@@ -49,30 +49,30 @@ typedef struct exchange {
 
 /* ---- open, close ---- */
 
-hd_status hd__http_open(const hd_http_options *options, hd_http **http_out, hd_error *err)
+hd_status hd__http_client_open(const hd_http_client_options *options, hd_http_client **http_out, hd_error *err)
 {
     const hd_curl_library *curl;
     HD_TRY(hd__curl_library_open(&curl, err));
-    hd_http *http = hd__calloc(1, sizeof *http);
+    hd_http_client *http = hd__calloc(1, sizeof *http);
     if (http == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for an HTTP client");
     http->curl = curl;
-    http->options = options != NULL ? *options : (hd_http_options){0};
-    hd_http_options *o = &http->options;
+    http->options = options != NULL ? *options : (hd_http_client_options){0};
+    hd_http_client_options *o = &http->options;
     o->connect_timeout_ms = o->connect_timeout_ms != 0 ? o->connect_timeout_ms : 15000;
     o->stall_timeout_s = o->stall_timeout_s != 0 ? o->stall_timeout_s : 30;
     o->n_tries = o->n_tries != 0 ? o->n_tries : 5;
     o->pause_ms = o->pause_ms != 0 ? o->pause_ms : 500;
     http->easy = curl->easy_init();
     if (http->easy == NULL) {
-        hd__http_close(http);
+        hd__http_client_close(http);
         return hd__fail(err, HD_ERR_MEMORY, "no memory for an HTTP client");
     }
     *http_out = http;
     return HD_OK;
 }
 
-void hd__http_close(hd_http *http)
+void hd__http_client_close(hd_http_client *http)
 {
     if (http == NULL)
         return;
@@ -121,9 +121,9 @@ static bool same_origin(const char *a, const char *b)
 /* ---- the answer's header ---- */
 
 /* Copies a field's value; one too long counts as absent. Such texts end up on terminals: plain ASCII only. */
-static void keep_field(hd_span value, char field[HD_HTTP_FIELD_BYTES])
+static void keep_field(hd_span value, char field[HD_HTTP_CLIENT_FIELD_BYTES])
 {
-    if (value.len >= HD_HTTP_FIELD_BYTES)
+    if (value.len >= HD_HTTP_CLIENT_FIELD_BYTES)
         return;
     for (size_t i = 0; i < value.len; i++)
         field[i] = value.ptr[i] >= ' ' && value.ptr[i] <= '~' ? value.ptr[i] : '?';
@@ -150,7 +150,7 @@ static void parse_content_length(exchange *x, const char *text)
 
 static void parse_field(exchange *x, hd_span name, hd_span value)
 {
-    hd_http_response *r = x->response;
+    hd_http_client_response *r = x->response;
     const struct {
         const char *name;
         char *field;
@@ -164,7 +164,7 @@ static void parse_field(exchange *x, hd_span name, hd_span value)
         {"x-linked-etag", r->linked_etag, true},
         {"x-linked-size", r->linked_size, true},
     };
-    char text[HD_HTTP_FIELD_BYTES] = "";
+    char text[HD_HTTP_CLIENT_FIELD_BYTES] = "";
     keep_field(value, text);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (strlen(fields[i].name) != name.len || strncasecmp(fields[i].name, name.ptr, name.len) != 0)
@@ -182,7 +182,7 @@ static void parse_field(exchange *x, hd_span name, hd_span value)
 /* Forgets what belongs to one hop; redirects and "100 Continue" bring several headers. */
 static void reset_hop(exchange *x)
 {
-    hd_http_response *r = x->response;
+    hd_http_client_response *r = x->response;
     r->etag[0] = r->content_encoding[0] = r->retry_after[0] = r->error_code[0] = r->error_message[0] = '\0';
     r->content_bytes = UINT64_MAX;
     r->status = 0;
@@ -222,7 +222,7 @@ static bool wants_body(exchange *x)
 
 static hd_status begin_body(exchange *x)
 {
-    hd_http_response *r = x->response;
+    hd_http_client_response *r = x->response;
     r->body_from = r->status == 206 ? x->asked_from : 0;
     r->same_origin = same_origin(x->url, x->request->url);
     if (r->status == 206 && (!x->has_content_range || x->range_from != x->asked_from))
@@ -266,7 +266,7 @@ static int on_progress(void *data, curl_off_t a, curl_off_t b, curl_off_t c, cur
 
 /* ---- one hop ---- */
 
-static __attribute__((format(printf, 3, 4))) bool add_header(const hd_http *http, struct curl_slist **list,
+static __attribute__((format(printf, 3, 4))) bool add_header(const hd_http_client *http, struct curl_slist **list,
                                                              const char *format, ...)
 {
     char line[HEADER_LINE_BYTES];
@@ -303,7 +303,7 @@ static hd_status request_headers(exchange *x, struct curl_slist **list)
 
 static bool set_options(exchange *x, struct curl_slist *headers)
 {
-    hd_http *http = x->http;
+    hd_http_client *http = x->http;
     const hd_curl_library *curl = http->curl;
     CURL *easy = http->easy;
     bool failed = false;
@@ -342,7 +342,7 @@ static bool set_options(exchange *x, struct curl_slist *headers)
 }
 
 /* Runs the transfer with SIGPIPE held back from this thread: with NOSIGNAL libcurl leaves it to us. */
-static CURLcode perform(hd_http *http)
+static CURLcode perform(hd_http_client *http)
 {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
@@ -419,7 +419,7 @@ static outcome redirect(exchange *x)
 static outcome hop(exchange *x)
 {
     struct curl_slist *headers = NULL;
-    hd_http *http = x->http;
+    hd_http_client *http = x->http;
     x->began = false;
     x->at = 0;
     x->n_dropped = 0;
@@ -500,11 +500,12 @@ static outcome try_once(exchange *x)
     return result;
 }
 
-static hd_status ask(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
+static hd_status ask(hd_http_client *http, const hd_http_client_request *request, hd_http_client_response *response,
+                     hd_error *err)
 {
     if (!is_https(request->url) && !is_http(request->url))
         return hd__fail(err, HD_ERR_ARG, "%s: neither https:// nor http://", request->url);
-    *response = (hd_http_response){0};
+    *response = (hd_http_client_response){0};
     exchange x = {.http = http, .request = request, .response = response};
     outcome result = TRY_AGAIN;
     uint32_t n_failed = 0; /* tries since one came further than all before it */
@@ -526,13 +527,15 @@ static hd_status ask(hd_http *http, const hd_http_request *request, hd_http_resp
     return hd__fail(err, x.status, "%s", x.err.text);
 }
 
-hd_status hd__http_get(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
+hd_status hd__http_client_get(hd_http_client *http, const hd_http_client_request *request, hd_http_client_response *response,
+                              hd_error *err)
 {
     assert(request->post.ptr == NULL);
     return ask(http, request, response, err);
 }
 
-hd_status hd__http_post(hd_http *http, const hd_http_request *request, hd_http_response *response, hd_error *err)
+hd_status hd__http_client_post(hd_http_client *http, const hd_http_client_request *request,
+                               hd_http_client_response *response, hd_error *err)
 {
     assert(request->post.ptr != NULL);
     return ask(http, request, response, err);

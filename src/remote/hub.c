@@ -93,12 +93,12 @@ static hd_status get_token(pull *p, const char **token, hd_error *err)
 }
 
 /* Certificates to trust, from the variables and in the order of the curl program: libcurl itself asks none of them. */
-static hd_http_options http_options(void)
+static hd_http_client_options http_options(void)
 {
     const char *bundle = variable("CURL_CA_BUNDLE");
     if (bundle != NULL)
-        return (hd_http_options){.ca_file = bundle};
-    return (hd_http_options){.ca_file = variable("SSL_CERT_FILE"), .ca_dir = variable("SSL_CERT_DIR")};
+        return (hd_http_client_options){.ca_file = bundle};
+    return (hd_http_client_options){.ca_file = variable("SSL_CERT_FILE"), .ca_dir = variable("SSL_CERT_DIR")};
 }
 
 static bool is_offline(const pull *p)
@@ -183,19 +183,19 @@ static hd_status fetch_and_place(pull *p, hd_pull_source *source, const char *na
 static hd_status download(pull *p, hd_error *err)
 {
     const char *endpoint, *token;
-    hd_http *http = NULL;
+    hd_http_client *http = NULL;
     hd_hub_source source;
     HD_TRY(get_endpoint(p, &endpoint, err));
     HD_TRY(get_token(p, &token, err));
-    const hd_http_options options = http_options();
-    HD_TRY(hd__http_open(&options, &http, err));
+    const hd_http_client_options options = http_options();
+    HD_TRY(hd__http_client_open(&options, &http, err));
     p->meter.progress.file = "list of files";
     hd_status status = hd__hub_source_open(&source, http, endpoint, token, &p->name, &p->meter, &p->arena, err);
     if (status == HD_OK) {
         source.parts_dir = hd__arena_printf(&p->arena, "%s/%s/parts", p->work, source.commit);
         status = source.parts_dir != NULL ? fetch_and_place(p, &source.base, source.commit, err) : no_memory(err);
     }
-    hd__http_close(http);
+    hd__http_client_close(http);
     return status;
 }
 

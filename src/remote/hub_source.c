@@ -20,7 +20,7 @@
 
 /* ---- what the hub's answers mean ---- */
 
-static hd_status refused(const hd_hub_source *source, const char *what, const hd_http_response *r, hd_error *err)
+static hd_status refused(const hd_hub_source *source, const char *what, const hd_http_client_response *r, hd_error *err)
 {
     const char *said = r->error_message[0] != '\0' ? r->error_message : r->error_code;
     const char *name = source->repository, *hub = source->endpoint;
@@ -54,7 +54,7 @@ typedef struct reply {
     const char *what;
 } reply;
 
-static hd_status begin_reply(void *data, const hd_http_response *response, hd_error *err)
+static hd_status begin_reply(void *data, const hd_http_client_response *response, hd_error *err)
 {
     reply *r = data;
     (void)response, (void)err;
@@ -130,16 +130,16 @@ out:
 static hd_status read_listing(hd_hub_source *source, const char *url, const char *what, hd_pull_meter *meter, hd_error *err)
 {
     reply r = {.meter = meter, .what = what};
-    hd_http_response response;
-    hd_http_request request = {.url = url,
-                               .token = source->token,
-                               .compressed = true,
-                               .begin = begin_reply,
-                               .body = add_to_reply,
-                               .tick = tick_meter,
-                               .data = &r};
+    hd_http_client_response response;
+    hd_http_client_request request = {.url = url,
+                                      .token = source->token,
+                                      .compressed = true,
+                                      .begin = begin_reply,
+                                      .body = add_to_reply,
+                                      .tick = tick_meter,
+                                      .data = &r};
     hd__buffer_init(&r.text);
-    hd_status status = hd__http_get(source->http, &request, &response, err);
+    hd_status status = hd__http_client_get(source->http, &request, &response, err);
     if (status == HD_OK && response.status != 200)
         status = refused(source, what, &response, err);
     if (status == HD_OK)
@@ -157,7 +157,7 @@ typedef struct download {
     hd_remote_file *file;
     hd_pull_meter *meter;
     char part[HD_LIMIT_PATH_BYTES], etag_path[HD_LIMIT_PATH_BYTES];
-    char etag[HD_HTTP_FIELD_BYTES]; /* of what is in part; "" when unknown */
+    char etag[HD_HTTP_CLIENT_FIELD_BYTES]; /* of what is in part; "" when unknown */
     int fd;
     uint64_t bytes;    /* in part */
     uint64_t expected; /* UINT64_MAX while unknown */
@@ -185,7 +185,7 @@ static hd_status open_part(download *d, hd_error *err)
         return hd__fail_errno(err, errno, "%s: cannot open", d->part);
     d->bytes = (uint64_t)st.st_size;
     hd__arena_init(&arena);
-    if (hd__file_read(d->etag_path, HD_HTTP_FIELD_BYTES - 1, &arena, &etag, NULL) == HD_OK && is_printable(etag))
+    if (hd__file_read(d->etag_path, HD_HTTP_CLIENT_FIELD_BYTES - 1, &arena, &etag, NULL) == HD_OK && is_printable(etag))
         memcpy(d->etag, etag.ptr, etag.len + 1);
     hd__arena_clear(&arena);
     return HD_OK;
@@ -207,7 +207,7 @@ static void resume_part(void *data, uint64_t *from, const char **if_range)
 }
 
 /* The answer's own word on length and checksum, for what the list of files did not say. */
-static void learn(download *d, const hd_http_response *r)
+static void learn(download *d, const hd_http_client_response *r)
 {
     char *end;
     unsigned long long linked = strtoull(r->linked_size, &end, 10);
@@ -221,7 +221,7 @@ static void learn(download *d, const hd_http_response *r)
         d->checksum = hd__checksum_parse(r->etag);
 }
 
-static hd_status begin_part(void *data, const hd_http_response *r, hd_error *err)
+static hd_status begin_part(void *data, const hd_http_client_response *r, hd_error *err)
 {
     download *d = data;
     if (r->content_encoding[0] != '\0' && strcmp(r->content_encoding, "identity") != 0)
@@ -271,18 +271,18 @@ static bool tick_download(void *data)
 static hd_status download_rest(download *d, const char *url, const char *what, hd_error *err)
 {
     const uint32_t range_not_satisfiable = 416;
-    hd_http_response response;
-    hd_http_request request = {.url = url,
-                               .token = d->source->token,
-                               .resume = resume_part,
-                               .begin = begin_part,
-                               .body = write_part,
-                               .tick = tick_download,
-                               .data = d};
-    HD_TRY(hd__http_get(d->source->http, &request, &response, err));
+    hd_http_client_response response;
+    hd_http_client_request request = {.url = url,
+                                      .token = d->source->token,
+                                      .resume = resume_part,
+                                      .begin = begin_part,
+                                      .body = write_part,
+                                      .tick = tick_download,
+                                      .data = d};
+    HD_TRY(hd__http_client_get(d->source->http, &request, &response, err));
     if (response.status == range_not_satisfiable && d->bytes > 0) {
         HD_TRY(cut_part(d, 0, err));
-        HD_TRY(hd__http_get(d->source->http, &request, &response, err));
+        HD_TRY(hd__http_client_get(d->source->http, &request, &response, err));
     }
     return response.status == 200 || response.status == 206 ? HD_OK : refused(d->source, what, &response, err);
 }
@@ -357,7 +357,7 @@ out:
 
 /* ---- open ---- */
 
-hd_status hd__hub_source_open(hd_hub_source *source, hd_http *http, const char *endpoint, const char *token,
+hd_status hd__hub_source_open(hd_hub_source *source, hd_http_client *http, const char *endpoint, const char *token,
                               const hd_model_name *name, hd_pull_meter *meter, hd_arena *arena, hd_error *err)
 {
     const char *revision = name->revision[0] != '\0' ? name->revision : "main";

@@ -8,7 +8,7 @@
 
 typedef struct hd_hub_source {
     hd_pull_source base;
-    hd_http *http;
+    hd_http_client *http;
     const char *endpoint;   /* without a '/' at its end */
     const char *token;      /* NULL for none */
     const char *repository; /* "owner/name" */
@@ -19,8 +19,9 @@ typedef struct hd_hub_source {
 
 /* Asks for the list of files at the revision ("" is "main"). Strings given must live as long as the source.
  * HD_ERR_NOT_FOUND (no such model or revision), HD_ERR_PEER (anything else the hub says). */
-HD_MUST_USE hd_status hd__hub_source_open(hd_hub_source *source, hd_http *http, const char *endpoint, const char *token,
-                                          const hd_model_name *name, hd_pull_meter *meter, hd_arena *arena, hd_error *err);
+HD_MUST_USE hd_status hd__hub_source_open(hd_hub_source *source, hd_http_client *http, const char *endpoint,
+                                          const char *token, const hd_model_name *name, hd_pull_meter *meter,
+                                          hd_arena *arena, hd_error *err);
 
 /* Takes the commit and the files from the JSON of the list; the source's arena is set. `what` is for error texts. */
 HD_MUST_USE hd_status hd__hub_listing_parse(hd_hub_source *source, hd_span text, const char *what, hd_error *err);

@@ -256,7 +256,7 @@ struct hd_otlp {
     const hd_otlp_settings *settings;
     const char **headers; /* [n_headers] the settings' and the content type */
     size_t n_headers;
-    hd_http *http; /* NULL before the first POST */
+    hd_http_client *http; /* NULL before the first POST */
 };
 
 hd_status hd__otlp_open(const hd_otlp_settings *settings, hd_otlp **otlp_out, hd_error *err)
@@ -282,7 +282,7 @@ void hd__otlp_close(hd_otlp *otlp)
 {
     if (otlp == NULL)
         return;
-    hd__http_close(otlp->http);
+    hd__http_client_close(otlp->http);
     hd__free(otlp->headers);
     hd__free(otlp);
 }
@@ -325,20 +325,20 @@ hd_status hd__otlp_send(void *sender, hd_span body, bool (*go_on)(void *data), v
     hd_otlp *otlp = sender;
     const hd_otlp_settings *s = otlp->settings;
     if (otlp->http == NULL) {
-        const hd_http_options options = {
+        const hd_http_client_options options = {
             .connect_timeout_ms = s->timeout_ms, .timeout_ms = s->timeout_ms, .n_tries = 1, .ca_file = s->ca_file};
-        HD_TRY(hd__http_open(&options, &otlp->http, err));
+        HD_TRY(hd__http_client_open(&options, &otlp->http, err));
     }
     post p = {.go_on = go_on, .data = data};
-    hd_http_response response;
-    const hd_http_request request = {.url = s->url,
-                                     .post = body,
-                                     .headers = otlp->headers,
-                                     .n_headers = otlp->n_headers,
-                                     .body = keep_answer,
-                                     .tick = tick,
-                                     .data = &p};
-    hd_status status = hd__http_post(otlp->http, &request, &response, err);
+    hd_http_client_response response;
+    const hd_http_client_request request = {.url = s->url,
+                                            .post = body,
+                                            .headers = otlp->headers,
+                                            .n_headers = otlp->n_headers,
+                                            .body = keep_answer,
+                                            .tick = tick,
+                                            .data = &p};
+    hd_status status = hd__http_client_post(otlp->http, &request, &response, err);
     const uint32_t code = status == HD_OK ? response.status : 0;
     if (code == 408 || code == 429 || code >= 500)
         status = hd__fail(err, HD_ERR_PEER, "%s answers %u", s->url, code);

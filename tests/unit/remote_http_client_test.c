@@ -84,7 +84,7 @@ static void resume(void *data, uint64_t *from, const char **if_range)
     *if_range = "\"v1\"";
 }
 
-static hd_status begin(void *data, const hd_http_response *response, hd_error *err)
+static hd_status begin(void *data, const hd_http_client_response *response, hd_error *err)
 {
     client *c = data;
     (void)err;
@@ -107,17 +107,17 @@ static bool tick(void *data)
 }
 
 static hd_error err;
-static hd_http_response response;
+static hd_http_client_response response;
 
 static hd_status get(client *c, const char *url, uint32_t stall_s)
 {
-    hd_http_options options = {.connect_timeout_ms = 2000, .stall_timeout_s = stall_s, .n_tries = 2, .pause_ms = 10};
-    hd_http_request request = {
+    hd_http_client_options options = {.connect_timeout_ms = 2000, .stall_timeout_s = stall_s, .n_tries = 2, .pause_ms = 10};
+    hd_http_client_request request = {
         .url = url, .token = "hf_token", .resume = resume, .begin = begin, .body = body, .tick = tick, .data = c};
-    hd_http *http;
-    assert_int_equal(hd__http_open(&options, &http, &err), HD_OK);
-    hd_status status = hd__http_get(http, &request, &response, &err);
-    hd__http_close(http);
+    hd_http_client *http;
+    assert_int_equal(hd__http_client_open(&options, &http, &err), HD_OK);
+    hd_status status = hd__http_client_get(http, &request, &response, &err);
+    hd__http_client_close(http);
     return status;
 }
 

@@ -113,7 +113,7 @@ static void transcript_open(const char *line, const char *text)
     assert_true(is_get || t.body != NULL);
 }
 
-static hd_status ask(const char *line, const char *text)
+static inline hd_status ask(const char *line, const char *text)
 {
     transcript_open(line, text);
     return t.route->read(&t.request, &t.call, &t.fault);
@@ -136,7 +136,7 @@ static const char *answer(const hd_result *result)
     return transcript_text();
 }
 
-static void assert_answer(const hd_result *result, const char *expected)
+static inline void assert_answer(const hd_result *result, const char *expected)
 {
     static char json[16384];
     transcript_quote(expected, json, sizeof json);
@@ -144,7 +144,7 @@ static void assert_answer(const hd_result *result, const char *expected)
 }
 
 /* The request is refused so, in the protocol's own words. */
-static void assert_refused(const char *line, const char *text, hd_fault_kind kind, int status, const char *expected)
+static inline void assert_refused(const char *line, const char *text, hd_fault_kind kind, int status, const char *expected)
 {
     static char json[4096];
     assert_int_equal(ask(line, text), HD_ERR_ARG);
@@ -157,7 +157,7 @@ static void assert_refused(const char *line, const char *text, hd_fault_kind kin
 }
 
 /* A fault that the service raises, in the words of the dialect that the last request speaks. */
-static void assert_fault(const hd_fault *fault, int status, const char *expected)
+static inline void assert_fault(const hd_fault *fault, int status, const char *expected)
 {
     static char json[4096];
     hd__buffer_reset(&t.response.body);
