@@ -6,6 +6,9 @@
  *   hd_model    one model, registered in microseconds, loaded at its first use, unloaded when idle.
  *   hd_job      texts on their way through a model. hd_encode() is start + wait in one call.
  *
+ * and of what comes out: hd_encode() gives dense vectors, hd_encode_outputs() any mix of a model's heads for texts and
+ * pairs of texts, hd_rerank() the scores of documents for a query.
+ *
  * Threads: every function may be called from any thread at any time, on the same engine and the same
  * model, except that the *_close functions must be the last use of what they close.
  * Fork: an engine does not survive fork(); open it in the child.
@@ -173,7 +176,12 @@ typedef struct hd_model_info {
     const char *similarity;   /* "cosine", "dot", "euclidean", "manhattan" */
     const char *default_prompt_name; /* "" for none */
     hd_dtype dtype;                  /* as resolved, never AUTO */
-    uint32_t n_dimensions;           /* length of a vector without the `dimensions` option */
+    uint32_t heads;                  /* hd_head bits that it has */
+    uint32_t n_dimensions;           /* DENSE: length of a vector without the `dimensions` option; 0: it gives none */
+    uint32_t n_token_dimensions;     /* MULTI: length of a token's vector */
+    uint32_t n_labels;               /* SCORES */
+    const char *const *labels;       /* [n_labels] their names */
+    bool reranks;                    /* hd_rerank works: SCORES of one label, or MULTI */
     uint32_t max_length;             /* tokens, specials included */
     uint32_t n_layers, hidden_size, n_heads;
     uint32_t n_prompts;
@@ -198,16 +206,37 @@ typedef struct hd_text {
     size_t len;      /* bytes */
 } hd_text;
 
+/* What becomes of a text of more than max_length tokens. */
+typedef enum hd_long_text {
+    HD_LONG_CUT = 0, /* its end goes (cut_front: its beginning), or it is refused (refuse_longer) */
+    HD_LONG_WINDOWS, /* DENSE alone: windows of max_length tokens, one after the other, each with prompt and specials as a
+                      * text of its own; the vector is the mean of theirs, weighted by their tokens less prompt and
+                      * specials, of unit length again if the model's are */
+    HD_LONG_LATE,    /* DENSE alone, models with mean pooling: late chunking (Günther et al. 2024). The texts of the call
+                      * are pieces of one document, in its order; each gets the mean over its own tokens, which have seen
+                      * those of all pieces. The first piece has the prompt and the specials before it, the last one those
+                      * after it. A document of more than max_length tokens is seen in windows of max_length; each but the
+                      * first begins with max_length / 8 tokens of the one before, which count there alone. A piece
+                      * without tokens is HD_ERR_ARG */
+} hd_long_text;
+
 typedef struct hd_encode_options {
+    uint32_t heads;          /* hd_head bits wanted; 0: HD_HEAD_DENSE. hd_encode and hd_job_start: that one alone */
     const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
-    const char *prompt;      /* put before each text; wins over prompt_name; "" for none at all */
+    const char *prompt;      /* put before each text, of a pair before the first; wins over prompt_name; "" for none at
+                              * all. Rerankers that take an instruction (Qwen3-Reranker): the instruction */
     uint32_t dimensions;     /* keep the first so many values (Matryoshka), unit length again if the model is so; 0: all */
     uint32_t max_length;     /* tokens with specials, at most the model's; 0: the model's */
     bool no_normalize;       /* leave vectors as pooled even where the model's files ask for unit length */
     bool strict;             /* invalid UTF-8 is HD_ERR_FORMAT */
     bool refuse_longer;      /* a text of more than max_length tokens is HD_ERR_LIMIT, nothing is cut */
     bool cut_front;          /* of a text that is too long the end is kept, not the beginning */
-    bool no_specials;        /* hd_tokenize alone: without what the model's template adds */
+    hd_long_text long_text;
+    bool cut_second; /* of a pair that is too long only the second text is cut, after the first was cut to 3/4 of max_length,
+                      * as FlagEmbedding does; else the longer one, then both, as sentence-transformers does */
+    bool raw_scores; /* SCORES as the model's last layer gives them; else by sigmoid, or by softmax over several labels of
+                      * which one holds. hd_rerank by MULTI: the sum over the query's vectors, not the mean */
+    bool no_specials; /* hd_tokenize alone: without what the model's template adds */
 } hd_encode_options;
 
 typedef struct hd_encode_stats {
@@ -223,13 +252,60 @@ typedef struct hd_encode_stats {
 /* Encodes n texts. out is [n, dimensions] f32, rows in input order; every value is finite.
  * Empty text is valid. The same text gives the same bits alone or among others, on any number of threads.
  * HD_ERR_ARG (unknown option values), HD_ERR_NOT_FOUND (prompt_name), HD_ERR_FORMAT (strict),
- * HD_ERR_NUMERIC, HD_ERR_MEMORY, and whatever hd_model_load reports. On failure out is unspecified. */
+ * HD_ERR_UNSUPPORTED (a model without dense vectors, long_text that does not go with it), HD_ERR_NUMERIC, HD_ERR_MEMORY,
+ * and whatever hd_model_load reports. On failure out is unspecified. */
 HD_API HD_MUST_USE hd_status hd_encode(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
                                        float *out, hd_encode_stats *stats, hd_error *err);
 
+/* ---- other heads ----------------------------------------------------------------------------------- */
+
+typedef struct hd_sparse_vector {
+    const uint32_t *ids;  /* [n] token ids, ascending */
+    const float *weights; /* [n] all above 0 */
+    size_t n;
+} hd_sparse_vector;
+
+/* What the wanted heads but DENSE made of one text or pair; zero where a head was not wanted. All arrays are in `memory`. */
+typedef struct hd_output {
+    hd_sparse_vector sparse;    /* SPARSE. Of a token id that comes several times the greatest weight; bge-m3: without
+                                 * its special tokens */
+    const float *token_vectors; /* MULTI: [n_token_vectors, n_token_dimensions]; bge-m3: without the first token's */
+    size_t n_token_vectors;
+    const float *token_states; /* TOKENS: [n_token_states, hidden_size] */
+    size_t n_token_states;
+    const float *scores; /* SCORES: [n_labels], in the order of the model's labels */
+    void *memory;
+} hd_output;
+
+/* Frees what n outputs hold, and leaves them zero. */
+HD_API void hd_outputs_free(hd_output *outputs, size_t n);
+
+/* Encodes n texts, or pairs of texts (pairs [n], ptr NULL: that text alone; NULL: no pairs), by the heads in
+ * options->heads. out is as in hd_encode, NULL without DENSE; outputs is [n], overwritten, to be freed by hd_outputs_free
+ * after success, NULL when no other head is wanted. The same text gives the same bits whatever heads are wanted.
+ * Errors as hd_encode; HD_ERR_UNSUPPORTED for a head that the model lacks, and for pairs when its tokenizer has no place
+ * for a second text. On failure all outputs are zero. */
+HD_API HD_MUST_USE hd_status hd_encode_outputs(hd_model *model, const hd_text *texts, const hd_text *pairs, size_t n,
+                                               const hd_encode_options *options, float *out, hd_output *outputs,
+                                               hd_encode_stats *stats, hd_error *err);
+
+/* Scores of n documents for a query, more is better. Models with SCORES of one label read each pair of query and document
+ * (Qwen3-Reranker: in its prompt) and give their logit by sigmoid. Models with MULTI read the query and each document
+ * alone; the score is hd_maxsim over the number of the query's vectors. options->heads and ->dimensions are not looked at.
+ * HD_ERR_UNSUPPORTED for all other models; otherwise errors as hd_encode. On failure scores is unspecified. */
+HD_API HD_MUST_USE hd_status hd_rerank(hd_model *model, hd_text query, const hd_text *documents, size_t n,
+                                       const hd_encode_options *options, float *scores, hd_encode_stats *stats,
+                                       hd_error *err);
+
+/* Late interaction (Khattab and Zaharia 2020): for each of the n_q vectors of q the greatest product with one of the n_d
+ * vectors of d, summed. q is [n_q, n], d is [n_d, n]; 0 when either has none. */
+HD_API float hd_maxsim(const float *q, size_t n_q, const float *d, size_t n_d, size_t n);
+
+/* ---- jobs ------------------------------------------------------------------------------------------ */
+
 typedef struct hd_job hd_job;
 
-/* The same in two steps. start tokenises on the caller's thread and returns while workers compute.
+/* hd_encode in two steps. start tokenises on the caller's thread and returns while workers compute.
  * texts may go once start returns; out must stay until hd_job_wait returns, which frees the job also on
  * failure. Every started job must be waited for. */
 HD_API HD_MUST_USE hd_status hd_job_start(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
@@ -253,6 +329,8 @@ typedef struct hd_job_options {
     void *data;
     uint64_t caller;         /* jobs of one caller share its turns: callers get the same number of tokens each */
     const hd_token_ids *ids; /* [n] NULL: texts alone */
+    const hd_text *pairs;    /* [n] second texts; ptr NULL: none. NULL: no pairs. May go once submit returns */
+    hd_output *outputs;      /* [n] as hd_encode_outputs; NULL: no head but DENSE is wanted */
     uint32_t *n_tokens;      /* [n] receives the tokens of each text, cached ones too; NULL: not wanted. A text that
                               * refuse_longer refused has its whole length there */
 } hd_job_options;
@@ -262,6 +340,12 @@ typedef struct hd_job_options {
  * queued and these would pass the engine's max_queue_tokens; HD_ERR_FORMAT for ids outside of the vocabulary. */
 HD_API HD_MUST_USE hd_status hd_job_submit(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,
                                            const hd_job_options *job_options, float *out, hd_job **job, hd_error *err);
+
+/* hd_rerank for servers: as hd_job_submit, with job_options->n_tokens those of each pair, and without ids, pairs and
+ * outputs. scores is [n] and must stay until hd_job_wait returns, which writes the last of them. */
+HD_API HD_MUST_USE hd_status hd_rerank_submit(hd_model *model, hd_text query, const hd_text *documents, size_t n,
+                                              const hd_encode_options *options, const hd_job_options *job_options,
+                                              float *scores, hd_job **job, hd_error *err);
 
 /* ---- tokens ------------------------------------------------------------------------------------- */
 

@@ -16,12 +16,15 @@ typedef struct hd_batch {
     const int32_t *positions;  /* [n_tokens]: place in the sequence */
     const int32_t *types;      /* [n_tokens]: token types, or NULL for all 0 */
     const int32_t *pool_begin; /* [n_sequences]: first token of each sequence that is pooled (prompts left out) */
-    uint32_t heads;            /* HD_HEAD_* bits, all of them of encoder->heads */
-    float *out;                /* HD_HEAD_DENSE: [n_sequences, n_out] */
-    float *token_vectors;      /* HD_HEAD_MULTI: [n_tokens, n_token_out], the row of every token */
-    float *token_weights;      /* HD_HEAD_SPARSE by token: [n_tokens], none below 0 */
-    float *vocab_weights;      /* HD_HEAD_SPARSE by vocabulary: [n_sequences, vocab_size], none below 0 */
-    float *scores;             /* HD_HEAD_SCORES: [n_sequences, n_labels], logits */
+    int n_spans;               /* 0: a vector for each sequence; else out is [n_spans, n_out], one for each of these */
+    const int32_t *span_begin, *span_end; /* [n_spans] mean pooling: over the tokens [begin, end) of the batch */
+    uint32_t heads;                       /* HD_HEAD_* bits, all of them of encoder->heads */
+    float *out;                           /* HD_HEAD_DENSE: [n_sequences, n_out] */
+    float *token_states;                  /* HD_HEAD_TOKENS: [n_tokens, hidden], as pooling reads them */
+    float *token_vectors;                 /* HD_HEAD_MULTI: [n_tokens, n_token_out], the row of every token */
+    float *token_weights;                 /* HD_HEAD_SPARSE by token: [n_tokens], none below 0 */
+    float *vocab_weights;                 /* HD_HEAD_SPARSE by vocabulary: [n_sequences, vocab_size], none below 0 */
+    float *scores;                        /* HD_HEAD_SCORES: [n_sequences, n_labels], logits */
 } hd_batch;
 
 typedef struct hd_encoder hd_encoder;

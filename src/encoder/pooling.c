@@ -83,13 +83,22 @@ size_t hd__pooling_scratch_bytes(const hd_encoder *e, int n_sequences)
     return e->settings->n_dense > 0 ? 2 * (size_t)n_sequences * widest(e) * sizeof(float) : 0;
 }
 
+/* The i-th vector's pooling. */
+static void pool_batch(const hd_encoder *e, const hd_batch *batch, const float *x, size_t stride, int i, float *row)
+{
+    const int begin = batch->n_spans > 0 ? batch->span_begin[i] : batch->begin[i];
+    const int end = batch->n_spans > 0 ? batch->span_end[i] : batch->begin[i + 1];
+    pool(e, x + (size_t)begin * stride, stride, end - begin, batch->n_spans > 0 ? 0 : batch->pool_begin[i], row);
+}
+
 void hd__pooling_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const float *x, size_t stride,
                          bool gathered, char *scratch)
 {
     const size_t width = widest(e);
     const uint32_t n_dense = e->settings->n_dense;
-    float *rows = (float *)(void *)scratch, *next = n_dense > 0 ? rows + (size_t)batch->n_sequences * width : NULL;
-    for (hd_phase p = hd__phase_begin(run, (uint32_t)batch->n_sequences); hd__phase_take(run, &p);) {
+    const int n = batch->n_spans > 0 ? batch->n_spans : batch->n_sequences;
+    float *rows = (float *)(void *)scratch, *next = n_dense > 0 ? rows + (size_t)n * width : NULL;
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)n); hd__phase_take(run, &p);) {
         for (int i = (int)p.begin; i < (int)p.end; i++) {
             float *row = n_dense > 0 ? rows + (size_t)i * width : batch->out + (size_t)i * (size_t)e->n_out;
             if (n_dense > 0)
@@ -97,19 +106,18 @@ void hd__pooling_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch
             if (gathered)
                 memcpy(row, x + (size_t)i * stride, (size_t)e->n_pooled * sizeof *row);
             else
-                pool(e, x + (size_t)batch->begin[i] * stride, stride, batch->begin[i + 1] - batch->begin[i],
-                     batch->pool_begin[i], row);
+                pool_batch(e, batch, x, stride, i, row);
         }
     }
     for (uint32_t d = 0; d < n_dense; d++) {
         hd_act act = {.type = K_F32, .data = rows, .stride = width};
-        e->device->linear(&e->kernels, run, &e->dense[d], &act, batch->n_sequences, 0, e->dense[d].n_pad / K_PANEL,
+        e->device->linear(&e->kernels, run, &e->dense[d], &act, n, 0, e->dense[d].n_pad / K_PANEL,
                           hd__epilogue_of(e->settings->dense[d].activation), K_F32, next, width);
         float *swap = rows;
         rows = next;
         next = swap;
     }
-    for (hd_phase p = hd__phase_begin(run, n_dense > 0 ? (uint32_t)batch->n_sequences : 0); hd__phase_take(run, &p);) {
+    for (hd_phase p = hd__phase_begin(run, n_dense > 0 ? (uint32_t)n : 0); hd__phase_take(run, &p);) {
         for (uint32_t i = p.begin; i < p.end; i++)
             memcpy(batch->out + (size_t)i * (size_t)e->n_out, rows + (size_t)i * width, (size_t)e->n_out * sizeof(float));
     }

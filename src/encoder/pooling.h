@@ -7,8 +7,8 @@
 /* Bytes pooling_forward needs for n_sequences: 0 without Dense modules. */
 size_t hd__pooling_scratch_bytes(const hd_encoder *encoder, int n_sequences);
 
-/* batch->out = dense(pool(x)). x is [n_tokens, stride], or, when `gathered`, [n_sequences, stride] with the one
- * pooled row of each. */
+/* batch->out = dense(pool(x)), by sequence or by span. x is [n_tokens, stride], or, when `gathered`, [n_sequences, stride]
+ * with the one pooled row of each. */
 void hd__pooling_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const float *x, size_t stride,
                          bool gathered, char *scratch);
 

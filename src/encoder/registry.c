@@ -60,7 +60,7 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     hd__kernels_fill(&e->kernels);
     e->qkv_type = type != K_F32 && e->kernels.bf16_attention_fast ? K_BF16 : K_F32;
     e->block_rows = device->block_rows(k_row_stride((int)settings->intermediate, K_F32) * sizeof(float));
-    e->heads = HD_HEAD_DENSE;
+    e->heads = HD_HEAD_DENSE | HD_HEAD_TOKENS;
     e->n_pooled = e->n_out = (int)settings->hidden * count_bits(settings->pooling);
 
     hd_status status = e->architecture->bind(e, weights, err);

@@ -7,6 +7,7 @@
 #define HD_ENGINE_ENGINE_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -16,7 +17,8 @@
 #include "engine/cache.h"
 #include "token/tokenizer.h"
 
-#define HD_GROUP_TOKENS 512 /* tokens a worker takes at once: weights pass through the caches once for so many */
+#define HD_GROUP_TOKENS 512    /* tokens a worker takes at once: weights pass through the caches once for so many */
+#define HD_VOCABULARY_GROUP 32 /* sequences at once that have a weight for each id of the vocabulary */
 
 typedef enum hd_sequence_state {
     HD_QUEUED,  /* waits for a worker; in the table of flights */
@@ -26,18 +28,43 @@ typedef enum hd_sequence_state {
     HD_FOUND    /* in the store: it has its vector */
 } hd_sequence_state;
 
-/* One text on its way. Owned by its job; the first four fields are constant once it is queued. */
+/* One text on its way, or a pair, or a window of a text. Owned by its job; all but the last four fields are constant once
+ * it is queued. */
 typedef struct hd_sequence {
-    size_t ids_at; /* in job->ids */
+    size_t ids_at; /* in job->ids, and in job->types */
     int32_t n_tokens;
     int32_t pool_begin;
-    uint32_t row;   /* of job->out */
-    hd_hash128 key; /* in the vector cache, and of the flight */
+    uint32_t row;     /* of job->out, job->scores or job->options.outputs; with job->parts the first of its parts */
+    uint32_t n_parts; /* late chunking: how many of job->parts it makes, each a span of its tokens; 0: one vector */
+    hd_hash128 key;   /* in the vector cache, and of the flight */
     hd_sequence_state state;
     hd_job *job;
     struct hd_sequence *chain;     /* next in the bucket of flights */
     struct hd_sequence *followers; /* of a flight: the first; of a follower: the next */
 } hd_sequence;
+
+/* A vector that is one of those whose mean a row is: of a window, or of what a window has of a piece of a document. */
+typedef struct hd_part {
+    uint32_t row;
+    uint32_t weight;    /* tokens it stands for */
+    int32_t begin, end; /* late chunking: in its sequence */
+} hd_part;
+
+/* A rerank by late interaction: the query is row 0, document i is row i + 1. */
+typedef struct hd_interaction {
+    const float *query; /* [n_query, n_token_out] */
+    size_t n_query;
+    void *query_memory;
+    atomic_bool ready;   /* query is there */
+    hd_output waiting[]; /* [n] documents that were there before it */
+} hd_interaction;
+
+/* What a pass made of one sequence, of the heads of its job. */
+typedef struct hd_rows {
+    const float *vectors;                                      /* [1 or n_parts, n_out] */
+    const float *token_states, *token_vectors, *token_weights; /* of its tokens */
+    const float *vocab_weights, *scores;
+} hd_rows;
 
 /* A caller with jobs in the queue. Lanes take turns, of as many tokens each; so do the jobs of a lane. */
 typedef struct hd_lane {
@@ -52,12 +79,20 @@ struct hd_job {
     hd_job *next;  /* in its lane, or in the engine's list of those whose `done` is to be called */
     hd_lane *lane; /* NULL: not queued */
     hd_job_options options;
+    size_t n_texts;
     size_t first_text; /* what errors call the first */
-    float *out;        /* [n_texts, n_dimensions], the caller's */
+    uint32_t heads;    /* hd_head bits */
+    float *out;        /* [n_texts, n_dimensions], the caller's; with parts [n_parts, n_dimensions] */
     uint32_t n_dimensions;
-    bool normalize;
+    bool normalize, raw_scores, is_late; /* late chunking: parts are means over tokens, and of no unit length */
     hd_ids ids;
-    hd_sequence *sequences; /* [n_sequences] */
+    hd_ids types;   /* as ids; none when all are 0 */
+    hd_part *parts; /* NULL: sequences are rows */
+    size_t n_parts, parts_capacity, sequences_capacity;
+    float *rows;                 /* with parts: [n_texts, n_dimensions], the caller's */
+    float *scores;               /* rerank: [n_texts], of late interaction less the query, the caller's; else NULL */
+    hd_interaction *interaction; /* NULL: none */
+    hd_sequence *sequences;      /* [n_sequences] */
     size_t n_sequences, n_done;
     size_t next_sequence; /* all before it are taken, follow or were dropped */
     uint64_t queued_ns, taken_ns;
@@ -76,10 +111,16 @@ typedef struct hd_slot {
     char *block;
     uint64_t block_bytes; /* an entry of the account of memory.c */
     int capacity;         /* tokens; 0: not laid out */
-    int32_t *ids, *positions, *begin, *pool_begin;
-    float *out; /* [capacity, n_out] */
+    uint32_t heads;       /* hd_head bits that there is room for */
+    int32_t *ids, *positions, *types, *begin, *pool_begin, *span_begin, *span_end;
+    int32_t *vector_begin;                                        /* of each sequence, in out */
+    float *out;                                                   /* [capacity, n_out] */
+    float *token_states, *token_vectors, *token_weights, *scores; /* [capacity, …] */
+    float *vocab_weights; /* [the lesser of capacity and HD_VOCABULARY_GROUP, vocabulary] */
     char *scratch;
 } hd_slot;
+
+#define HD_UNWEIGHTED_TOKENS 4 /* cls, eos, pad, unk */
 
 typedef enum hd_load_state { HD_UNLOADED, HD_LOADING, HD_LOADED } hd_load_state;
 
@@ -107,6 +148,7 @@ struct hd_model {
     hd_tokenizer *tokenizer;
     hd_weights *weights;
     hd_encoder *encoder;
+    int32_t unweighted_ids[HD_UNWEIGHTED_TOKENS]; /* SPARSE by token: these have no weight; -1: none */
 
     int group_tokens;        /* most that a worker takes at once, but for one longer sequence */
     uint64_t pending_tokens; /* queued and not taken */
@@ -199,6 +241,9 @@ int hd__plan_group_tokens(const hd_model *model);
 /* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock. */
 bool hd__slots_clear_unused(hd_engine *engine);
 
+/* How many sequences a pass for these heads may have. */
+size_t hd__most_sequences(const hd_model *model, uint32_t heads);
+
 HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);
 
@@ -239,9 +284,70 @@ HD_MUST_USE bool hd__lookup_begin(hd_job *job);
 /* Gives a computed vector to the store, if the job asked it. */
 void hd__lookup_put(const hd_job *job, const hd_sequence *sequence, const float *vector);
 
+/* ---- plan.c ---- */
+
+/* What a call's options come to for this model. */
+typedef struct hd_plan {
+    const char *prompt;
+    uint32_t prompt_tokens; /* left out of pooling; 0: none */
+    uint32_t heads, n_dimensions;
+    hd_tokenize_options tokenize;
+    bool normalize, refuse_longer, raw_scores, cut_second;
+    hd_long_text long_text;
+} hd_plan;
+
+HD_MUST_USE hd_status hd__plan_make(const hd_model *model, const hd_encode_options *options, hd_plan *plan, hd_error *err);
+
+/* Whether the model has what is to be computed. */
+HD_MUST_USE hd_status hd__plan_check(const hd_model *model, const hd_plan *plan, hd_error *err);
+
+/* ---- prepare.c ---- */
+
+/* From texts to sequences, less what the vector cache has. The model is loaded. */
+HD_MUST_USE hd_status hd__job_prepare(hd_job *job, const hd_text *texts, hd_plan *plan, hd_error *err);
+
+/* ---- results.c: no lock needed ---- */
+
+/* The finished vector of row s->row of job->out: checked, cut, normalised. */
+HD_MUST_USE hd_status hd__job_store_vector(hd_job *job, uint32_t row, const float *vector, hd_error *err);
+
+/* What a pass made of a sequence by the heads but DENSE; freed by hd_outputs_free. */
+HD_MUST_USE hd_status hd__job_output(const hd_job *job, const hd_sequence *sequence, const hd_rows *rows, hd_output *output,
+                                     hd_error *err);
+
+/* All that a pass made of a sequence, where the job's caller wants it. */
+HD_MUST_USE hd_status hd__job_store(hd_job *job, const hd_sequence *sequence, const hd_rows *rows, hd_error *err);
+
+/* After the last sequence, on the thread that waited: parts become rows. */
+void hd__job_join_parts(hd_job *job);
+
+/* ---- relevance.c ---- */
+
+/* Token vectors of a rerank by late interaction. */
+HD_MUST_USE hd_status hd__interaction_store(hd_job *job, const hd_sequence *sequence, const hd_rows *rows, hd_error *err);
+
+/* After the last sequence: scores those that waited for the query. */
+void hd__interaction_end(hd_job *job);
+void hd__interaction_free(hd_interaction *interaction, size_t n);
+
+/* Appends ids and types of a pair as the model's kind of reranker reads it. */
+HD_MUST_USE hd_status hd__pair_encode(hd_job *job, const hd_plan *plan, const hd_tokenize_options *options, hd_span first,
+                                      hd_span second, bool *truncated, hd_error *err);
+
 /* ---- job.c ---- */
 
-/* The finished vector of one sequence: checks, cuts, normalises and stores it. No lock needed. */
-HD_MUST_USE hd_status hd__job_store(hd_job *job, const hd_sequence *sequence, const float *vector, hd_error *err);
+/* What the public functions that start a job have in common. */
+typedef struct hd_job_request {
+    const hd_text *texts; /* [n] */
+    size_t n;
+    size_t first; /* what to call the first text in errors */
+    const hd_encode_options *options;
+    const hd_job_options *job_options;
+    uint32_t heads; /* 0: as the options say */
+    float *out, *scores;
+    hd_interaction *interaction; /* the job's after success */
+} hd_job_request;
+
+HD_MUST_USE hd_status hd__job_start(hd_model *model, const hd_job_request *request, hd_job **job, hd_error *err);
 
 #endif

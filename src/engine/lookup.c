@@ -174,7 +174,7 @@ static void take_answer(hd_store_request *request)
     for (size_t i = 0; i < request->n; i++) {
         hd_sequence *s = &job->sequences[i];
         const float *vector = l->vectors + i * request->width;
-        if (!request->found[i] || hd__job_store(job, s, vector, &error) != HD_OK)
+        if (!request->found[i] || hd__job_store_vector(job, s->row, vector, &error) != HD_OK)
             continue;
         if (e->cache != NULL)
             hd__cache_put(e->cache, s->key, vector, request->width);
@@ -221,7 +221,9 @@ bool hd__lookup_begin(hd_job *job)
     const hd_model *m = job->model;
     const hd_vector_store *store = m->engine->store;
     const size_t width = (size_t)m->encoder->n_out, n = job->n_sequences;
-    if (store == NULL || m->shared_id[0] == '\0' || !store->ready(store->data) || !make_keys(job))
+    if (store == NULL || m->shared_id[0] == '\0' || !store->ready(store->data))
+        return false;
+    if (job->heads != HD_HEAD_DENSE || job->is_late || job->types.n > 0 || !make_keys(job)) /* vectors of texts alone */
         return false;
     lookup *l = hd__malloc(hd__add(sizeof *l, hd__mul(hd__mul(n, width), sizeof *l->vectors)));
     bool *found = hd__calloc(n, sizeof *found);

@@ -61,6 +61,7 @@ static void fill_info(hd_model *m, const char *path)
         .similarity = s->similarity,
         .default_prompt_name = s->default_prompt_name,
         .dtype = m->dtype,
+        .heads = HD_HEAD_DENSE | HD_HEAD_TOKENS,
         .n_dimensions = n,
         .max_length = s->max_length,
         .n_layers = s->n_layers,
@@ -258,10 +259,19 @@ static void renew_id(hd_model *m)
     m->weights_hash = hash;
 }
 
+/* FlagEmbedding's BGEM3FlagModel gives no weight to these of XLM-RoBERTa's. */
+static void find_unweighted(hd_model *m)
+{
+    static const char *const names[HD_UNWEIGHTED_TOKENS] = {"<s>", "</s>", "<pad>", "<unk>"};
+    for (size_t i = 0; i < HD_UNWEIGHTED_TOKENS; i++)
+        m->unweighted_ids[i] = hd__tokenizer_added_id(m->tokenizer, names[i]);
+}
+
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
     HD_TRY(hd__model_tokenizer_open(m->settings.dir, &m->tokenizer, err));
+    find_unweighted(m);
     HD_TRY(open_identified(m, err));
     renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */

@@ -3,9 +3,9 @@
  * Callers take turns by deficit round robin (Shreedhar and Varghese, "Efficient fair queueing using deficit round
  * robin", 1995): a lane at its turn gets TURN_TOKENS of credit and keeps what it does not use, so that a caller with
  * long texts gets as many tokens as one with short ones. Within a lane the jobs take turns in the same way. What is
- * taken is of one model: lanes whose next job asks another are passed over and keep their place.
+ * taken is of one model and for the same heads: lanes whose next job asks for others are passed over and keep their place.
  *
- * A sequence equal to one that is queued or being computed follows it and gets its vector.
+ * A sequence equal to one that is queued or being computed for the same heads follows it and gets its results.
  */
 #include <string.h>
 
@@ -49,7 +49,7 @@ static bool grow_flights(hd_engine *e)
 static bool same_text(const hd_sequence *a, const hd_sequence *b)
 {
     return a->key.low == b->key.low && a->key.high == b->key.high && a->n_tokens == b->n_tokens &&
-           a->job->model == b->job->model;
+           a->job->model == b->job->model && a->job->heads == b->job->heads;
 }
 
 /* Puts a sequence in flight, or makes it follow one that is. */
@@ -224,7 +224,8 @@ bool hd__taken_grow(hd_worker *w)
 typedef struct group {
     hd_worker *worker;
     hd_model *model; /* of the sequences it has */
-    size_t n;
+    uint32_t heads;  /* of their jobs */
+    size_t n, most;
     uint64_t n_tokens, budget;
     bool full;
 } group;
@@ -236,12 +237,14 @@ static void take_of_job(group *g, hd_lane *lane)
     hd_engine *e = g->worker->engine;
     if (g->n == 0) {
         g->model = job->model;
+        g->heads = job->heads;
+        g->most = hd__most_sequences(job->model, job->heads);
         uint64_t share = (g->model->pending_tokens + e->n_threads - 1) / e->n_threads;
         g->budget = share < (uint64_t)g->model->group_tokens ? share : (uint64_t)g->model->group_tokens;
     }
     for (; job->next_sequence < job->n_sequences; skip_to_queued(job)) {
         hd_sequence *s = &job->sequences[job->next_sequence];
-        if (g->n > 0 && g->n_tokens + (uint64_t)s->n_tokens > g->budget) {
+        if (g->n > 0 && (g->n == g->most || g->n_tokens + (uint64_t)s->n_tokens > g->budget)) {
             g->full = true;
             return;
         }
@@ -263,7 +266,7 @@ static void take_of_job(group *g, hd_lane *lane)
 
 static bool fits(const group *g, const hd_lane *lane)
 {
-    return g->n == 0 || lane->head->model == g->model;
+    return g->n == 0 || (lane->head->model == g->model && lane->head->heads == g->heads);
 }
 
 /* A lane's turn: its jobs one after the other. True when its credit is used up, and with it the turn. */

@@ -19,17 +19,47 @@ static double megabytes(uint64_t bytes)
     return (double)bytes / 1e6;
 }
 
-static size_t plan_slot(const hd_model *m, int capacity, char *base, hd_slot *s)
+size_t hd__most_sequences(const hd_model *m, uint32_t heads)
 {
-    size_t at = 0, ints = ((size_t)capacity + 1) * sizeof(int32_t);
-    s->ids = hd__carve(base, &at, ints);
-    s->positions = hd__carve(base, &at, ints);
-    s->begin = hd__carve(base, &at, ints);
-    s->pool_begin = hd__carve(base, &at, ints);
-    s->out = hd__carve(base, &at, (size_t)capacity * (size_t)m->encoder->n_out * sizeof(float));
-    s->scratch =
-        hd__carve(base, &at, m->encoder->architecture->scratch_bytes(m->encoder, capacity, (int)m->engine->n_threads));
+    return (heads & HD_HEAD_SPARSE) != 0 && m->encoder->sparse_by_vocabulary ? HD_VOCABULARY_GROUP : SIZE_MAX;
+}
+
+static float *carve_floats(char *base, size_t *at, size_t rows, size_t n)
+{
+    return hd__carve(base, at, hd__mul(hd__mul(rows, n), sizeof(float)));
+}
+
+/* Room for so many tokens, and for what these heads make of them. */
+static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *base, hd_slot *s)
+{
+    const hd_encoder *e = m->encoder;
+    const size_t rows = (size_t)capacity, most = hd__most_sequences(m, heads);
+    size_t at = 0;
+    int32_t **const ints[] = {&s->ids,          &s->positions,  &s->types,      &s->begin,
+                              &s->vector_begin, &s->pool_begin, &s->span_begin, &s->span_end};
+    for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
+        *ints[i] = hd__carve(base, &at, (rows + 1) * sizeof(int32_t));
+    s->out = s->token_states = s->token_vectors = s->token_weights = s->vocab_weights = s->scores = NULL;
+    if ((heads & HD_HEAD_DENSE) != 0)
+        s->out = carve_floats(base, &at, rows, (size_t)e->n_out);
+    if ((heads & HD_HEAD_TOKENS) != 0)
+        s->token_states = carve_floats(base, &at, rows, m->settings.hidden);
+    if ((heads & HD_HEAD_MULTI) != 0)
+        s->token_vectors = carve_floats(base, &at, rows, (size_t)e->n_token_out);
+    if ((heads & HD_HEAD_SPARSE) != 0 && !e->sparse_by_vocabulary)
+        s->token_weights = carve_floats(base, &at, rows, 1);
+    if ((heads & HD_HEAD_SPARSE) != 0 && e->sparse_by_vocabulary)
+        s->vocab_weights = carve_floats(base, &at, rows < most ? rows : most, m->settings.vocab_size);
+    if ((heads & HD_HEAD_SCORES) != 0)
+        s->scores = carve_floats(base, &at, rows, (size_t)e->n_labels);
+    s->scratch = hd__carve(base, &at, e->architecture->scratch_bytes(e, capacity, (int)m->engine->n_threads));
     return at;
+}
+
+/* What the account expects: dense vectors where the model has them. */
+static uint32_t usual_heads(const hd_model *m)
+{
+    return (m->encoder->heads & HD_HEAD_DENSE) != 0 ? HD_HEAD_DENSE : m->encoder->heads;
 }
 
 int hd__plan_group_tokens(const hd_model *m)
@@ -38,7 +68,7 @@ int hd__plan_group_tokens(const hd_model *m)
     const uint64_t share = hd__memory_share(m->engine);
     int n_tokens = HD_GROUP_TOKENS;
     hd_slot slot;
-    while (n_tokens > LEAST && plan_slot(m, n_tokens, NULL, &slot) > share)
+    while (n_tokens > LEAST && plan_slot(m, n_tokens, usual_heads(m), NULL, &slot) > share)
         n_tokens /= 2;
     return n_tokens;
 }
@@ -63,21 +93,22 @@ bool hd__slots_clear_unused(hd_engine *e)
     return any;
 }
 
-/* Lays a block out for so many tokens. Scratch begins as zeros: kernels may read past a row's end. */
-static void lay_out(const hd_model *m, hd_slot *slot, int capacity, bool is_zero)
+/* Lays a block out for so many tokens and these heads. Scratch begins as zeros: kernels may read past a row's end. */
+static void lay_out(const hd_model *m, hd_slot *slot, int capacity, uint32_t heads, bool is_zero)
 {
-    const size_t bytes = plan_slot(m, capacity, slot->block, slot);
+    const size_t bytes = plan_slot(m, capacity, heads, slot->block, slot);
     if (!is_zero)
         memset(slot->scratch, 0, (size_t)(slot->block + bytes - slot->scratch));
     slot->capacity = capacity;
+    slot->heads = heads;
 }
 
 /* Gives an empty slot a block for so many tokens, if the worker's share and the memory have room for it. */
-static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity)
+static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity, uint32_t heads)
 {
     hd_engine *e = m->engine;
     hd_slot plan;
-    const size_t bytes = plan_slot(m, capacity, NULL, &plan);
+    const size_t bytes = plan_slot(m, capacity, heads, NULL, &plan);
     pthread_mutex_lock(&e->lock);
     bool granted = bytes <= hd__memory_share(e) && hd__memory_take(e, &slot->block_bytes, bytes);
     pthread_mutex_unlock(&e->lock);
@@ -90,7 +121,7 @@ static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity)
         pthread_mutex_unlock(&e->lock);
         return false;
     }
-    lay_out(m, slot, capacity, true);
+    lay_out(m, slot, capacity, heads, true);
     return true;
 }
 
@@ -129,15 +160,17 @@ static void claim_slot(hd_worker *w, const hd_model *m)
         return;
     w->slot.model = m;
     w->slot.capacity = 0;
+    w->slot.heads = 0;
 }
 
-/* Makes a worker's slot hold n_tokens of the model that claimed it. In the block of the model before only as much is laid
- * out as is asked for: what has to be zeroed is in proportion to the work. A new block, within the memory limit, is for a
- * whole group, so that it need not grow again, or, when that is too much, no more than asked for; when that is too much
- * too, models that nobody uses have to go. */
-static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, hd_error *err)
+/* Makes a worker's slot hold n_tokens of the model that claimed it, for these heads. In the block of the model before only
+ * as much is laid out as is asked for: what has to be zeroed is in proportion to the work. A new block, within the memory
+ * limit, is for a whole group and for all heads that were asked for, so that it need not grow again, or, when that is too
+ * much, no more than asked for; when that is too much too, models that nobody uses have to go. */
+static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, uint32_t heads, hd_error *err)
 {
-    if (n_tokens <= slot->capacity)
+    const uint32_t all_heads = heads | slot->heads;
+    if (n_tokens <= slot->capacity && all_heads == slot->heads)
         return HD_OK;
     pthread_mutex_lock(&m->engine->lock);
     const int group = m->group_tokens;
@@ -145,17 +178,17 @@ static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, hd_err
     hd_slot plan;
     const int doubled = 2 * slot->capacity < group ? 2 * slot->capacity : group;
     const int capacity = n_tokens < doubled ? doubled : n_tokens;
-    if (plan_slot(m, capacity, NULL, &plan) <= slot->block_bytes) {
-        lay_out(m, slot, capacity, false);
+    if (plan_slot(m, capacity, all_heads, NULL, &plan) <= slot->block_bytes) {
+        lay_out(m, slot, capacity, all_heads, false);
         return HD_OK;
     }
     pthread_mutex_lock(&m->engine->lock);
     clear(slot); /* before, not after: never both blocks at once */
     pthread_mutex_unlock(&m->engine->lock);
-    if ((group > n_tokens && alloc_slot(m, slot, group)) || alloc_slot(m, slot, n_tokens))
+    if ((group > n_tokens && alloc_slot(m, slot, group, all_heads)) || alloc_slot(m, slot, n_tokens, heads))
         return HD_OK;
-    const size_t bytes = plan_slot(m, n_tokens, NULL, &plan);
-    return make_room(m->engine, bytes) && alloc_slot(m, slot, n_tokens) ? HD_OK : no_slot(m, bytes, n_tokens, err);
+    const size_t bytes = plan_slot(m, n_tokens, heads, NULL, &plan);
+    return make_room(m->engine, bytes) && alloc_slot(m, slot, n_tokens, heads) ? HD_OK : no_slot(m, bytes, n_tokens, err);
 }
 
 /* ---- passes ---- */
@@ -209,14 +242,40 @@ static void join(hd_engine *e)
     pthread_mutex_lock(&e->lock);
 }
 
+/* Appends where the vectors of a sequence at token `at` are pooled from. */
+static int add_spans(const hd_sequence *s, int at, hd_slot *slot, int n_spans)
+{
+    if (s->n_parts == 0) {
+        slot->span_begin[n_spans] = at + s->pool_begin;
+        slot->span_end[n_spans] = at + s->n_tokens;
+        return n_spans + 1;
+    }
+    const hd_part *parts = &s->job->parts[s->row];
+    for (uint32_t k = 0; k < s->n_parts; k++, n_spans++) {
+        slot->span_begin[n_spans] = at + parts[k].begin;
+        slot->span_end[n_spans] = at + parts[k].end;
+    }
+    return n_spans;
+}
+
 static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot, hd_batch *batch)
 {
-    int at = 0;
+    int at = 0, n_spans = 0;
+    bool has_types = false, has_spans = false;
     for (size_t i = 0; i < n; i++) {
         const hd_sequence *s = w->taken[first + i];
+        const size_t bytes = (size_t)s->n_tokens * sizeof(int32_t);
         slot->begin[i] = at;
         slot->pool_begin[i] = s->pool_begin;
-        memcpy(slot->ids + at, s->job->ids.ids + s->ids_at, (size_t)s->n_tokens * sizeof(int32_t));
+        memcpy(slot->ids + at, s->job->ids.ids + s->ids_at, bytes);
+        if (s->job->types.n > 0)
+            memcpy(slot->types + at, s->job->types.ids + s->ids_at, bytes);
+        else
+            memset(slot->types + at, 0, bytes);
+        has_types |= s->job->types.n > 0;
+        has_spans |= s->n_parts > 0;
+        slot->vector_begin[i] = n_spans;
+        n_spans = add_spans(s, at, slot, n_spans);
         for (int t = 0; t < s->n_tokens; t++)
             slot->positions[at + t] = t;
         at += s->n_tokens;
@@ -228,9 +287,18 @@ static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot
         .begin = slot->begin,
         .ids = slot->ids,
         .positions = slot->positions,
+        .types = has_types ? slot->types : NULL,
         .pool_begin = slot->pool_begin,
-        .heads = HD_HEAD_DENSE,
+        .n_spans = has_spans ? n_spans : 0,
+        .span_begin = slot->span_begin,
+        .span_end = slot->span_end,
+        .heads = w->taken[first]->job->heads,
         .out = slot->out,
+        .token_states = slot->token_states,
+        .token_vectors = slot->token_vectors,
+        .token_weights = slot->token_weights,
+        .vocab_weights = slot->vocab_weights,
+        .scores = slot->scores,
     };
 }
 
@@ -243,13 +311,13 @@ static void count(hd_job *job, size_t n, const hd_error *error)
         hd__queue_drop(job);
 }
 
-/* Gives a vector to the sequences that followed the one it was computed for. */
-static void share(hd_engine *e, hd_sequence *followers, const float *vector)
+/* Gives results to the sequences that followed the one they were computed for. */
+static void share(hd_engine *e, hd_sequence *followers, const hd_rows *rows)
 {
     hd_error error;
     for (hd_sequence *f = followers, *next; f != NULL; f = next) {
         next = f->followers;
-        const hd_status status = hd__job_store(f->job, f, vector, &error);
+        const hd_status status = hd__job_store(f->job, f, rows, &error);
         pthread_mutex_lock(&e->lock);
         e->n_shared++;
         count(f->job, 1, status != HD_OK ? &error : NULL);
@@ -257,11 +325,41 @@ static void share(hd_engine *e, hd_sequence *followers, const float *vector)
     }
 }
 
-/* Stores the vectors of a computed batch; each sequence counts as done. */
-static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, const float *vectors)
+/* The i-th sequence's part of a batch's results. */
+static hd_rows rows_of(const hd_model *m, const hd_slot *slot, size_t i)
+{
+    const size_t token = (size_t)slot->begin[i];
+    const hd_encoder *e = m->encoder;
+    hd_rows rows = {0};
+    if (slot->out != NULL)
+        rows.vectors = slot->out + (size_t)slot->vector_begin[i] * (size_t)e->n_out;
+    if (slot->token_states != NULL)
+        rows.token_states = slot->token_states + token * m->settings.hidden;
+    if (slot->token_vectors != NULL)
+        rows.token_vectors = slot->token_vectors + token * (size_t)e->n_token_out;
+    if (slot->token_weights != NULL)
+        rows.token_weights = slot->token_weights + token;
+    if (slot->vocab_weights != NULL)
+        rows.vocab_weights = slot->vocab_weights + i * m->settings.vocab_size;
+    if (slot->scores != NULL)
+        rows.scores = slot->scores + i * (size_t)e->n_labels;
+    return rows;
+}
+
+/* Keeps a vector of one text for whoever asks for it again. */
+static void keep_vector(hd_engine *e, const hd_model *m, const hd_sequence *s, const hd_rows *rows)
+{
+    if ((s->job->heads & HD_HEAD_DENSE) == 0 || s->n_parts > 0)
+        return;
+    if (e->cache != NULL)
+        hd__cache_put(e->cache, s->key, rows->vectors, (size_t)m->encoder->n_out);
+    hd__lookup_put(s->job, s, rows->vectors);
+}
+
+/* Stores the results of n computed sequences, taken from `first` on; each counts as done. */
+static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, const hd_slot *slot)
 {
     hd_engine *e = w->engine;
-    const size_t width = (size_t)m->encoder->n_out;
     hd_error error;
     for (size_t i = 0, run; i < n; i += run) { /* runs of sequences of one job take the lock once */
         hd_sequence **taken = &w->taken[first + i];
@@ -269,15 +367,12 @@ static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, con
         hd_status status = HD_OK;
         uint64_t n_tokens = 0;
         for (run = 0; i + run < n && taken[run]->job == job; run++) {
-            const hd_sequence *s = taken[run];
-            const float *vector = vectors + (i + run) * width;
-            n_tokens += (uint64_t)s->n_tokens;
+            const hd_rows rows = rows_of(m, slot, i + run);
+            n_tokens += (uint64_t)taken[run]->n_tokens;
             if (status == HD_OK)
-                status = hd__job_store(job, s, vector, &error);
-            if (status == HD_OK && e->cache != NULL)
-                hd__cache_put(e->cache, s->key, vector, width);
+                status = hd__job_store(job, taken[run], &rows, &error);
             if (status == HD_OK)
-                hd__lookup_put(job, s, vector);
+                keep_vector(e, m, taken[run], &rows);
         }
         pthread_mutex_lock(&e->lock);
         e->n_texts += run;
@@ -286,8 +381,12 @@ static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, con
             taken[k] = hd__queue_land(e, taken[k]);
         count(job, run, status != HD_OK ? &error : NULL);
         pthread_mutex_unlock(&e->lock);
-        for (size_t k = 0; k < run; k++)
-            share(e, taken[k], vectors + (i + k) * width);
+        for (size_t k = 0; k < run; k++) {
+            if (taken[k] == NULL) /* without followers the model, and with it the slot, may be gone */
+                continue;
+            const hd_rows rows = rows_of(m, slot, i + k);
+            share(e, taken[k], &rows);
+        }
     }
 }
 
@@ -310,7 +409,7 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
     hd_model *m = w->taken[first]->job->model;
     hd_slot *slot = &w->slot;
     hd_error error;
-    if (fit_slot(m, slot, n_tokens, &error) != HD_OK) {
+    if (fit_slot(m, slot, n_tokens, w->taken[first]->job->heads, &error) != HD_OK) {
         if (n > 1) {
             int left = 0;
             for (size_t i = 0; i < n / 2; i++)
@@ -333,7 +432,7 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
     w->engine->n_batch_tokens += (uint64_t)n_tokens;
     w->engine->n_batch_capacity += (uint64_t)(n_tokens > m->group_tokens ? n_tokens : m->group_tokens);
     pthread_mutex_unlock(&w->engine->lock);
-    deliver(w, m, first, n, slot->out);
+    deliver(w, m, first, n, slot);
 }
 
 /* ---- threads ---- */

@@ -7,9 +7,17 @@
 
 typedef struct pair {
     hd_span texts[2];
-    hd_ids ids[2]; /* of each text, then cut */
-    size_t limit;  /* of both together */
+    hd_ids ids[2];     /* of each text, then cut */
+    size_t limit;      /* of both together */
+    bool first_is_cut; /* to options->max_first */
 } pair;
+
+static void cut(hd_ids *ids, size_t n, bool cut_front)
+{
+    if (cut_front && n > 0)
+        memmove(ids->ids, ids->ids + ids->n - n, n * sizeof *ids->ids);
+    ids->n = n;
+}
 
 static hd_status encode_both(const hd_tokenizer *tokenizer, const hd_tokenize_options *options, size_t limit, pair *p,
                              hd_error *err)
@@ -18,6 +26,9 @@ static hd_status encode_both(const hd_tokenizer *tokenizer, const hd_tokenize_op
         p->ids[i].n = 0;
         HD_TRY(hd__tokenizer_encode_text(tokenizer, p->texts[i], limit, options->lower_case, &p->ids[i], err));
     }
+    p->first_is_cut = options->max_first != 0 && p->ids[0].n > options->max_first;
+    if (p->first_is_cut)
+        cut(&p->ids[0], options->max_first, options->cut_front);
     return HD_OK;
 }
 
@@ -41,13 +52,6 @@ static hd_status cut_one(size_t limit, size_t which, size_t n[2], hd_error *err)
                         which == 1 ? "first" : "second", limit);
     n[which] = limit - n[1 - which];
     return HD_OK;
-}
-
-static void cut(hd_ids *ids, size_t n, bool cut_front)
-{
-    if (cut_front && n > 0)
-        memmove(ids->ids, ids->ids + ids->n - n, n * sizeof *ids->ids);
-    ids->n = n;
 }
 
 static hd_status truncate(const hd_tokenizer *tokenizer, const hd_tokenize_options *options, hd_truncation truncation,
@@ -112,7 +116,7 @@ hd_status hd__tokenizer_encode_pair(const hd_tokenizer *tokenizer, hd_span a, hd
     HD_TRY_OUT(truncate(tokenizer, options, truncation, &p, &is_cut, err));
     HD_TRY_OUT(join(template, options->no_specials, &p, ids, types, err));
     if (truncated != NULL)
-        *truncated = is_cut;
+        *truncated = is_cut || p.first_is_cut;
 out:
     hd__ids_clear(&p.ids[0]);
     hd__ids_clear(&p.ids[1]);

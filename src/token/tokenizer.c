@@ -133,6 +133,21 @@ const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
     return added != NULL ? added->content.ptr : hd__vocab_text(&tokenizer->model.vocab, (uint32_t)id).ptr;
 }
 
+void hd__tokenizer_specials(const hd_tokenizer *tokenizer, hd_token_ids *before, hd_token_ids *after)
+{
+    const hd_template *t = &tokenizer->template;
+    *before = (hd_token_ids){t->before, t->n_before};
+    *after = (hd_token_ids){t->after, t->n_after};
+}
+
+int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text)
+{
+    for (size_t i = 0; i < tokenizer->n_added; i++)
+        if (strcmp(tokenizer->added[i].content.ptr, text) == 0)
+            return tokenizer->added[i].id;
+    return -1;
+}
+
 hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials, hd_buffer *out,
                                hd_error *err)
 {
@@ -169,6 +184,15 @@ hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu token ids", capacity);
     ids->ids = grown;
     ids->capacity = capacity;
+    return HD_OK;
+}
+
+hd_status hd__ids_append(hd_ids *ids, const int32_t *more, size_t n, hd_error *err)
+{
+    HD_TRY(hd__ids_reserve(ids, n, err));
+    if (n > 0)
+        memcpy(ids->ids + ids->n, more, n * sizeof *more);
+    ids->n += n;
     return HD_OK;
 }
 

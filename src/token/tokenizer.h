@@ -21,6 +21,7 @@ void hd__tokenizer_close(hd_tokenizer *tokenizer);
 
 typedef struct hd_tokenize_options {
     uint32_t max_length; /* specials included, longer text is cut; 0: no limit */
+    uint32_t max_first;  /* of a pair: the first text is cut to so many tokens before anything else; 0: no limit */
     bool cut_front;      /* the beginning goes, not the end; the whole text is looked at then */
     bool no_specials;    /* leave out what the template adds */
     bool lower_case; /* before the normaliser, as sentence_bert_config.json's do_lower_case asks; added tokens keep theirs */
@@ -34,6 +35,9 @@ typedef struct hd_ids {
 } hd_ids;
 
 void hd__ids_clear(hd_ids *ids);
+
+/* Appends n ids. */
+HD_MUST_USE hd_status hd__ids_append(hd_ids *ids, const int32_t *more, size_t n, hd_error *err);
 
 /* Room for n more ids. */
 HD_MUST_USE hd_status hd__ids_grow(hd_ids *ids, size_t n, hd_error *err);
@@ -70,6 +74,12 @@ HD_MUST_USE hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer
  * a decoder that is not known, by its name; HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials,
                                            hd_buffer *out, hd_error *err);
+
+/* What the template puts before and after a text; as long as the tokenizer. */
+void hd__tokenizer_specials(const hd_tokenizer *tokenizer, hd_token_ids *before, hd_token_ids *after);
+
+/* The id of an added token, as special ones are, by its text; -1: there is none. */
+int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text);
 
 uint32_t hd__tokenizer_vocab_size(const hd_tokenizer *tokenizer);           /* highest id + 1, added tokens included */
 const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id); /* "" out of range */

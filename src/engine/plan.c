@@ -1,0 +1,96 @@
+/* plan.c - a call's options against what the model is and has. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/engine_int.h"
+
+static const char *const head_names[] = {"dense", "sparse", "multi", "scores", "tokens"};
+enum { N_HEADS = sizeof head_names / sizeof head_names[0] };
+
+/* "dense, tokens" */
+static const char *name_heads(uint32_t heads, char text[64])
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < N_HEADS; i++)
+        if ((heads >> i & 1) != 0)
+            at += (size_t)snprintf(text + at, 64 - at, "%s%s", at > 0 ? ", " : "", head_names[i]);
+    return text;
+}
+
+static hd_status check_heads(const hd_model *m, uint32_t heads, hd_error *err)
+{
+    char has[64], lacks[64];
+    if (heads >> N_HEADS != 0)
+        return hd__fail(err, HD_ERR_ARG, "heads 0x%x: there is no such head", heads);
+    if ((heads & ~m->info.heads) == 0)
+        return HD_OK;
+    return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: the model has no head \"%s\"; it has: %s", m->name,
+                    name_heads(heads & ~m->info.heads, lacks), name_heads(m->info.heads, has));
+}
+
+static hd_status check_long_text(const hd_model *m, const hd_plan *plan, hd_error *err)
+{
+    if ((unsigned)plan->long_text > HD_LONG_LATE)
+        return hd__fail(err, HD_ERR_ARG, "long_text %d: there is no such way", (int)plan->long_text);
+    if (plan->long_text != HD_LONG_CUT && plan->heads != HD_HEAD_DENSE)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "windows and late chunking are for dense vectors alone");
+    if (plan->long_text == HD_LONG_LATE && m->settings.pooling != HD_POOLING_MEAN)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: late chunking needs a model with mean pooling; this one's is \"%s\"",
+                        m->name, m->info.pooling);
+    return HD_OK;
+}
+
+static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, const char **prompt, hd_error *err)
+{
+    const char *name = o->prompt_name != NULL ? o->prompt_name : m->settings.default_prompt_name;
+    *prompt = "";
+    if (o->prompt != NULL) {
+        *prompt = o->prompt;
+        return HD_OK;
+    }
+    if (name[0] == '\0')
+        return HD_OK;
+    for (uint32_t i = 0; i < m->settings.n_prompts; i++) {
+        if (strcmp(m->settings.prompts[i].name, name) == 0) {
+            *prompt = m->settings.prompts[i].text;
+            return HD_OK;
+        }
+    }
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"", m->name, name);
+}
+
+hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_plan *plan, hd_error *err)
+{
+    static const hd_encode_options defaults;
+    const hd_encode_options *o = options != NULL ? options : &defaults;
+    uint32_t most = m->info.n_dimensions;
+    if (o->dimensions > most)
+        return hd__fail(err, HD_ERR_ARG, "%u dimensions, the model gives %u", o->dimensions, most);
+    if (o->max_length > m->settings.max_length)
+        return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's is %u", o->max_length, m->settings.max_length);
+    *plan = (hd_plan){
+        .heads = o->heads != 0 ? o->heads : HD_HEAD_DENSE,
+        .n_dimensions = o->dimensions != 0 ? o->dimensions : most,
+        .normalize = m->settings.normalize && !o->no_normalize,
+        .tokenize =
+            {
+                .max_length = o->max_length != 0 ? o->max_length : m->settings.max_length,
+                .lower_case = m->settings.lower_case,
+                .strict = o->strict,
+                .cut_front = o->cut_front,
+                .no_specials = o->no_specials,
+            },
+        .refuse_longer = o->refuse_longer && o->long_text == HD_LONG_CUT,
+        .raw_scores = o->raw_scores,
+        .cut_second = o->cut_second,
+        .long_text = o->long_text,
+    };
+    return find_prompt(m, o, &plan->prompt, err);
+}
+
+hd_status hd__plan_check(const hd_model *m, const hd_plan *plan, hd_error *err)
+{
+    HD_TRY(check_heads(m, plan->heads, err));
+    return check_long_text(m, plan, err);
+}
