@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The benchmark against peers: sets up a virtual environment with them, their models and small C tools, then measures.
 #
-#   bench/run.sh [--quick] [--isa native|avx512_vnni|avx2] [--docs 1000,10000,100000] [--only 'ort-*,heddle-*'] …
+#   bench/run.sh [--quick] [--isa native|avx512_vnni|avx2] [--docs 1000,10000,100000] [--only 'ort-*,heddle-*'] \
+#       [--shape bge-m3] …
 #
 # bench/run.sh --help lists the options; bench/README.md says how to read the table. `make bench` calls this.
 # HEDDLE_BENCH_VENV names an environment to use instead of build/venv-bench; it is taken as it is.
@@ -52,13 +53,29 @@ if [ -e build/libheddle.so ]; then
 fi
 
 model=$(tools/fetch_model.sh)
-stamp=$build/prepared.stamp
+data=$build
+texts=small
+case " $* " in
+*" --shape "*)
+    shape=$(printf '%s\n' "$@" | sed -n '/^--shape$/{n;p}')
+    data=$build/$shape
+    texts=large
+    minilm=$model
+    model=$PWD/$build/shapes/$shape
+    if [ ! -d "$model" ]; then
+        say "making random weights of $shape's sizes"
+        "$python" "$peers/make_shape.py" "$shape" "$minilm" "$model"
+    fi
+    ;;
+esac
+mkdir -p "$data"
+stamp=$data/prepared.stamp
 if [ ! "$stamp" -nt "$peers/prepare.py" ] || [ ! "$stamp" -nt "$peers/texts.py" ]; then
     say "making texts and exporting the model"
-    rm -f "$build"/*.txt "$build"/*.onnx "$build"/*.f32
-    "$python" "$peers/prepare.py" "$model" "$build"
+    rm -rf "$data"/*.txt "$data"/*.f32 "$data/f32" "$data/int8"
+    "$python" "$peers/prepare.py" "$model" "$data" "$texts"
     touch "$stamp"
 fi
 
-exec "$python" "$peers/bench.py" --model "$model" --data "$PWD/$build" --tools "$PWD/$build" \
+exec "$python" "$peers/bench.py" --model "$model" --data "$PWD/$data" --tools "$PWD/$build" --texts "$texts" \
     --heddle "$PWD/build/heddle" --results "$PWD/bench/results" "$@"

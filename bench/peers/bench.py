@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Heddle and its peers side by side: one table. bench/run.sh sets everything up and calls this.
 
-Every measurement is a process of its own, and the processes take turns (A B C, A B C, …), so that a slow minute of
-the machine hits everyone. A figure is the median over the rounds. Whenever other processes took more than a
-few percent of the CPU during a measurement it is repeated; what stays disturbed is marked.
+Each row is a process of its own that stays open and takes its turn: a block of short texts, a block of long ones,
+then the next row, A B C, A B C, … A process is stopped (SIGSTOP) when it is not its turn. A slow minute of the
+machine thus hits everyone, and ratios are medians over the turns of the ratio within a turn.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -47,15 +48,19 @@ ISA = {
              {"HEDDLE_CPU": "-avx-vnni,-avx512"}),
 }
 
-# (Heddle's class, peer or class, on which texts, floor): what the project has promised itself.
-FLOORS = (
-    ("int8", "ort-int8", "short", 2.8), ("int8", "ort-int8", "long", 1.8),
-    ("bf16", "openvino-bf16", "short", 1.7), ("bf16", "openvino-bf16", "long", 1.15),
-    ("f32", "f32", "short", 1.5), ("f32", "f32", "long", 1.5),
-)
+# For each model (Heddle's class, peer or class, on which texts, floor): what the project has promised itself.
+FLOORS = {
+    "all-MiniLM-L6-v2": (
+        ("int8", "ort-int8", "short", 2.8), ("int8", "ort-int8", "long", 1.8),
+        ("bf16", "openvino-bf16", "short", 1.7), ("bf16", "openvino-bf16", "long", 1.15),
+        ("f32", "f32", "short", 1.5), ("f32", "f32", "long", 1.5)),
+    "bge-m3": (
+        ("int8", "ort-int8", "long", 1.45), ("int8", "ort-int8", "mixed", 2.5),
+        ("bf16", "openvino-bf16", "long", 1.6), ("bf16", "openvino-bf16", "mixed", 2.5)),
+}
 
+QUERIES = 200
 FOREIGN_LIMIT = 0.04    # of all cores, by processes that are not ours
-LAYERS, HIDDEN, INTERMEDIATE, DIMENSIONS = 6, 384, 1536, 384
 
 
 def say(text):
@@ -106,10 +111,11 @@ def peak_of(kind, peaks):
     return max((v for k, v in peaks.items() if k.endswith(wanted)), default=0)
 
 
-def gflop(lengths):
-    """Matrix products and attention of MiniLM for texts of these token counts."""
-    weights = 2 * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * INTERMEDIATE)
-    return sum(LAYERS * (n * weights + 4 * n * n * HIDDEN) for n in lengths) * 1e-9
+def gflop(config, lengths):
+    """Matrix products and attention of a BERT for texts of these token counts."""
+    layers, hidden, middle = (config[k] for k in ("num_hidden_layers", "hidden_size", "intermediate_size"))
+    weights = 2 * (4 * hidden * hidden + 2 * hidden * middle)
+    return sum(layers * (n * weights + 4 * n * n * hidden) for n in lengths) * 1e-9
 
 
 def busy_seconds():
@@ -124,55 +130,75 @@ class Failed(Exception):
     pass
 
 
-def run_once(command, env, cpu_seconds_of_children):
-    """The last JSON line of stderr or stdout, with the share of the CPU that others took meanwhile."""
-    before, own, begin = busy_seconds(), cpu_seconds_of_children(), time.monotonic()
-    done = subprocess.run([str(c) for c in command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, text=True, errors="replace")
-    wall = time.monotonic() - begin
-    foreign = max(0.0, busy_seconds() - before - (cpu_seconds_of_children() - own)) / (wall * os.cpu_count())
-    for line in reversed(done.stdout.splitlines() + done.stderr.splitlines()):
-        if line.startswith("{") and done.returncode == 0:
-            return {**json.loads(line), "foreign_cpu": round(foreign, 3)}
-    if done.returncode < 0:
-        raise Failed(f"killed by signal {-done.returncode}")
-    tail = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-    raise Failed(f"exit status {done.returncode}: {tail[:160]}")
+class Watch:
+    """How much of the CPU everybody else took while some process ran."""
+
+    def __init__(self, own_seconds):
+        self.own_seconds, self.own, self.busy, self.begin = own_seconds, own_seconds(), busy_seconds(), time.monotonic()
+
+    def foreign(self):
+        wall = time.monotonic() - self.begin
+        others = busy_seconds() - self.busy - (self.own_seconds() - self.own)
+        return max(0.0, others) / (wall * os.cpu_count())
 
 
-def wait_for_quiet(seconds):
-    """Until nothing else runs, for at most so long."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        before = busy_seconds()
-        time.sleep(0.5)
-        if (busy_seconds() - before) / (0.5 * os.cpu_count()) <= FOREIGN_LIMIT:
-            return
+def seconds_of_children():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def run(command, env, patience):
-    def cpu_seconds_of_children():
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
+def reason_of(status, stderr):
+    if status < 0:
+        return f"killed by signal {-status}"
+    return f"exit status {status}: {(stderr.strip() or 'no output').splitlines()[-1][:160]}"
 
-    best = None
-    for _ in range(1 + patience):
-        wait_for_quiet(10 * patience)
-        command_now = [f"{time.clock_gettime(time.CLOCK_MONOTONIC):.6f}" if c == "@now" else c for c in command]
-        result = run_once(command_now, env, cpu_seconds_of_children)
-        if best is None or result["foreign_cpu"] < best["foreign_cpu"]:
-            best = result
-        if best["foreign_cpu"] <= FOREIGN_LIMIT:
-            break
-    return best
+
+class Peer:
+    """A process that answers commands (peer.py, heddle_peer.c) and is stopped in between."""
+
+    def __init__(self, command, env):
+        self.stderr = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen([str(c) for c in command], env=env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.stderr, text=True, bufsize=1)
+        self.first = self.read()
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        status = self.process.wait()
+        self.stderr.seek(0)
+        raise Failed(reason_of(status, self.stderr.read()))
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def ask(self, *command):
+        os.kill(self.process.pid, signal.SIGCONT)
+        watch = Watch(self.cpu_seconds)
+        self.process.stdin.write(" ".join(str(c) for c in command) + "\n")
+        answer = {**self.read(), "foreign_cpu": round(watch.foreign(), 3)}
+        os.kill(self.process.pid, signal.SIGSTOP)
+        return answer
+
+    def close(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.process.stdin.close()
+        self.process.wait()
 
 
 class Bench:
     def __init__(self, a):
         self.a = a
         self.threads = a.threads or len(os.sched_getaffinity(0))
-        self.short, self.long, self.queries = (400, 80, 50) if a.quick else (2000, 400, 200)
-        self.lengths = json.loads((a.data / "lengths.json").read_text())
+        self.turns = 2 if a.quick else 4 * a.rounds
+        self.config = json.loads((a.model / "config.json").read_text())
+        work = json.loads((a.data / "work.json").read_text())
+        self.query_tokens = work["query_tokens"]
+        self.sizes = work["sizes"]      # name → texts in a turn, tokens of each text of the file
+        self.queries = QUERIES if a.texts == "small" else QUERIES // 10
         self.notes = []
         self.peaks = measure_peak(a.tools, self.threads, a.isa)
         self.mask, why = self.probe_mask()
@@ -206,96 +232,121 @@ class Bench:
                 "an illegal instruction. The peers were given the architectural values, so they run on AMX.")
         return True, ""
 
-    # One measurement of a row: a dictionary, or Failed.
-
-    def peer(self, name, extra=()):
+    def open_peer(self, name, kind):
+        """A row's process; None for `heddle embed`, which is a process for each block."""
+        if name.startswith("heddle-command"):
+            return None
+        if name.startswith("heddle-library"):
+            if not (self.a.tools / "heddle_peer").exists():
+                raise Failed("not measured, no program could be linked with build/libheddle.so")
+            return Peer([self.a.tools / "heddle_peer", kind, self.a.model, self.a.data, self.threads, now(),
+                         self.queries * (10 if self.a.texts == "small" else 1), *(f"{s}.txt" for s in self.sizes)],
+                        self.heddle_env)
         if self.a.isa != "native" and not self.mask and name.startswith("ort-"):
             raise Failed("cannot be held to this instruction set here")
-        command = [sys.executable, HERE / "peer.py", name, "--model", self.a.model, "--data", self.a.data,
-                   "--threads", self.threads, "--started", "@now", "--short", self.short, "--long", self.long,
-                   "--queries", self.queries, *extra]
-        return run(command, self.peer_env, self.a.patience)
+        return Peer([sys.executable, HERE / "peer.py", name, "--model", self.a.model, "--data", self.a.data,
+                     "--threads", self.threads, "--started", now(), "--queries", self.queries], self.peer_env)
 
-    def heddle_library(self, dtype, vectors):
-        program = self.a.tools / "heddle_peer"
-        if not program.exists():
-            raise Failed("not measured, no program could be linked with build/libheddle.so")
-        command = [program, dtype, self.a.model, self.a.data, self.threads, "@now",
-                   self.short, self.long, self.queries * 10, *([vectors] if vectors else [])]
-        return run(command, self.heddle_env, self.a.patience)
-
-    def heddle_embed(self, dtype, arguments, env=None):
+    def heddle_embed(self, kind, arguments, env=None):
+        """One run of the program from its start to its exit."""
         if not self.a.heddle.exists():
             raise Failed("not measured, build/heddle is not there")
         command = [sys.executable, "-I", "-S", HERE / "spawn.py", self.a.heddle, "embed", "-m", self.a.model,
-                   "--dtype", dtype, "--threads", self.threads, *arguments]
-        result = run(command, env or self.heddle_env, self.a.patience)
+                   "--dtype", kind, "--threads", self.threads, *arguments]
+        watch = Watch(seconds_of_children)
+        done = subprocess.run([str(c) for c in command], env=env or self.heddle_env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+        result = json.loads(done.stderr.splitlines()[-1]) if done.returncode == 0 else {"status": done.returncode}
         if result["status"] != 0:
-            raise Failed(f"heddle embed: exit status {result['status']}")
-        return result
+            raise Failed(f"heddle embed: {reason_of(result['status'], done.stderr)}")
+        return {**result, "foreign_cpu": round(watch.foreign(), 3)}
 
-    def heddle_command(self, dtype, vectors):
-        """Whole processes: nothing is subtracted."""
+    def first_of_command(self, kind):
         query = (self.a.data / "query.txt").read_text().strip()
         with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
-            to = ["--output", Path(folder) / "out.f32", "--output-format", "f32"]
-            cold = self.heddle_embed(dtype, [*to, query], {**self.heddle_env, "XDG_CACHE_HOME": folder})
-            first = statistics.median(self.heddle_embed(dtype, [*to, query])["wall_s"] for _ in range(5))
-            result = {"first_vector_ms": first * 1e3, "first_vector_cold_ms": cold["wall_s"] * 1e3,
-                      "foreign_cpu": 0, "peak_rss_mb": 0}
-            for name, n in (("long", self.long), ("short", self.short)):
-                lines = (self.a.data / f"{name}.txt").read_text().splitlines()[:n]
-                texts = Path(folder) / "in.txt"
+            to = ["--output", Path(folder) / "out.f32", "--output-format", "f32", query]
+            cold = self.heddle_embed(kind, to, {**self.heddle_env, "XDG_CACHE_HOME": folder})
+            first = statistics.median(self.heddle_embed(kind, to)["wall_s"] for _ in range(5))
+        return {"first_vector_ms": first * 1e3, "first_vector_cold_ms": cold["wall_s"] * 1e3, "peak_rss_mb": 0}
+
+    def block(self, row, file, begin, end, vectors=None):
+        """docs/s of one row on one block of texts."""
+        if row["peer"]:
+            answer = row["peer"].ask("encode", file, begin, end, *([vectors] if vectors else []))
+            seconds = answer["seconds"]
+        else:
+            lines = (self.a.data / file).read_text().splitlines()[begin:end]
+            with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
+                texts, out = Path(folder) / "in.txt", Path(folder) / "out.f32"
                 texts.write_text("\n".join(lines) + "\n")
-                ran = self.heddle_embed(dtype, [*to, "--input", texts])
-                result[f"{name}_docs_per_s"] = n / ran["wall_s"]
-                for key in ("foreign_cpu", "peak_rss_mb"):
-                    result[key] = max(result[key], ran[key])
-            if vectors:
-                os.replace(to[1], vectors)
-        return result
+                answer = self.heddle_embed(row["class"], ["--input", texts, "--output", out, "--output-format", "f32"])
+                if vectors:
+                    os.replace(out, vectors)
+            seconds = answer["wall_s"]
+            row["peak_rss_mb"] = max(row["peak_rss_mb"], answer["peak_rss_mb"])
+        row["foreign"].append(answer["foreign_cpu"])
+        return (end - begin) / seconds
 
-    def measure(self, name, kind, vectors):
-        if name.startswith("heddle-library"):
-            return self.heddle_library(kind, vectors)
-        if name.startswith("heddle-command"):
-            return self.heddle_command(kind, vectors)
-        return self.peer(name, ["--vectors", vectors] if vectors else [])
-
-    # All rows, all rounds.
+    # All rows, all turns.
 
     def rows(self):
         return [r for r in PEERS + HEDDLE if any(fnmatch.fnmatch(r[0], p) for p in self.a.only)]
 
+    def open_rows(self):
+        rows = []
+        for name, label, kind in self.rows():
+            say(f"opening {label}")
+            row = {"name": name, "label": label, "class": kind, "peer": None, "foreign": [],
+                   "turns": {size: [] for size in self.sizes}}
+            rows.append(row)
+            try:
+                row["peer"] = self.open_peer(name, kind)
+                row.update(row["peer"].first if row["peer"] else self.first_of_command(kind))
+            except Failed as failure:
+                row["failure"] = str(failure)
+        return rows
+
     def table(self):
         reference = self.reference()
-        found = {name: {"name": name, "label": label, "class": kind, "rounds": []} for name, label, kind in self.rows()}
-        for turn in range(1 if self.a.quick else self.a.rounds):
-            for name, label, kind in self.rows():
-                row = found[name]
-                if "failure" in row:
-                    continue
-                vectors = self.a.data / f"vectors-{name}.f32" if turn == 0 else None
-                say(f"round {turn + 1}: {label}")
+        rows = self.open_rows()
+        for turn in range(self.turns):
+            say(f"turn {turn + 1} of {self.turns}")
+            for row in (r for r in rows if "failure" not in r):
                 try:
-                    row["rounds"].append(self.measure(name, kind, vectors))
-                    if vectors:
-                        row.update(cosines(reference, vectors))
+                    for size, texts in self.sizes.items():
+                        begin = turn * texts["block"] % len(texts["tokens"])
+                        row["turns"][size].append(self.block(row, f"{size}.txt", begin, begin + texts["block"]))
                 except Failed as failure:
                     row["failure"] = str(failure)
-            self.peaks = measure_peak(self.a.tools, self.threads, self.a.isa, self.peaks)
-        return list(found.values())
+            if turn % 4 == 3:
+                self.peaks = measure_peak(self.a.tools, self.threads, self.a.isa, self.peaks)
+        for row in (r for r in rows if "failure" not in r):
+            vectors = self.a.data / f"vectors-{row['name']}.f32"
+            self.block(row, *self.compared(), vectors)
+            row.update(cosines(reference, vectors, self.compared()[2]))
+            if row["peer"]:
+                row["peak_rss_mb"] = row["peer"].ask("end")["peak_rss_mb"]
+        for row in rows:
+            if row["peer"]:
+                row["peer"].close()
+            del row["peer"]
+        return rows
+
+    def compared(self):
+        """The texts whose vectors are compared with the reference: one pass over the first file."""
+        size = next(iter(self.sizes))
+        return f"{size}.txt", 0, len(self.sizes[size]["tokens"])
 
     def reference(self):
         """What every row's vectors are compared with: torch f32 on the machine as it is."""
-        path = self.a.data / f"reference-{self.short}.f32"
+        path = self.a.data / "reference.f32"
         if not path.exists():
             say("reference vectors")
             temporary = path.with_suffix(".tmp")
-            command = [sys.executable, HERE / "peer.py", "torch-f32", "--model", self.a.model, "--data", self.a.data,
-                       "--threads", self.threads, "--started", "@now", "--short", self.short, "--long", 1,
-                       "--queries", 1, "--vectors", temporary]
-            run(command, os.environ, 0)
+            peer = Peer([sys.executable, HERE / "peer.py", "torch-f32", "--model", self.a.model, "--data", self.a.data,
+                         "--threads", self.threads, "--started", now(), "--queries", 1], os.environ)
+            peer.ask("encode", *self.compared(), temporary)
+            peer.close()
             os.replace(temporary, path)
         return path
 
@@ -318,7 +369,11 @@ class Bench:
 
     def many_docs_once(self, name, kind, texts, n):
         if not name.startswith("heddle"):
-            return self.peer(name, ["--docs", texts, "--seconds", self.a.seconds])
+            peer = self.open_peer(name, kind)
+            result = peer.ask("many", texts.relative_to(self.a.data), self.a.seconds)
+            result.update(peer.ask("end"))
+            peer.close()
+            return result
         with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
             ran = self.heddle_embed(kind, ["--input", texts, "--output", Path(folder) / "out.f32",
                                            "--output-format", "f32"])
@@ -326,49 +381,48 @@ class Bench:
                 "foreign_cpu": ran["foreign_cpu"]}
 
 
-def cosines(reference, vectors):
+def now():
+    return f"{time.clock_gettime(time.CLOCK_MONOTONIC):.6f}"
+
+
+def cosines(reference, vectors, n):
     import numpy  # here, so that --help needs no environment
-    a = numpy.fromfile(reference, "<f4").reshape(-1, DIMENSIONS).astype(numpy.float64)
-    b = numpy.fromfile(vectors, "<f4").reshape(-1, DIMENSIONS).astype(numpy.float64)
+    a, b = (numpy.fromfile(path, "<f4").reshape(n, -1).astype(numpy.float64) for path in (reference, vectors))
     if a.shape != b.shape:
-        raise Failed(f"{len(b)} vectors for {len(a)} texts")
+        raise Failed(f"{b.size} values for {n} texts")
     c = (a * b).sum(1) / (numpy.linalg.norm(a, axis=1) * numpy.linalg.norm(b, axis=1))
     return {"cosine_mean": float(c.mean()), "cosine_min": float(c.min())}
 
 
 # --- the table ----------------------------------------------------------------------------------------------
 
-MEDIANS = ("short_docs_per_s", "long_docs_per_s", "query_p50_ms", "query_p99_ms", "first_vector_ms",
-           "first_vector_cold_ms", "peak_rss_mb")
+def summarise(bench, rows):
+    for row in (r for r in rows if "failure" not in r):
+        row["foreign_cpu"] = statistics.median(row["foreign"])
+        peak = peak_of(row["class"], bench.peaks)
+        for size, texts in bench.sizes.items():
+            row[f"{size}_docs_per_s"] = rate = statistics.median(row["turns"][size])
+            if peak:
+                tokens = texts["tokens"]
+                row[f"{size}_percent_of_peak"] = 100 * rate * gflop(bench.config, tokens) / len(tokens) / peak
+    for row in (r for r in rows if "failure" not in r):
+        for size in bench.sizes:
+            rival = best_peer(rows, row["class"], size)
+            if rival:
+                row[f"{size}_ratio"] = ratio(row, rival, size)
 
 
-def summarise(rows, peaks, lengths, n_short, n_long):
-    for row in rows:
-        for key in MEDIANS:
-            values = [r[key] for r in row["rounds"] if key in r]
-            if values:
-                row[key] = statistics.median(values)
-        if row["rounds"]:
-            row["foreign_cpu"] = max(r["foreign_cpu"] for r in row["rounds"])
-            row["versions"] = row["rounds"][0].get("versions", {})
-            row["sees"] = row["rounds"][0].get("sees", "")
-            for size, n in (("short", n_short), ("long", n_long)):
-                rate, peak = row[f"{size}_docs_per_s"] * gflop(lengths[size][:n]) / n, peak_of(row["class"], peaks)
-                if peak:
-                    row[f"{size}_percent_of_peak"] = 100 * rate / peak
-    for row in rows:
-        for size in ("short", "long"):
-            rivals = best_peer(rows, row["class"], size)
-            if row["rounds"] and rivals:
-                row[f"{size}_ratio"] = row[f"{size}_docs_per_s"] / rivals
+def ratio(row, rival, size):
+    """The median of what each turn says: both did the same texts within the same minute."""
+    return statistics.median(a / b for a, b in zip(row["turns"][size], rival["turns"][size]))
 
 
 def best_peer(rows, kind, size):
-    """docs/s of the best peer of a class; `auto` is held against f32 and bf16. A peer's name is a class of its own."""
+    """The best peer of a class; `auto` is held against f32 and bf16. A peer's name is a class of its own."""
     classes = ("f32", "bf16") if kind == "auto" else (kind,)
-    rates = [r[f"{size}_docs_per_s"] for r in rows if r["rounds"] and not r["name"].startswith("heddle")
-             and (r["class"] in classes or r["name"] == kind)]
-    return max(rates, default=None)
+    rivals = [r for r in rows if "failure" not in r and not r["name"].startswith("heddle")
+              and (r["class"] in classes or r["name"] == kind)]
+    return max(rivals, key=lambda r: r[f"{size}_docs_per_s"], default=None)
 
 
 def cell(row, key, form):
@@ -384,18 +438,16 @@ def markdown_table(header, lines):
     return "\n".join([one(header), rule] + [one(r) for r in lines])
 
 
-def table_text(rows):
-    header = ["", "short docs/s", "× best peer", "long docs/s", "× best peer", "query p50 ms", "p99 ms",
-              "first vector ms", "peak RSS MB", "cosine mean", "min", "% of peak, short", "long"]
-    lines = []
-    for r in (r for r in rows if r["rounds"]):
-        mark = " *" if r["foreign_cpu"] > FOREIGN_LIMIT else ""
-        lines.append([r["label"] + mark, cell(r, "short_docs_per_s", ".1f"), cell(r, "short_ratio", ".2f"),
-                      cell(r, "long_docs_per_s", ".1f"), cell(r, "long_ratio", ".2f"), cell(r, "query_p50_ms", ".2f"),
-                      cell(r, "query_p99_ms", ".2f"), cell(r, "first_vector_ms", ".0f"), cell(r, "peak_rss_mb", ".0f"),
-                      cell(r, "cosine_mean", ".5f"), cell(r, "cosine_min", ".5f"),
-                      cell(r, "short_percent_of_peak", ".1f"), cell(r, "long_percent_of_peak", ".1f")])
-    return markdown_table(header, lines) if lines else "nothing was measured"
+def table_text(rows, sizes):
+    columns = [column for s in sizes for column in (
+        (f"{s} docs/s", f"{s}_docs_per_s", ".1f"), ("× best peer", f"{s}_ratio", ".2f"),
+        ("% of peak", f"{s}_percent_of_peak", ".1f"))]
+    columns += [("query p50 ms", "query_p50_ms", ".2f"), ("p99 ms", "query_p99_ms", ".2f"),
+                ("first vector ms", "first_vector_ms", ".0f"), ("peak RSS MB", "peak_rss_mb", ".0f"),
+                ("cosine mean", "cosine_mean", ".5f"), ("min", "cosine_min", ".5f")]
+    lines = [[r["label"] + (" *" if r["foreign_cpu"] > FOREIGN_LIMIT else "")] +
+             [cell(r, key, form) for _, key, form in columns] for r in rows if "failure" not in r]
+    return markdown_table([""] + [title for title, _, _ in columns], lines) if lines else "nothing was measured"
 
 
 def many_text(rows, counts):
@@ -411,16 +463,18 @@ def many_text(rows, counts):
     return markdown_table(header, lines) if lines else "nothing was measured"
 
 
-def floors_text(rows):
-    by_name = {r["name"]: r for r in rows if r["rounds"]}
+def floors_text(rows, floors):
+    by_name = {r["name"]: r for r in rows if "failure" not in r}
     lines = []
-    for kind, rival, size, floor in FLOORS:
-        row, best = by_name.get(f"heddle-command-{kind}"), best_peer(rows, rival, size)
-        if row and best:
-            ratio = row[f"{size}_docs_per_s"] / best
+    for kind, rival, size, floor in floors:
+        best = best_peer(rows, rival, size)
+        ratios = [(label, ratio(by_name[name], best, size)) for name, label in
+                  ((f"heddle-library-{kind}", "C library"), (f"heddle-command-{kind}", "heddle embed"))
+                  if best and name in by_name]
+        if ratios:
             name = f"the best {kind} peer" if rival == kind else rival
-            lines.append(f"- {kind}, {size}: {ratio:.2f} × {name}, floor {floor}: "
-                         f"{'met' if ratio >= floor else 'NOT met'}")
+            lines.append(f"- {kind}, {size}, against {name}, floor {floor}: " + ", ".join(
+                f"{label} {r:.2f} × ({'met' if r >= floor else 'NOT met'})" for label, r in ratios))
     return "\n".join(lines)
 
 
@@ -430,7 +484,8 @@ def notes_of(bench, rows):
         notes += ["Peers: the encode loop alone, after a warm-up, tokenizing included, start-up excluded, which favours "
                   "them. `heddle embed`: whole processes, from start to exit, vectors written to a file. "
                   "C library: the encode loop alone, as for the peers.",
-                  "× best peer: against the best peer of the same arithmetic (auto: f32 and bf16). % of peak: "
+                  "docs/s: medians over the turns. × best peer: the median of the turns' ratios to the best peer of the "
+                  "same arithmetic (auto: f32 and bf16). % of peak: "
                   "arithmetic of the model over that of a loop that touches only registers, same run, same class."]
         colds = [f"{r['class']} {r['first_vector_cold_ms']:.0f} ms" for r in rows if "first_vector_cold_ms" in r]
         if colds:
@@ -440,23 +495,25 @@ def notes_of(bench, rows):
         reasons.setdefault(row["failure"], []).append(row["label"])
     notes += [f"Not in the table: {'; '.join(labels)}: {reason}." for reason, labels in reasons.items()]
     if any(r.get("foreign_cpu", 0) > FOREIGN_LIMIT for r in rows):
-        notes.append(f"* other processes took more than {FOREIGN_LIMIT:.0%} of the CPU during one of the rounds.")
+        notes.append(f"* other processes took more than {FOREIGN_LIMIT:.0%} of the CPU in half of the turns.")
     return notes
 
 
 def report(bench, info, rows, body, date):
-    n = bench.lengths
     shape = lambda t: f"{len(t)} texts, {min(t)}–{max(t)} tokens, {sum(t) / len(t):.0f} in the mean"
     versions = {k: v for r in rows for k, v in r.get("versions", {}).items()}
     lines = [f"# Benchmark of {date}, {bench.a.isa}", "",
              f"{info['cpu']} (family/model/stepping {info['family_model_stepping']}), {info['cores']} cores, "
              f"{bench.threads} threads used{', virtual machine' if info['virtual'] else ''}, "
              f"{info['memory_gb']} GB, Linux {info['kernel']}.",
-             f"Short: {shape(n['short'][:bench.short])}. Long: {shape(n['long'][:bench.long])}. Query: 30 tokens.",
+             f"{bench.a.model.name}. " + " ".join(f"{k.capitalize()}: {shape(t['tokens'])}."
+                                                   for k, t in bench.sizes.items()),
+             f"{bench.turns} turns of {' and '.join(str(t['block']) + ' ' + k for k, t in bench.sizes.items())}. "
+             f"Query: {bench.query_tokens} tokens.",
              f"Peak, GFLOP/s or GOP/s: {', '.join(f'{k} {v:.0f}' for k, v in bench.peaks.items() if v)}."]
     if versions:
         lines.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".")
-    floors = "" if bench.a.docs else floors_text(rows)
+    floors = "" if bench.a.docs else floors_text(rows, FLOORS.get(bench.a.model.name, ()))
     lines += ["", body, "", *([floors, ""] if floors else []), *(f"- {note}" for note in notes_of(bench, rows))]
     return "\n".join(lines) + "\n"
 
@@ -466,17 +523,17 @@ def arguments():
                                      description="Heddle and its peers on this machine, in one table.")
     for name in ("model", "data", "tools", "heddle", "results"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--texts", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--shape", help="a model of random weights and a real model's sizes: tools/make_shape_model.py")
     parser.add_argument("--isa", choices=ISA, default="native", help="hold everyone to an instruction set")
-    parser.add_argument("--rounds", type=int, default=3, help="turns that each row gets (3)")
-    parser.add_argument("--quick", action="store_true", help="one round on a fifth of the texts")
+    parser.add_argument("--rounds", type=int, default=3, help="passes over all texts, of four turns each (3)")
+    parser.add_argument("--quick", action="store_true", help="half a pass")
     parser.add_argument("--docs", metavar="N,N,…", help="many documents instead: 1000,10000,100000")
     parser.add_argument("--seconds", type=float, default=120,
                         help="with --docs: longest time a peer gets for a count (120)")
     parser.add_argument("--only", metavar="PATTERN,…", default="*",
                         help="rows, with shell wildcards, of: " + " ".join(r[0] for r in PEERS + HEDDLE))
     parser.add_argument("--threads", type=int, default=0, help="cores to use (all)")
-    parser.add_argument("--patience", type=int, default=2,
-                        help="repeats of a disturbed measurement, and tens of seconds to wait for a quiet machine (2)")
     parser.add_argument("--no-save", action="store_true", help="print, but write nothing into bench/results")
     a = parser.parse_args()
     a.only = a.only.split(",")
@@ -494,17 +551,17 @@ def main():
         body = many_text(rows, counts)
     else:
         rows = bench.table()
-        summarise(rows, bench.peaks, bench.lengths, bench.short, bench.long)
-        body = table_text(rows)
+        summarise(bench, rows)
+        body = table_text(rows, bench.sizes)
     text = report(bench, info, rows, body, date)
     print(text)
     if not a.no_save:
-        name = "-".join([date, slug(info), a.isa] + (["docs"] if counts else []) + (["quick"] if a.quick else []))
+        name = "-".join([date, *([a.model.name] if a.texts == "large" else []), slug(info), a.isa] + (["docs"] if counts else []) + (["quick"] if a.quick else []))
         a.results.mkdir(parents=True, exist_ok=True)
         (a.results / f"{name}.md").write_text(text, encoding="utf-8")
         (a.results / f"{name}.json").write_text(json.dumps(
-            {"date": date, "isa": a.isa, "machine": info, "peak": bench.peaks, "lengths": {
-                k: {"texts": len(v), "tokens": sum(v)} for k, v in bench.lengths.items()},
+            {"date": date, "isa": a.isa, "machine": info, "peak": bench.peaks, "texts": {
+                k: {"texts": len(t["tokens"]), "tokens": sum(t["tokens"])} for k, t in bench.sizes.items()},
              "notes": notes_of(bench, rows), "rows": rows}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         say(f"kept as bench/results/{name}.md and .json")
 

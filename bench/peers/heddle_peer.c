@@ -1,8 +1,10 @@
 /* heddle_peer.c - Heddle measured as peer.py measures the others: one process, through the C library.
  *
- *   heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED SHORT LONG QUERIES [VECTORS]
+ *   heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED QUERIES FILE…       warmed up with the files; then, on stdin, lines of
+ *       encode FILE BEGIN END [VECTORS]
+ *       end
  *
- * The vector cache is off. Prints one JSON object, with the names that peer.py uses.
+ * The vector cache is off. Answers are JSON objects, one a line, with the names that peer.py uses.
  */
 #include <heddle/heddle.h>
 
@@ -11,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#define WARM_UP 64
+#define WARM_UP 16 /* texts of each file */
 
 static void die(const char *what, const hd_error *err)
 {
@@ -32,26 +34,27 @@ struct texts {
     size_t n;
 };
 
-/* One text a line, at most `limit` of them. */
-static struct texts read_texts(const char *folder, const char *name, size_t limit)
+/* Lines [begin, end) of a file, a text each. */
+static struct texts read_texts(const char *folder, const char *name, size_t begin, size_t end)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.txt", folder, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *f = fopen(path, "rb");
     if (f == NULL)
         die(path, NULL);
     fseek(f, 0, SEEK_END);
-    size_t size = (size_t)ftell(f);
+    size_t size = (size_t)ftell(f), line = 0;
     rewind(f);
-    struct texts t = {.bytes = malloc(size + 1), .rows = calloc(limit + 1, sizeof *t.rows)};
+    struct texts t = {.bytes = malloc(size + 1), .rows = calloc(end - begin + 1, sizeof *t.rows)};
     if (t.bytes == NULL || t.rows == NULL || fread(t.bytes, 1, size, f) != size)
         die(path, NULL);
     fclose(f);
-    for (char *p = t.bytes, *end = t.bytes + size; p < end && t.n < limit;) {
-        char *newline = memchr(p, '\n', (size_t)(end - p));
+    for (char *p = t.bytes, *last = t.bytes + size; p < last && line < end; line++) {
+        char *newline = memchr(p, '\n', (size_t)(last - p));
         if (newline == NULL)
-            newline = end;
-        t.rows[t.n++] = (hd_text){p, (size_t)(newline - p)};
+            newline = last;
+        if (line >= begin)
+            t.rows[t.n++] = (hd_text){p, (size_t)(newline - p)};
         p = newline + 1;
     }
     return t;
@@ -70,11 +73,11 @@ static double peak_rss_mb(void)
     return (double)kb / 1024;
 }
 
-static double encode(hd_model *model, const hd_text *texts, size_t n, float *out)
+static double encode(hd_model *model, const struct texts *texts, float *out)
 {
     hd_error err;
     double begin = now_ms();
-    if (hd_encode(model, texts, n, NULL, out, NULL, &err) != HD_OK)
+    if (hd_encode(model, texts->rows, texts->n, NULL, out, NULL, &err) != HD_OK)
         die("hd_encode", &err);
     return now_ms() - begin;
 }
@@ -85,13 +88,13 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure_queries(hd_model *model, const hd_text *query, size_t n, float *out)
+static void measure_queries(hd_model *model, const struct texts *query, size_t n, float *out)
 {
     double *times = calloc(n, sizeof *times);
     if (times == NULL)
         die("queries", NULL);
     for (size_t i = 0; i < n; i++)
-        times[i] = encode(model, query, 1, out);
+        times[i] = encode(model, query, out);
     qsort(times, n, sizeof *times, ascending);
     size_t last = n * 99 / 100 < n ? n * 99 / 100 : n - 1;
     printf(", \"query_p50_ms\": %.4f, \"query_p99_ms\": %.4f", times[n / 2], times[last]);
@@ -116,10 +119,35 @@ static void write_vectors(const char *path, const float *vectors, size_t n)
         die(path, NULL);
 }
 
+static void run_command(hd_model *model, const char *data, char *line)
+{
+    char name[256], vectors[4096] = "";
+    size_t begin, end;
+    if (strcmp(line, "end\n") == 0) {
+        printf("{\"peak_rss_mb\": %.1f}\n", peak_rss_mb());
+    } else if (sscanf(line, "encode %255s %zu %zu %4095s", name, &begin, &end, vectors) >= 3 && begin < end) {
+        struct texts texts = read_texts(data, name, begin, end);
+        hd_model_info info;
+        hd_model_get_info(model, &info);
+        float *out = malloc(texts.n * info.n_dimensions * sizeof *out);
+        if (out == NULL)
+            die("out of memory", NULL);
+        printf("{\"seconds\": %.6f}\n", encode(model, &texts, out) * 1e-3);
+        if (vectors[0] != '\0')
+            write_vectors(vectors, out, texts.n * info.n_dimensions);
+        free(out);
+        free(texts.rows);
+        free(texts.bytes);
+    } else {
+        die(line, NULL);
+    }
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc < 9) {
-        fputs("usage: heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED SHORT LONG QUERIES [VECTORS]\n", stderr);
+    if (argc < 8) {
+        fputs("usage: heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED QUERIES FILE...\n", stderr);
         return 2;
     }
     double started_ms = atof(argv[5]) * 1e3;
@@ -135,22 +163,21 @@ int main(int argc, char **argv)
     hd_model_info info;
     hd_model_get_info(model, &info);
 
-    struct texts query = read_texts(argv[3], "query", 1);
-    struct texts small = read_texts(argv[3], "short", (size_t)atol(argv[6]));
-    struct texts large = read_texts(argv[3], "long", (size_t)atol(argv[7]));
-    float *out = malloc((small.n + large.n + 1) * info.n_dimensions * sizeof *out);
+    float *out = malloc(WARM_UP * info.n_dimensions * sizeof *out);
     if (out == NULL)
         die("out of memory", NULL);
-    encode(model, query.rows, 1, out);
+    struct texts query = read_texts(argv[3], "query.txt", 0, 1);
+    encode(model, &query, out);
     printf("{\"first_vector_ms\": %.3f", now_ms() - started_ms);
-    encode(model, small.rows, small.n < WARM_UP ? small.n : WARM_UP, out);
-    encode(model, large.rows, large.n < WARM_UP / 4 ? large.n : WARM_UP / 4, out);
-    measure_queries(model, query.rows, (size_t)atol(argv[8]), out);
-    printf(", \"short_docs_per_s\": %.3f", (double)small.n * 1e3 / encode(model, small.rows, small.n, out));
-    if (argc > 9)
-        write_vectors(argv[9], out, small.n * info.n_dimensions);
-    printf(", \"long_docs_per_s\": %.3f", (double)large.n * 1e3 / encode(model, large.rows, large.n, out));
-    printf(", \"peak_rss_mb\": %.1f, \"sees\": \"\", \"versions\": {\"heddle\": \"%s\"}}\n", peak_rss_mb(), hd_version());
+    for (int i = 7; i < argc; i++) {
+        struct texts some = read_texts(argv[3], argv[i], 0, WARM_UP);
+        encode(model, &some, out);
+    }
+    measure_queries(model, &query, (size_t)atol(argv[6]), out);
+    printf(", \"sees\": \"\", \"versions\": {\"heddle\": \"%s\"}}\n", hd_version());
+    fflush(stdout);
+    for (char line[8192]; fgets(line, sizeof line, stdin) != NULL;)
+        run_command(model, argv[3], line);
 
     hd_model_close(model);
     hd_engine_close(engine);

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""One peer, one process, one run of all measurements; prints one JSON object on its last line of stdout.
+"""One peer in one process, which measures what it is told to; every answer is a JSON object on one line of stdout.
 
-    python peer.py PEER --model DIR --data DIR --threads N --started T [--short N] [--long N] [--queries N]
-                   [--docs FILE --seconds S] [--vectors FILE]
+    python peer.py PEER --model DIR --data DIR --threads N --started T --queries N     then, on stdin, lines of
+        encode FILE BEGIN END [VECTORS]      lines [BEGIN, END) of a file of the data folder → {"seconds": …}
+        many FILE SECONDS                    blocks of 1,000 lines until the file or the time is used up
+        end                                  → {"peak_rss_mb": …}
 
-T is CLOCK_MONOTONIC when the parent started this process, so that the time to the first vector holds the start of
-Python, imports, loading and the first query. What is timed afterwards is the encode loop alone, after a
-warm-up, tokenizing and pooling included, start-up excluded: that favours the peers, since Heddle's command is
-timed as a whole process.
+The first answer comes by itself: time to the first vector, the queries' latency, versions. T is CLOCK_MONOTONIC when
+the parent started this process, so that the time to the first vector holds the start of Python, imports, loading and
+the first query. What is timed afterwards is the encode loop alone, after a warm-up, tokenizing and pooling included,
+start-up excluded: that favours the peers, since Heddle's command is timed as a whole process.
 
 Every peer gets what suits it best of what was tried: texts sorted by length, batches planned so that they hold about
 `batch_tokens` tokens (sentence-transformers: its own sorting, batches of 32; fastembed's way: as it does).
@@ -15,15 +17,14 @@ Every peer gets what suits it best of what was tried: texts sorted by length, ba
 
 import argparse
 import importlib.metadata
+import itertools
 import json
 import os
 import sys
 import time
 from pathlib import Path
 
-MAX_LENGTH = 256
-WARM_UP = 64
-DIMENSIONS = 384
+WARM_UP = 16    # texts of each file
 
 
 def clock():
@@ -47,6 +48,7 @@ class SentenceTransformers:
         torch.set_num_threads(threads)
         self.model = SentenceTransformer(str(model), device="cpu",
                                          model_kwargs={"dtype": getattr(torch, dtype)})
+        self.model.max_seq_length = work_of(data)["max_length"]
         self.sees = f"torch {torch.backends.cpu.get_cpu_capability()}"
 
     def encode(self, texts):
@@ -56,29 +58,31 @@ class SentenceTransformers:
 class Ragged:
     """What is common to the runtimes that only run the graph: tokenize, sort, pad, pool, normalise."""
 
-    def __init__(self, model, batch_tokens):
+    def __init__(self, model, data, batch_tokens):
         import numpy
         from tokenizers import Tokenizer
         self.np = numpy
         self.batch_tokens = batch_tokens
         self.tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(MAX_LENGTH)
+        self.tokenizer.enable_truncation(work_of(data)["max_length"])
+        self.by_cls = json.loads((Path(model) / "1_Pooling" / "config.json").read_text())["pooling_mode_cls_token"]
 
     def encode(self, texts):
         np = self.np
         encodings = self.tokenizer.encode_batch(texts)
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        out = np.empty((len(texts), DIMENSIONS), np.float32)
+        out = [None] * len(texts)
         begin = 0
         while begin < len(order):
             end = begin + 1
             while end < len(order) and len(encodings[order[end]].ids) * (end + 1 - begin) <= self.batch_tokens:
                 end += 1
             rows = order[begin:end]
-            out[rows] = self.run([encodings[i].ids for i in rows])
+            for i, vector in zip(rows, self.run([encodings[i].ids for i in rows])):
+                out[i] = vector
             begin = end
-        return out
+        return np.stack(out)
 
     def run(self, ids):
         np = self.np
@@ -88,29 +92,32 @@ class Ragged:
         for row, tokens in enumerate(ids):
             input_ids[row, :len(tokens)] = tokens
             mask[row, :len(tokens)] = 1
-        return self.pool(self.forward(input_ids, mask, np.zeros_like(mask)), mask)
+        inputs = {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": np.zeros_like(mask)}
+        return self.pool(self.forward({name: inputs[name] for name in self.inputs}), mask)
 
     def pool(self, hidden, mask):
         np = self.np
         weights = mask.astype(np.float32)
-        mean = np.matmul(weights[:, None, :], hidden)[:, 0, :] / weights.sum(1, keepdims=True)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        pooled = hidden[:, 0] if self.by_cls else \
+            np.matmul(weights[:, None, :], hidden)[:, 0, :] / weights.sum(1, keepdims=True)
+        return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
 
 class OnnxRuntime(Ragged):
     packages = ("onnxruntime", "tokenizers")
 
     def __init__(self, model, data, threads, dtype, batch_tokens):
-        super().__init__(model, batch_tokens)
+        super().__init__(model, data, batch_tokens)
         import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(Path(data) / f"model-{dtype}.onnx"), options,
+        self.session = onnxruntime.InferenceSession(str(Path(data) / dtype / "model.onnx"), options,
                                                     providers=["CPUExecutionProvider"])
+        self.inputs = [i.name for i in self.session.get_inputs()]
         self.sees = ""
 
-    def forward(self, input_ids, mask, types):
-        return self.session.run(None, {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": types})[0]
+    def forward(self, inputs):
+        return self.session.run(None, inputs)[0]
 
 
 class FastembedWay(OnnxRuntime):
@@ -129,17 +136,18 @@ class OpenVino(Ragged):
     packages = ("openvino", "tokenizers")
 
     def __init__(self, model, data, threads, dtype, batch_tokens):
-        super().__init__(model, batch_tokens)
+        super().__init__(model, data, batch_tokens)
         import openvino
         core = openvino.Core()
-        graph = core.read_model(str(Path(data) / "model-f32.onnx"))
+        graph = core.read_model(str(Path(data) / "f32" / "model.onnx"))
+        self.inputs = [i.any_name for i in graph.inputs]
         settings = {"INFERENCE_PRECISION_HINT": dtype, "PERFORMANCE_HINT": "LATENCY",
                     "INFERENCE_NUM_THREADS": threads}
         self.request = core.compile_model(graph, "CPU", settings).create_infer_request()
         self.sees = " ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
-    def forward(self, input_ids, mask, types):
-        self.request.infer({"input_ids": input_ids, "attention_mask": mask, "token_type_ids": types})
+    def forward(self, inputs):
+        self.request.infer(inputs)
         return self.request.get_output_tensor(0).data
 
 
@@ -154,16 +162,13 @@ PEERS = {
 }
 
 
-def read_texts(path, n):
-    with open(path, encoding="utf-8") as f:
-        lines = [line.rstrip("\n") for line in f]
-    return lines if n is None else lines[:n]
+def work_of(data):
+    return json.loads((Path(data) / "work.json").read_text())
 
 
-def docs_per_second(peer, texts):
-    begin = clock()
-    vectors = peer.encode(texts)
-    return len(texts) / (clock() - begin), vectors
+def read_texts(data, name, begin=0, end=None):
+    with open(data / name, encoding="utf-8") as f:
+        return [line.rstrip("\n") for line in itertools.islice(f, begin, end)]
 
 
 def measure_queries(peer, query, n):
@@ -176,12 +181,21 @@ def measure_queries(peer, query, n):
     return {"query_p50_ms": times[n // 2], "query_p99_ms": times[min(n - 1, n * 99 // 100)]}
 
 
-def measure_many(peer, path, seconds):
-    """Blocks of 1,000 texts until the file or the time is used up."""
-    texts, done, begin = read_texts(path, None), 0, clock()
-    while done < len(texts) and (done == 0 or clock() - begin < seconds):
+def encode(peer, data, name, first, last, vectors=None):
+    texts = read_texts(data, name, int(first), int(last))
+    begin = clock()
+    out = peer.encode(texts)
+    seconds = clock() - begin
+    if vectors:
+        out.astype("<f4").tofile(vectors)
+    return {"seconds": seconds}
+
+
+def encode_many(peer, data, name, seconds):
+    texts, done, begin = read_texts(data, name), 0, clock()
+    while done < len(texts) and (done == 0 or clock() - begin < float(seconds)):
         done += len(peer.encode(texts[done:done + 1000]))
-    return {"docs": done, "docs_per_s": done / (clock() - begin), "peak_rss_mb": peak_rss_mb()}
+    return {"docs": done, "docs_per_s": done / (clock() - begin)}
 
 
 def main():
@@ -191,35 +205,28 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--started", type=float, required=True)
-    parser.add_argument("--short", type=int, default=2000)
-    parser.add_argument("--long", type=int, default=400)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--docs", type=Path)
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--vectors", type=Path)
     a = parser.parse_args()
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")
 
-    query = read_texts(a.data / "query.txt", 1)[0]
+    def answer(result):
+        print(json.dumps(result), flush=True)
+
+    query = read_texts(a.data, "query.txt", 0, 1)[0]
     peer = PEERS[a.peer](a.model, a.data, a.threads)
     peer.encode([query])
     result = {"first_vector_ms": (clock() - a.started) * 1e3}
-    short = read_texts(a.data / "short.txt", a.short)
-    peer.encode(short[:WARM_UP])
-    if a.docs:
-        result.update(measure_many(peer, a.docs, a.seconds))
-    else:
-        long = read_texts(a.data / "long.txt", a.long)
-        peer.encode(long[:WARM_UP // 4])
-        result.update(measure_queries(peer, query, a.queries))
-        result["short_docs_per_s"], vectors = docs_per_second(peer, short)
-        result["long_docs_per_s"], _ = docs_per_second(peer, long)
-        result["peak_rss_mb"] = peak_rss_mb()
-        if a.vectors:
-            vectors.astype("<f4").tofile(a.vectors)
-    result["sees"] = peer.sees
-    result["versions"] = {p: importlib.metadata.version(p) for p in peer.packages}
-    print(json.dumps(result))
+    for name in work_of(a.data)["sizes"]:
+        peer.encode(read_texts(a.data, f"{name}.txt", 0, WARM_UP))
+    result.update(measure_queries(peer, query, a.queries), sees=peer.sees,
+                  versions={p: importlib.metadata.version(p) for p in peer.packages})
+    answer(result)
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        if command == "end":
+            answer({"peak_rss_mb": peak_rss_mb()})
+        else:
+            answer({"encode": encode, "many": encode_many}[command](peer, a.data, *arguments))
 
 
 if __name__ == "__main__":

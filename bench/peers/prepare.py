@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Makes what the peers read: texts, token counts, and the model as ONNX in f32 and in dynamic int8.
 
-    python prepare.py MODEL_DIR OUT_DIR
+    python prepare.py MODEL_DIR OUT_DIR small|large
 
-The exports are made the way people make them: torch.onnx.export of the transformer with free batch and length, then
-onnxruntime.quantization.quantize_dynamic with one scale per output channel and signed 8-bit weights. (ONNX
-Runtime's offline BERT optimizer was tried before quantising; its fused attention made int8 slower, and f32 no faster.)
+small: short paragraphs and chunks of 250 tokens, for a model that does hundreds a second. large: such chunks, and
+texts of 32 to 512 tokens mixed, a few of each. The exports are made the way people make them: torch.onnx.export of
+the transformer with free batch and length, then onnxruntime.quantization.quantize_dynamic with one scale per output
+channel and signed 8-bit weights. (ONNX Runtime's offline BERT optimizer was tried before quantising; its fused
+attention made int8 slower, and f32 no faster.)
 """
 
+import inspect
 import json
 import logging
 import os
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -18,8 +22,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import texts
 
-N_SHORT, N_LONG = 2000, 400
-MAX_LENGTH = 256
+# For each set the files, in the order of the table's columns: name, texts, how many a row does in one turn.
+SETS = {
+    "small": (256, (("short", texts.short_texts, 2000, 500), ("long", texts.long_texts, 400, 100))),
+    "large": (512, (("long", texts.long_texts, 64, 16), ("mixed", texts.mixed_texts, 64, 16))),
+}
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -29,19 +36,20 @@ def write_atomically(path, write):
     os.replace(temporary, path)
 
 
-def write_texts(out, model_dir):
+def write_texts(out, model_dir, which):
     from tokenizers import Tokenizer
     tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
+    max_length, files = SETS[which]
     tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_LENGTH)
-    lengths = {}
-    for name, passages in (("short", texts.short_texts(N_SHORT)), ("long", texts.long_texts(N_LONG)),
-                           ("query", [texts.QUERY])):
-        passages = list(passages)
-        lengths[name] = [len(e.ids) for e in tokenizer.encode_batch(passages)]
+    tokenizer.enable_truncation(max_length)
+    work = {"max_length": max_length, "sizes": {}}
+    for name, make, n, block in files:
+        passages = list(make(n))
+        work["sizes"][name] = {"block": block, "tokens": [len(e.ids) for e in tokenizer.encode_batch(passages)]}
         write_atomically(out / f"{name}.txt", lambda p: p.write_text("".join(t + "\n" for t in passages)))
-    assert lengths["query"] == [30], lengths["query"]
-    write_atomically(out / "lengths.json", lambda p: p.write_text(json.dumps(lengths)))
+    write_atomically(out / "query.txt", lambda p: p.write_text(texts.QUERY + "\n"))
+    work["query_tokens"] = len(tokenizer.encode(texts.QUERY).ids)
+    write_atomically(out / "work.json", lambda p: p.write_text(json.dumps(work)))
 
 
 def write_more_texts(out, n):
@@ -57,19 +65,20 @@ def export_f32(model_dir, path):
     from transformers import AutoModel
 
     class Encoder(torch.nn.Module):
-        def __init__(self, bert):
+        def __init__(self, model, names):
             super().__init__()
-            self.bert = bert
+            self.model, self.names = model, names
 
         def forward(self, *inputs):
-            return self.bert(**dict(zip(INPUTS, inputs))).last_hidden_state
+            return self.model(**dict(zip(self.names, inputs))).last_hidden_state
 
-    bert = AutoModel.from_pretrained(model_dir, attn_implementation="eager", dtype=torch.float32).eval()
-    sample = torch.ones(2, 7, dtype=torch.int64)
-    names = (*INPUTS, "last_hidden_state")
-    torch.onnx.export(Encoder(bert), (sample,) * 3, str(path), input_names=INPUTS, output_names=names[3:],
-                      dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names},
-                      opset_version=17, dynamo=False)
+    model = AutoModel.from_pretrained(model_dir, attn_implementation="eager", dtype=torch.float32).eval()
+    names = [n for n in INPUTS if n in inspect.signature(model.forward).parameters]
+    samples = {"input_ids": 9, "attention_mask": 1, "token_type_ids": 0}
+    torch.onnx.export(Encoder(model, names), tuple(torch.full((2, 7), samples[n]) for n in names), str(path),
+                      input_names=names,
+                      output_names=["last_hidden_state"], opset_version=17, dynamo=False,
+                      dynamic_axes={name: {0: "batch", 1: "tokens"} for name in (*names, "last_hidden_state")})
 
 
 def export_int8(f32_path, path):
@@ -78,19 +87,20 @@ def export_int8(f32_path, path):
 
 
 def main(argv):
-    if len(argv) != 3:
-        sys.exit(f"usage: {argv[0]} MODEL_DIR OUT_DIR")
+    if len(argv) != 4 or argv[3] not in SETS:
+        sys.exit(f"usage: {argv[0]} MODEL_DIR OUT_DIR {'|'.join(SETS)}")
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     model_dir, out = Path(argv[1]), Path(argv[2])
     out.mkdir(parents=True, exist_ok=True)
-    write_texts(out, model_dir)
-    f32, int8 = out / "model-f32.onnx", out / "model-int8.onnx"
-    if not f32.exists():
-        write_atomically(f32, lambda p: export_f32(model_dir, p))
-    if not int8.exists():
-        write_atomically(int8, lambda p: export_int8(f32, p))
+    write_texts(out, model_dir, argv[3])
+    f32, int8 = out / "f32" / "model.onnx", out / "int8" / "model.onnx"
+    for path, export in ((f32, lambda p: export_f32(model_dir, p)), (int8, lambda p: export_int8(f32, p))):
+        if not path.exists(): # a folder each: beyond 2 GB the weights lie beside the graph
+            shutil.rmtree(path.parent, ignore_errors=True)
+            path.parent.mkdir()
+            export(path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ a word, punctuation included). Meaning is no concern of a speed test; the length
 
   short   paragraphs of 17 to 256 tokens, 65 in the mean, most below 80 (log-normal), as in notes and FAQs
   long    chunks of about 250 tokens, as a splitter makes them
+  mixed   32 to 512 tokens, every length as likely
   query   one question of exactly 30 tokens, [CLS] and [SEP] included
 
 All texts are different, so no cache can help.
@@ -143,15 +144,21 @@ def long_texts(n, seed=2):
         yield writer.passage(round((244 + 10 * writer.random.random() - 2) / TOKENS_PER_WORD))
 
 
+def mixed_texts(n, seed=3):
+    writer = Writer(seed)
+    for _ in range(n):
+        yield writer.passage(round((32 + 480 * writer.random.random() - 2) / TOKENS_PER_WORD))
+
+
 QUERY = "Which reservoir near the northern estuary was rebuilt after the flood, and who measured how many tonnes " \
         "of fine brown sediment it still held by then?"
 
 
 def main(argv):
-    if len(argv) != 3 or argv[1] not in ("short", "long"):
-        sys.exit(f"usage: {argv[0]} short|long N")
-    make = short_texts if argv[1] == "short" else long_texts
-    for text in make(int(argv[2])):
+    make = {"short": short_texts, "long": long_texts, "mixed": mixed_texts}
+    if len(argv) != 3 or argv[1] not in make:
+        sys.exit(f"usage: {argv[0]} {'|'.join(make)} N")
+    for text in make[argv[1]](int(argv[2])):
         sys.stdout.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
 
 
