@@ -55,44 +55,53 @@ static void product(const uint16_t *a, size_t row_step, size_t step, const uint3
         tile(a + (size_t)r * row_step, row_step, step, b, n_steps, first, c + r * PAIRS_WIDTH, 1);
 }
 
+static void begin(void *state, const k_span *span)
+{
+    const k_attention *t = ((const pairs_head *)state)->t;
+    pairs_pack_q(pairs_q_rows(t, span), t->q_stride, span->n, t->head_dim, pairs_q(t, span));
+}
+
+static void keys(void *state, const k_span *span)
+{
+    uint32_t p[PAIRS_KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
+    float s[PAIRS_KEYS * PAIRS_WIDTH] __attribute__((aligned(64)));
+    pairs_head *h = state;
+    const k_attention *t = h->t;
+    const int dim = t->head_dim, n_pairs = (span->n_keys + 1) / 2;
+    const uint16_t *k = (const uint16_t *)h->k + (size_t)span->key * t->kv_stride;
+    const uint32_t *v = (const uint32_t *)h->v + (size_t)(span->key / 2) * (size_t)dim;
+    const bool first = k_span_is_first(span);
+    float *o = pairs_o(t, span);
+    product(k, t->kv_stride, 2, pairs_q(t, span), dim / 2, true, s, span->n_keys);
+    float factor = pairs_scores(t, span, s);
+    pairs_softmax(s, span->n_keys, n_pairs, factor, first, h->max[span->block], h->sum[span->block], p, o, dim, 2);
+    product((const uint16_t *)(const void *)v, 2, 2 * (size_t)dim, p, n_pairs, first, o, dim);
+}
+
+static void end(void *state, const k_span *span)
+{
+    const pairs_head *h = state;
+    pairs_unpack_o(pairs_o(h->t, span), h->sum[span->block], span->n, h->t->head_dim, pairs_out(h->t, span),
+                   h->t->out_stride);
+}
+
 void k_attention_bf16_bf16(const k_attention *t)
 {
     if (t->head_dim % 32 != 0) {
         k_attention_bf16_avx512(t);
         return;
     }
-    uint32_t qt[K_HEAD_DIM_MAX / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
-    uint32_t p[PAIRS_KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
-    float s[PAIRS_KEYS * PAIRS_WIDTH] __attribute__((aligned(64)));
-    float o[K_HEAD_DIM_MAX * PAIRS_WIDTH] __attribute__((aligned(64)));
-    vf max[2] = {vf_zero(), vf_zero()}, sum[2] = {vf_zero(), vf_zero()};
-    const uint16_t *k = t->k, *v = t->v;
-    int dim = t->head_dim, n_pairs = (t->n_k + 1) / 2;
-    uint32_t *vp = t->scratch; /* [n_pairs][dim] */
+    const uint16_t *v = t->v;
+    const int dim = t->head_dim, n_pairs = (t->n_k + 1) / 2;
+    uint32_t *vp = (uint32_t *)t->scratch + k_span_floats(dim); /* [n_pairs][dim] */
     for (int j = 0; j < n_pairs; j++) {
         const uint16_t *even = v + (size_t)(2 * j) * t->kv_stride, *odd = even + t->kv_stride;
         for (int d = 0; d < dim; d += 16)
             _mm512_storeu_si512(vp + (size_t)j * (size_t)dim + d,
                                 pairs_of_rows(even + d, 2 * j + 1 < t->n_k ? odd + d : NULL));
     }
-    for (int i = 0; i < t->n_heads; i++) {
-        const size_t column = (size_t)i * (size_t)dim;
-        const float *bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
-        for (k_span span = k_span_at(t, 0, PAIRS_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, PAIRS_WIDTH)) {
-            const uint16_t *q = (const uint16_t *)t->q + (size_t)span.row * t->q_stride + column;
-            pairs_pack_q(q, t->q_stride, span.n, dim, qt);
-            for (int j = span.begin; j < span.end; j += PAIRS_KEYS) {
-                int keys = span.end - j < PAIRS_KEYS ? span.end - j : PAIRS_KEYS, pairs = (keys + 1) / 2;
-                bool first = j == span.begin;
-                product(k + (size_t)j * t->kv_stride, t->kv_stride, 2, qt, dim / 2, true, s, keys);
-                float factor = pairs_scores(t, &span, bias, j, keys, s);
-                pairs_softmax(s, keys, pairs, factor, first, max, sum, p, o, dim, 2);
-                product((const uint16_t *)(const void *)(vp + (size_t)(j / 2) * (size_t)dim), 2, 2 * (size_t)dim, p, pairs,
-                        first, o, dim);
-            }
-            pairs_unpack_o(o, sum, span.n, dim, t->out + (size_t)span.row * t->out_stride + column, t->out_stride);
-        }
-    }
+    pairs_head h = {.t = t, .k = t->k, .v = vp};
+    k_span_visit(t, PAIRS_WIDTH, PAIRS_KEYS, &h, begin, keys, end);
 }
 
 #else

@@ -45,12 +45,12 @@ static inline __m512i pairs_join(__m512i even, __m512i odd)
 }
 
 /* Bias and reach on products of q and k, where there are any. Returns what is left to multiply for base-2 scores. */
-static inline float pairs_scores(const k_attention *t, const k_span *span, const float *bias, int j, int n_keys, float *s)
+static inline float pairs_scores(const k_attention *t, const k_span *span, float *s)
 {
-    const float factor = t->scale * 1.44269504f;
-    if (bias == NULL && !k_span_cuts(span, j, n_keys))
+    const float factor = t->scale * 1.44269504f, *bias = k_span_bias(t, span);
+    if (bias == NULL && !k_span_cuts(span))
         return factor;
-    k_span_scores(span, bias, j, n_keys, factor, s, PAIRS_WIDTH);
+    k_span_scores(span, bias, factor, s, PAIRS_WIDTH);
     return 1.0f;
 }
 
@@ -122,6 +122,35 @@ static inline void pairs_unpack_o(const float *o, const vf *sum, int n_queries, 
                 vf_store(out + (size_t)(i + r) * stride + d, block[r]);
         }
     }
+}
+
+/* One head: its keys and values as the level packed them, and what each block of queries has so far. */
+typedef struct pairs_head {
+    const k_attention *t;
+    const void *k, *v;
+    vf max[K_SPAN_QUERIES / PAIRS_WIDTH][2], sum[K_SPAN_QUERIES / PAIRS_WIDTH][2];
+} pairs_head;
+
+/* q goes to the first half of the block's memory; the second is o. */
+static inline uint32_t *pairs_q(const k_attention *t, const k_span *span)
+{
+    return (uint32_t *)(void *)k_span_memory(t, span, PAIRS_WIDTH);
+}
+
+static inline float *pairs_o(const k_attention *t, const k_span *span)
+{
+    return k_span_memory(t, span, PAIRS_WIDTH) + PAIRS_WIDTH * t->head_dim;
+}
+
+/* Where the block's head begins in its first row of q, and of the output. */
+static inline const uint16_t *pairs_q_rows(const k_attention *t, const k_span *span)
+{
+    return (const uint16_t *)t->q + (size_t)span->row * t->q_stride + (size_t)(span->head * t->head_dim);
+}
+
+static inline float *pairs_out(const k_attention *t, const k_span *span)
+{
+    return t->out + (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim);
 }
 
 /* Two rows of 16 bf16 interleaved: lane d = (even[d], odd[d]). */

@@ -71,76 +71,83 @@ static inline __attribute__((always_inline)) void at_softmax(float *s, int n_key
     }
 }
 
-/* The operands of one head in f32. */
+/* One head of keys and values in f32, and its queries. */
 typedef struct at_head {
-    const float *q, *k, *v;
-    size_t q_stride, kv_stride;
-    const float *bias;
-    float *out;
+    const k_attention *t;
+    const float *k, *v;
+    size_t kv_stride;
+    vf max[K_SPAN_QUERIES / AT_WIDTH][2], sum[K_SPAN_QUERIES / AT_WIDTH][2]; /* of each block of queries */
 } at_head;
 
-/* One block of queries, already transposed in qt, against the keys that it sees. */
-static inline __attribute__((always_inline)) void at_keys(const at_head *h, const k_span *span, const float *qt,
-                                                          int head_dim, float *o, vf *sum, const int n_vecs)
+/* q is transposed into the first half of the block's memory; the second is o. */
+static inline __attribute__((always_inline)) void at_begin(void *state, const k_span *span, const float *q, size_t stride)
 {
-    float s[AT_KEYS * AT_WIDTH] __attribute__((aligned(64)));
-    vf max[2] = {vf_zero(), vf_zero()};
-    for (int j = span->begin; j < span->end; j += AT_KEYS) {
-        int n_keys = span->end - j < AT_KEYS ? span->end - j : AT_KEYS;
-        bool first = j == span->begin;
-        at_product(h->k + (size_t)j * h->kv_stride, h->kv_stride, 1, qt, head_dim, true, s, n_keys, n_vecs);
-        if (h->bias != NULL || k_span_cuts(span, j, n_keys))
-            k_span_scores(span, h->bias, j, n_keys, 1.0f, s, AT_WIDTH);
-        at_softmax(s, n_keys, first, max, sum, o, head_dim, n_vecs);
-        at_product(h->v + (size_t)j * h->kv_stride, 1, h->kv_stride, s, n_keys, first, o, head_dim, n_vecs);
-    }
+    const k_attention *t = ((const at_head *)state)->t;
+    at_pack_q(q, stride, span->n, t->head_dim, t->scale * 1.44269504f, k_span_memory(t, span, AT_WIDTH));
 }
 
-/* q and out are those of the first row of the span. */
-static void at_queries(const k_attention *t, const at_head *h, const k_span *span)
+static void at_begin_f32(void *state, const k_span *span)
 {
-    float qt[K_HEAD_DIM_MAX * AT_WIDTH] __attribute__((aligned(64)));
-    float o[K_HEAD_DIM_MAX * AT_WIDTH] __attribute__((aligned(64)));
-    vf sum[2] = {vf_zero(), vf_zero()};
-    at_pack_q(h->q, h->q_stride, span->n, t->head_dim, t->scale * 1.44269504f, qt);
+    const k_attention *t = ((const at_head *)state)->t;
+    const size_t column = (size_t)(span->head * t->head_dim);
+    at_begin(state, span, (const float *)t->q + (size_t)span->row * t->q_stride + column, t->q_stride);
+}
+
+static void at_begin_bf16(void *state, const k_span *span)
+{
+    float q[AT_WIDTH * K_HEAD_DIM_MAX] __attribute__((aligned(64)));
+    const k_attention *t = ((const at_head *)state)->t;
+    const size_t column = (size_t)(span->head * t->head_dim);
+    at_widen((const uint16_t *)t->q + (size_t)span->row * t->q_stride + column, t->q_stride, span->n, t->head_dim, q,
+             K_HEAD_DIM_MAX);
+    at_begin(state, span, q, K_HEAD_DIM_MAX);
+}
+
+static inline __attribute__((always_inline)) void at_keys_of(at_head *h, const k_span *span, const int n_vecs)
+{
+    float s[AT_KEYS * AT_WIDTH] __attribute__((aligned(64)));
+    const int dim = h->t->head_dim, n_keys = span->n_keys;
+    const size_t stride = h->kv_stride, at = (size_t)span->key * stride;
+    const bool first = k_span_is_first(span);
+    float *qt = k_span_memory(h->t, span, AT_WIDTH), *o = qt + dim * AT_WIDTH;
+    const float *bias = k_span_bias(h->t, span);
+    at_product(h->k + at, stride, 1, qt, dim, true, s, n_keys, n_vecs);
+    if (bias != NULL || k_span_cuts(span))
+        k_span_scores(span, bias, 1.0f, s, AT_WIDTH);
+    at_softmax(s, n_keys, first, h->max[span->block], h->sum[span->block], o, dim, n_vecs);
+    at_product(h->v + at, 1, stride, s, n_keys, first, o, dim, n_vecs);
+}
+
+static void at_keys(void *state, const k_span *span)
+{
     if (span->n > VF_LANES)
-        at_keys(h, span, qt, t->head_dim, o, sum, 2);
+        at_keys_of(state, span, 2);
     else
-        at_keys(h, span, qt, t->head_dim, o, sum, 1);
-    at_unpack_o(o, sum, span->n, t->head_dim, h->out, t->out_stride);
+        at_keys_of(state, span, 1);
+}
+
+static void at_end(void *state, const k_span *span)
+{
+    const at_head *h = state;
+    const k_attention *t = h->t;
+    const float *o = k_span_memory(t, span, AT_WIDTH) + t->head_dim * AT_WIDTH;
+    at_unpack_o(o, h->sum[span->block], span->n, t->head_dim,
+                t->out + (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim), t->out_stride);
 }
 
 void AT_PASTE(k_attention_f32_, AT_SUFFIX)(const k_attention *t)
 {
-    for (int i = 0; i < t->n_heads; i++) {
-        const size_t column = (size_t)i * (size_t)t->head_dim;
-        at_head h = {.k = t->k, .v = t->v, .q_stride = t->q_stride, .kv_stride = t->kv_stride};
-        h.bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
-        for (k_span span = k_span_at(t, 0, AT_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, AT_WIDTH)) {
-            h.q = (const float *)t->q + (size_t)span.row * t->q_stride + column;
-            h.out = t->out + (size_t)span.row * t->out_stride + column;
-            at_queries(t, &h, &span);
-        }
-    }
+    at_head h = {.t = t, .k = t->k, .v = t->v, .kv_stride = t->kv_stride};
+    k_span_visit(t, AT_WIDTH, AT_KEYS, &h, at_begin_f32, at_keys, at_end);
 }
 
 /* k and v are widened once, queries block by block: arithmetic is all in f32. */
 void AT_PASTE(k_attention_bf16_, AT_SUFFIX)(const k_attention *t)
 {
-    float q[AT_WIDTH * K_HEAD_DIM_MAX] __attribute__((aligned(64)));
     const size_t wide = ((size_t)t->head_dim + 15) / 16 * 16;
-    float *k = t->scratch, *v = k + (size_t)t->n_k * wide;
+    float *k = (float *)t->scratch + k_span_floats(t->head_dim), *v = k + (size_t)t->n_k * wide;
     at_widen(t->k, t->kv_stride, t->n_k, t->head_dim, k, wide);
     at_widen(t->v, t->kv_stride, t->n_k, t->head_dim, v, wide);
-    for (int i = 0; i < t->n_heads; i++) {
-        const size_t column = (size_t)i * (size_t)t->head_dim;
-        at_head h = {.q = q, .k = k, .v = v, .q_stride = wide, .kv_stride = wide};
-        h.bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
-        for (k_span span = k_span_at(t, 0, AT_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, AT_WIDTH)) {
-            at_widen((const uint16_t *)t->q + (size_t)span.row * t->q_stride + column, t->q_stride, span.n, t->head_dim, q,
-                     wide);
-            h.out = t->out + (size_t)span.row * t->out_stride + column;
-            at_queries(t, &h, &span);
-        }
-    }
+    at_head h = {.t = t, .k = k, .v = v, .kv_stride = wide};
+    k_span_visit(t, AT_WIDTH, AT_KEYS, &h, at_begin_bf16, at_keys, at_end);
 }

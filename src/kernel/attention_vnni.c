@@ -242,54 +242,82 @@ static void mix_block(const mix *m)
     }
 }
 
-/* ---- a block of queries against all keys ---- */
+/* ---- blocks of queries against blocks of keys ---- */
+
+#define BLOCKS (K_SPAN_QUERIES / PAIRS_WIDTH)
 
 typedef struct head {
+    const k_attention *t;
     const int16_t *k;  /* [n_k up to K_STEP][dim] */
     const uint32_t *v; /* [n_k / 2][dim] pairs of keys */
-    int dim;
-    const float *bias;
-    vf score_factor; /* from products of whole numbers to base-2 scores, but for q's unit */
-    vf v_inverse;    /* from whole numbers to values */
+    float qk_most;     /* units in the largest q and k */
+    vf score_factor;   /* from products of whole numbers to base-2 scores, but for q's unit */
+    vf v_inverse;      /* from whole numbers to values */
+    vf factor[BLOCKS][2], max[BLOCKS][2],
+        sum[BLOCKS][2]; /* of each block of queries; factor is score_factor with q's unit */
 } head;
 
-static inline __attribute__((always_inline)) void attend(const head *h, const k_span *span, const uint32_t *qt,
-                                                         const vf *q_inverse, mix *m, const int n_vecs)
+static void begin(void *state, const k_span *span)
+{
+    head *h = state;
+    const k_attention *t = h->t;
+    vf q_inverse[2] = {vf_zero(), vf_zero()};
+    pack_q(pairs_q_rows(t, span), t->q_stride, span->n, t->head_dim, h->qk_most, pairs_q(t, span), q_inverse);
+    for (int i = 0; i < 2; i++) {
+        h->factor[span->block][i] = vf_mul(h->score_factor, q_inverse[i]);
+        h->max[span->block][i] = vf_set1(-INFINITY);
+        h->sum[span->block][i] = vf_zero();
+    }
+}
+
+static inline __attribute__((always_inline)) void keys_of(head *h, const k_span *span, const int n_vecs)
 {
     float s[(KEYS + K_STEP) * PAIRS_WIDTH] __attribute__((aligned(64)));
     uint32_t p[KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
-    vf factor[2], most[2], sum[2];
-    m->p = p;
+    const k_attention *t = h->t;
+    const int dim = t->head_dim, n_keys = span->n_keys;
+    const float *bias = k_span_bias(t, span);
+    const vf *factor = h->factor[span->block], *before = h->max[span->block];
+    vf most[2] = {before[0], before[1]};
+    mix m = {.p = p, .dim = dim, .n_rows = span->n, .n_pairs = (n_keys + 1) / 2, .out_stride = t->out_stride};
+    m.first = k_span_is_first(span);
+    m.last = k_span_is_last(span);
+    m.v = h->v + (size_t)(span->key / 2) * (size_t)dim;
+    m.o = pairs_o(t, span);
+    m.out = pairs_out(t, span);
+    scores(h->k + (size_t)span->key * (size_t)dim, n_keys, dim, pairs_q(t, span), factor, s, most, n_vecs);
+    if (bias != NULL || k_span_cuts(span)) {
+        k_span_scores(span, bias, 1.0f, s, PAIRS_WIDTH);
+        for (int i = 0; i < n_vecs; i++)
+            most[i] = most_of(s + i * 16, n_keys, before[i]);
+    }
 #pragma GCC unroll 2
     for (int i = 0; i < n_vecs; i++) {
-        factor[i] = vf_mul(h->score_factor, q_inverse[i]);
-        most[i] = vf_set1(-INFINITY);
-        sum[i] = vf_zero();
+        vf total = _mm512_cvtepi32_ps(weights(s + i * 16, n_keys, most[i], p + i * 16));
+        vf shrink = m.first ? vf_zero() : vf_exp2(vf_sub(before[i], most[i]));
+        vf sum = vf_fma(h->sum[span->block][i], shrink, total);
+        vf_store(m.shrink + i * 16, shrink);
+        /* A factor that is not finite makes the output NaN. */
+        vf_store(m.factor + i * 16, vf_div(vf_fma(vf_sub(factor[i], factor[i]), vf_zero(), h->v_inverse), sum));
+        h->sum[span->block][i] = sum;
+        h->max[span->block][i] = most[i];
     }
-    for (int j = span->begin; j < span->end; j += KEYS) {
-        const int n_keys = span->end - j < KEYS ? span->end - j : KEYS;
-        vf before[2] = {most[0], most[n_vecs - 1]};
-        m->first = j == span->begin;
-        m->last = j + n_keys == span->end;
-        m->n_pairs = (n_keys + 1) / 2;
-        m->v = h->v + (size_t)(j / 2) * (size_t)h->dim;
-        scores(h->k + (size_t)j * (size_t)h->dim, n_keys, h->dim, qt, factor, s, most, n_vecs);
-        if (h->bias != NULL || k_span_cuts(span, j, n_keys)) {
-            k_span_scores(span, h->bias, j, n_keys, 1.0f, s, PAIRS_WIDTH);
-            for (int i = 0; i < n_vecs; i++)
-                most[i] = most_of(s + i * 16, n_keys, before[i]);
-        }
-#pragma GCC unroll 2
-        for (int i = 0; i < n_vecs; i++) {
-            vf total = _mm512_cvtepi32_ps(weights(s + i * 16, n_keys, most[i], p + i * 16));
-            vf shrink = m->first ? vf_zero() : vf_exp2(vf_sub(before[i], most[i]));
-            sum[i] = vf_fma(sum[i], shrink, total);
-            vf_store(m->shrink + i * 16, shrink);
-            /* A factor that is not finite makes the output NaN. */
-            vf_store(m->factor + i * 16, vf_div(vf_fma(vf_sub(factor[i], factor[i]), vf_zero(), h->v_inverse), sum[i]));
-        }
-        mix_block(m);
-    }
+    mix_block(&m);
+}
+
+static void keys(void *state, const k_span *span)
+{
+    if (span->n > 16)
+        keys_of(state, span, 2);
+    else
+        keys_of(state, span, 1);
+}
+
+/* The last block of keys has written the output. */
+static void end(void *state, const k_span *span)
+{
+    (void)state;
+    (void)span;
 }
 
 void k_attention_bf16_vnni(const k_attention *t)
@@ -299,34 +327,15 @@ void k_attention_bf16_vnni(const k_attention *t)
         k_attention_bf16_avx512(t);
         return;
     }
-    uint32_t qt[K_HEAD_DIM_MAX / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
-    float o[K_HEAD_DIM_MAX * PAIRS_WIDTH] __attribute__((aligned(64)));
-    const float qk_most = floorf(sqrtf((float)(INT32_MAX / dim) - 1024.0f));
-    int16_t *k = t->scratch;
+    int16_t *k = (int16_t *)((float *)t->scratch + k_span_floats(dim));
     uint32_t *v = (uint32_t *)(void *)(k + ((size_t)t->n_k + K_STEP) * (size_t)dim);
-    head h = {.k = k, .v = v, .dim = dim};
-    vf k_inverse, unit = unit_of_rows(t->k, t->kv_stride, t->n_k, dim, qk_most, &k_inverse);
+    head h = {.t = t, .k = k, .v = v, .qk_most = floorf(sqrtf((float)(INT32_MAX / dim) - 1024.0f))};
+    vf k_inverse, unit = unit_of_rows(t->k, t->kv_stride, t->n_k, dim, h.qk_most, &k_inverse);
     pack_k(t->k, t->kv_stride, t->n_k, dim, unit, k);
     unit = unit_of_rows(t->v, t->kv_stride, t->n_k, dim, V_MOST, &h.v_inverse);
     pack_v(t->v, t->kv_stride, t->n_k, dim, unit, v);
-    mix m = {.dim = dim, .o = o, .out_stride = t->out_stride};
     h.score_factor = vf_mul(k_inverse, vf_set1(t->scale * LOG2_E));
-
-    for (int i = 0; i < t->n_heads; i++) {
-        const size_t column = (size_t)i * (size_t)dim;
-        h.bias = t->bias != NULL ? t->bias + (size_t)i * t->bias_stride : NULL;
-        for (k_span span = k_span_at(t, 0, PAIRS_WIDTH); span.n > 0; span = k_span_at(t, span.row + span.n, PAIRS_WIDTH)) {
-            vf q_inverse[2];
-            const uint16_t *q = (const uint16_t *)t->q + (size_t)span.row * t->q_stride + column;
-            pack_q(q, t->q_stride, span.n, dim, qk_most, qt, q_inverse);
-            m.n_rows = span.n;
-            m.out = t->out + (size_t)span.row * t->out_stride + column;
-            if (span.n > 16)
-                attend(&h, &span, qt, q_inverse, &m, 2);
-            else
-                attend(&h, &span, qt, q_inverse, &m, 1);
-        }
-    }
+    k_span_visit(t, PAIRS_WIDTH, KEYS, &h, begin, keys, end);
 }
 
 #else

@@ -71,29 +71,32 @@ static inline float extent_max(const extent *e)
 
 /* ---- conversion ---- */
 
-/* Values of a row: x as it stands, or x * scale + shift, times gamma, plus beta, which need not be in memory. */
+/* What becomes of x before it is stored: nothing, or x * scale + shift, times gamma, plus beta. */
+typedef enum row_kind { ROW_PLAIN, ROW_SCALED, ROW_SHIFTED } row_kind; /* SHIFTED: with beta */
 typedef struct row_values {
-    const float *x, *gamma, *beta; /* gamma NULL: as it stands */
+    const float *x, *gamma, *beta;
     vf scale, shift;
 } row_values;
 
-/* The first n of a vector of values from the j-th on. */
-static inline vf value_n(const row_values *values, int j, int n)
+/* A vector of values from the j-th on; kind is a constant after inlining. */
+static inline vf value_of(const row_values y, const row_kind kind, int j)
 {
-    vf x = vf_load_n(values->x + j, n);
-    if (values->gamma == NULL)
+    vf x = vf_load(y.x + j);
+    if (kind == ROW_PLAIN)
         return x;
-    vf beta = values->beta != NULL ? vf_load_n(values->beta + j, n) : vf_zero();
-    return vf_fma(vf_fma(x, values->scale, values->shift), vf_load_n(values->gamma + j, n), beta);
+    x = vf_fma(x, y.scale, y.shift);
+    return kind == ROW_SCALED ? vf_mul(x, vf_load(y.gamma + j)) : vf_fma(x, vf_load(y.gamma + j), vf_load(y.beta + j));
 }
 
-static inline vf value_of(const row_values *values, int j)
+/* The first n of them. */
+static inline vf value_n(const row_values y, const row_kind kind, int j, int n)
 {
-    vf x = vf_load(values->x + j);
-    if (values->gamma == NULL)
+    vf x = vf_load_n(y.x + j, n);
+    if (kind == ROW_PLAIN)
         return x;
-    vf beta = values->beta != NULL ? vf_load(values->beta + j) : vf_zero();
-    return vf_fma(vf_fma(x, values->scale, values->shift), vf_load(values->gamma + j), beta);
+    x = vf_fma(x, y.scale, y.shift);
+    return kind == ROW_SCALED ? vf_mul(x, vf_load_n(y.gamma + j, n))
+                              : vf_fma(x, vf_load_n(y.gamma + j, n), vf_load_n(y.beta + j, n));
 }
 
 static inline row_values values_as_is(const float *x)
@@ -102,7 +105,8 @@ static inline row_values values_as_is(const float *x)
 }
 
 /* u = x / scale - min / scale. min > max says that the row holds nothing but NaN, a NaN max that it holds one. */
-static inline void store_u8(const row_values *x, int n, float min, float max, const k_act *act, int row)
+static inline __attribute__((always_inline)) void store_u8(const row_values x, const row_kind kind, int n, float min,
+                                                           float max, const k_act *act, int row)
 {
     uint8_t *out = (uint8_t *)act->data + (size_t)row * act->stride;
     float range = max - min;
@@ -115,14 +119,15 @@ static inline void store_u8(const row_values *x, int n, float min, float max, co
     const int most = act->act_max;
     int j = 0;
     for (; j + BLOCK <= n; j += BLOCK) {
-        vf_store_u8x4(out + j, vf_fma(value_of(x, j), a, b), vf_fma(value_of(x, j + VF_LANES), a, b),
-                      vf_fma(value_of(x, j + 2 * VF_LANES), a, b), vf_fma(value_of(x, j + 3 * VF_LANES), a, b), most);
+        vf_store_u8x4(out + j, vf_fma(value_of(x, kind, j), a, b), vf_fma(value_of(x, kind, j + VF_LANES), a, b),
+                      vf_fma(value_of(x, kind, j + 2 * VF_LANES), a, b), vf_fma(value_of(x, kind, j + 3 * VF_LANES), a, b),
+                      most);
     }
     for (; j < k_padded(n); j += BLOCK) {
         vf u[4];
         for (int v = 0; v < 4; v++) {
             int left = lanes_left(n, j + v * VF_LANES);
-            u[v] = vf_select_n(vf_fma(value_n(x, j + v * VF_LANES, left), a, b), vf_zero(), left);
+            u[v] = vf_select_n(vf_fma(value_n(x, kind, j + v * VF_LANES, left), a, b), vf_zero(), left);
         }
         vf_store_u8x4(out + j, u[0], u[1], u[2], u[3], most);
     }
@@ -154,27 +159,29 @@ static inline void extent_of(const float *x, int n, float *min, float *max)
     *max = vf_ordered_is_all(even) && vf_ordered_is_all(odd) ? extent_max(&e) : NAN;
 }
 
-static inline void store_bf16(const row_values *x, int n, const k_act *act, int row)
+static inline __attribute__((always_inline)) void store_bf16(const row_values x, const row_kind kind, int n,
+                                                             const k_act *act, int row)
 {
     uint16_t *out = (uint16_t *)act->data + (size_t)row * act->stride;
     int j = 0;
     for (; j + VF_LANES <= n; j += VF_LANES)
-        vf_store_bf16(out + j, value_of(x, j));
+        vf_store_bf16(out + j, value_of(x, kind, j));
     for (; j < k_padded(n); j += VF_LANES) {
         int left = lanes_left(n, j);
-        vf_store_bf16(out + j, vf_select_n(value_n(x, j, left), vf_zero(), left));
+        vf_store_bf16(out + j, vf_select_n(value_n(x, kind, j, left), vf_zero(), left));
     }
 }
 
-static inline void store_f32(const row_values *x, int n, const k_act *act, int row)
+static inline __attribute__((always_inline)) void store_f32(const row_values x, const row_kind kind, int n, const k_act *act,
+                                                            int row)
 {
     float *out = (float *)act->data + (size_t)row * act->stride;
     int j = 0;
     for (; j + VF_LANES <= n; j += VF_LANES)
-        vf_store(out + j, value_of(x, j));
+        vf_store(out + j, value_of(x, kind, j));
     for (; j < k_padded(n); j += VF_LANES) {
         int left = lanes_left(n, j);
-        vf_store(out + j, vf_select_n(value_n(x, j, left), vf_zero(), left));
+        vf_store(out + j, vf_select_n(value_n(x, kind, j, left), vf_zero(), left));
     }
 }
 
@@ -182,7 +189,7 @@ void ROWS(convert)(const float *x, size_t stride, int n_rows, int n, const k_act
 {
     for (int row = 0; row < n_rows && act->type == K_BF16; row++) {
         row_values values = values_as_is(x + (size_t)row * stride);
-        store_bf16(&values, n, act, row);
+        store_bf16(values, ROW_PLAIN, n, act, row);
     }
     for (int row = 0; row < n_rows && act->type == K_I8; row += CONVERT_ROWS) {
         float min[CONVERT_ROWS], max[CONVERT_ROWS];
@@ -191,7 +198,7 @@ void ROWS(convert)(const float *x, size_t stride, int n_rows, int n, const k_act
             extent_of(x + (size_t)(row + r) * stride, n, &min[r], &max[r]);
         for (int r = 0; r < end; r++) {
             row_values values = values_as_is(x + (size_t)(row + r) * stride);
-            store_u8(&values, n, min[r], max[r], act, row + r);
+            store_u8(values, ROW_PLAIN, n, min[r], max[r], act, row + r);
         }
     }
 }
@@ -231,57 +238,65 @@ static inline float variance_of(const float *x, int n, float mean)
     return sum4(sum) / (float)n;
 }
 
-/* The extent of the values, which go to x unless that is NULL. A NaN or infinity in the row has made the mean or the
+/* The extent of y, which goes to x as well unless that is kept. A NaN or infinity in the row has made the mean or the
  * inverse NaN, with it all of the row, and so the extent none. */
-static inline void normalise(const row_values *values, int n, float *x, float *min, float *max)
+static inline __attribute__((always_inline)) void normalise(const row_values y, const row_kind kind, int n, const bool keep,
+                                                            float *x, float *min, float *max)
 {
     int j = 0;
     extent e = extent_none();
     for (; j + BLOCK <= n; j += BLOCK) {
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
-            vf y = value_of(values, j + v * VF_LANES);
-            if (x != NULL)
-                vf_store(x + j + v * VF_LANES, y);
-            extent_add(&e, v, y);
+            vf value = value_of(y, kind, j + v * VF_LANES);
+            if (!keep)
+                vf_store(x + j + v * VF_LANES, value);
+            extent_add(&e, v, value);
         }
     }
     for (; j < n; j += VF_LANES) {
         int left = lanes_left(n, j);
-        vf y = value_n(values, j, left);
-        if (x != NULL)
-            vf_store_n(x + j, y, left);
-        extent_add_n(&e, y, left);
+        vf value = value_n(y, kind, j, left);
+        if (!keep)
+            vf_store_n(x + j, value, left);
+        extent_add_n(&e, value, left);
     }
     *min = extent_min(&e);
     *max = extent_max(&e);
 }
 
 /* Each step ends in a chain of dependent scalar work, so a few rows take it together. */
-static inline __attribute__((always_inline)) void norm_rows(const k_norm *norm, int first, int n_rows, const bool keep,
-                                                            const float *beta)
+static inline __attribute__((always_inline)) void norm_rows(const k_norm *norm, int first, int n_rows, const row_kind kind,
+                                                            const bool keep)
 {
-    float mean[NORM_ROWS], min[NORM_ROWS], max[NORM_ROWS];
-    row_values values[NORM_ROWS];
-    float *x = norm->x + (size_t)first * norm->stride;
+    float mean[NORM_ROWS], inverse[NORM_ROWS], min[NORM_ROWS], max[NORM_ROWS];
+    const int n = norm->n;
+    const size_t stride = norm->stride;
+    float *x = norm->x + (size_t)first * stride;
     for (int r = 0; r < n_rows; r++)
-        mean[r] = norm->rms ? 0.0f : mean_of(x + (size_t)r * norm->stride, norm->n);
+        mean[r] = norm->rms ? 0.0f : mean_of(x + (size_t)r * stride, n);
     for (int r = 0; r < n_rows; r++) {
-        float *row = x + (size_t)r * norm->stride;
-        float variance = variance_of(row, norm->n, mean[r]);
-        float inverse = 1.0f / sqrtf(variance + norm->eps) + (variance - variance); /* infinity: NaN */
-        values[r] = (row_values){row, norm->gamma, beta, vf_set1(inverse), vf_set1(-mean[r] * inverse)};
+        float variance = variance_of(x + (size_t)r * stride, n, mean[r]);
+        inverse[r] = 1.0f / sqrtf(variance + norm->eps) + (variance - variance); /* infinity: NaN */
     }
-    for (int r = 0; r < n_rows; r++)
-        normalise(&values[r], norm->n, keep ? NULL : x + (size_t)r * norm->stride, &min[r], &max[r]);
+    const row_kind stored = keep ? kind : ROW_PLAIN; /* what is left to be done to x */
+    row_values y = {NULL, norm->gamma, norm->beta, vf_zero(), vf_zero()};
     for (int r = 0; r < n_rows; r++) {
-        row_values y = keep ? values[r] : values_as_is(x + (size_t)r * norm->stride);
+        y.x = x + (size_t)r * stride;
+        y.scale = vf_set1(inverse[r]);
+        y.shift = vf_set1(-mean[r] * inverse[r]);
+        normalise(y, kind, n, keep, x + (size_t)r * stride, &min[r], &max[r]);
+    }
+    for (int r = 0; r < n_rows; r++) {
+        y.x = x + (size_t)r * stride;
+        y.scale = vf_set1(inverse[r]);
+        y.shift = vf_set1(-mean[r] * inverse[r]);
         if (norm->act.type == K_I8)
-            store_u8(&y, norm->n, min[r], max[r], &norm->act, first + r);
+            store_u8(y, stored, n, min[r], max[r], &norm->act, first + r);
         else if (norm->act.type == K_BF16)
-            store_bf16(&y, norm->n, &norm->act, first + r);
+            store_bf16(y, stored, n, &norm->act, first + r);
         else if (keep)
-            store_f32(&y, norm->n, &norm->act, first + r);
+            store_f32(y, stored, n, &norm->act, first + r);
     }
 }
 
@@ -289,12 +304,14 @@ void ROWS(norm)(const k_norm *norm)
 {
     for (int row = 0; row < norm->n_rows; row += NORM_ROWS) {
         int n_rows = norm->n_rows - row < NORM_ROWS ? norm->n_rows - row : NORM_ROWS;
-        if (norm->keep)
-            norm_rows(norm, row, n_rows, true, norm->beta);
+        if (norm->keep && norm->beta != NULL)
+            norm_rows(norm, row, n_rows, ROW_SHIFTED, true);
+        else if (norm->keep)
+            norm_rows(norm, row, n_rows, ROW_SCALED, true);
         else if (norm->beta != NULL)
-            norm_rows(norm, row, n_rows, false, norm->beta);
+            norm_rows(norm, row, n_rows, ROW_SHIFTED, false);
         else
-            norm_rows(norm, row, n_rows, false, NULL);
+            norm_rows(norm, row, n_rows, ROW_SCALED, false);
     }
 }
 
@@ -323,32 +340,43 @@ static inline vf word_load_n(k_type type, const k_embed *embed, size_t at, vf sc
     return type == K_I8 ? vf_mul(vf_load(wide), scale) : vf_load(wide);
 }
 
+/* Row `row` of the output: the word and n_added other rows. */
+static inline __attribute__((always_inline)) void embed_row(k_type type, const k_embed *embed, int row,
+                                                            const float *const *added, const int n_added)
+{
+    const size_t word = (size_t)embed->ids[row] * embed->word_stride;
+    const vf scale = type == K_I8 ? vf_set1(embed->word_scale[embed->ids[row]]) : vf_zero();
+    const float *first = added[0], *second = added[1];
+    float *out = embed->out + (size_t)row * embed->stride;
+    const int n = embed->n;
+    int j = 0;
+    for (; j + VF_LANES <= n; j += VF_LANES) {
+        vf sum = word_load(type, embed, word + (size_t)j, scale);
+        sum = n_added > 0 ? vf_add(sum, vf_load(first + j)) : sum;
+        vf_store(out + j, n_added > 1 ? vf_add(sum, vf_load(second + j)) : sum);
+    }
+    if (j < n) {
+        int left = n - j;
+        vf sum = word_load_n(type, embed, word + (size_t)j, scale, left);
+        sum = n_added > 0 ? vf_add(sum, vf_load_n(first + j, left)) : sum;
+        vf_store_n(out + j, n_added > 1 ? vf_add(sum, vf_load_n(second + j, left)) : sum, left);
+    }
+}
+
 static inline __attribute__((always_inline)) void embed_rows(k_type type, const k_embed *embed)
 {
+    const size_t n = (size_t)embed->n;
     for (int row = 0; row < embed->n_rows; row++) {
-        size_t word = (size_t)embed->ids[row] * embed->word_stride;
-        vf scale = type == K_I8 ? vf_set1(embed->word_scale[embed->ids[row]]) : vf_zero();
-        const float *added[2]; /* rows added to the word's */
+        const float *added[2] = {NULL, NULL};
         int n_added = 0;
         if (embed->positions != NULL)
-            added[n_added++] = embed->positions + (size_t)embed->pos[row] * (size_t)embed->n;
+            added[n_added++] = embed->positions + (size_t)embed->pos[row] * n;
         if (embed->types != NULL)
-            added[n_added++] =
-                embed->types + (embed->type_ids != NULL ? (size_t)embed->type_ids[row] : 0) * (size_t)embed->n;
-        float *out = embed->out + (size_t)row * embed->stride;
-        int n = embed->n, j = 0;
-        for (; j + VF_LANES <= n; j += VF_LANES) {
-            vf sum = word_load(type, embed, word + (size_t)j, scale);
-            for (int i = 0; i < n_added; i++)
-                sum = vf_add(sum, vf_load(added[i] + j));
-            vf_store(out + j, sum);
-        }
-        if (j < n) {
-            int left = n - j;
-            vf sum = word_load_n(type, embed, word + (size_t)j, scale, left);
-            for (int i = 0; i < n_added; i++)
-                sum = vf_add(sum, vf_load_n(added[i] + j, left));
-            vf_store_n(out + j, sum, left);
+            added[n_added++] = embed->types + (embed->type_ids != NULL ? (size_t)embed->type_ids[row] : 0) * n;
+        switch (n_added) {
+        case 0: embed_row(type, embed, row, added, 0); break;
+        case 1: embed_row(type, embed, row, added, 1); break;
+        default: embed_row(type, embed, row, added, 2); break;
         }
     }
 }
