@@ -22,7 +22,7 @@ import unicodedata
 
 from tokenizers import Tokenizer
 
-from nasty_texts import PIECES, SURROGATES, UNIGRAM_PIECES, random_text
+from nasty_texts import PIECES, SURROGATES, BPE_PIECES, UNIGRAM_PIECES, random_text
 
 
 def code_point_texts():
@@ -196,8 +196,9 @@ def main():
         base = json.load(f)
     base["truncation"] = base["padding"] = None
     rng = random.Random(args.seed)
-    is_unigram = base["model"]["type"] == "Unigram"
-    texts = [random_text(rng, UNIGRAM_PIECES if is_unigram else PIECES) for _ in range(args.n)]
+    kind = base["model"].get("type", "BPE")
+    is_unigram = kind == "Unigram"
+    texts = [random_text(rng, {"Unigram": UNIGRAM_PIECES, "BPE": BPE_PIECES}.get(kind, PIECES)) for _ in range(args.n)]
     n_bad = compare(args.driver, base, "as it is", texts)
     if args.code_points:
         every = list(code_point_texts())

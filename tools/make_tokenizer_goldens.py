@@ -9,12 +9,19 @@ tests/golden/tokenizers/README.md describes the files. The same bytes come out e
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-from tokenizers import Tokenizer  # noqa: E402
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests/golden/tokenizers"
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests/golden/tokenizers"
+sys.path.insert(0, str(ROOT / "tools"))
+import nasty_texts  # noqa: E402
+
+N_TEXTS = 1000     # for the kinds that models have; the others are there for one or two settings each
+N_TEXTS_OTHERS = 300
 
 
 def write(path, value):
@@ -97,8 +104,193 @@ def make_pairs():
     print(f"pairs: {len(rows)} cases, {sum('refused' in r for r in rows)} refused")
 
 
+# --- words ---------------------------------------------------------------------------------------------------
+
+REGEXES = [r"\s+", r"\d", r"[^a-z\s]+", r"a*", r"\w+|[^\w\s]+", r"(?i:AB)+", r"(?<!\S)x|y\b", r"\p{Lu}\p{Ll}*+", r"\u0301|\u4e00", r"^\S", r"\s(?!\S)|\t",
+           r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*"
+           r"|\s*[\r\n]+|\s+(?!\S)|\s+"]
+BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
+WORD_TEXTS = ["", "a", " a  b\n\nc ", "xx ababAB12 é\u0301 Hello World", "one, two!? 3.14 x", "  \t y\r\n", "Ab'S 'll ١٢ 漢字 \u4e00 ǅx ½", "aab-baa"]
+
+
+def word_cases():
+    for behavior in BEHAVIORS:
+        for pattern in [{"Regex": r} for r in REGEXES + [GPT2, QWEN2, CL100K]] + [{"String": "a"}, {"String": " "}, {"String": "aa"}]:
+            yield {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": False}
+            yield {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": True}
+    for each in (False, True):
+        yield {"type": "Digits", "individual_digits": each}
+        for regex in (False, True):
+            yield {"type": "ByteLevel", "add_prefix_space": each, "trim_offsets": True, "use_regex": regex}
+
+
+def make_words():
+    rng, rows = random.Random(5), []
+    for settings in word_cases():
+        base = word_settings(None)
+        base["pre_tokenizer"] = settings
+        words_of = Tokenizer.from_str(json.dumps(base)).pre_tokenizer.pre_tokenize_str
+        for text in WORD_TEXTS + [nasty_texts.random_text(rng, nasty_texts.BPE_PIECES)[:30] for _ in range(2)]:
+            rows.append([settings, text, [w for w, _ in words_of(text)]])
+    write_lines(GOLDEN / "words.jsonl", rows)
+    print(f"words: {len(rows)} cases")
+
+
+# --- byte pairs ----------------------------------------------------------------------------------------------
+
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CL100K = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+CLIP = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+BYTES = pre_tokenizers.ByteLevel.alphabet()
+
+
+def byte_level(**options):
+    return pre_tokenizers.ByteLevel(**{"add_prefix_space": False, "use_regex": True, "trim_offsets": True, **options})
+
+
+def split_then_bytes(regex):
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated"), byte_level(use_regex=False)])
+
+
+def wrapped(before, after, pair):
+    """One text and two in a template, whose special tokens come first in the vocabulary."""
+    def make(tokenizer):
+        names = [n for n in (before, after) if n]
+        return processors.TemplateProcessing(single=" ".join(filter(None, [before, "$A", after])), pair=pair,
+                                             special_tokens=[(n, tokenizer.token_to_id(n)) for n in dict.fromkeys(names)])
+    return make
+
+
+def raw(*contents, **flags):
+    return [AddedToken(c, normalized=False, special=True, **flags) for c in contents]
+
+
+def gpt2():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer, t.decoder, t.post_processor = byte_level(), decoders.ByteLevel(), processors.ByteLevel(trim_offsets=True)
+    return t, raw("<|endoftext|>"), BYTES, None
+
+
+def roberta():
+    t = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
+    t.pre_tokenizer, t.decoder = byte_level(), decoders.ByteLevel()
+    specials = [AddedToken(c, normalized=True, special=True) for c in ("<s>", "<pad>", "</s>", "<unk>")]
+    return t, specials + raw("<mask>", lstrip=True), BYTES, lambda t: processors.RobertaProcessing(
+        ("</s>", t.token_to_id("</s>")), ("<s>", t.token_to_id("<s>")), trim_offsets=True, add_prefix_space=False)
+
+
+def qwen2():
+    t = Tokenizer(models.BPE())
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizers.NFC(), split_then_bytes(QWEN2), decoders.ByteLevel()
+    specials = raw("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    return t, specials, BYTES, lambda t: processors.Sequence([
+        processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False), wrapped("", "<|endoftext|>", "$A $B <|endoftext|>")(t)])
+
+
+def llama3():
+    t = Tokenizer(models.BPE(ignore_merges=True))
+    t.pre_tokenizer, t.decoder = split_then_bytes(CL100K), decoders.ByteLevel()
+    return t, raw("<|begin_of_text|>"), BYTES, lambda t: processors.Sequence([
+        processors.ByteLevel(trim_offsets=False), wrapped("<|begin_of_text|>", "", "<|begin_of_text|> $A $B:1")(t)])
+
+
+def modernbert():
+    t = Tokenizer(models.BPE())
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizers.NFC(), byte_level(), decoders.ByteLevel()
+    spaces = [AddedToken(" " * n, normalized=True, special=False) for n in range(24, 1, -1)]
+    words = [AddedToken(c, normalized=True, special=False) for c in ("|||IP_ADDRESS|||", "|||EMAIL_ADDRESS|||")]
+    return (t, words + spaces + raw("<|endoftext|>", "[UNK]", "[CLS]", "[SEP]", "[PAD]") + raw("[MASK]", lstrip=True), BYTES,
+            wrapped("[CLS]", "[SEP]", "[CLS] $A [SEP] $B [SEP]"))
+
+
+def prefix_space():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(add_prefix_space=True)])
+    t.decoder, t.post_processor = decoders.ByteLevel(), processors.ByteLevel(add_prefix_space=True, trim_offsets=True)
+    return t, raw("<|endoftext|>"), BYTES, None
+
+
+def sentencepiece():
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    return t, raw("<unk>", "<s>", "</s>") + [f"<0x{b:02X}>" for b in range(256)], [], wrapped("<s>", "", "<s> $A <s>:1 $B:1")
+
+
+def clip():
+    t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CLIP), "removed", invert=True), byte_level()])
+    t.decoder = decoders.BPEDecoder(suffix="</w>")
+    return t, raw("<|startoftext|>", "<|endoftext|>"), BYTES, lambda t: processors.RobertaProcessing(
+        ("<|endoftext|>", 1), ("<|startoftext|>", 0), trim_offsets=False, add_prefix_space=False)
+
+
+def continuing():
+    t = Tokenizer(models.BPE(unk_token="[UNK]", continuing_subword_prefix="##"))
+    t.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.NFKD(), normalizers.StripAccents()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("merged_with_next")])
+    t.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    return t, raw("[UNK]"), [], None
+
+
+KINDS = dict(gpt2=gpt2, roberta=roberta, qwen2=qwen2, llama3=llama3, modernbert=modernbert, prefix_space=prefix_space,
+             sentencepiece=sentencepiece, clip=clip, continuing=continuing)
+PUBLISHED = ("gpt2", "roberta", "qwen2", "modernbert")
+OLD_SPELLING = ("gpt2", "roberta", "clip")     # merges as "a b", no "type" in the model
+
+
+def corpus():
+    with open(ROOT / "tests/golden/texts.jsonl", encoding="utf-8") as f:
+        lines = [json.loads(line)["text"] for line in f]
+    rng = random.Random(3)
+    words = " ".join(lines).split()
+    return lines * 2 + [" ".join(rng.choice(words) for _ in range(12)) for _ in range(400)]
+
+
+def train(name):
+    tokenizer, added, alphabet, processor = KINDS[name]()
+    trainer = trainers.BpeTrainer(vocab_size=1100, special_tokens=added, initial_alphabet=sorted(alphabet), limit_alphabet=400,
+                                  show_progress=False, **({"continuing_subword_prefix": "##"} if name == "continuing" else {}),
+                                  **({"end_of_word_suffix": "</w>"} if name == "clip" else {}))
+    tokenizer.train_from_iterator(corpus(), trainer)
+    if processor is not None:
+        tokenizer.post_processor = processor(tokenizer)
+    settings = json.loads(tokenizer.to_str())
+    if name in ("roberta", "modernbert"):      # added as the published files have them, not as the trainer leaves them
+        by_content = {a.content: a for a in added}
+        for token in settings["added_tokens"]:
+            token["special"] = by_content[token["content"]].special
+            token["normalized"] = by_content[token["content"]].normalized
+    if name == "sentencepiece":
+        settings["added_tokens"] = settings["added_tokens"][:3]
+    if name in OLD_SPELLING:
+        settings["model"]["merges"] = [" ".join(m) for m in settings["model"]["merges"]]
+        del settings["model"]["type"], settings["model"]["ignore_merges"], settings["model"]["byte_fallback"]
+    return settings
+
+
+def make_byte_pairs():
+    rng = random.Random(2)
+    texts = [nasty_texts.random_text(rng, nasty_texts.BPE_PIECES)[:40] for _ in range(N_TEXTS)]
+    write_lines(GOLDEN / "bpe/texts.jsonl", texts)
+    for name in KINDS:
+        settings = train(name)
+        write(GOLDEN / "bpe" / f"{name}.json", settings)
+        reference = Tokenizer.from_str(json.dumps(settings))
+        rows = []
+        for text in texts if name in PUBLISHED else texts[:N_TEXTS_OTHERS]:
+            got = reference.encode(text)
+            rows.append([got.ids, [i for offset in got.offsets for i in offset], reference.decode(got.ids, skip_special_tokens=False)])
+        write_lines(GOLDEN / "bpe" / f"{name}.jsonl", rows)
+        print(f"{name}: {reference.get_vocab_size()} tokens, {sum(len(r[0]) for r in rows)} ids")
+
+
 def main():
     make_pairs()
+    make_words()
+    make_byte_pairs()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
 The library mixes several Unicode versions: categories from the `unicode_categories` crate, decompositions
 and combining classes from `unicode-normalization-alignments`, lower case and white space from Rust's
-standard library, \\w from `regex`. No one version of the Unicode data gives its answers, so the library
-itself is asked, once for every code point, and its answers are what is compiled in.
+standard library, \\w from `regex`, \\p{L} and \\p{N} from Oniguruma. No one version of the Unicode data gives its answers,
+so the library itself is asked, once for every code point, and its answers are what is compiled in.
 
     python3 -m venv V && V/bin/pip install tokenizers==0.23.3
     V/bin/python tools/make_unicode_tables.py > src/token/unicode_table.c
@@ -16,11 +16,11 @@ import sys
 import unicodedata
 
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 SURROGATES = range(0xD800, 0xE000)
 FLAGS = ["SPACE", "CONTROL", "PUNCTUATION", "NONSPACING", "MARK", "WORD", "CHINESE", "HAS_LOWER", "HAS_NFD", "HAS_NFKD",
-         "HAS_CLASS", "COMPOSES"]
+         "HAS_CLASS", "COMPOSES", "LETTER", "NUMBER", "NUMERIC", "HAS_NFC"]
 BIT = {name: 1 << i for i, name in enumerate(FLAGS)}
 CLASSES = [1, 6, 7, 8, 9, *range(10, 37), 84, 91, 103, 107, 118, 122, 129, 130, 132, 202, 214, 216, 218, 220,
            222, 224, 226, 228, 230, 232, 233, 234, 240]
@@ -39,6 +39,14 @@ clean, chinese, strip_nonspacing = bert(clean_text=True), bert(handle_chinese_ch
 split_space = pre_tokenizers.WhitespaceSplit().pre_tokenize_str
 split_punctuation = pre_tokenizers.Punctuation().pre_tokenize_str
 split_word = pre_tokenizers.Whitespace().pre_tokenize_str
+split_digit = pre_tokenizers.Digits(individual_digits=True).pre_tokenize_str
+
+
+def split_regex(pattern):
+    return pre_tokenizers.Split(Regex(pattern), "isolated").pre_tokenize_str
+
+
+split_letter, split_number, split_s = split_regex(r"\p{L}"), split_regex(r"\p{N}"), split_regex(r"\s")
 
 
 def code_points():
@@ -88,6 +96,11 @@ def flags_of(c):
     flags |= BIT["HAS_LOWER"] * (lower(ch) != ch)
     flags |= BIT["HAS_NFD"] * (decomposed != ch)
     flags |= BIT["HAS_NFKD"] * (nfkd(ch) != ch)
+    flags |= BIT["HAS_NFC"] * (nfc(ch) != ch)
+    flags |= BIT["LETTER"] * (len(split_letter("," + ch + ",")) == 3)
+    flags |= BIT["NUMBER"] * (len(split_number("," + ch + ",")) == 3)
+    flags |= BIT["NUMERIC"] * (len(split_digit("," + ch + ",")) == 3)
+    assert bool(flags & BIT["SPACE"]) == (len(split_s("," + ch + ",")) == 3), hex(c)
     return flags
 
 

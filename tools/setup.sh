@@ -17,6 +17,7 @@ build   command:pkg-config pkg-config
 build   module:jansson     libjansson-dev
 build   module:libcrypto   libssl-dev
 build   module:libutf8proc libutf8proc-dev
+build   module:libpcre2-8  libpcre2-dev
 build   module:libzip      libzip-dev
 build   module:libcurl     libcurl4-openssl-dev
 build   module:libxxhash   libxxhash-dev

@@ -25,7 +25,7 @@ for library in "${libraries[@]}"; do
 done
 # shellcheck disable=SC2046
 "${CC:-cc}" -O2 -std=c17 -D_GNU_SOURCE -Isrc -Iinclude -o "$driver" bench/tokenizer/tokenize_lines.c "${libraries[@]}" \
-    $(pkg-config --libs jansson libcrypto libxxhash) -pthread
+    $(pkg-config --libs jansson libcrypto libxxhash libpcre2-8) -pthread
 
 venv=${HEDDLE_BENCH_VENV:-build/venv-tokenizer}
 if [ ! -x "$venv/bin/python" ]; then

@@ -12,9 +12,14 @@
 #define HD_LIMIT_PACKED_KEY_BYTES (1u << 20) /* names every file that the weights came from */
 #define HD_LIMIT_TEXT_BYTES (1u << 30)       /* one text; offsets are 32 bits */
 #define HD_LIMIT_VOCAB 2000000u
-#define HD_LIMIT_VOCAB_BYTES (64u << 20) /* all entries of a vocabulary */
-#define HD_LIMIT_TOKEN_BYTES 4096u       /* one vocabulary entry */
-#define HD_LIMIT_ADDED_TOKENS 16384u     /* of one tokenizer */
+#define HD_LIMIT_VOCAB_BYTES (64u << 20)        /* all entries of a vocabulary */
+#define HD_LIMIT_TOKEN_BYTES 4096u              /* one vocabulary entry */
+#define HD_LIMIT_ADDED_TOKENS 16384u            /* of one tokenizer */
+#define HD_LIMIT_REGEX_BYTES 16384u             /* of a tokenizer */
+#define HD_LIMIT_REGEX_CLASSES_BYTES (1u << 20) /* of one, written out */
+#define HD_LIMIT_REGEX_NESTING 100u             /* parentheses in one */
+#define HD_LIMIT_REGEX_STEPS 10000000u          /* of one match */
+#define HD_LIMIT_REGEX_HEAP_KB 65536u           /* of one match */
 #define HD_LIMIT_LAYERS 512u
 #define HD_LIMIT_HIDDEN 65536u
 #define HD_LIMIT_HEAD_DIM 256u

@@ -16,6 +16,12 @@ uint32_t hd__utf8_decode(hd_span text, size_t at, size_t *len, bool *valid);
 /* Writes 1 to 4 bytes, returns how many. */
 size_t hd__utf8_encode(uint32_t code_point, char out[4]);
 
+/* How many that are. */
+static inline size_t hd__utf8_len(uint32_t code_point)
+{
+    return code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+}
+
 /* The offset of the first invalid byte, or text.len when all is valid. */
 size_t hd__utf8_valid_len(hd_span text);
 

@@ -274,6 +274,58 @@ static hd_status replace(const hd_norm_step *step, hd_norm_text *text, hd_norm_t
     return HD_OK;
 }
 
+static hd_status put_content(const hd_norm_step *step, const hd_norm_text *text, size_t from, hd_norm_text *out,
+                             hd_error *err)
+{
+    HD_TRY(hd__norm_text_reserve(out, out->n + step->n_content, err));
+    for (size_t i = 0; i < step->n_content; i++)
+        out->chars[out->n++] = standing(text, &from, step->content[i], 1);
+    return HD_OK;
+}
+
+static hd_status copy_chars(const hd_norm_text *text, size_t from, size_t to, hd_norm_text *out, hd_error *err)
+{
+    HD_TRY(hd__norm_text_reserve(out, out->n + (to - from), err));
+    if (to > from)
+        memcpy(out->chars + out->n, text->chars + from, (to - from) * sizeof *text->chars);
+    out->n += to - from;
+    return HD_OK;
+}
+
+static hd_status replace_matches(const hd_norm_step *step, const hd_norm_text *text, const hd_words *matches,
+                                 hd_norm_text *out, hd_error *err)
+{
+    size_t at = 0, byte = 0, copied = 0; /* characters, and the bytes before them */
+    out->n = 0;
+    for (size_t i = 0; i < matches->n; i++) {
+        for (; byte < matches->words[i].begin; at++)
+            byte += hd__utf8_len(text->chars[at].code_point);
+        HD_TRY(copy_chars(text, copied, at, out, err));
+        for (; byte < matches->words[i].end; at++)
+            byte += hd__utf8_len(text->chars[at].code_point);
+        HD_TRY(put_content(step, text, at, out, err));
+        copied = at;
+    }
+    return copy_chars(text, copied, text->n, out, err);
+}
+
+static hd_status replace_regex(const hd_norm_step *step, hd_norm_text *text, hd_norm_text *spare, hd_error *err)
+{
+    hd_words matches = {0};
+    hd_buffer utf8;
+    hd__buffer_init(&utf8);
+    hd_status status = hd__norm_text_encode(text, &utf8, err);
+    if (status == HD_OK)
+        status = hd__pattern_find(step->regex, hd__buffer_span(&utf8), &matches, err);
+    if (status == HD_OK)
+        status = replace_matches(step, text, &matches, spare, err);
+    if (status == HD_OK)
+        swap(text, spare);
+    hd__buffer_clear(&utf8);
+    hd__free(matches.words);
+    return status;
+}
+
 /* What is put in front stands where the first character stood. */
 static hd_status prepend(const hd_norm_step *step, hd_norm_text *text, hd_error *err)
 {
@@ -329,7 +381,8 @@ static hd_status run(const hd_norm_step *step, hd_norm_text *text, hd_norm_text 
     case HD_NORM_NFKD: return normalize(text, spare, true, false, err);
     case HD_NORM_STRIP_ACCENTS: drop(text, HD_UNICODE_MARK); return HD_OK;
     case HD_NORM_STRIP: strip(text, step->left, step->right); return HD_OK;
-    case HD_NORM_REPLACE: return replace(step, text, spare, err);
+    case HD_NORM_REPLACE:
+        return step->regex != NULL ? replace_regex(step, text, spare, err) : replace(step, text, spare, err);
     case HD_NORM_PREPEND: return prepend(step, text, err);
     case HD_NORM_NMT: nmt(text); return HD_OK;
     case HD_NORM_PRECOMPILED: return hd__charsmap_run(step->charsmap, text, spare, err);

@@ -57,12 +57,11 @@ static hd_status parse_replace(const json_t *json, const char *file, hd_arena *a
     const json_t *pattern = json_object_get(json, "pattern"), *content = json_object_get(json, "content");
     const char *regex = json_string_value(json_object_get(pattern, "Regex"));
     step->is_run = regex != NULL && strcmp(regex, " {2,}") == 0; /* what tokenizers made from SentencePiece models have */
-    if (regex != NULL && !step->is_run)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"normalizer\": Replace with the Regex \"%s\" is not supported", file,
-                        regex);
     const json_t *literal = json_object_get(pattern, "String");
-    if (step->is_run && json_is_string(content)) {
+    if (regex != NULL && json_is_string(content)) {
         static const uint32_t space = ' ';
+        if (!step->is_run)
+            HD_TRY(hd__pattern_parse(pattern, file, "normalizer", arena, &step->regex, err));
         step->pattern = &space;
         step->n_pattern = 1;
         return decode(arena, content, &step->content, &step->n_content, err);

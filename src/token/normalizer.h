@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/json.h"
+#include "token/pattern.h"
 
 typedef struct hd_norm_char {
     uint32_t code_point;
@@ -50,6 +51,7 @@ typedef struct hd_norm_step {
     const uint32_t *pattern, *content;                        /* REPLACE: both; PREPEND: content */
     size_t n_pattern, n_content;
     bool is_run;                 /* REPLACE: the pattern is of one code point and stands for two or more of them in a row */
+    const hd_pattern *regex;     /* REPLACE: in place of the pattern; NULL: none */
     const hd_charsmap *charsmap; /* PRECOMPILED */
 } hd_norm_step;
 

@@ -37,11 +37,6 @@ static hd_status add_token(pipeline *p, int32_t id, uint32_t begin, uint32_t end
     return HD_OK;
 }
 
-static size_t utf8_len(uint32_t c)
-{
-    return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-}
-
 /* chars is [n], the word's. */
 static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, hd_span utf8)
 {
@@ -49,11 +44,11 @@ static hd_status encode_word(pipeline *p, const hd_norm_char *chars, size_t n, h
     HD_TRY(hd__token_model_encode(&p->tokenizer->model, utf8, n, pieces, p->err));
     size_t c = 0, c_begin = 0; /* a character and its first byte */
     for (size_t i = 0; i < pieces->n; i++) {
-        for (size_t len; c_begin + (len = utf8_len(chars[c].code_point)) <= pieces->begins[i]; c_begin += len)
+        for (size_t len; c_begin + (len = hd__utf8_len(chars[c].code_point)) <= pieces->begins[i]; c_begin += len)
             c++;
         size_t last = c;
-        for (size_t end = c_begin + utf8_len(chars[c].code_point); end < pieces->ends[i];)
-            end += utf8_len(chars[++last].code_point);
+        for (size_t end = c_begin + hd__utf8_len(chars[c].code_point); end < pieces->ends[i];)
+            end += hd__utf8_len(chars[++last].code_point);
         HD_TRY(add_token(p, pieces->ids[i], chars[c].begin, chars[last].end));
     }
     return HD_OK;
@@ -79,10 +74,10 @@ static hd_status encode_words(pipeline *p, size_t begin, size_t end)
     for (size_t i = 0; i < p->words.words.n && p->out->n <= p->most; i++) {
         hd_word word = p->words.words.words[i];
         for (; done < word.begin; done++)
-            at += utf8_len(text->chars[done].code_point);
+            at += hd__utf8_len(text->chars[done].code_point);
         size_t n_bytes = 0;
         for (; done < word.end; done++)
-            n_bytes += utf8_len(text->chars[done].code_point);
+            n_bytes += hd__utf8_len(text->chars[done].code_point);
         hd_span utf8 = hd__span(p->words_utf8.ptr + at, n_bytes);
         HD_TRY(encode_word(p, text->chars + word.begin, word.end - word.begin, utf8));
         at += n_bytes;

@@ -11,14 +11,24 @@ void hd__word_text_clear(hd_word_text *text)
     hd__norm_text_clear(&text->spare_text);
     hd__free(text->words.words);
     hd__free(text->spare_words.words);
+    hd__free(text->matches.words);
+    hd__buffer_clear(&text->utf8);
     *text = (hd_word_text){0};
 }
 
-static hd_status add_step(hd_pretokenizer *pretokenizer, const char *file, hd_split_step step, hd_error *err)
+typedef struct parser {
+    const char *file;
+    hd_arena *arena;
+    hd_pretokenizer *pretokenizer;
+    hd_error *err;
+} parser;
+
+static hd_status add_step(parser *p, hd_split_step step)
 {
-    if (pretokenizer->n_steps == HD_PRETOKENIZER_MAX_STEPS)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: \"pre_tokenizer\" has more than %d steps", file, HD_PRETOKENIZER_MAX_STEPS);
-    pretokenizer->steps[pretokenizer->n_steps++] = step;
+    if (p->pretokenizer->n_steps == HD_PRETOKENIZER_MAX_STEPS)
+        return hd__fail(p->err, HD_ERR_LIMIT, "%s: \"pre_tokenizer\" has more than %d steps", p->file,
+                        HD_PRETOKENIZER_MAX_STEPS);
+    p->pretokenizer->steps[p->pretokenizer->n_steps++] = step;
     return HD_OK;
 }
 
@@ -34,6 +44,62 @@ static hd_status parse_behavior(const json_t *json, const char *file, hd_split_b
         }
     }
     return hd__fail(err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\": unknown behavior \"%s\"", file, name);
+}
+
+static hd_status parse_bert(parser *p, const json_t *json)
+{
+    (void)json;
+    HD_TRY(add_step(p, (hd_split_step){.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}));
+    return add_step(p, (hd_split_step){.kind = HD_SPLIT_PUNCTUATION, .behavior = HD_SPLIT_ISOLATED});
+}
+
+static hd_status parse_whitespace(parser *p, const json_t *json)
+{
+    (void)json;
+    return add_step(p, (hd_split_step){.kind = HD_SPLIT_WORDS, .behavior = HD_SPLIT_REMOVED});
+}
+
+static hd_status parse_whitespace_split(parser *p, const json_t *json)
+{
+    (void)json;
+    return add_step(p, (hd_split_step){.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED});
+}
+
+static hd_status parse_punctuation(parser *p, const json_t *json)
+{
+    hd_split_step step = {.kind = HD_SPLIT_PUNCTUATION};
+    HD_TRY(parse_behavior(json, p->file, &step.behavior, p->err));
+    return add_step(p, step);
+}
+
+static hd_status parse_digits(parser *p, const json_t *json)
+{
+    bool each = false;
+    HD_TRY(hd__json_get_bool(json, "individual_digits", p->file, &each, p->err));
+    return add_step(p, (hd_split_step){.kind = HD_SPLIT_DIGITS, .behavior = each ? HD_SPLIT_ISOLATED : HD_SPLIT_CONTIGUOUS});
+}
+
+static hd_status parse_split(parser *p, const json_t *json)
+{
+    hd_split_step step = {.kind = HD_SPLIT_PATTERN};
+    HD_TRY(hd__pattern_parse(json_object_get(json, "pattern"), p->file, "pre_tokenizer", p->arena, &step.pattern, p->err));
+    HD_TRY(parse_behavior(json, p->file, &step.behavior, p->err));
+    HD_TRY(hd__json_get_bool(json, "invert", p->file, &step.invert, p->err));
+    return add_step(p, step);
+}
+
+static hd_status parse_byte_level(parser *p, const json_t *json)
+{
+    bool prefix_space = true, use_regex = true;
+    HD_TRY(hd__json_get_bool(json, "add_prefix_space", p->file, &prefix_space, p->err));
+    HD_TRY(hd__json_get_bool(json, "use_regex", p->file, &use_regex, p->err));
+    if (prefix_space)
+        HD_TRY(add_step(p, (hd_split_step){.kind = HD_SPLIT_PREFIX_SPACE}));
+    if (use_regex)
+        HD_TRY(add_step(p, (hd_split_step){.kind = HD_SPLIT_PATTERN,
+                                           .behavior = HD_SPLIT_ISOLATED,
+                                           .pattern = hd__pattern_of_rule(HD_WORDS_GPT2)}));
+    return add_step(p, (hd_split_step){.kind = HD_SPLIT_BYTES});
 }
 
 /* "add_prefix_space": false is how older files say "never". */
@@ -63,60 +129,57 @@ hd_status hd__metaspace_parse(const json_t *json, const char *file, const char *
     return HD_OK;
 }
 
-/* Sequences nest no deeper than the JSON reader lets them. */
-static hd_status parse(const json_t *json, const char *file, hd_pretokenizer *p, hd_error *err)
+static hd_status parse_metaspace(parser *p, const json_t *json)
+{
+    hd_split_step step;
+    HD_TRY(hd__metaspace_parse(json, p->file, "pre_tokenizer", &step, p->err));
+    return add_step(p, step);
+}
+
+static hd_status parse_sequence(parser *p, const json_t *json);
+
+static const struct {
+    const char *type;
+    hd_status (*parse)(parser *p, const json_t *json);
+} types[] = {
+    {"BertPreTokenizer", parse_bert},   {"Whitespace", parse_whitespace}, {"WhitespaceSplit", parse_whitespace_split},
+    {"Punctuation", parse_punctuation}, {"Digits", parse_digits},         {"Split", parse_split},
+    {"ByteLevel", parse_byte_level},    {"Metaspace", parse_metaspace},   {"Sequence", parse_sequence},
+};
+
+static hd_status parse(parser *p, const json_t *json)
 {
     const char *type = json_string_value(json_object_get(json, "type"));
     if (type == NULL)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\" has no \"type\"", file);
-    if (strcmp(type, "BertPreTokenizer") == 0) {
-        HD_TRY(add_step(p, file, (hd_split_step){.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}, err));
-        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_PUNCTUATION, .behavior = HD_SPLIT_ISOLATED}, err);
-    }
-    if (strcmp(type, "Whitespace") == 0)
-        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_WORDS, .behavior = HD_SPLIT_REMOVED}, err);
-    if (strcmp(type, "WhitespaceSplit") == 0)
-        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}, err);
-    if (strcmp(type, "Punctuation") == 0) {
-        hd_split_behavior behavior = HD_SPLIT_ISOLATED;
-        HD_TRY(parse_behavior(json, file, &behavior, err));
-        return add_step(p, file, (hd_split_step){.kind = HD_SPLIT_PUNCTUATION, .behavior = behavior}, err);
-    }
-    if (strcmp(type, "Metaspace") == 0) {
-        hd_split_step step;
-        HD_TRY(hd__metaspace_parse(json, file, "pre_tokenizer", &step, err));
-        return add_step(p, file, step, err);
-    }
-    if (strcmp(type, "Sequence") != 0)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"pre_tokenizer\" of type \"%s\" is not supported", file, type);
+        return hd__fail(p->err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\" has no \"type\"", p->file);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(types[i].type, type) == 0)
+            return types[i].parse(p, json);
+    return hd__fail(p->err, HD_ERR_UNSUPPORTED, "%s: \"pre_tokenizer\" of type \"%s\" is not supported", p->file, type);
+}
+
+/* Sequences nest no deeper than the JSON reader lets them. */
+static hd_status parse_sequence(parser *p, const json_t *json)
+{
     const json_t *parts = json_object_get(json, "pretokenizers");
     if (!json_is_array(parts))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\": Sequence needs an array \"pretokenizers\"", file);
+        return hd__fail(p->err, HD_ERR_FORMAT, "%s: \"pre_tokenizer\": Sequence needs an array \"pretokenizers\"", p->file);
     for (size_t i = 0; i < json_array_size(parts); i++)
-        HD_TRY(parse(json_array_get(parts, i), file, p, err));
+        HD_TRY(parse(p, json_array_get(parts, i)));
     return HD_OK;
 }
 
-hd_status hd__pretokenizer_parse(const json_t *json, const char *file, hd_pretokenizer *pretokenizer, hd_error *err)
+hd_status hd__pretokenizer_parse(const json_t *json, const char *file, hd_arena *arena, hd_pretokenizer *pretokenizer,
+                                 hd_error *err)
 {
+    parser p = {file, arena, pretokenizer, err};
     *pretokenizer = (hd_pretokenizer){0};
-    return json == NULL || json_is_null(json) ? HD_OK : parse(json, file, pretokenizer, err);
+    return json == NULL || json_is_null(json) ? HD_OK : parse(&p, json);
 }
 
 static hd_status add_word(hd_words *words, size_t begin, size_t end, hd_error *err)
 {
-    if (begin == end)
-        return HD_OK;
-    if (words->n == words->capacity) {
-        size_t capacity = hd__add(words->capacity * 2, 64);
-        hd_word *grown = hd__realloc(words->words, hd__mul(capacity, sizeof *grown));
-        if (grown == NULL)
-            return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu words", capacity);
-        words->words = grown;
-        words->capacity = capacity;
-    }
-    words->words[words->n++] = (hd_word){begin, end};
-    return HD_OK;
+    return begin == end ? HD_OK : hd__words_add(words, begin, end, err);
 }
 
 /* 0: a delimiter. Others: characters of one kind stay together. */
@@ -125,6 +188,8 @@ static int kind_of(hd_split_kind kind, uint32_t c)
     uint32_t flags = hd__unicode_flags(c);
     if (kind == HD_SPLIT_PUNCTUATION)
         return !(flags & HD_UNICODE_PUNCTUATION);
+    if (kind == HD_SPLIT_DIGITS)
+        return !(flags & HD_UNICODE_NUMERIC);
     if (flags & HD_UNICODE_SPACE)
         return 0;
     return kind == HD_SPLIT_WORDS && !(flags & HD_UNICODE_WORD) ? 2 : 1;
@@ -191,12 +256,20 @@ static hd_status split_metaspace(hd_split_step step, hd_word_text *text, hd_word
     return HD_OK;
 }
 
-static hd_status run_step(hd_split_step step, hd_word_text *text, hd_words *out, hd_error *err)
+static hd_status run_step(const hd_split_step *step, hd_word_text *text, hd_words *out, hd_error *err)
 {
-    if (step.kind == HD_SPLIT_METASPACE)
-        return split_metaspace(step, text, out, err);
+    switch (step->kind) {
+    case HD_SPLIT_PATTERN: return hd__split_pattern(step, text, out, err);
+    case HD_SPLIT_PREFIX_SPACE: return hd__split_prefix_space(text, out, err);
+    case HD_SPLIT_BYTES: return hd__split_bytes(text, out, err);
+    case HD_SPLIT_METASPACE: return split_metaspace(*step, text, out, err);
+    case HD_SPLIT_SPACES:
+    case HD_SPLIT_WORDS:
+    case HD_SPLIT_PUNCTUATION:
+    case HD_SPLIT_DIGITS: break;
+    }
     for (size_t i = 0; i < text->words.n; i++)
-        HD_TRY(split(step, text->text.chars, text->words.words[i], out, err));
+        HD_TRY(split(*step, text->text.chars, text->words.words[i], out, err));
     return HD_OK;
 }
 
@@ -207,7 +280,7 @@ hd_status hd__pretokenizer_run(const hd_pretokenizer *pretokenizer, hd_word_text
     for (size_t s = 0; s < pretokenizer->n_steps; s++) {
         hd_words found = text->spare_words;
         found.n = 0;
-        hd_status status = run_step(pretokenizer->steps[s], text, &found, err);
+        hd_status status = run_step(&pretokenizer->steps[s], text, &found, err);
         text->spare_words = text->words;
         text->words = found;
         HD_TRY(status);

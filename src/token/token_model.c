@@ -13,6 +13,7 @@ void hd__token_model_clear(hd_token_model *model)
 {
     hd__vocab_clear(&model->vocab);
     hd__unigram_clear(&model->unigram);
+    hd__bpe_clear(&model->bpe);
 }
 
 int32_t hd__token_model_find(const hd_token_model *model, hd_span text)
@@ -33,6 +34,7 @@ void hd__pieces_clear(hd_pieces *pieces)
     hd__free(pieces->begins);
     hd__free(pieces->ends);
     hd__free(pieces->nodes);
+    hd__bpe_work_clear(&pieces->bpe);
     *pieces = (hd_pieces){0};
 }
 
@@ -77,10 +79,28 @@ static hd_status encode_unigram(const hd_unigram *model, hd_span word, hd_pieces
     return HD_OK;
 }
 
+/* What prefixes and suffixes add to bytes that stand for themselves may reach over the end of the word. */
+static hd_status encode_bpe(const hd_bpe *model, hd_span word, hd_pieces *pieces, hd_error *err)
+{
+    HD_TRY(hd__bpe_encode(model, word, &pieces->bpe, err));
+    HD_TRY(hd__pieces_reserve(pieces, pieces->bpe.n, err));
+    pieces->n = pieces->bpe.n;
+    size_t at = 0;
+    for (size_t i = 0; i < pieces->n; i++) {
+        const size_t end = hd__add(at, pieces->bpe.symbols[i].n_bytes);
+        pieces->ids[i] = (int32_t)pieces->bpe.symbols[i].id;
+        pieces->begins[i] = (uint32_t)(at < word.len ? at : word.len - 1);
+        pieces->ends[i] = (uint32_t)(end < word.len ? end : word.len);
+        at = end;
+    }
+    return HD_OK;
+}
+
 hd_status hd__token_model_encode(const hd_token_model *model, hd_span word, size_t n_chars, hd_pieces *pieces, hd_error *err)
 {
     HD_TRY(hd__pieces_reserve(pieces, word.len, err));
     switch (model->kind) {
+    case HD_MODEL_BPE: return encode_bpe(&model->bpe, word, pieces, err);
     case HD_MODEL_WORDPIECE: encode_wordpiece(&model->wordpiece, word, n_chars, pieces); break;
     case HD_MODEL_UNIGRAM: return encode_unigram(&model->unigram, word, pieces, err);
     }

@@ -6,16 +6,18 @@
 #ifndef HD_TOKEN_TOKEN_MODEL_H
 #define HD_TOKEN_TOKEN_MODEL_H
 
+#include "token/bpe.h"
 #include "token/unigram.h"
 #include "token/wordpiece.h"
 
-typedef enum hd_token_model_kind { HD_MODEL_WORDPIECE, HD_MODEL_UNIGRAM } hd_token_model_kind;
+typedef enum hd_token_model_kind { HD_MODEL_WORDPIECE, HD_MODEL_UNIGRAM, HD_MODEL_BPE } hd_token_model_kind;
 
 typedef struct hd_token_model {
     hd_token_model_kind kind;
     hd_vocab vocab;
     hd_wordpiece wordpiece;
     hd_unigram unigram;
+    hd_bpe bpe;
 } hd_token_model;
 
 void hd__token_model_init(hd_token_model *model);
@@ -34,6 +36,7 @@ typedef struct hd_pieces {
     size_t n, capacity;
     hd_unigram_node *nodes; /* [node_capacity] for the Unigram model's search */
     size_t node_capacity;
+    hd_bpe_work bpe; /* for the BPE model's merging */
 } hd_pieces;
 
 void hd__pieces_clear(hd_pieces *pieces);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "token/byte_level.h"
 #include "token/tokenizer_parts.h"
 #include "token/unicode.h"
 
@@ -20,7 +21,8 @@ static bool has_space(hd_span text)
 
 static bool is_cuttable(const hd_tokenizer *t)
 {
-    bool words_end_at_spaces = t->pretokenizer.n_steps > 0 && t->pretokenizer.steps[0].kind != HD_SPLIT_PUNCTUATION;
+    bool words_end_at_spaces = t->pretokenizer.n_steps > 0 && (t->pretokenizer.steps[0].kind == HD_SPLIT_SPACES ||
+                                                               t->pretokenizer.steps[0].kind == HD_SPLIT_WORDS);
     bool tokens_have_none = true;
     for (size_t i = 0; i < t->n_added; i++)
         tokens_have_none = tokens_have_none && !has_space(t->added[i].pattern);
@@ -301,30 +303,47 @@ static hd_token *put_specials(hd_token *to, const int32_t *ids, size_t n)
     return to;
 }
 
-static bool is_space_at(hd_span text, size_t at, size_t *len)
+/* How many blanks a token begins and ends with: white space, or what stands for a space in byte-level vocabularies. */
+static void count_blanks(hd_span text, size_t *leading, size_t *trailing)
 {
-    bool valid;
-    return hd__unicode_flags(hd__utf8_decode(text, at, len, &valid)) & HD_UNICODE_SPACE;
+    bool only_blanks = true, valid;
+    *leading = *trailing = 0;
+    for (size_t at = 0, len; at < text.len; at += len) {
+        uint32_t c = hd__utf8_decode(text, at, &len, &valid);
+        bool blank = c == HD_BYTE_LEVEL_SPACE || (hd__unicode_flags(c) & HD_UNICODE_SPACE);
+        only_blanks = only_blanks && blank;
+        *leading += only_blanks;
+        *trailing = blank ? *trailing + 1 : 0;
+    }
 }
 
-/* RobertaProcessing's trim_offsets: white space that an added token has taken is not part of its place. The one
- * space that add_prefix_space may have put at the very beginning is left. */
-static void trim_spaces(const hd_template *template, hd_span text, hd_token *token, bool is_first)
+static void skip_chars(hd_span text, uint32_t *byte, uint32_t *index, uint32_t end)
 {
-    uint32_t begin = token->byte_begin, n_leading = 0;
-    size_t len;
-    for (; begin < token->byte_end && is_space_at(text, begin, &len); begin += (uint32_t)len)
-        n_leading++;
-    if (n_leading == 1 && template->has_prefix_space && (is_first || token->byte_begin == 0))
-        begin = token->byte_begin;
-    token->byte_begin = begin;
-    for (uint32_t at = token->byte_end; at > begin; at--) {
-        if (((unsigned char)text.ptr[at - 1] & 0xC0) == 0x80)
-            continue;
-        if (!is_space_at(text, at - 1, &len))
-            break;
-        token->byte_end = at - 1;
-    }
+    bool valid;
+    for (size_t len; *index < end; *index += 1, *byte += (uint32_t)len)
+        hd__utf8_decode(text, *byte, &len, &valid);
+}
+
+/* trim_offsets of RobertaProcessing and ByteLevel: a token's place leaves out its blanks. The one that add_prefix_space may
+ * have put at the very beginning has no place. */
+static void trim_blanks(const hd_tokenizer *tokenizer, hd_span text, hd_token *token, bool is_first)
+{
+    const bool is_added = find_added(tokenizer, token->id) != NULL;
+    const hd_span own = is_added ? hd__span(text.ptr + token->byte_begin, token->byte_end - token->byte_begin)
+                                 : hd__span_of(hd__tokenizer_token(tokenizer, token->id));
+    size_t leading, trailing;
+    count_blanks(own, &leading, &trailing);
+    if (leading == 1 && tokenizer->template.has_prefix_space && (is_first || token->char_begin == 0))
+        leading = 0;
+    const uint32_t n = token->char_end - token->char_begin;
+    skip_chars(text, &token->byte_begin, &token->char_begin, token->char_begin + (uint32_t)(leading < n ? leading : n));
+    if (trailing == 0 || trailing > token->char_end)
+        return;
+    uint32_t end = token->char_end - (uint32_t)trailing;
+    end = end > token->char_begin ? end : token->char_begin;
+    token->byte_end = token->byte_begin;
+    token->char_end = token->char_begin;
+    skip_chars(text, &token->byte_end, &token->char_end, end);
 }
 
 /* How many code points are before a byte. Places are asked for in order, but for added tokens that overlap. */
@@ -371,9 +390,9 @@ hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span te
     hd_token *to = put_specials(all, template->before, n_before);
     if (n > 0)
         memcpy(to, list.tokens, n * sizeof *to);
-    for (size_t i = 0; template->trims_spaces && i < n; i++)
-        trim_spaces(template, text, &to[i], i == 0);
     count_chars(text, to, n);
+    for (size_t i = 0; template->trims_spaces && i < n; i++)
+        trim_blanks(tokenizer, text, &to[i], i == 0);
     put_specials(to + n, template->after, n_after);
     *tokens = (hd_tokens){all, n_before + n + n_after, list.n > limit};
 out:

@@ -139,12 +139,57 @@ static hd_status parse_unigram(hd_tokenizer *t, const json_t *json, const char *
     return hd__unigram_build(model, &t->model.vocab, unk_id == UINT64_MAX ? -1 : (int64_t)unk_id, byte_fallback, file, err);
 }
 
-static hd_status parse_model(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
+static hd_status parse_affix(hd_tokenizer *t, const json_t *json, const char *key, const char *file, hd_span *out,
+                             hd_error *err)
+{
+    const char *text = NULL;
+    HD_TRY(hd__json_get_text(json, key, file, &text, err));
+    if (text == NULL)
+        return HD_OK;
+    if (strlen(text) > HD_BPE_AFFIX_BYTES)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: \"%s\" has %zu bytes, the limit is %u", file, key, strlen(text),
+                        HD_BPE_AFFIX_BYTES);
+    *out = hd__span(hd__arena_strndup(&t->arena, text, strlen(text)), strlen(text));
+    return out->ptr != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory for \"%s\"", file, key);
+}
+
+static hd_status parse_bpe(hd_tokenizer *t, const json_t *json, hd_span merges, const char *file, hd_error *err)
+{
+    hd_bpe *model = &t->model.bpe;
+    const char *unk = NULL;
+    double dropout = 0;
+    t->model.kind = HD_MODEL_BPE;
+    if (t->model.unigram.n_scores > 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"vocab\" of a BPE model is not an object", file);
+    HD_TRY(hd__json_get_real(json, "dropout", 0, 1, file, &dropout, err));
+    if (dropout != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"model\": a \"dropout\" of %g makes tokens random", file, dropout);
+    HD_TRY(hd__json_get_text(json, "unk_token", file, &unk, err));
+    HD_TRY(hd__json_get_bool(json, "fuse_unk", file, &model->fuse_unk, err));
+    HD_TRY(hd__json_get_bool(json, "byte_fallback", file, &model->byte_fallback, err));
+    HD_TRY(hd__json_get_bool(json, "ignore_merges", file, &model->ignore_merges, err));
+    HD_TRY(parse_affix(t, json, "continuing_subword_prefix", file, &model->prefix, err));
+    HD_TRY(parse_affix(t, json, "end_of_word_suffix", file, &model->suffix, err));
+    HD_TRY(hd__vocab_build(&t->model.vocab, hd__span(NULL, 0), err));
+    HD_TRY(hd__bpe_begin(model, &t->model.vocab, unk != NULL ? hd__span_of(unk) : hd__span(NULL, 0), file, err));
+    if (merges.ptr == NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": a BPE model has no array \"merges\"", file);
+    return hd__merges_json_read(merges, file, model, err);
+}
+
+static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_span merges, const char *file, hd_error *err)
 {
     hd_wordpiece *model = &t->model.wordpiece;
-    const char *type = "WordPiece", *unk = NULL, *prefix = NULL;
+    const char *unk = NULL, *prefix = NULL;
+    const char *type = merges.ptr != NULL              ? "BPE"
+                       : t->model.unigram.n_scores > 0 ? "Unigram"
+                                                       : "WordPiece"; /* older files */
     uint64_t max_word_chars = UINT64_MAX;
     HD_TRY(hd__json_get_text(json, "type", file, &type, err));
+    if (strcmp(type, "BPE") == 0)
+        return parse_bpe(t, json, merges, file, err);
+    if (merges.ptr != NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"merges\" in a \"model\" of type \"%s\"", file, type);
     if (strcmp(type, "Unigram") == 0)
         return parse_unigram(t, json, file, err);
     if (strcmp(type, "WordPiece") != 0)
@@ -163,43 +208,55 @@ static hd_status parse_model(hd_tokenizer *t, const json_t *json, const char *fi
     return hd__wordpiece_build(model, &t->model.vocab, hd__span_of(prefix), hd__span_of(unk), file, err);
 }
 
-static hd_status parse(hd_tokenizer *t, const json_t *root, const char *file, hd_error *err)
+static hd_status parse(hd_tokenizer *t, const json_t *root, hd_span merges, const char *file, hd_error *err)
 {
     const char *version = "1.0";
     HD_TRY(hd__json_get_text(root, "version", file, &version, err));
     if (strcmp(version, "1.0") != 0)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"version\" is \"%s\", not \"1.0\"", file, version);
     HD_TRY(hd__normalizer_parse(json_object_get(root, "normalizer"), file, &t->arena, &t->normalizer, err));
-    HD_TRY(hd__pretokenizer_parse(json_object_get(root, "pre_tokenizer"), file, &t->pretokenizer, err));
+    HD_TRY(hd__pretokenizer_parse(json_object_get(root, "pre_tokenizer"), file, &t->arena, &t->pretokenizer, err));
     HD_TRY(hd__template_parse(json_object_get(root, "post_processor"), file, &t->template, err));
     HD_TRY(hd__decoder_parse(json_object_get(root, "decoder"), file, &t->arena, &t->decoder, err));
-    HD_TRY(parse_model(t, json_object_get(root, "model"), file, err));
+    HD_TRY(parse_model(t, json_object_get(root, "model"), merges, file, err));
     const json_t *added = json_object_get(root, "added_tokens");
     HD_TRY(parse_added(t, added, file, err));
     warn_about_ids(t, added, file);
     return HD_OK;
 }
 
-/* Reads the vocabulary and returns the file without it, in the arena. */
-static hd_status take_vocab(hd_tokenizer *t, hd_span text, const char *path, hd_arena *arena, hd_span *rest, hd_error *err)
+/* The text with `instead` in place of [begin, begin + len), in the arena. */
+static hd_status cut_out(hd_span text, size_t begin, size_t len, const char instead[2], const char *path, hd_arena *arena,
+                         hd_span *rest, hd_error *err)
 {
-    size_t begin, len;
-    *rest = text;
-    if (!hd__vocab_json_find(text, &begin))
-        return HD_OK;
-    hd_span vocab = hd__span(text.ptr + begin, text.len - begin);
-    if (vocab.ptr[0] == '[')
-        HD_TRY(hd__vocab_json_read_scored(vocab, path, &t->model.vocab, &t->model.unigram, &len, err));
-    else
-        HD_TRY(hd__vocab_json_read(vocab, path, &t->model.vocab, &len, err));
     char *copy = hd__arena_alloc(arena, text.len - len + 2);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to read it", path);
     memcpy(copy, text.ptr, begin);
-    memcpy(copy + begin, "{}", 2);
+    memcpy(copy + begin, instead, 2);
     memcpy(copy + begin + 2, text.ptr + begin + len, text.len - begin - len);
     *rest = hd__span(copy, text.len - len + 2);
     return HD_OK;
+}
+
+/* Reads the vocabulary, finds the merges and returns the file without both. */
+static hd_status take_large(hd_tokenizer *t, hd_span text, const char *path, hd_arena *arena, hd_span *merges, hd_span *rest,
+                            hd_error *err)
+{
+    size_t begin, len;
+    *rest = text;
+    if (hd__vocab_json_find(text, &begin)) {
+        hd_span vocab = hd__span(text.ptr + begin, text.len - begin);
+        if (vocab.ptr[0] == '[')
+            HD_TRY(hd__vocab_json_read_scored(vocab, path, &t->model.vocab, &t->model.unigram, &len, err));
+        else
+            HD_TRY(hd__vocab_json_read(vocab, path, &t->model.vocab, &len, err));
+        HD_TRY(cut_out(text, begin, len, "{}", path, arena, rest, err));
+    }
+    *merges = hd__span(NULL, 0);
+    if (!hd__merges_json_find(*rest, merges))
+        return HD_OK;
+    return cut_out(*rest, (size_t)(merges->ptr - rest->ptr), merges->len, "[]", path, arena, rest, err);
 }
 
 hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span text, const char *file, hd_error *err)
@@ -207,11 +264,11 @@ hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span text, const 
     hd_arena arena;
     hd__arena_init(&arena);
     json_t *root = NULL;
-    hd_span rest;
+    hd_span merges, rest;
     hd_status status;
-    HD_TRY_OUT(take_vocab(tokenizer, text, file, &arena, &rest, err));
+    HD_TRY_OUT(take_large(tokenizer, text, file, &arena, &merges, &rest, err));
     HD_TRY_OUT(hd__json_parse(rest, file, &root, err));
-    status = parse(tokenizer, root, file, err);
+    status = parse(tokenizer, root, merges, file, err);
 out:
     json_decref(root);
     hd__arena_clear(&arena);

@@ -25,6 +25,10 @@ enum {
     HD_UNICODE_HAS_NFKD = 1 << 9,    /* its compatibility decomposition is another text */
     HD_UNICODE_HAS_CLASS = 1 << 10,  /* its canonical combining class is not 0 */
     HD_UNICODE_COMPOSES = 1 << 11,   /* may be the second of a pair that composes */
+    HD_UNICODE_LETTER = 1 << 12,     /* \p{L} of a regular expression */
+    HD_UNICODE_NUMBER = 1 << 13,     /* \p{N} of one */
+    HD_UNICODE_NUMERIC = 1 << 14,    /* what Digits splits at */
+    HD_UNICODE_HAS_NFC = 1 << 15,    /* its canonical composition is another text */
 };
 
 #define HD_UNICODE_MAX_LOWER 3       /* code points one becomes in lower case */

@@ -174,7 +174,7 @@ hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err)
         hd_span text = record_text(vocab->records.ptr + at);
         uint32_t place = (uint32_t)(at / RECORD_ALIGN);
         vocab->n_tokens += insert(vocab, text, HD_PIECE_FIRST, place);
-        if (text.len > prefix.len && memcmp(text.ptr, prefix.ptr, prefix.len) == 0)
+        if (prefix.ptr != NULL && text.len > prefix.len && memcmp(text.ptr, prefix.ptr, prefix.len) == 0)
             insert(vocab, hd__span(text.ptr + prefix.len, text.len - prefix.len), HD_PIECE_NEXT, place);
         at += hd__round_up(RECORD_HEADER + text.len + 1, RECORD_ALIGN);
     }

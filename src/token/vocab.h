@@ -39,7 +39,8 @@ HD_MUST_USE hd_status hd__vocab_add(hd_vocab *vocab, hd_span text, uint64_t id, 
 /* Makes the texts of the entries' ids known, and nothing else. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__vocab_index(hd_vocab *vocab, hd_error *err);
 
-/* Does that and makes the entries searchable; of two with the same text the later one counts. HD_ERR_MEMORY. */
+/* Does that and makes the entries searchable; of two with the same text the later one counts. A prefix of
+ * NULL: no piece continues a word. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err);
 
 /* The id of exactly these bytes (HD_VOCAB_PADDING more readable), or -1. */

@@ -79,7 +79,7 @@ static void test_refused(void **state)
     token_refused("[]", HD_ERR_FORMAT, "unk_token");
     token_refused("{}", HD_ERR_FORMAT, "unk_token");
     token_refused("{\"version\":\"2.0\"," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "2.0");
-    token_refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", HD_ERR_UNSUPPORTED, "\"BPE\"");
+    token_refused("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", HD_ERR_UNSUPPORTED, "\"WordLevel\"");
     token_refused("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", HD_ERR_UNSUPPORTED, "\"WordLevel\"");
     token_refused(WITHOUT("", PREFIX, MAX), HD_ERR_FORMAT, "\"unk_token\"");
     token_refused(WITHOUT(UNK, "", MAX), HD_ERR_FORMAT, "\"continuing_subword_prefix\"");
@@ -91,7 +91,7 @@ static void test_refused(void **state)
     token_refused("{" TOKEN_MODEL("") "} x", HD_ERR_FORMAT, "end of file");
     token_refused("{" TOKEN_MODEL("") "," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "model");
     token_refused("{\"normalizer\":{\"type\":\"ByteLevel\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "ByteLevel");
-    token_refused("{\"pre_tokenizer\":{\"type\":\"Digits\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Digits");
+    token_refused("{\"pre_tokenizer\":{\"type\":\"Other\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Other");
     token_refused("{\"post_processor\":{\"type\":\"Other\"}," TOKEN_MODEL("") "}", HD_ERR_UNSUPPORTED, "Other");
     token_refused("{\"added_tokens\":{}," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "added_tokens");
     token_refused("{\"added_tokens\":[3]," TOKEN_MODEL("") "}", HD_ERR_FORMAT, "token 0");

@@ -1,0 +1,133 @@
+/* json_scan.c - see json_scan.h. */
+#include "token/json_scan.h"
+
+#include "base/utf8.h"
+
+char hd__json_scan_peek(hd_json_scan *scan)
+{
+    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\t' || *scan->at == '\r'))
+        scan->at++;
+    return scan->at < scan->end ? *scan->at : '\0';
+}
+
+bool hd__json_scan_take(hd_json_scan *scan, char c)
+{
+    if (hd__json_scan_peek(scan) != c)
+        return false;
+    scan->at++;
+    return true;
+}
+
+bool hd__json_scan_string(hd_json_scan *scan, hd_span *raw)
+{
+    if (!hd__json_scan_take(scan, '"'))
+        return false;
+    const char *begin = scan->at;
+    while (scan->at < scan->end && *scan->at != '"') {
+        if ((unsigned char)*scan->at < 0x20 || (*scan->at == '\\' && ++scan->at == scan->end))
+            return false;
+        scan->at++;
+    }
+    if (scan->at == scan->end)
+        return false;
+    *raw = hd__span(begin, (size_t)(scan->at - begin));
+    scan->at++;
+    return true;
+}
+
+/* Any value: a balanced run of brackets, a string, or a run without punctuation. */
+bool hd__json_scan_skip(hd_json_scan *scan)
+{
+    hd_span raw;
+    size_t depth = 0;
+    do {
+        char c = hd__json_scan_peek(scan);
+        if (c == '"') {
+            if (!hd__json_scan_string(scan, &raw))
+                return false;
+            continue;
+        }
+        if (c == '\0' || ((c == ']' || c == '}') && depth == 0))
+            return false;
+        depth += c == '[' || c == '{';
+        depth -= c == ']' || c == '}';
+        scan->at++;
+        if (depth == 0 && c != ']' && c != '}') /* a number or a name, to its end */
+            while (scan->at < scan->end && *scan->at != ',' && *scan->at != '}' && *scan->at != ']')
+                scan->at++;
+    } while (depth > 0);
+    return true;
+}
+
+bool hd__json_scan_key(hd_json_scan *scan, const char *key)
+{
+    hd_span raw;
+    do {
+        if (!hd__json_scan_string(scan, &raw) || !hd__json_scan_take(scan, ':'))
+            return false;
+        if (hd__span_is(raw, key))
+            return true;
+        if (!hd__json_scan_skip(scan))
+            return false;
+    } while (hd__json_scan_take(scan, ','));
+    return false;
+}
+
+static bool take_hex4(const char *at, const char *end, uint32_t *value)
+{
+    *value = 0;
+    if (end - at < 4)
+        return false;
+    for (int i = 0; i < 4; i++) {
+        char c = at[i];
+        uint32_t digit = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
+                         : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
+                                                : 16u;
+        if (digit == 16)
+            return false;
+        *value = *value << 4 | digit;
+    }
+    return true;
+}
+
+/* \uXXXX or a surrogate pair of them; *at is after the 'u'. */
+static bool take_unicode(const char **at, const char *end, uint32_t *c)
+{
+    uint32_t low;
+    if (!take_hex4(*at, end, c))
+        return false;
+    *at += 4;
+    if (*c < 0xD800 || *c > 0xDFFF)
+        return true;
+    if (*c > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u' || !take_hex4(*at + 2, end, &low) ||
+        low < 0xDC00 || low > 0xDFFF)
+        return false;
+    *at += 6;
+    *c = 0x10000 + ((*c - 0xD800) << 10 | (low - 0xDC00));
+    return true;
+}
+
+bool hd__json_unescape(hd_span raw, char *out, size_t *len)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *at = raw.ptr, *end = raw.ptr + raw.len;
+    *len = 0;
+    while (at < end) {
+        char c = *at++;
+        if (c != '\\') {
+            out[(*len)++] = c;
+            continue;
+        }
+        c = *at++; /* hd__json_scan_string saw it */
+        uint32_t code_point;
+        const char *simple = c != '\0' ? strchr(from, c) : NULL;
+        if (simple != NULL)
+            out[(*len)++] = to[simple - from];
+        else if (c == 'u' && take_unicode(&at, end, &code_point))
+            *len += hd__utf8_encode(code_point, out + *len);
+        else
+            return false;
+    }
+    return true;
+}
