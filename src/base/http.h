@@ -119,6 +119,14 @@ const char *hd__fault_name(hd_fault_kind kind);
 
 /* ---- what it took ---- */
 
+/* Where a request stands in a trace (W3C Trace Context). */
+typedef struct hd_trace_context {
+    uint64_t trace_high, trace_low; /* not both zero */
+    uint64_t parent;                /* the caller's span; 0: the trace begins here */
+    uint64_t span;                  /* the request's own */
+    bool sampled;                   /* as the caller has decided */
+} hd_trace_context;
+
 /* One request from end to end: what the access log, the metrics and the traces are made of. `serve` fills the first
  * part, `wire` the second. Times are hd__now_ns(); 0: did not get there. */
 typedef struct hd_http_record {
@@ -128,6 +136,7 @@ typedef struct hd_http_record {
     uint64_t sent_ns;                        /* response sent, or the connection lost */
     uint64_t n_body_bytes, n_response_bytes; /* of bodies, as on the wire */
     bool aborted;                            /* the client went away before the end */
+    hd_trace_context trace;
 
     const char *route;   /* the path of the route's table entry: bounded in number; NULL: none matched */
     const char *dialect; /* "openai", "tei", …; NULL: none */

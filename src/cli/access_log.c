@@ -122,6 +122,8 @@ static void append_json(hd_buffer *b, const hd_exchange *x)
     append_time(b);
     hd__buffer_append_text(b, "\",\"level\":\"info\",\"id\":");
     hd__write_cstr(b, x->request.id);
+    hd__buffer_printf(b, ",\"trace_id\":\"%016llx%016llx\",\"span_id\":\"%016llx\"", (unsigned long long)r->trace.trace_high,
+                      (unsigned long long)r->trace.trace_low, (unsigned long long)r->trace.span);
     hd__buffer_append_text(b, ",\"peer\":");
     hd__write_cstr(b, x->request.peer);
     hd__buffer_printf(b, ",\"method\":\"%s\",\"path\":", method_name(x->request.method));
@@ -158,6 +160,9 @@ static void append_text(hd_buffer *b, const hd_exchange *x)
                           (unsigned long long)r->n_cached);
     if (r->fault != HD_FAULT_NONE)
         hd__buffer_printf(b, " %s", hd__fault_name(r->fault));
+    if (r->trace.parent != 0)
+        hd__buffer_printf(b, " trace=%016llx%016llx", (unsigned long long)r->trace.trace_high,
+                          (unsigned long long)r->trace.trace_low);
     hd__buffer_append_text(b, r->aborted ? " aborted\n" : "\n");
 }
 

@@ -319,14 +319,14 @@ hd_status cli_serve_config_load(cli_serve_config *c, hd_error *err)
     c->no_access_log = flag_no_access_log || cli_quiet;
     c->timeout_ms = flag_timeout < UINT32_MAX / 1000 ? flag_timeout * 1000 : UINT32_MAX;
     c->settings = (hd_wire_settings){
-        .build = "heddle",
+        .build = hd__arena_printf(&c->arena, "heddle %s", hd_version()),
         .max_inputs = flag_max_inputs,
         .max_queue_tokens = flag_queue,
         .max_body_bytes = c->server.max_body_bytes,
         .auto_truncate = !flag_no_truncate,
         .start_s = (uint64_t)time(NULL),
     };
-    return HD_OK;
+    return c->settings.build != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for the settings");
 }
 
 void cli_serve_config_clear(cli_serve_config *c)

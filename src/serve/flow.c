@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "serve/server_int.h"
+#include "serve/trace_context.h"
 
 #define FIRST_BODY_BYTES (64u << 10) /* a longer one grows as it comes: what is announced need not come */
 
@@ -144,6 +145,12 @@ static const char *read_headers(hd_flow *flow)
     return NULL;
 }
 
+static uint64_t new_id(hd_server *s)
+{
+    const uint64_t n = atomic_fetch_add(&s->n_ids, 1);
+    return hd__hash64(hd__span(&n, sizeof n), s->id_seed) | 1; /* never 0, which is no id */
+}
+
 /* Printable ASCII without blanks, as long as a UUID and some; anything else gets one of ours. */
 static void set_id(hd_flow *flow)
 {
@@ -153,12 +160,20 @@ static void set_id(hd_flow *flow)
     bool good = sent.len > 0 && sent.len <= HD_LIMIT_REQUEST_ID_BYTES;
     for (size_t i = 0; i < sent.len && good; i++)
         good = sent.ptr[i] > ' ' && sent.ptr[i] <= '~';
-    const uint64_t n = atomic_fetch_add(&s->n_ids, 1);
     q->id = good ? hd__arena_strndup(&flow->exchange.arena, sent.ptr, sent.len)
-                 : hd__arena_printf(&flow->exchange.arena, "%016llx",
-                                    (unsigned long long)hd__hash64(hd__span(&n, sizeof n), s->id_seed));
+                 : hd__arena_printf(&flow->exchange.arena, "%016llx", (unsigned long long)new_id(s));
     if (q->id == NULL)
         q->id = "none";
+}
+
+/* The caller's trace, or one of its own: the log, the traces and the client then tell of the same one. */
+static void set_trace(hd_flow *flow)
+{
+    hd_server *s = flow->server;
+    hd_trace_context *trace = &flow->exchange.record.trace;
+    if (!hd__trace_context_parse(hd__http_header(&flow->exchange.request, "traceparent"), trace))
+        *trace = (hd_trace_context){.trace_high = new_id(s), .trace_low = new_id(s)};
+    trace->span = new_id(s);
 }
 
 static void set_cors(hd_flow *flow)
@@ -243,6 +258,7 @@ static enum MHD_Result take_head(hd_flow *flow, const char *method)
     x->request.peer = flow->peer->address;
     const char *wrong = read_headers(flow);
     set_id(flow);
+    set_trace(flow);
     if (wrong == NULL && !split_uri(flow))
         wrong = "the request's target is no path";
     if (wrong != NULL) {

@@ -74,10 +74,24 @@ static bool add_cors(hd_flow *flow, struct MHD_Response *r)
            (asked.len == 0 || add(r, "Access-Control-Allow-Headers", asked, arena));
 }
 
+/* To a caller that named its trace: which span of it this was (https://w3c.github.io/trace-context/#traceresponse-header).
+ */
+static bool add_trace(hd_flow *flow, struct MHD_Response *r)
+{
+    const hd_trace_context *c = &flow->exchange.record.trace;
+    char text[56];
+    if (c->parent == 0)
+        return true;
+    snprintf(text, sizeof text, "00-%016llx%016llx-%016llx-%02x", (unsigned long long)c->trace_high,
+             (unsigned long long)c->trace_low, (unsigned long long)c->span, (unsigned)c->sampled);
+    return MHD_add_response_header(r, "traceresponse", text) == MHD_YES;
+}
+
 static bool add_headers(hd_flow *flow, struct MHD_Response *r)
 {
     hd_exchange *x = &flow->exchange;
-    bool ok = add_cors(flow, r) && MHD_add_response_header(r, "X-Request-Id", x->request.id) == MHD_YES;
+    bool ok =
+        add_cors(flow, r) && add_trace(flow, r) && MHD_add_response_header(r, "X-Request-Id", x->request.id) == MHD_YES;
     if (x->response.content_type != NULL)
         ok = ok && MHD_add_response_header(r, "Content-Type", x->response.content_type) == MHD_YES;
     if (flow->closes || atomic_load(&flow->server->draining))

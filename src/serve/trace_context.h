@@ -6,15 +6,9 @@
 #ifndef HD_SERVE_TRACE_CONTEXT_H
 #define HD_SERVE_TRACE_CONTEXT_H
 
-#include "base/span.h"
+#include "base/http.h"
 
-typedef struct hd_trace_context {
-    uint64_t trace_high, trace_low; /* not both zero */
-    uint64_t parent;                /* not zero */
-    bool sampled;
-} hd_trace_context;
-
-/* False: no trace is named. */
+/* False: no trace is named. The span is left 0. */
 bool hd__trace_context_parse(hd_span traceparent, hd_trace_context *context);
 
 #endif

@@ -89,7 +89,7 @@ static void begin_span(hd_buffer *body, const hd_trace_record *r, uint64_t id, u
     if (body->len > 0 && body->ptr[body->len - 1] == '}')
         hd__buffer_append_char(body, ',');
     hd__buffer_printf(body, "{\"traceId\":\"%016llx%016llx\",\"spanId\":\"%016llx\",",
-                      (unsigned long long)r->context.trace_high, (unsigned long long)r->context.trace_low,
+                      (unsigned long long)r->http.trace.trace_high, (unsigned long long)r->http.trace.trace_low,
                       (unsigned long long)id);
     if (parent != 0)
         hd__buffer_printf(body, "\"parentSpanId\":\"%016llx\",", (unsigned long long)parent);
@@ -170,7 +170,7 @@ void hd__trace_json_add(hd_buffer *body, const hd_trace_record *r, const uint64_
     uint64_t end_ns = h->sent_ns != 0 ? h->sent_ns : h->handled_ns;
     if (end_ns < h->start_ns)
         end_ns = h->start_ns;
-    begin_span(body, r, span_ids[0], r->context.parent, KIND_SERVER, h->start_ns, end_ns);
+    begin_span(body, r, span_ids[0], r->http.trace.parent, KIND_SERVER, h->start_ns, end_ns);
     put_request_attributes(body, r);
     name_span(body, method_name(r->method), h->route);
     if (r->status >= 500)

@@ -83,17 +83,17 @@ static void copy_cstr(char *to, size_t room, const char *from)
     copy_text(to, room, from != NULL ? hd__span_of(from) : hd__span(NULL, 0));
 }
 
-static void fill(hd_trace_record *r, const hd_exchange *x, const hd_trace_context *context)
+static void fill(hd_trace_record *r, const hd_exchange *x)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    r->context = *context;
     r->http = x->record;
     r->unix_offset_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - hd__now_ns();
     r->method = x->request.method;
     r->status = x->response.status;
     const hd_span state = hd__http_header(&x->request, "tracestate");
-    const bool passed_on = context->parent != 0 && state.len <= HD_TRACE_STATE_BYTES; /* one that is cut means another */
+    const bool passed_on =
+        x->record.trace.parent != 0 && state.len <= HD_TRACE_STATE_BYTES; /* one that is cut means another */
     copy_text(r->state, sizeof r->state, passed_on ? state : hd__span(NULL, 0));
     copy_cstr(r->model, sizeof r->model, x->record.model);
     copy_cstr(r->request_id, sizeof r->request_id, x->request.id);
@@ -125,10 +125,7 @@ static slot *claim(hd_traces *t, size_t *number)
 void hd__traces_take(const hd_exchange *exchange, void *data)
 {
     hd_traces *t = data;
-    hd_trace_context context;
-    if (!hd__trace_context_parse(hd__http_header(&exchange->request, "traceparent"), &context))
-        context = (hd_trace_context){.trace_high = next_id(t), .trace_low = next_id(t)};
-    if (exchange->record.start_ns == 0 || !is_kept(t, &context))
+    if (exchange->record.start_ns == 0 || !is_kept(t, &exchange->record.trace))
         return;
     size_t number;
     slot *s = claim(t, &number);
@@ -136,7 +133,7 @@ void hd__traces_take(const hd_exchange *exchange, void *data)
         atomic_fetch_add(&t->n_dropped_queue, 1);
         return;
     }
-    fill(&s->record, exchange, &context);
+    fill(&s->record, exchange);
     atomic_store_explicit(&s->number, number + 1, memory_order_release);
     atomic_fetch_add(&t->n_accepted, 1);
     if (atomic_fetch_add(&t->n_queued, 1) + 1 == t->options.batch_size)
@@ -156,7 +153,8 @@ static uint32_t take_batch(hd_traces *t)
         if (atomic_load_explicit(&s->number, memory_order_acquire) != t->n_read + 1)
             break;
         uint64_t ids[HD_TRACE_SPANS];
-        for (size_t i = 0; i < HD_TRACE_SPANS; i++)
+        ids[0] = s->record.http.trace.span;
+        for (size_t i = 1; i < HD_TRACE_SPANS; i++)
             ids[i] = next_id(t);
         hd__trace_json_add(&t->body, &s->record, ids);
         atomic_store_explicit(&s->number, t->n_read + t->n_slots, memory_order_release);

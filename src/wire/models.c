@@ -93,6 +93,14 @@ static size_t count(hd_models *m)
 
 /* ---- registering and pulling ---- */
 
+static hd_span last_part(hd_span name)
+{
+    for (size_t i = name.len; i > 0; i--)
+        if (name.ptr[i - 1] == '/')
+            return hd__span(name.ptr + i, name.len - i);
+    return name;
+}
+
 void hd__models_allow_pull(hd_models *m, hd_model_pull *pull, void *data)
 {
     m->pull = pull;
@@ -174,12 +182,39 @@ static hd_status check_pulled(hd_model_entry *entry, hd_fault *fault)
     return status;
 }
 
+/* What to call a model that came without a name: an id of the hub as it is, of a path the last part. A snapshot in the hub
+ * client's cache, "…/models--OWNER--NAME/snapshots/REVISION", is called by its id. */
+static char *name_of(const char *name_or_dir)
+{
+    static const char repository[] = "/models--";
+    const char *slash = strchr(name_or_dir, '/'), *found = strstr(name_or_dir, repository);
+    const bool is_path = name_or_dir[0] == '.' || name_or_dir[0] == '~' ||
+                         (slash != NULL && (slash == name_or_dir || strchr(slash + 1, '/') != NULL));
+    size_t n = strlen(name_or_dir);
+    while (n > 1 && name_or_dir[n - 1] == '/')
+        n--;
+    if (!is_path)
+        return hd__strndup(name_or_dir, n);
+    if (found == NULL) {
+        const hd_span last = last_part(hd__span(name_or_dir, n));
+        return last.len > 0 ? hd__strndup(last.ptr, last.len) : hd__strndup(name_or_dir, n);
+    }
+    const char *id = found + sizeof repository - 1;
+    char *name = hd__strndup(id, strcspn(id, "/"));
+    char *dashes = name != NULL ? strstr(name, "--") : NULL;
+    if (dashes != NULL) {
+        *dashes = '/';
+        memmove(dashes + 1, dashes + 2, strlen(dashes + 2) + 1);
+    }
+    return name;
+}
+
 /* Fills a zeroed entry. */
 static hd_status fill_entry(hd_model_entry *entry, hd_models *m, const char *name_or_dir, const char *name,
                             const hd_model_options *options, hd_error *err)
 {
     entry->models = m;
-    entry->name = hd__strdup(name != NULL ? name : name_or_dir);
+    entry->name = name != NULL ? hd__strdup(name) : name_of(name_or_dir);
     entry->source = hd__strdup(name_or_dir);
     entry->created_s = (uint64_t)time(NULL);
     if (options != NULL)
@@ -193,6 +228,22 @@ static hd_status fill_entry(hd_model_entry *entry, hd_models *m, const char *nam
     return status == HD_ERR_NOT_FOUND && m->pull != NULL ? HD_OK : status; /* later */
 }
 
+/* With the lock. */
+static bool is_taken(const hd_models *m, const char *name)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->entries[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static hd_status call_by_path(hd_model_entry *entry, hd_error *err)
+{
+    hd__free(entry->name);
+    entry->name = hd__strdup(entry->source);
+    return entry->name != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", entry->source);
+}
+
 hd_status hd__models_add(hd_models *m, const char *name_or_dir, const char *name, const hd_model_options *options,
                          hd_error *err)
 {
@@ -201,11 +252,12 @@ hd_status hd__models_add(hd_models *m, const char *name_or_dir, const char *name
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
     hd_status status = fill_entry(entry, m, name_or_dir, name, options, err);
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->n && status == HD_OK; i++)
-        if (strcmp(m->entries[i]->name, entry->name) == 0)
-            status = hd__fail(err, HD_ERR_ARG, "%s: two models of this name", entry->name);
+    if (status == HD_OK && name == NULL && is_taken(m, entry->name)) /* the same last part as another's: by its path */
+        status = call_by_path(entry, err);
+    if (status == HD_OK && is_taken(m, entry->name))
+        status = hd__fail(err, HD_ERR_ARG, "%s: two models of this name", entry->name);
     if (status == HD_OK && m->n == HD_LIMIT_SERVED_MODELS)
-        status = hd__fail(err, HD_ERR_LIMIT, "%s: more than %u models", entry->name, HD_LIMIT_SERVED_MODELS);
+        status = hd__fail(err, HD_ERR_LIMIT, "%s: more than %u models", entry->source, HD_LIMIT_SERVED_MODELS);
     if (status == HD_OK)
         m->entries[m->n++] = entry;
     pthread_mutex_unlock(&m->lock);
@@ -228,14 +280,6 @@ void hd__models_preload(hd_models *m)
 }
 
 /* ---- names ---- */
-
-static hd_span last_part(hd_span name)
-{
-    for (size_t i = name.len; i > 0; i--)
-        if (name.ptr[i - 1] == '/')
-            return hd__span(name.ptr + i, name.len - i);
-    return name;
-}
 
 static hd_span without(hd_span name, char mark)
 {
@@ -267,7 +311,7 @@ static hd_model_entry *find(hd_models *m, size_t n, const char *name)
     if (name == NULL || name[0] == '\0' || (n == 1 && !m->strict))
         return m->entries[0];
     for (size_t i = 0; i < n; i++)
-        if (strcmp(m->entries[i]->name, name) == 0)
+        if (strcmp(m->entries[i]->name, name) == 0 || strcmp(m->entries[i]->source, name) == 0)
             return m->entries[i];
     for (int way = WHOLE; way < N_WAYS; way++)
         for (size_t i = 0; i < n; i++)

@@ -1,7 +1,7 @@
 /* models.h - the models this server serves, by name. Thread-safe: has its own lock.
  *
  * With one model any name in a request means that one; with several, or when asked to be strict, an unknown name is a
- * fault. Names compare exactly, then without case, then by the part after the last "/", and a ":tag" or "@revision"
+ * fault. Names, and what models were registered by, compare exactly, then without case, then by the part after the last "/", and a ":tag" or "@revision"
  * that the registered name lacks is not looked at ("all-minilm:latest").
  */
 #ifndef HD_WIRE_MODELS_H
@@ -30,7 +30,8 @@ void hd__models_preload(hd_models *models);
 /* Nothing more is pulled or preloaded, and what is under way ends soon. */
 void hd__models_stop(hd_models *models);
 
-/* Registers a model under a name (NULL: name_or_dir's). The first is the default. */
+/* Registers a model under a name. NULL: the hub's id as it is, of a path the last part (in the hub client's cache the id),
+ * or the whole path when another model is called so. The first is the default. */
 HD_MUST_USE hd_status hd__models_add(hd_models *models, const char *name_or_dir, const char *name,
                                      const hd_model_options *options, hd_error *err);
 

@@ -149,7 +149,7 @@ class Loading(LifecycleTest):
     def test_least_recently_used_goes_when_memory_is_short(self):
         names = ["a", "b", "c"]
         models = [arg for name in names for arg in ("--model", f"{name}={self.minilm()}")]
-        self.serve("-v", *models, "--threads", 1, "--cache-bytes", 0, "--dtype", "int8", "--memory-limit", "70M")
+        self.serve("-v", *models, "--threads", 1, "--cache-bytes", 0, "--dtype", "int8", "--memory-limit", "62M")
         vectors = {name: self.vector(name) for name in "ab"}
         self.assertEqual(self.states(), {"a": "loaded", "b": "loaded", "c": "unloaded"})
         self.assertEqual(self.vector("a"), vectors["a"])

@@ -164,13 +164,13 @@ def attributes(holder):
 
 
 class TelemetryTest(CommandTest):
-    def serve(self, *args, collector=None, env=None):
+    def serve(self, *args, collector=None, env=None, access_log=False):
         self.log = self.folder / "serve.log"
         env = {k: v for k, v in self.env(**(env or {})).items() if not k.startswith("OTEL_") or k in (env or {})}
         if collector is not None:
             env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}", "no_proxy": "127.0.0.1"}
             env.setdefault("OTEL_BSP_SCHEDULE_DELAY", "50")
-        line = [str(PROGRAM), "serve", "--no-access-log", "--port", "0", *map(str, args)]
+        line = [str(PROGRAM), "serve", *([] if access_log else ["--no-access-log"]), "--port", "0", *map(str, args)]
         with open(self.log, "wb") as log:
             self.server = subprocess.Popen(line, cwd=self.work, env=env, stdout=log, stderr=log)
         self.addCleanup(self.stop)
@@ -387,6 +387,29 @@ class Traces(TelemetryTest):
         self.assertEqual(attributes(failed)["http.response.status_code"], "400")
         ids = [s["spanId"] for s in collector.spans]
         self.assertEqual(len(ids), len(set(ids)))
+
+    def test_log_traces_and_client_tell_of_the_same_span(self):
+        collector = self.collector()
+        self.serve("--model", f"tiny={self.tiny('tiny-cls')}", "--log-format", "json", collector=collector, access_log=True)
+        body = {"input": "text"}
+        _, named, _ = self.ask("/v1/embeddings", body, traceparent=f"00-{TRACE}-{PARENT}-01")
+        _, without, _ = self.ask("/v1/embeddings", body)
+        self.ask("/v1/embeddings", body, traceparent="00-nonsense")
+        (first, _), (second, _), (third, _) = self.spans(collector, 3)
+        self.assertEqual(named["traceresponse"], f"00-{TRACE}-{first['spanId']}-01")
+        self.assertNotIn("traceresponse", without)
+        lines = self.wait_until(lambda: (found := [json.loads(line) for line in self.said().splitlines() if '"path"' in line])[2:] and found)
+        self.assertEqual([(line["trace_id"], line["span_id"]) for line in lines],
+                         [(root["traceId"], root["spanId"]) for root in (first, second, third)])
+        self.assertEqual(len({line["trace_id"] for line in lines}), 3)
+
+    def test_the_text_log_names_the_clients_trace(self):
+        self.serve("--model", f"tiny={self.tiny('tiny-cls')}", access_log=True)
+        self.embed(1, traceparent=f"00-{TRACE}-{PARENT}-00")
+        self.embed(1)
+        lines = self.wait_until(lambda: (found := re.findall(r".* POST .*", self.said()))[1:] and found)
+        self.assertIn(f" trace={TRACE}", lines[0])
+        self.assertNotIn("trace=", lines[1])
 
     def test_the_clients_decision_counts(self):
         collector = self.collector()

@@ -15,7 +15,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "serve/trace_context.h"
 #include "serve/trace_json.h"
 
 static hd_error err;
@@ -130,31 +132,38 @@ static hd_traces *open_traces(collector *c, hd_traces_options options)
     return traces;
 }
 
+/* As the server makes it. */
 static hd_exchange request_of(const hd_http_header *headers, size_t n_headers)
 {
+    static uint64_t n;
     const uint64_t now_ns = hd__now_ns();
-    return (hd_exchange){.request = {.method = HD_HTTP_POST,
-                                     .path = hd__span_of("/v1/embeddings"),
-                                     .headers = headers,
-                                     .n_headers = n_headers,
-                                     .id = "id-1",
-                                     .peer = "127.0.0.1"},
-                         .response.status = 200,
-                         .record = {.start_ns = now_ns - 5000000,
-                                    .body_ns = now_ns - 4900000,
-                                    .handled_ns = now_ns - 100000,
-                                    .sent_ns = now_ns,
-                                    .route = "/v1/embeddings",
-                                    .dialect = "openai",
-                                    .task = "embed",
-                                    .model = "minilm",
-                                    .n_inputs = 2,
-                                    .n_tokens = 9,
-                                    .read_ns = 100000,
-                                    .tokenize_ns = 200000,
-                                    .queue_ns = 300000,
-                                    .compute_ns = 4000000,
-                                    .write_ns = 50000}};
+    hd_exchange x = {.request = {.method = HD_HTTP_POST,
+                                 .path = hd__span_of("/v1/embeddings"),
+                                 .headers = headers,
+                                 .n_headers = n_headers,
+                                 .id = "id-1",
+                                 .peer = "127.0.0.1"},
+                     .response.status = 200,
+                     .record = {.start_ns = now_ns - 5000000,
+                                .body_ns = now_ns - 4900000,
+                                .handled_ns = now_ns - 100000,
+                                .sent_ns = now_ns,
+                                .route = "/v1/embeddings",
+                                .dialect = "openai",
+                                .task = "embed",
+                                .model = "minilm",
+                                .n_inputs = 2,
+                                .n_tokens = 9,
+                                .read_ns = 100000,
+                                .tokenize_ns = 200000,
+                                .queue_ns = 300000,
+                                .compute_ns = 4000000,
+                                .write_ns = 50000}};
+    hd_trace_context *trace = &x.record.trace;
+    if (!hd__trace_context_parse(hd__http_header(&x.request, "traceparent"), trace))
+        *trace = (hd_trace_context){.trace_high = 1, .trace_low = hd__hash64(hd__span(&n, sizeof n), 1)};
+    trace->span = ++n;
+    return x;
 }
 
 static void wait_for(hd_traces *traces, uint64_t n_exported)
@@ -211,6 +220,7 @@ static void a_request_becomes_spans(void **state)
     assert_string_equal(text_of(root, "name"), "POST /v1/embeddings");
     assert_string_equal(text_of(root, "traceId"), "0af7651916cd43dd8448eb211c80319c");
     assert_string_equal(text_of(root, "parentSpanId"), "b7ad6b7169203331");
+    assert_int_equal(strtoull(text_of(root, "spanId"), NULL, 16), x.record.trace.span);
     assert_string_equal(text_of(root, "traceState"), "vendor=a\"b");
     assert_int_equal(json_integer_value(json_object_get(root, "kind")), 2);
     assert_null(json_object_get(root, "status"));
@@ -255,7 +265,8 @@ static void odd_requests_become_spans_too(void **state)
                                       {hd__span_of("user-agent"), hd__span(agent, sizeof agent)}};
     hd_exchange x = request_of(headers, 3);
     x.response.status = 503;
-    x.record = (hd_http_record){.start_ns = x.record.start_ns, .fault = HD_FAULT_LOADING}; /* got no further */
+    x.record = (hd_http_record){
+        .start_ns = x.record.start_ns, .trace = x.record.trace, .fault = HD_FAULT_LOADING}; /* got no further */
     hd__traces_take(&x, traces);
     x = request_of(NULL, 0);
     x.record.compute_ns = UINT64_MAX / 2; /* clocks that do not agree */

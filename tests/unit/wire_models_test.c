@@ -190,6 +190,55 @@ static void test_options(void **state)
     must_fail(hd__models_add(models, dir, "two", NULL, &err), HD_ERR_ARG, "two: two models of this name");
 }
 
+/* ---- names ---- */
+
+static void must_be_called(const char *name_or_dir, const char *name)
+{
+    MUST(hd__models_open(engine, true, &models, &err));
+    hd__models_allow_pull(models, pull_nothing, NULL); /* so that nothing need be there */
+    MUST(hd__models_add(models, name_or_dir, NULL, NULL, &err));
+    hd_arena arena;
+    const hd_model_card *cards;
+    size_t n;
+    hd__arena_init(&arena);
+    MUST(hd__models_list(models, &arena, &cards, &n, &err));
+    assert_string_equal(cards[0].name, name);
+    hd__arena_clear(&arena);
+    hd__models_close(models);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    hd_models *given = models;
+    must_be_called("BAAI/bge-m3", "BAAI/bge-m3");
+    must_be_called("bge-m3", "bge-m3");
+    must_be_called("/no/such/bge-m3", "bge-m3");
+    must_be_called("/no/such/bge-m3//", "bge-m3");
+    must_be_called("./bge-m3", "bge-m3");
+    must_be_called("/no/hub/models--BAAI--bge-m3/snapshots/5617a9f61b028005a4858fdac845db406aefb181", "BAAI/bge-m3");
+    must_be_called("/no/hub/models--gpt2/snapshots/5617a9f61b028005a4858fdac845db406aefb181", "gpt2");
+    models = given;
+}
+
+/* Two of the same last part; what they were registered by finds them, too. */
+static void test_names_of_two_paths(void **state)
+{
+    (void)state;
+    char one[512], two[512];
+    hd_model_entry *first, *second, *again;
+    hd_fault fault;
+    snprintf(two, sizeof two, "%s", tiny_model_dir(&folder, "tiny-mrl"));
+    snprintf(one, sizeof one, "%.*s/./tiny-mrl", (int)(strlen(two) - strlen("/tiny-mrl")), two);
+    MUST(hd__models_add(models, one, NULL, NULL, &err));
+    MUST(hd__models_add(models, two, NULL, NULL, &err));
+    MUST(hd__models_find(models, "tiny-mrl", &first, &fault));
+    MUST(hd__models_find(models, two, &second, &fault));
+    MUST(hd__models_find(models, one, &again, &fault));
+    assert_true(first == again && first != second);
+    must_fail(hd__models_add(models, two, NULL, NULL, &err), HD_ERR_ARG, "two models of this name");
+}
+
 static void test_as_many_as_the_limit(void **state)
 {
     (void)state;
@@ -225,6 +274,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_preload_pulls_and_stops, begin, end),
         cmocka_unit_test_setup_teardown(test_closing_ends_a_pull, begin, end),
         cmocka_unit_test_setup_teardown(test_options, begin, end),
+        cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_names_of_two_paths, begin, end),
         cmocka_unit_test_setup_teardown(test_as_many_as_the_limit, begin, end),
         cmocka_unit_test_setup_teardown(test_no_memory, begin, end),
     };
