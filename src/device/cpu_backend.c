@@ -37,8 +37,7 @@ static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding
     }
 }
 
-/* Rows of act from `first` on. */
-static hd_act act_from(const hd_act *act, size_t first)
+hd_act hd__act_from(const hd_act *act, size_t first)
 {
     hd_act part = *act;
     size_t bytes = first * act->stride * k_type_bytes(act->type);
@@ -62,7 +61,7 @@ static void cpu_norm(const hd_kernels *kernels, hd_run *run, const hd_norm *norm
             .eps = norm->eps,
             .rms = norm->rms,
             .keep = keep,
-            .act = act_from(act, p.begin),
+            .act = hd__act_from(act, p.begin),
         });
     }
 }
@@ -73,7 +72,7 @@ static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, 
     if (act->type == K_F32)
         return; /* the product reads x itself */
     for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
-        hd_act part = act_from(act, p.begin);
+        hd_act part = hd__act_from(act, p.begin);
         kernels->convert(x + p.begin * stride, stride, (int)(p.end - p.begin), n, &part);
     }
 }
@@ -159,7 +158,7 @@ static void cpu_ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
     const size_t stride = convert ? f->middle_stride : f->middle_act.stride;
     for (int b = 0, row = 0; b < n_blocks; b++) {
         int rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
-        hd_act in = act_from(&f->act, (size_t)row);
+        hd_act in = hd__act_from(&f->act, (size_t)row);
         if (f->gate != NULL)
             cpu_linear(kernels, run, f->gate, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle, stride);
         cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->gate != NULL ? K_MUL : f->activation, type,

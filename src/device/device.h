@@ -35,6 +35,9 @@ typedef struct hd_embedding {
 /* Hidden states as the next matrix product reads them (kernel/rows.h). */
 typedef k_act hd_act;
 
+/* Its rows from `first` on. */
+hd_act hd__act_from(const hd_act *act, size_t first);
+
 /* A part of a batch's attention: queries of sequence i are q rows [q_begin[i], q_begin[i + 1]) over keys
  * [kv_begin[i], kv_begin[i + 1]). Query head h reads head h / (n_heads / n_kv_heads) of keys and values. */
 typedef struct hd_attention {

@@ -1,19 +1,22 @@
-/* bert.c - BERT (Devlin et al. 2018) and all that shares its graph: MiniLM, bge, e5, gte, all-*.
+/* bert.c - BERT (Devlin et al. 2018) and all that shares its graph: MiniLM, bge, e5, gte, all-*, ms-marco-MiniLM.
  *
  *   x = norm(word[id] + position[i] + type[t])
- *   for each layer:
- *     q, k, v = split(Wqkv x + b)                 one product, three sections
- *     x = norm(x + Wo attention(q, k, v) + b)
- *     x = norm(x + Wdown gelu(Wup x + b) + b)
- *   heads(x)
+ *   layers: post-norm, activation gelu (block.h)
  *
- * When the heads need one row of each sequence (CLS, last token), the last layer computes keys and values for all tokens
- * and everything else for those rows only.
+ * Classifier: tanh(pooler(x[CLS])), then a linear layer. Masked-language head: decoder(norm(gelu(W x + b))), the decoder
+ * being the table of words.
  */
 #include <stdio.h>
 
 #include "encoder/block.h"
 #include "encoder/head.h"
+
+static const hd_embedding_names embedding_names = {
+    .words = "embeddings.word_embeddings",
+    .positions = "embeddings.position_embeddings",
+    .types = "embeddings.token_type_embeddings",
+    .norm = "embeddings.LayerNorm",
+};
 
 static const hd_layer_names layer_names = {
     .layers = "encoder.layer.",
@@ -27,44 +30,33 @@ static const hd_layer_names layer_names = {
     .output_norm = "output.LayerNorm",
 };
 
+static const hd_score_head_names score_names = {.dense = "bert.pooler.dense", .out = "classifier"};
+
+static const hd_vocab_head_names vocab_names = {
+    .dense = "cls.predictions.transform.dense",
+    .norm = "cls.predictions.transform.LayerNorm",
+    .decoder = "cls.predictions.decoder",
+    .decoder_bias = "cls.predictions.bias",
+    .words = "bert.embeddings.word_embeddings.weight",
+};
+
 static hd_status bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
 {
     static const char *const prefixes[] = {"", "bert.", "model.", "0.auto_model.", NULL};
     const hd_settings *set = e->settings;
     const char *prefix;
-    char path[128];
     if (!set->absolute_positions)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: position_embedding_type must be \"absolute\"", set->dir);
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
-    snprintf(path, sizeof path, "%sembeddings.", prefix);
-    HD_TRY(hd__weights_embedding(w, path, (int)set->vocab_size, (int)set->n_positions, (int)set->hidden,
-                                 set->n_token_types > 0, &e->embedding, err));
-    snprintf(path, sizeof path, "%sembeddings.LayerNorm", prefix);
-    HD_TRY(hd__weights_norm(w, "embedding_norm", path, (int)set->hidden, set->norm_eps, &e->embedding_norm, err));
-    return hd__bind_layers(e, w, prefix, &layer_names, err);
-}
-
-static void bert_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                         char *scratch)
-{
-    hd_states s;
-    hd__states_begin(e, run, batch, max_tokens, n_members, scratch, &s);
-    const uint32_t n_layers = e->settings->n_layers, picked_layer = hd__picks_rows(e, batch) ? n_layers - 1 : n_layers;
-    hd__embed(&s);
-    hd__norm(&s, &e->embedding_norm);
-    for (uint32_t i = 0; i < n_layers; i++) {
-        const hd_layer *layer = &e->layers[i];
-        hd__attention_block(&s, layer, i == picked_layer);
-        hd__norm(&s, &layer->attention_norm);
-        hd__ffn_block(&s, layer);
-        hd__norm(&s, &layer->output_norm);
-    }
-    hd__heads_forward(&s);
+    HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
+    HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
+    HD_TRY(hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err));
+    return hd__bind_vocab(e, w, &vocab_names, err);
 }
 
 const hd_architecture hd__bert = {
     .model_type = "bert",
     .bind = bert_bind,
     .scratch_bytes = hd__states_bytes,
-    .forward = bert_forward,
+    .forward = hd__post_norm_forward,
 };

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "encoder/head.h"
+
 /* ---- weights ---- */
 
 enum { NAME_BYTES = 160 };
@@ -30,7 +32,8 @@ static hd_status bind_linear(const layer_binder *b, const char *blob, const char
 {
     char name[NAME_BYTES], path[NAME_BYTES];
     name_of(b, blob, tensor, name, path);
-    return hd__weights_linear(b->w, name, b->e->type, &(hd_linear_part){path, false}, 1, (int)n, (int)k, linear, b->err);
+    return hd__weights_linear(b->w, name, b->e->type, &(hd_linear_part){.prefix = path, .n = (int)n}, 1, (int)k, linear,
+                              b->err);
 }
 
 static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
@@ -41,16 +44,43 @@ static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
     hd_linear_part parts[3];
     for (int i = 0; i < 3; i++) {
         name_of(b, "qkv", tensors[i], name, paths[i]);
-        parts[i] = (hd_linear_part){paths[i], false};
+        parts[i] = (hd_linear_part){.prefix = paths[i], .n = hidden};
     }
-    return hd__weights_linear(b->w, name, b->e->type, parts, 3, hidden, hidden, linear, b->err);
+    return hd__weights_linear(b->w, name, b->e->type, parts, 3, hidden, linear, b->err);
 }
 
 static hd_status bind_norm(const layer_binder *b, const char *blob, const char *tensor, hd_norm *norm)
 {
     char name[NAME_BYTES], path[NAME_BYTES];
     name_of(b, blob, tensor, name, path);
-    return hd__weights_norm(b->w, name, path, (int)b->e->settings->hidden, b->e->settings->norm_eps, norm, b->err);
+    return hd__weights_norm(b->w, name, path, (int)b->e->settings->hidden, true, b->e->settings->norm_eps, norm, b->err);
+}
+
+/* Rows of a table in the embedding sum. */
+static hd_status bind_table(hd_weights *w, const char *name, const char *prefix, const char *tensor, uint32_t first,
+                            uint32_t rows, uint32_t columns, const float **values, hd_error *err)
+{
+    char path[NAME_BYTES];
+    snprintf(path, sizeof path, "%s%s.weight", prefix, tensor);
+    const hd_table table = {path, (int)first, (int)rows, (int)columns};
+    return hd__weights_table(w, name, &table, values, err);
+}
+
+hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, const hd_embedding_names *names,
+                             hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    char path[NAME_BYTES];
+    snprintf(path, sizeof path, "%s%s.weight", prefix, names->words);
+    HD_TRY(hd__weights_words(w, path, (int)set->vocab_size, (int)set->hidden, &e->embedding, err));
+    if (names->positions != NULL)
+        HD_TRY(bind_table(w, "positions", prefix, names->positions, set->position_offset, set->n_positions, set->hidden,
+                          &e->embedding.positions, err));
+    if (names->types != NULL)
+        HD_TRY(
+            bind_table(w, "token_type", prefix, names->types, 0, set->n_token_types, set->hidden, &e->embedding.types, err));
+    snprintf(path, sizeof path, "%s%s", prefix, names->norm);
+    return hd__weights_norm(w, "embedding_norm", path, (int)set->hidden, true, set->norm_eps, &e->embedding_norm, err);
 }
 
 hd_status hd__bind_layers(hd_encoder *e, hd_weights *w, const char *prefix, const hd_layer_names *names, hd_error *err)
@@ -90,8 +120,8 @@ k_epilogue hd__epilogue_of(hd_activation activation)
 void hd__embed(hd_states *s)
 {
     const hd_encoder *e = s->encoder;
-    e->device->embed(&e->kernels, s->run, &e->embedding, s->batch->ids, s->batch->positions, NULL, s->n_rows, s->x,
-                     s->x_stride);
+    e->device->embed(&e->kernels, s->run, &e->embedding, s->batch->ids, s->batch->positions, s->batch->types, s->n_rows,
+                     s->x, s->x_stride);
 }
 
 void hd__norm(hd_states *s, const hd_norm *norm)
@@ -176,4 +206,22 @@ void hd__ffn_block(hd_states *s, const hd_layer *layer)
                        .middle_act = s->middle_act,
                        .block_rows = e->block_rows,
                    });
+}
+
+void hd__post_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+                           char *scratch)
+{
+    hd_states s;
+    hd__states_begin(e, run, batch, max_tokens, n_members, scratch, &s);
+    const uint32_t n_layers = e->settings->n_layers, picked_layer = s.pick_pooling != 0 ? n_layers - 1 : n_layers;
+    hd__embed(&s);
+    hd__norm(&s, &e->embedding_norm);
+    for (uint32_t i = 0; i < n_layers; i++) {
+        const hd_layer *layer = &e->layers[i];
+        hd__attention_block(&s, layer, i == picked_layer);
+        hd__norm(&s, &layer->attention_norm);
+        hd__ffn_block(&s, layer);
+        hd__norm(&s, &layer->output_norm);
+    }
+    hd__heads_forward(&s);
 }

@@ -51,6 +51,29 @@ typedef struct hd_layer {
     hd_norm attention_norm, output_norm;
 } hd_layer;
 
+/* One step behind pooling: norm(activation(W x + b)). */
+typedef struct hd_head_step {
+    k_weights linear;
+    k_epilogue activation;
+    hd_norm norm; /* n 0: none */
+} hd_head_step;
+
+/* From hidden states to one row for each sequence: pooling, then steps. */
+typedef struct hd_row_head {
+    uint32_t pooling; /* hd_pooling bits */
+    uint32_t n_steps;
+    hd_head_step steps[HD_LIMIT_DENSE_MODULES];
+    int n_pooled; /* values after pooling, before the steps */
+    int n_out;
+} hd_row_head;
+
+/* What a masked-language head makes of a token: decoder(norm(activation(W x + b))). */
+typedef struct hd_vocab_head {
+    k_weights dense, decoder;
+    k_epilogue activation;
+    hd_norm norm;
+} hd_vocab_head;
+
 struct hd_encoder {
     const hd_architecture *architecture;
     const hd_settings *settings;
@@ -58,19 +81,23 @@ struct hd_encoder {
     hd_kernels kernels;
     k_type type;     /* of the matrix products */
     k_type qkv_type; /* of queries, keys and values: what attention is fastest on here */
+    int block_rows;  /* rows of the feed-forward's wide middle at a time */
+
     hd_embedding embedding;
     hd_norm embedding_norm;
     hd_layer *layers; /* [n_layers], on the arena */
-    k_weights dense[HD_LIMIT_DENSE_MODULES];
-    int block_rows; /* rows of the feed-forward's wide middle at a time */
-    int n_pooled;   /* values after pooling, before Dense modules */
-    int n_out;      /* values of a vector */
 
     uint32_t heads;            /* HD_HEAD_* bits: what it can give */
-    int n_token_out;           /* values of a token's vector */
-    int n_labels;              /* scores of a sequence */
-    bool sparse_by_vocabulary; /* weights for each id of the vocabulary, not for each token */
-    bool skip_first_token;     /* HD_HEAD_MULTI counts from the second token on */
+    int n_out;                 /* DENSE: values of a vector */
+    int n_token_out;           /* MULTI: values of a token's vector */
+    int n_labels;              /* SCORES */
+    bool sparse_by_vocabulary; /* SPARSE: weights for each id of the vocabulary, not for each token */
+    bool skip_first_token;     /* MULTI: the first token's vector does not count (bge-m3's CLS) */
+
+    hd_row_head dense, scores;
+    hd_vocab_head vocab;
+    k_weights token_weight; /* SPARSE by token: f32, one channel */
+    k_weights token_vector; /* MULTI */
     hd_arena arena;
 };
 
@@ -90,6 +117,6 @@ HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *e
 /* Multiply-adds of one token's matrix products, times two. */
 uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
 
-extern const hd_architecture hd__bert;
+extern const hd_architecture hd__bert, hd__roberta, hd__xlm_roberta, hd__camembert, hd__distilbert;
 
 #endif

@@ -1,38 +1,234 @@
 /* head.c - see head.h. */
 #include "encoder/head.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "encoder/block.h"
 #include "encoder/pooling.h"
 
-bool hd__picks_rows(const hd_encoder *e, const hd_batch *batch)
+enum { VOCAB_ROWS = 64 }; /* tokens whose logits are there at a time: as many as the product needs to be fast */
+
+/* ---- binding ---- */
+
+static hd_status bind_scores_out(hd_encoder *e, hd_weights *w, const char *out, hd_error *err)
 {
-    return batch->heads == HD_HEAD_DENSE && hd__pools_one_row(e->settings->pooling);
+    const hd_linear_part part = {.prefix = out, .n = (int)e->settings->n_labels};
+    return hd__weights_linear(w, "scores.out", K_F32, &part, 1, (int)e->settings->hidden, &e->scores.steps[1].linear, err);
+}
+
+hd_status hd__bind_scores(hd_encoder *e, hd_weights *w, const hd_score_head_names *names, hd_activation activation,
+                          hd_error *err)
+{
+    const int hidden = (int)e->settings->hidden;
+    const hd_linear_part dense = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
+    hd_row_head *head = &e->scores;
+    if ((e->settings->heads & HD_HEAD_SCORES) == 0)
+        return HD_OK;
+    HD_TRY(hd__weights_linear(w, "scores.dense", K_F32, &dense, 1, hidden, &head->steps[0].linear, err));
+    if (names->norm != NULL)
+        HD_TRY(hd__weights_norm(w, "scores.norm", names->norm, hidden, !names->no_norm_bias, e->settings->norm_eps,
+                                &head->steps[0].norm, err));
+    HD_TRY(bind_scores_out(e, w, names->out, err));
+    head->pooling = e->settings->score_pooling;
+    head->n_pooled = hidden;
+    head->steps[0].activation = hd__epilogue_of(activation);
+    head->steps[1].activation = K_STORE;
+    head->n_steps = 2;
+    head->n_out = (int)e->settings->n_labels;
+    return HD_OK;
+}
+
+hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    const int hidden = (int)set->hidden;
+    if (!set->sparse_by_vocabulary)
+        return HD_OK;
+    const hd_linear_part dense = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
+    const hd_linear_part decoder = {
+        .prefix = names->decoder, .n = (int)set->vocab_size, .bias = names->decoder_bias, .tied = names->words};
+    HD_TRY(hd__weights_linear(w, "vocab.dense", e->type, &dense, 1, hidden, &e->vocab.dense, err));
+    HD_TRY(hd__weights_norm(w, "vocab.norm", names->norm, hidden, !names->no_norm_bias, set->norm_eps, &e->vocab.norm, err));
+    HD_TRY(hd__weights_linear(w, "vocab.decoder", e->type, &decoder, 1, hidden, &e->vocab.decoder, err));
+    e->vocab.activation = hd__epilogue_of(set->activation);
+    return HD_OK;
+}
+
+static hd_status bind_dense(hd_encoder *e, hd_weights *w, hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    hd_row_head *head = &e->dense;
+    head->pooling = set->pooling;
+    head->n_pooled = head->n_out = (int)set->hidden * __builtin_popcount(set->pooling);
+    head->n_steps = set->n_dense;
+    for (uint32_t i = 0; i < set->n_dense; i++) {
+        const hd_dense_settings *dense = &set->dense[i];
+        if ((int)dense->n_in != head->n_out)
+            return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
+                            dense->n_in, head->n_out);
+        HD_TRY(hd__weights_dense(w, dense, i, &head->steps[i].linear, err));
+        head->steps[i].activation = hd__epilogue_of(dense->activation);
+        head->n_out = (int)dense->n_out;
+    }
+    return HD_OK;
+}
+
+hd_status hd__bind_heads(hd_encoder *e, hd_weights *w, hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    const int hidden = (int)set->hidden;
+    if (((set->heads & HD_HEAD_SCORES) != 0 && e->scores.n_steps == 0) ||
+        (set->sparse_by_vocabulary && e->vocab.decoder.n == 0))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: Heddle does not run the head of \"%s\"", set->dir,
+                        set->architecture);
+    if ((set->heads & HD_HEAD_DENSE) != 0)
+        HD_TRY(bind_dense(e, w, err));
+    if (set->sparse_linear != NULL)
+        HD_TRY(hd__weights_file_linear(w, set->sparse_linear, "sparse", K_F32, 1, hidden, &e->token_weight, err));
+    if (set->colbert_linear != NULL)
+        HD_TRY(hd__weights_file_linear(w, set->colbert_linear, "colbert", e->type, (int)set->n_token_out, hidden,
+                                       &e->token_vector, err));
+    e->heads = set->heads | HD_HEAD_TOKENS;
+    e->n_out = e->dense.n_out;
+    e->n_token_out = e->token_vector.n;
+    e->n_labels = e->scores.n_out;
+    e->sparse_by_vocabulary = set->sparse_by_vocabulary;
+    e->skip_first_token = set->colbert_linear != NULL;
+    return HD_OK;
+}
+
+/* ---- planning ---- */
+
+uint32_t hd__picked_pooling(const hd_encoder *e, uint32_t heads)
+{
+    const uint32_t pooling = heads == HD_HEAD_DENSE ? e->dense.pooling : heads == HD_HEAD_SCORES ? e->scores.pooling : 0;
+    return hd__pools_one_row(pooling) ? pooling : 0;
 }
 
 int hd__context_width(const hd_encoder *e)
 {
-    return (int)e->settings->hidden;
+    const int hidden = (int)e->settings->hidden;
+    return e->n_token_out > hidden ? e->n_token_out : hidden;
+}
+
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
 }
 
 size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens)
 {
-    return hd__pooling_scratch_bytes(e, n_tokens);
+    const int vocab_rows = n_tokens < VOCAB_ROWS ? n_tokens : VOCAB_ROWS;
+    const size_t rows =
+        most(hd__row_head_scratch_bytes(&e->dense, n_tokens), hd__row_head_scratch_bytes(&e->scores, n_tokens));
+    return most(rows, (size_t)vocab_rows * k_row_stride(e->vocab.decoder.n, K_F32) * sizeof(float));
 }
 
-static void copy_states(const hd_states *s)
+/* ---- forward ---- */
+
+static void give_states(const hd_states *s)
 {
     const size_t n = s->encoder->settings->hidden;
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->batch->n_tokens); hd__phase_take(s->run, &p);) {
+    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++)
-            memcpy(s->batch->token_states + i * n, s->x + i * s->x_stride, n * sizeof *s->x);
+            memcpy(s->batch->token_states + i * n, s->x + i * s->x_stride, n * sizeof(float));
+    }
+}
+
+static void weigh_tokens(const hd_states *s)
+{
+    const hd_encoder *e = s->encoder;
+    const hd_act in = {.type = K_F32, .data = s->x, .stride = s->x_stride};
+    e->device->linear(&e->kernels, s->run, &e->token_weight, &in, s->n_rows, 0, K_PANEL_STEP, K_RELU, K_F32, s->context,
+                      s->context_stride);
+    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
+        for (size_t i = p.begin; i < p.end; i++)
+            s->batch->token_weights[i] = s->context[i * s->context_stride];
+    }
+}
+
+static void project_tokens(const hd_states *s)
+{
+    const hd_encoder *e = s->encoder;
+    const size_t n = (size_t)e->n_token_out;
+    const hd_act in = hd__states_input(&s->act, s->x, s->x_stride);
+    e->device->linear(&e->kernels, s->run, &e->token_vector, &in, s->n_rows, 0, e->token_vector.n_pad / K_PANEL, K_STORE,
+                      K_F32, s->context, s->context_stride);
+    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
+        for (size_t i = p.begin; i < p.end; i++) {
+            const float *row = s->context + i * s->context_stride;
+            const float length = sqrtf(e->kernels.dot(row, row, n)), scale = 1.0f / fmaxf(length, 1e-12f);
+            for (size_t j = 0; j < n; j++)
+                s->batch->token_vectors[i * n + j] = row[j] * scale;
+        }
+    }
+}
+
+/* weights[id] = max(weights[id], logit) for ids [first, end), over n_rows tokens from row `at` on; the first token of a
+ * sequence finds zeros. A NaN stays. */
+static void take_greatest(const hd_batch *batch, const float *logits, size_t stride, int at, int n_rows, size_t vocab,
+                          size_t first, size_t end)
+{
+    int sequence = 0;
+    for (int row = at; row < at + n_rows; row++) {
+        while (batch->begin[sequence + 1] <= row)
+            sequence++;
+        float *weights = batch->vocab_weights + (size_t)sequence * vocab;
+        const float *logit = logits + (size_t)(row - at) * stride;
+        if (row == batch->begin[sequence])
+            memset(weights + first, 0, (end - first) * sizeof *weights);
+        for (size_t id = first; id < end; id++)
+            weights[id] = logit[id] > weights[id] || logit[id] != logit[id] ? logit[id] : weights[id];
+    }
+}
+
+/* The masked-language head, some tokens at a time. Its rows take the place of context, their conversion that of act. */
+static void weigh_vocabulary(const hd_states *s)
+{
+    const hd_encoder *e = s->encoder;
+    const hd_vocab_head *head = &e->vocab;
+    const size_t vocab = (size_t)head->decoder.n, stride = k_row_stride(head->decoder.n, K_F32);
+    float *logits = (float *)(void *)s->head, *all = s->batch->vocab_weights;
+    hd_act in = hd__states_input(&s->act, s->x, s->x_stride);
+    e->device->linear(&e->kernels, s->run, &head->dense, &in, s->n_rows, 0, head->dense.n_pad / K_PANEL, head->activation,
+                      K_F32, s->context, s->context_stride);
+    in = hd__states_input(&s->act, s->context, s->context_stride);
+    e->device->norm(&e->kernels, s->run, &head->norm, s->context, s->context_stride, s->n_rows, false, &in);
+    for (int at = 0; at < s->n_rows; at += VOCAB_ROWS) {
+        const int n_rows = s->n_rows - at < VOCAB_ROWS ? s->n_rows - at : VOCAB_ROWS;
+        const hd_act rows = hd__act_from(&in, (size_t)at);
+        e->device->linear(&e->kernels, s->run, &head->decoder, &rows, n_rows, 0, head->decoder.n_pad / K_PANEL, K_STORE,
+                          K_F32, logits, stride);
+        for (hd_phase p = hd__phase_begin(s->run, (uint32_t)vocab); hd__phase_take(s->run, &p);)
+            take_greatest(s->batch, logits, stride, at, n_rows, vocab, p.begin, p.end);
+    }
+    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->batch->n_sequences); hd__phase_take(s->run, &p);) {
+        for (size_t i = p.begin * vocab; i < p.end * vocab; i++) {
+            if (all[i] != 0.0f)
+                all[i] = e->settings->sparse_log_twice ? log1pf(log1pf(all[i])) : log1pf(all[i]);
+        }
     }
 }
 
 void hd__heads_forward(hd_states *s)
 {
-    if ((s->batch->heads & HD_HEAD_TOKENS) != 0)
-        copy_states(s);
-    if ((s->batch->heads & HD_HEAD_DENSE) != 0)
-        hd__pooling_forward(s->encoder, s->run, s->batch, s->x, s->x_stride, s->picked, s->head);
+    const hd_encoder *e = s->encoder;
+    const hd_batch *batch = s->batch;
+    const uint32_t heads = batch->heads;
+    if ((heads & HD_HEAD_DENSE) != 0)
+        hd__row_head_forward(e, &e->dense, s->run, batch, s->x, s->x_stride, s->picked, s->head, batch->out);
+    if ((heads & HD_HEAD_SCORES) != 0)
+        hd__row_head_forward(e, &e->scores, s->run, batch, s->x, s->x_stride, s->picked, s->head, batch->scores);
+    if ((heads & HD_HEAD_TOKENS) != 0)
+        give_states(s);
+    if ((heads & HD_HEAD_MULTI) != 0)
+        project_tokens(s);
+    if ((heads & HD_HEAD_SPARSE) != 0) {
+        if (e->sparse_by_vocabulary)
+            weigh_vocabulary(s);
+        else
+            weigh_tokens(s);
+    }
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "encoder/block.h"
 
 bool hd__pools_one_row(uint32_t pooling)
 {
@@ -25,10 +24,9 @@ static void scale_row(float *row, int n, float factor)
 }
 
 /* One sequence of n_rows, of which pooling skips the first `skip`: what is left out is not the first row either. */
-static void pool(const hd_encoder *e, const float *x, size_t stride, int n_rows, int skip, float *out)
+static void pool(const hd_encoder *e, uint32_t kinds, const float *x, size_t stride, int n_rows, int skip, float *out)
 {
     const int n = (int)e->settings->hidden;
-    const uint32_t kinds = e->settings->pooling;
     const float *from = x + (size_t)skip * stride;
     const int count = n_rows - skip;
     if (kinds & HD_POOLING_CLS) {
@@ -68,57 +66,60 @@ static void pool(const hd_encoder *e, const float *x, size_t stride, int n_rows,
 }
 
 /* Widest row on the way, padded. */
-static size_t widest(const hd_encoder *e)
+static size_t widest(const hd_row_head *head)
 {
-    size_t width = (size_t)k_padded(e->n_pooled);
-    for (uint32_t i = 0; i < e->settings->n_dense; i++) {
-        size_t n = (size_t)e->dense[i].n_pad;
+    size_t width = (size_t)k_padded(head->n_pooled);
+    for (uint32_t i = 0; i < head->n_steps; i++) {
+        size_t n = (size_t)head->steps[i].linear.n_pad;
         width = n > width ? n : width;
     }
     return width;
 }
 
-size_t hd__pooling_scratch_bytes(const hd_encoder *e, int n_sequences)
+size_t hd__row_head_scratch_bytes(const hd_row_head *head, int n_sequences)
 {
-    return e->settings->n_dense > 0 ? 2 * (size_t)n_sequences * widest(e) * sizeof(float) : 0;
+    return head->n_steps > 0 ? 2 * (size_t)n_sequences * widest(head) * sizeof(float) : 0;
 }
 
-/* The i-th vector's pooling. */
-static void pool_batch(const hd_encoder *e, const hd_batch *batch, const float *x, size_t stride, int i, float *row)
+/* The i-th row's pooling. */
+static void pool_batch(const hd_encoder *e, uint32_t kinds, const hd_batch *batch, const float *x, size_t stride, int i,
+                       float *row)
 {
     const int begin = batch->n_spans > 0 ? batch->span_begin[i] : batch->begin[i];
     const int end = batch->n_spans > 0 ? batch->span_end[i] : batch->begin[i + 1];
-    pool(e, x + (size_t)begin * stride, stride, end - begin, batch->n_spans > 0 ? 0 : batch->pool_begin[i], row);
+    pool(e, kinds, x + (size_t)begin * stride, stride, end - begin, batch->n_spans > 0 ? 0 : batch->pool_begin[i], row);
 }
 
-void hd__pooling_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const float *x, size_t stride,
-                         bool gathered, char *scratch)
+void hd__row_head_forward(const hd_encoder *e, const hd_row_head *head, hd_run *run, const hd_batch *batch, const float *x,
+                          size_t stride, bool gathered, char *scratch, float *out)
 {
-    const size_t width = widest(e);
-    const uint32_t n_dense = e->settings->n_dense;
-    const int n = batch->n_spans > 0 ? batch->n_spans : batch->n_sequences;
-    float *rows = (float *)(void *)scratch, *next = n_dense > 0 ? rows + (size_t)n * width : NULL;
-    for (hd_phase p = hd__phase_begin(run, (uint32_t)n); hd__phase_take(run, &p);) {
+    const size_t width = widest(head), n_pooled = (size_t)head->n_pooled, n_out = (size_t)head->n_out;
+    const uint32_t n_steps = head->n_steps, n = (uint32_t)(batch->n_spans > 0 ? batch->n_spans : batch->n_sequences);
+    float *rows = (float *)(void *)scratch, *next = n_steps > 0 ? rows + (size_t)n * width : NULL;
+    for (hd_phase p = hd__phase_begin(run, n); hd__phase_take(run, &p);) {
         for (int i = (int)p.begin; i < (int)p.end; i++) {
-            float *row = n_dense > 0 ? rows + (size_t)i * width : batch->out + (size_t)i * (size_t)e->n_out;
-            if (n_dense > 0)
-                memset(row + e->n_pooled, 0, (width - (size_t)e->n_pooled) * sizeof *row);
+            float *row = n_steps > 0 ? rows + (size_t)i * width : out + (size_t)i * n_out;
+            if (n_steps > 0)
+                memset(row + n_pooled, 0, (width - n_pooled) * sizeof *row);
             if (gathered)
-                memcpy(row, x + (size_t)i * stride, (size_t)e->n_pooled * sizeof *row);
+                memcpy(row, x + (size_t)i * stride, n_pooled * sizeof *row);
             else
-                pool_batch(e, batch, x, stride, i, row);
+                pool_batch(e, head->pooling, batch, x, stride, i, row);
         }
     }
-    for (uint32_t d = 0; d < n_dense; d++) {
+    for (uint32_t k = 0; k < n_steps; k++) {
+        const hd_head_step *step = &head->steps[k];
         hd_act act = {.type = K_F32, .data = rows, .stride = width};
-        e->device->linear(&e->kernels, run, &e->dense[d], &act, n, 0, e->dense[d].n_pad / K_PANEL,
-                          hd__epilogue_of(e->settings->dense[d].activation), K_F32, next, width);
+        e->device->linear(&e->kernels, run, &step->linear, &act, (int)n, 0, step->linear.n_pad / K_PANEL, step->activation,
+                          K_F32, next, width);
+        if (step->norm.n > 0)
+            e->device->norm(&e->kernels, run, &step->norm, next, width, (int)n, false, &act);
         float *swap = rows;
         rows = next;
         next = swap;
     }
-    for (hd_phase p = hd__phase_begin(run, n_dense > 0 ? (uint32_t)n : 0); hd__phase_take(run, &p);) {
+    for (hd_phase p = hd__phase_begin(run, n_steps > 0 ? n : 0); hd__phase_take(run, &p);) {
         for (uint32_t i = p.begin; i < p.end; i++)
-            memcpy(batch->out + (size_t)i * (size_t)e->n_out, rows + (size_t)i * width, (size_t)e->n_out * sizeof(float));
+            memcpy(out + (size_t)i * n_out, rows + (size_t)i * width, n_out * sizeof(float));
     }
 }

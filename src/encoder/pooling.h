@@ -1,16 +1,17 @@
-/* pooling.h - from hidden states to one vector for each sequence: pooling, then Dense modules. */
+/* pooling.h - from hidden states to one row for each sequence: pooling, then the Dense modules or the classifier behind it.
+ */
 #ifndef HD_ENCODER_POOLING_H
 #define HD_ENCODER_POOLING_H
 
 #include "encoder/encoder.h"
 
-/* Bytes pooling_forward needs for n_sequences: 0 without Dense modules. */
-size_t hd__pooling_scratch_bytes(const hd_encoder *encoder, int n_sequences);
+/* Bytes of scratch the head needs for n_sequences: 0 without steps. */
+size_t hd__row_head_scratch_bytes(const hd_row_head *head, int n_sequences);
 
-/* batch->out = dense(pool(x)), by sequence or by span. x is [n_tokens, stride], or, when `gathered`, [n_sequences, stride]
- * with the one pooled row of each. */
-void hd__pooling_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const float *x, size_t stride,
-                         bool gathered, char *scratch);
+/* out [n_sequences, head->n_out] = steps(pool(x)), by sequence or by span. x is [n_tokens, stride], or, when `gathered`,
+ * [n_sequences, stride] with the one pooled row of each. */
+void hd__row_head_forward(const hd_encoder *encoder, const hd_row_head *head, hd_run *run, const hd_batch *batch,
+                          const float *x, size_t stride, bool gathered, char *scratch, float *out);
 
 /* Whether hd_pooling bits need one row only, and which: CLS the first that pooling does not skip, last the last. */
 bool hd__pools_one_row(uint32_t pooling);

@@ -1,10 +1,14 @@
 /* registry.c - architectures by name, and what is the same for all of them. See encoder.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "encoder/encoder.h"
+#include "encoder/head.h"
 
-static const hd_architecture *const architectures[] = {&hd__bert};
+static const hd_architecture *const architectures[] = {
+    &hd__bert, &hd__roberta, &hd__xlm_roberta, &hd__camembert, &hd__distilbert,
+};
 
 static const hd_architecture *find(const char *model_type)
 {
@@ -15,12 +19,22 @@ static const hd_architecture *find(const char *model_type)
     return NULL;
 }
 
+/* "bert", "roberta", … */
+static void list_names(char *names, size_t size)
+{
+    int at = 0;
+    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
+        at += snprintf(names + at, size - (size_t)at, "%s\"%s\"", i > 0 ? ", " : "", architectures[i]->model_type);
+}
+
 hd_status hd__encoder_check(const hd_settings *s, hd_error *err)
 {
-    if (find(s->model_type) == NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED,
-                        "%s/config.json: model_type \"%s\" is not supported; this build runs \"bert\"", s->dir,
-                        s->model_type);
+    if (find(s->model_type) == NULL) {
+        char names[512];
+        list_names(names, sizeof names);
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: model_type \"%s\" is not supported; this build runs %s",
+                        s->dir, s->model_type, names);
+    }
     if (s->n_heads == 0 || s->hidden % s->n_heads != 0)
         return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: hidden_size %u is not a multiple of num_attention_heads %u",
                         s->dir, s->hidden, s->n_heads);
@@ -40,11 +54,6 @@ uint64_t hd__encoder_flops_per_token(const hd_settings *s)
     return 2 * s->n_layers * (4 * hidden * hidden + 2 * hidden * s->intermediate);
 }
 
-static int count_bits(uint32_t bits)
-{
-    return __builtin_popcount(bits);
-}
-
 hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
                            hd_encoder **out, hd_error *err)
 {
@@ -60,19 +69,9 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     hd__kernels_fill(&e->kernels);
     e->qkv_type = type != K_F32 && e->kernels.bf16_attention_fast ? K_BF16 : K_F32;
     e->block_rows = device->block_rows(k_row_stride((int)settings->intermediate, K_F32) * sizeof(float));
-    e->heads = HD_HEAD_DENSE | HD_HEAD_TOKENS;
-    e->n_pooled = e->n_out = (int)settings->hidden * count_bits(settings->pooling);
-
     hd_status status = e->architecture->bind(e, weights, err);
-    for (uint32_t i = 0; i < settings->n_dense && status == HD_OK; i++) {
-        const hd_dense_settings *dense = &settings->dense[i];
-        if ((int)dense->n_in != e->n_out)
-            status = hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
-                              dense->n_in, e->n_out);
-        else
-            status = hd__weights_dense(weights, dense, i, &e->dense[i], err);
-        e->n_out = (int)dense->n_out;
-    }
+    if (status == HD_OK)
+        status = hd__bind_heads(e, weights, err);
     if (status != HD_OK) {
         hd__encoder_close(e);
         return status;

@@ -56,6 +56,7 @@ void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, i
                       hd_states *s)
 {
     *s = (hd_states){.encoder = e, .run = run, .batch = batch, .n_rows = batch->n_tokens};
+    s->pick_pooling = hd__picked_pooling(e, batch->heads);
     plan(e, max_tokens, n_members, scratch, s);
 }
 
@@ -65,7 +66,7 @@ void hd__states_pick(hd_states *s)
     const size_t stride = s->x_stride, row_bytes = s->act.stride * k_type_bytes(e->type);
     for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->batch->n_sequences); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++) {
-            size_t row = (size_t)hd__pooled_row(e->settings->pooling, s->batch, (int)i);
+            size_t row = (size_t)hd__pooled_row(s->pick_pooling, s->batch, (int)i);
             memcpy(s->picked_x + i * stride, s->x + row * stride, stride * sizeof(float));
             s->picked_begin[i + 1] = (int32_t)i + 1; /* [0] is zero from the start: each element has one writer */
             if (e->type == K_F32)

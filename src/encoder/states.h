@@ -27,6 +27,7 @@ typedef struct hd_states {
     float *x; /* [n_rows, x_stride] */
     size_t x_stride;
     hd_act act; /* K_F32: without data of its own, since products read f32 states where they are: hd__states_input */
+    uint32_t pick_pooling; /* the pooling whose row of each sequence is all that the heads read, or 0 */
     bool picked;
 
     void *qkv; /* [n_tokens, qkv_stride] qkv_type: queries, keys, values, each padded to whole panels */

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#define LAYOUT_VERSION 2 /* raise when panels, quantisation or blob names change */
+#define LAYOUT_VERSION 3 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
 #define PACK_ROWS 64 /* rows converted to f32 at a time, a multiple of K_PANEL */
 
@@ -45,6 +45,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
         &w->arena, "layout=%d type=%s max=%d %s vocab=%u positions=%u types=%u hidden=%u middle=%u layers=%u %s",
         LAYOUT_VERSION, type_name(w->type), w->i8_max, s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
         s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
+    if (key != NULL)
+        key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u", key, s->heads, s->n_labels, s->position_offset);
     for (uint32_t i = 0; i < s->n_dense && key != NULL; i++) {
         const hd_dense_settings *d = &s->dense[i];
         hd_tensors *dense;
@@ -52,6 +54,15 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
         key = hd__arena_printf(&w->arena, "%s dense=%u>%u bias=%d %s", key, d->n_in, d->n_out, d->has_bias,
                                hd__tensors_identity(dense));
         hd__tensors_close(dense);
+    }
+    const char *const files[] = {s->sparse_linear, s->colbert_linear};
+    for (size_t i = 0; i < sizeof files / sizeof *files && key != NULL; i++) {
+        hd_tensors *linear;
+        if (files[i] == NULL)
+            continue;
+        HD_TRY(hd__tensors_open_file(files[i], &linear, err));
+        key = hd__arena_printf(&w->arena, "%s %s", key, hd__tensors_identity(linear));
+        hd__tensors_close(linear);
     }
     w->key = key;
     return key != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
@@ -235,32 +246,55 @@ static hd_status rows_buffer(hd_weights *w, size_t n, hd_error *err)
     return HD_OK;
 }
 
-/* Packs one [n, k] tensor at output channel `first` of a matrix of n_all channels. */
-static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int first,
-                           int n, int k, void *panels, float *bias, float *scale, float *sum, hd_error *err)
+/* The tensor of a part's weights: its own, or the one it shares. */
+static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, int n_all, int k,
+                             const hd_tensor **tensor, hd_error *err)
 {
+    if (part->tied != NULL) {
+        char *own = hd__arena_printf(&w->arena, "%s.weight", part->prefix);
+        if (own == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+        if (hd__tensors_find(tensors, own) == NULL)
+            return find_tensor(w, tensors, part->tied, "", 2, n_all, k, tensor, err);
+    }
+    return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
+}
+
+/* Packs one part at output channel `at` of the matrix. */
+static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int at, int k,
+                           void *panels, float *bias, float *scale, float *sum, hd_error *err)
+{
+    const int n_all = part->n_all > part->n ? part->n_all : part->n;
     const hd_tensor *t;
-    HD_TRY(find_tensor(w, tensors, part->prefix, ".weight", 2, n, k, &t, err));
+    HD_TRY(find_weight(w, tensors, part, n_all, k, &t, err));
     HD_TRY(rows_buffer(w, hd__mul(PACK_ROWS, (size_t)k), err));
-    for (int row = 0; row < n; row += PACK_ROWS) {
-        int n_rows = n - row < PACK_ROWS ? n - row : PACK_ROWS;
-        HD_TRY(hd__tensor_read_f32(t, (uint64_t)row * (uint64_t)k, (uint64_t)n_rows * (uint64_t)k, w->rows, err));
-        k_pack_rows(type, w->i8_max, k, first + row, n_rows, w->rows, panels, scale, sum);
+    for (int row = 0; row < part->n; row += PACK_ROWS) {
+        int n_rows = part->n - row < PACK_ROWS ? part->n - row : PACK_ROWS;
+        HD_TRY(hd__tensor_read_f32(t, (uint64_t)(part->first + row) * (uint64_t)k, (uint64_t)n_rows * (uint64_t)k, w->rows,
+                                   err));
+        k_pack_rows(type, w->i8_max, k, at + row, n_rows, w->rows, panels, scale, sum);
     }
     hd__tensor_forget(t);
-    return part->no_bias ? HD_OK : read_vector(w, tensors, part->prefix, ".bias", n, bias + first, err);
+    if (part->no_bias)
+        return HD_OK;
+    HD_TRY(find_tensor(w, tensors, part->bias != NULL ? part->bias : part->prefix, part->bias != NULL ? "" : ".bias", 1,
+                       n_all, 0, &t, err));
+    return hd__tensor_read_f32(t, (uint64_t)part->first, (uint64_t)part->n, bias + at, err);
 }
 
 static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type,
-                             const hd_linear_part *parts, int n_parts, int n_each, int k, k_weights *linear, hd_error *err)
+                             const hd_linear_part *parts, int n_parts, int k, k_weights *linear, hd_error *err)
 {
-    int section = n_parts == 1 ? n_each : k_padded(n_each);
-    int n = section * n_parts;
-    k_weights result = {.type = type, .n = n, .k = k, .n_pad = k_padded(n), .k_pad = k_padded(k)};
+    int n = parts[0].n;
+    for (int i = 1; i < n_parts; i++)
+        n = k_padded(n) + parts[i].n;
+    k_weights result = {.type = type, .n = n_parts == 1 ? n : k_padded(n), .k = k};
+    result.n_pad = k_padded(n);
+    result.k_pad = k_padded(k);
     size_t vector_bytes = (size_t)result.n_pad * sizeof(float);
     const void *blob;
     void *panels, *bias, *scale = NULL, *sum = NULL;
-    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(type, n, k), &result.panels, &panels, err));
+    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(type, result.n, k), &result.panels, &panels, err));
     HD_TRY(bind_blob(w, name, ".bias", vector_bytes, &blob, &bias, err));
     result.bias = blob;
     if (type == K_I8) {
@@ -269,16 +303,16 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
         HD_TRY(bind_blob(w, name, ".sum", vector_bytes, &blob, &sum, err));
         result.channel_sum = blob;
     }
-    for (int i = 0; i < n_parts && panels != NULL; i++)
-        HD_TRY(pack_part(w, tensors, &parts[i], type, i * section, n_each, k, panels, bias, scale, sum, err));
+    for (int i = 0, at = 0; i < n_parts && panels != NULL; at += k_padded(parts[i++].n))
+        HD_TRY(pack_part(w, tensors, &parts[i], type, at, k, panels, bias, scale, sum, err));
     *linear = result;
     return HD_OK;
 }
 
-hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const hd_linear_part *parts, int n_parts,
-                             int n_each, int k, k_weights *linear, hd_error *err)
+hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const hd_linear_part *parts, int n_parts, int k,
+                             k_weights *linear, hd_error *err)
 {
-    return bind_linear(w, w->tensors, name, type, parts, n_parts, n_each, k, linear, err);
+    return bind_linear(w, w->tensors, name, type, parts, n_parts, k, linear, err);
 }
 
 hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_weights *linear, hd_error *err)
@@ -288,14 +322,26 @@ hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint3
     hd_tensors *tensors = NULL;
     if (w->packed == NULL)
         HD_TRY(hd__tensors_open(dense->dir, &tensors, err));
-    hd_linear_part part = {"linear", !dense->has_bias};
-    hd_status status = bind_linear(w, tensors, name, K_F32, &part, 1, (int)dense->n_out, (int)dense->n_in, linear, err);
+    hd_linear_part part = {.prefix = "linear", .n = (int)dense->n_out, .no_bias = !dense->has_bias};
+    hd_status status = bind_linear(w, tensors, name, K_F32, &part, 1, (int)dense->n_in, linear, err);
     hd__tensors_close(tensors);
     return status;
 }
 
-hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, double eps, hd_norm *norm,
-                           hd_error *err)
+hd_status hd__weights_file_linear(hd_weights *w, const char *file, const char *name, k_type type, int n, int k,
+                                  k_weights *linear, hd_error *err)
+{
+    hd_tensors *tensors = NULL;
+    if (w->packed == NULL)
+        HD_TRY(hd__tensors_open_file(file, &tensors, err));
+    hd_linear_part part = {.prefix = "", .n = n, .bias = "bias", .tied = "weight"};
+    hd_status status = bind_linear(w, tensors, name, type, &part, 1, k, linear, err);
+    hd__tensors_close(tensors);
+    return status;
+}
+
+hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, bool has_bias, double eps,
+                           hd_norm *norm, hd_error *err)
 {
     size_t bytes = (size_t)k_padded(n) * sizeof(float);
     const void *gamma, *beta;
@@ -308,10 +354,32 @@ hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, 
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
         bool is_old = hd__tensors_find(w->tensors, old) != NULL;
         HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".gamma" : ".weight", n, fill_gamma, err));
-        HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".beta" : ".bias", n, fill_beta, err));
+        if (has_bias)
+            HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".beta" : ".bias", n, fill_beta, err));
     }
     *norm = (hd_norm){.gamma = gamma, .beta = beta, .n = n, .eps = (float)eps};
     return HD_OK;
+}
+
+hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *table, const float **values, hd_error *err)
+{
+    const uint64_t first = (uint64_t)table->first, columns = (uint64_t)table->columns, rows = (uint64_t)table->rows;
+    const void *blob;
+    void *fill;
+    HD_TRY(bind_blob(w, name, "", hd__mul((size_t)(rows * columns), sizeof(float)), &blob, &fill, err));
+    *values = blob;
+    if (fill == NULL)
+        return HD_OK;
+    const hd_tensor *t = hd__tensors_find(w->tensors, table->tensor);
+    if (t == NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, table->tensor);
+    if (t->n_dims != 2 || t->dims[0] != first + rows || t->dims[1] != columns)
+        return hd__fail(err, HD_ERR_FORMAT,
+                        "%s: tensor \"%s\" has %u dimensions [%llu, %llu], config.json says [%llu, %llu]", t->file,
+                        table->tensor, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
+                        t->n_dims > 1 ? (unsigned long long)t->dims[1] : 0, (unsigned long long)(first + rows),
+                        (unsigned long long)columns);
+    return hd__tensor_read_f32(t, first * columns, rows * columns, fill, err);
 }
 
 /* One row of words in the table's type. */
@@ -333,47 +401,29 @@ static void store_word(k_type type, const float *row, int n, size_t stride, size
     }
 }
 
-hd_status hd__weights_embedding(hd_weights *w, const char *prefix, int vocab, int n_positions, int n, bool has_token_types,
-                                hd_embedding *embedding, hd_error *err)
+hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, hd_embedding *e, hd_error *err)
 {
-    hd_embedding e = {.type = w->type, .word_stride = (size_t)k_padded(n), .n = n};
-    size_t row_bytes = (size_t)n * sizeof(float);
     const void *blob;
-    void *words, *scale = NULL, *positions, *type_row = NULL;
+    void *words, *scale = NULL;
     const hd_tensor *t;
-    HD_TRY(bind_blob(w, "words", "", hd__mul((size_t)vocab * e.word_stride, k_type_bytes(e.type)), &e.words, &words, err));
-    if (e.type == K_I8) {
+    e->type = w->type;
+    e->word_stride = (size_t)k_padded(n);
+    e->n = n;
+    HD_TRY(
+        bind_blob(w, "words", "", hd__mul((size_t)vocab * e->word_stride, k_type_bytes(e->type)), &e->words, &words, err));
+    if (e->type == K_I8) {
         HD_TRY(bind_blob(w, "words", ".scale", (size_t)vocab * sizeof(float), &blob, &scale, err));
-        e.word_scale = blob;
+        e->word_scale = blob;
     }
-    HD_TRY(bind_blob(w, "positions", "", (size_t)n_positions * row_bytes, &blob, &positions, err));
-    e.positions = blob;
-    if (has_token_types) {
-        HD_TRY(bind_blob(w, "token_type", "", row_bytes, &blob, &type_row, err));
-        e.types = blob;
+    if (words == NULL)
+        return HD_OK;
+    HD_TRY(find_tensor(w, w->tensors, tensor, "", 2, vocab, n, &t, err));
+    HD_TRY(rows_buffer(w, (size_t)n, err));
+    for (int i = 0; i < vocab; i++) {
+        HD_TRY(hd__tensor_read_f32(t, (uint64_t)i * (uint64_t)n, (uint64_t)n, w->rows, err));
+        store_word(e->type, w->rows, n, e->word_stride, (size_t)i, words, scale);
     }
-    if (words != NULL) {
-        HD_TRY(find_tensor(w, w->tensors, prefix, "word_embeddings.weight", 2, vocab, n, &t, err));
-        HD_TRY(rows_buffer(w, (size_t)n, err));
-        for (int i = 0; i < vocab; i++) {
-            HD_TRY(hd__tensor_read_f32(t, (uint64_t)i * (uint64_t)n, (uint64_t)n, w->rows, err));
-            store_word(e.type, w->rows, n, e.word_stride, (size_t)i, words, scale);
-        }
-        hd__tensor_forget(t);
-        HD_TRY(find_tensor(w, w->tensors, prefix, "position_embeddings.weight", 2, n_positions, n, &t, err));
-        HD_TRY(hd__tensor_read_f32(t, 0, (uint64_t)n_positions * (uint64_t)n, positions, err));
-    }
-    if (type_row != NULL) {
-        char *name = hd__arena_printf(&w->arena, "%stoken_type_embeddings.weight", prefix);
-        if (name == NULL)
-            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
-        t = hd__tensors_find(w->tensors, name);
-        if (t == NULL || t->n_dims != 2 || t->dims[0] < 1 || t->dims[1] != (uint64_t)n)
-            return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%stoken_type_embeddings.weight\" is missing or not [.., %d]",
-                            w->model_dir, prefix, n);
-        HD_TRY(hd__tensor_read_f32(t, 0, (uint64_t)n, type_row, err));
-    }
-    *embedding = e;
+    hd__tensor_forget(t);
     return HD_OK;
 }
 

@@ -38,28 +38,43 @@ bool hd__weights_save(hd_weights *weights);
 
 /* ---- what encoders bind ---- */
 
-/* One piece of a linear layer: tensor "<prefix>.weight" [n, k] and "<prefix>.bias" [n] (may be absent when
- * no_bias). Several pieces are stacked, each padded to a multiple of 64 channels (Q, K and V as one product). */
+/* One piece of a linear layer: n rows of tensor "<prefix>.weight" [n, k] and of "<prefix>.bias" [n]. Several pieces are
+ * stacked, each padded to a multiple of 64 channels (Q, K and V as one product). */
 typedef struct hd_linear_part {
     const char *prefix;
+    int n;
     bool no_bias;
+    int first, n_all; /* n_all > n: rows [first, first + n) of tensors of n_all */
+    const char *bias; /* the bias's own name, where it is another */
+    const char *tied; /* the weight's name in files that hold it once, for two uses; NULL: "<prefix>.weight" must be there */
 } hd_linear_part;
 
-/* Binds `name` as packed weights of the given type: n_parts * k_padded(n_each) output channels, k inputs. */
+/* Binds `name` as packed weights of the given type: the sum of k_padded(part.n) output channels, k inputs. */
 HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, k_type type, const hd_linear_part *parts,
-                                         int n_parts, int n_each, int k, k_weights *linear, hd_error *err);
+                                         int n_parts, int k, k_weights *linear, hd_error *err);
 
-/* Binds `name` as tensors "<prefix>.weight" and ".bias" ("gamma"/"beta" in old files) of n values. */
-HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, double eps,
-                                       hd_norm *norm, hd_error *err);
-
-/* Binds a word table in the weights' embedding type, positions and the row of token type 0. */
-HD_MUST_USE hd_status hd__weights_embedding(hd_weights *weights, const char *prefix, int vocab, int n_positions, int n,
-                                            bool has_token_types, hd_embedding *embedding, hd_error *err);
-
-/* The same weights from another folder (a Dense module): tensors only, never the cache file's own. */
+/* The same from other files: a Dense module's folder, or one file with "weight" and "bias". Tensors only, never the cache
+ * file's own. */
 HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index,
                                         k_weights *linear, hd_error *err);
+HD_MUST_USE hd_status hd__weights_file_linear(hd_weights *weights, const char *file, const char *name, k_type type, int n,
+                                              int k, k_weights *linear, hd_error *err);
+
+/* Binds `name` as tensors "<prefix>.weight" and ".bias" ("gamma"/"beta" in old files) of n values; without bias it is 0. */
+HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, bool has_bias,
+                                       double eps, hd_norm *norm, hd_error *err);
+
+/* Binds `name` as f32 values of a tensor [first + rows, columns]: the rows from `first` on. */
+typedef struct hd_table {
+    const char *tensor;
+    int first, rows, columns;
+} hd_table;
+HD_MUST_USE hd_status hd__weights_table(hd_weights *weights, const char *name, const hd_table *table, const float **values,
+                                        hd_error *err);
+
+/* Binds the table of words, tensor [vocab, n], in the weights' embedding type. */
+HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor, int vocab, int n, hd_embedding *embedding,
+                                        hd_error *err);
 
 /* The prefix under which the transformer's tensors are stored: "" or "bert." and the like, found by looking for
  * "<candidate><probe>". Lives as long as the weights. */

@@ -51,7 +51,8 @@ static const char *class_of(const char *type)
 
 static bool runs(const char *class)
 {
-    static const char *const known[] = {"Transformer", "Pooling", "Dense", "Normalize", "Dropout"};
+    static const char *const known[] = {"Transformer", "MLMTransformer", "Pooling", "SpladePooling",
+                                        "Dense",       "Normalize",      "Dropout"};
     for (size_t i = 0; class != NULL && i < sizeof known / sizeof *known; i++) {
         if (strcmp(class, known[i]) == 0)
             return true;
@@ -75,7 +76,8 @@ static hd_status add_module(const hd_settings_reader *reader, const json_t *entr
     if (!runs(class_of(type)))
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u: module type \"%s\" is none that Heddle runs", shown,
                         i, type);
-    if ((i == 0) != (strcmp(class_of(type), "Transformer") == 0))
+    bool transforms = strcmp(class_of(type), "Transformer") == 0 || strcmp(class_of(type), "MLMTransformer") == 0;
+    if ((i == 0) != transforms)
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
                         "%s: entry %u is a %s; Heddle runs one Transformer, which comes first", shown, i, class_of(type));
     HD_TRY(hd__settings_keep(reader, class_of(type), &modules->modules[i].type));
@@ -174,6 +176,28 @@ static hd_status apply_pooling(const hd_settings_reader *reader, const char *pat
     if (width != 0 && settings->hidden != 0 && width != settings->hidden)
         status = hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"%s\" is %llu, the transformer's hidden size is %u", shown, key,
                           (unsigned long long)width, settings->hidden);
+out:
+    json_decref(root);
+    return status;
+}
+
+/* SPLADE's pooling of a masked-language head: over the tokens of max log(1 + relu(logit)). */
+static hd_status apply_splade(const hd_settings_reader *reader, const char *path, hd_settings *settings)
+{
+    json_t *root;
+    const char *shown, *strategy = "max", *activation = "relu";
+    HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
+    hd_status status = HD_OK;
+    HD_TRY_OUT(hd__json_get_text(root, "pooling_strategy", shown, &strategy, reader->err));
+    HD_TRY_OUT(hd__json_get_text(root, "activation_function", shown, &activation, reader->err));
+    settings->sparse_log_twice = strcmp(activation, "log1p_relu") == 0;
+    if (strcmp(strategy, "max") != 0)
+        status = hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"pooling_strategy\" is \"%s\", Heddle runs \"max\"", shown,
+                          strategy);
+    else if (!settings->sparse_log_twice && strcmp(activation, "relu") != 0)
+        status =
+            hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                     "%s: \"activation_function\" is \"%s\", Heddle runs \"relu\" and \"log1p_relu\"", shown, activation);
 out:
     json_decref(root);
     return status;
@@ -314,8 +338,34 @@ static uint64_t width_of(const hd_settings *settings)
     return (uint64_t)settings->hidden * (uint64_t)__builtin_popcount(settings->pooling);
 }
 
+bool hd__modules_have(const hd_modules *modules, const char *type)
+{
+    for (uint32_t i = 0; i < modules->n; i++) {
+        if (strcmp(modules->modules[i].type, type) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Transformer, then SpladePooling and nothing else. */
+static hd_status apply_sparse_modules(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
+{
+    if (modules->n != 2)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s/%s: a SpladePooling among %u modules; Heddle runs it alone",
+                        reader->dir, modules_file, modules->n);
+    settings->heads = HD_HEAD_SPARSE;
+    settings->sparse_by_vocabulary = true;
+    return apply_splade(reader, modules->modules[1].path, settings);
+}
+
 hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
+    if (hd__modules_have(modules, "SpladePooling"))
+        return apply_sparse_modules(reader, modules, settings);
+    if (modules->n == 1 && settings->heads == HD_HEAD_SCORES)
+        return HD_OK; /* a classifier needs no more */
+    settings->pooling = 0;
+    settings->heads = HD_HEAD_DENSE;
     for (uint32_t i = 1; i < modules->n; i++) {
         const char *type = modules->modules[i].type, *path = modules->modules[i].path;
         if (strcmp(type, "Dropout") == 0)

@@ -2,7 +2,8 @@
  *
  * modules.json is a list of {"type": "sentence_transformers…Class", "path": "1_Pooling", …}, run in order.
  * Heddle runs Transformer, Pooling, any number of Dense, then perhaps Normalize; Dropout does nothing once
- * training is over. Anything else is refused by its name.
+ * training is over. A Transformer (older: MLMTransformer) and a SpladePooling are a sparse encoder, a Transformer alone
+ * is a classifier if its config.json says so. Anything else is refused by its name.
  */
 #ifndef HD_MODEL_MODULES_H
 #define HD_MODEL_MODULES_H
@@ -39,10 +40,14 @@ HD_MUST_USE hd_status hd__settings_file(const hd_settings_reader *reader, const 
 /* *value into the arena; *value may be a literal before. */
 HD_MUST_USE hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, const char **value);
 
-/* Reads modules.json, when there is one. The first module is then a Transformer. */
+/* Reads modules.json, when there is one. The first module is then a Transformer or MLMTransformer. */
 HD_MUST_USE hd_status hd__modules_read(const hd_settings_reader *reader, hd_modules *modules);
 
-/* Reads the folders of the modules behind the transformer: pooling, dense, normalize. settings->hidden is set. */
+/* Whether a class is among them. */
+bool hd__modules_have(const hd_modules *modules, const char *type);
+
+/* Reads the folders of the modules behind the transformer: pooling, dense, normalize, and decides which heads there are.
+ * settings->hidden and settings->heads are those of config.json. */
 HD_MUST_USE hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings);
 
 /* "gelu", "gelu_new", …: names of config.json's hidden_act. False for one that Heddle does not run. */

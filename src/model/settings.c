@@ -6,9 +6,8 @@
 
 #include "base/file.h"
 #include "model/gguf_settings.h"
-#include "model/modules.h"
-
-/* ---- config.json ---- */
+#include "model/tensors.h"
+#include "model/transformer_config.h"
 
 static hd_status get_u32(const json_t *root, const char *key, uint32_t min, uint32_t max, const char *shown, uint32_t *value,
                          hd_error *err)
@@ -19,130 +18,36 @@ static hd_status get_u32(const json_t *root, const char *key, uint32_t min, uint
     return HD_OK;
 }
 
-/* Sizes of a BERT encoder whose config.json does not name them: those of bert-base, as in BertConfig. */
-static void set_bert_defaults(hd_settings *settings)
-{
-    settings->n_layers = 12;
-    settings->hidden = 768;
-    settings->n_heads = 12;
-    settings->intermediate = 3072;
-    settings->vocab_size = 30522;
-    settings->n_positions = 512;
-    settings->n_token_types = 2;
-}
-
-static hd_status parse_pad_id(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
-{
-    const json_t *field = json_object_get(root, "pad_token_id");
-    if (field == NULL)
-        return HD_OK;
-    settings->pad_id = -1;
-    if (json_is_null(field) || json_integer_value(field) == -1)
-        return HD_OK;
-    uint64_t id = 0;
-    HD_TRY(hd__json_get_uint(root, "pad_token_id", 0, HD_LIMIT_VOCAB, shown, &id, err));
-    settings->pad_id = (int32_t)id;
-    return HD_OK;
-}
-
-static hd_status parse_sizes(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
-{
-    HD_TRY(get_u32(root, "num_hidden_layers", 1, HD_LIMIT_LAYERS, shown, &settings->n_layers, err));
-    HD_TRY(get_u32(root, "hidden_size", 1, HD_LIMIT_HIDDEN, shown, &settings->hidden, err));
-    HD_TRY(get_u32(root, "num_attention_heads", 1, HD_LIMIT_HIDDEN, shown, &settings->n_heads, err));
-    HD_TRY(get_u32(root, "intermediate_size", 1, HD_LIMIT_HIDDEN, shown, &settings->intermediate, err));
-    HD_TRY(get_u32(root, "vocab_size", 1, HD_LIMIT_VOCAB, shown, &settings->vocab_size, err));
-    HD_TRY(get_u32(root, "max_position_embeddings", 1, HD_LIMIT_SEQUENCE, shown, &settings->n_positions, err));
-    HD_TRY(get_u32(root, "type_vocab_size", 0, HD_LIMIT_HIDDEN, shown, &settings->n_token_types, err));
-    HD_TRY(hd__json_get_real(root, "layer_norm_eps", DBL_MIN, 1, shown, &settings->norm_eps, err));
-    return parse_pad_id(root, shown, settings, err);
-}
-
-/* What holds for a BERT encoder and would give wrong vectors when it were passed over. */
-static hd_status check_bert(const json_t *root, const char *shown, const hd_settings *settings, hd_error *err)
-{
-    if (settings->hidden % settings->n_heads != 0)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"hidden_size\" is %u, not a multiple of %u heads", shown, settings->hidden,
-                        settings->n_heads);
-    if (settings->hidden / settings->n_heads > HD_LIMIT_HEAD_DIM)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown,
-                        settings->hidden / settings->n_heads, HD_LIMIT_HEAD_DIM);
-    if (settings->n_token_types == 0)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"type_vocab_size\" is 0, allowed are 1 to %u", shown, HD_LIMIT_HIDDEN);
-    if (!settings->absolute_positions)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"position_embedding_type\" is \"%s\", Heddle runs \"absolute\"",
-                        shown, json_string_value(json_object_get(root, "position_embedding_type")));
-    bool is_decoder = false;
-    HD_TRY(hd__json_get_bool(root, "is_decoder", shown, &is_decoder, err));
-    if (is_decoder)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"is_decoder\" is true, Heddle runs encoders", shown);
-    return HD_OK;
-}
-
-/* Without modules.json: the mean, or for a model made to predict the next token, the last token. */
-static hd_status set_default_pooling(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
-{
-    static const char suffix[] = "ForCausalLM";
-    size_t n = strlen(settings->architecture), n_suffix = sizeof suffix - 1;
-    bool is_causal = true;
-    HD_TRY(hd__json_get_bool(root, "is_causal", shown, &is_causal, err));
-    bool predicts = n >= n_suffix && strcmp(settings->architecture + n - n_suffix, suffix) == 0;
-    settings->pooling = predicts && is_causal ? HD_POOLING_LAST : HD_POOLING_MEAN;
-    return HD_OK;
-}
-
-static hd_status parse_config(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
-{
-    hd_error *err = reader->err;
-    const char *model_type = NULL, *activation = "gelu", *positions = "absolute";
-    HD_TRY(hd__json_get_text(root, "model_type", shown, &model_type, err));
-    if (model_type == NULL)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: no \"model_type\"", shown);
-    HD_TRY(hd__settings_keep(reader, model_type, &settings->model_type));
-    const char *architecture = json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
-    if (architecture != NULL)
-        HD_TRY(hd__settings_keep(reader, architecture, &settings->architecture));
-    bool is_bert = strcmp(model_type, "bert") == 0;
-    if (is_bert)
-        set_bert_defaults(settings);
-    HD_TRY(parse_sizes(root, shown, settings, err));
-    HD_TRY(hd__json_get_text(root, "hidden_act", shown, &activation, err));
-    if (!hd__activation_parse(activation, &settings->activation))
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"hidden_act\" is \"%s\", which Heddle does not run", shown,
-                        activation);
-    HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
-    settings->absolute_positions = strcmp(positions, "absolute") == 0;
-    if (json_is_object(json_object_get(root, "quantization_config")))
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"quantization_config\": Heddle reads weights that are not quantised",
-                        shown);
-    if (is_bert)
-        HD_TRY(check_bert(root, shown, settings, err));
-    return set_default_pooling(root, shown, settings, err);
-}
+/* ---- config.json ---- */
 
 static hd_status read_config(const hd_settings_reader *reader, const char *path, hd_settings *settings)
 {
     json_t *root;
     const char *shown;
     HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
-    hd_status status = parse_config(reader, root, shown, settings);
+    hd_status status = hd__transformer_config(reader, root, shown, settings);
     json_decref(root);
     return status;
 }
 
 /* ---- sentence_bert_config.json, tokenizer_config.json ---- */
 
-/* A transformer module that gives anything but the last layer's vectors for each token. */
-static hd_status check_task(const json_t *root, const char *shown, hd_error *err)
+typedef struct transformer_task {
+    const char *name, *module_output, *method_output;
+} transformer_task;
+
+/* A transformer module that gives anything but what its model is for: the last layer's vectors for each token, the logits
+ * of a masked-language head, or those of a classifier. */
+static hd_status check_task(const json_t *root, const transformer_task *task, const char *shown, hd_error *err)
 {
     const json_t *text = json_object_get(json_object_get(root, "modality_config"), "text");
     const struct {
         const json_t *object;
         const char *key, *wanted;
     } checks[] = {
-        {root, "transformer_task", "feature-extraction"},
-        {root, "module_output_name", "token_embeddings"},
-        {text, "method_output_name", "last_hidden_state"},
+        {root, "transformer_task", task->name},
+        {root, "module_output_name", task->module_output},
+        {text, "method_output_name", task->method_output},
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         const char *value = checks[i].wanted;
@@ -155,11 +60,11 @@ static hd_status check_task(const json_t *root, const char *shown, hd_error *err
 }
 
 /* "max_seq_length", or what the file passes to the tokenizer as its model_max_length; 0 for neither. */
-static hd_status parse_sentence_config(const json_t *root, const char *shown, hd_settings *settings, uint32_t *max_length,
-                                       hd_error *err)
+static hd_status parse_sentence_config(const json_t *root, const transformer_task *task, const char *shown,
+                                       hd_settings *settings, uint32_t *max_length, hd_error *err)
 {
     static const char *const kwargs[] = {"processor_kwargs", "tokenizer_args"};
-    HD_TRY(check_task(root, shown, err));
+    HD_TRY(check_task(root, task, shown, err));
     HD_TRY(hd__json_get_bool(root, "do_lower_case", shown, &settings->lower_case, err));
     HD_TRY(get_u32(root, "max_seq_length", 1, INT32_MAX, shown, max_length, err));
     for (size_t i = 0; *max_length == 0 && i < sizeof kwargs / sizeof *kwargs; i++)
@@ -167,9 +72,12 @@ static hd_status parse_sentence_config(const json_t *root, const char *shown, hd
     return HD_OK;
 }
 
-static hd_status read_sentence_config(const hd_settings_reader *reader, const char *path, hd_settings *settings,
-                                      uint32_t *max_length)
+static hd_status read_sentence_config(const hd_settings_reader *reader, const hd_modules *modules, const char *path,
+                                      hd_settings *settings, uint32_t *max_length)
 {
+    static const transformer_task features = {"feature-extraction", "token_embeddings", "last_hidden_state"},
+                                  masks = {"fill-mask", "token_embeddings", "logits"},
+                                  classes = {"sequence-classification", "scores", "logits"};
     static const char *const names[] = {
         "sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
         "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
@@ -179,7 +87,10 @@ static hd_status read_sentence_config(const hd_settings_reader *reader, const ch
     const char *shown = "";
     for (size_t i = 0; root == NULL && i < sizeof names / sizeof *names; i++)
         HD_TRY(hd__settings_file(reader, path, names[i], false, &root, &shown));
-    hd_status status = root != NULL ? parse_sentence_config(root, shown, settings, max_length, reader->err) : HD_OK;
+    const transformer_task *task = hd__modules_have(modules, "SpladePooling")             ? &masks
+                                   : modules->n == 1 && settings->heads == HD_HEAD_SCORES ? &classes
+                                                                                          : &features;
+    hd_status status = root != NULL ? parse_sentence_config(root, task, shown, settings, max_length, reader->err) : HD_OK;
     json_decref(root);
     return status;
 }
@@ -202,7 +113,7 @@ static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules
 {
     uint32_t length = 0;
     if (modules->present)
-        HD_TRY(read_sentence_config(reader, path, settings, &length));
+        HD_TRY(read_sentence_config(reader, modules, path, settings, &length));
     if (length == 0)
         HD_TRY(read_tokenizer_length(reader, path, &length));
     uint32_t most = settings->n_positions != 0 ? settings->n_positions : HD_LIMIT_SEQUENCE;
@@ -303,7 +214,6 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
     HD_TRY(read_lengths(reader, &modules, path, settings));
     if (!modules.present)
         return HD_OK;
-    settings->pooling = 0;
     HD_TRY(hd__modules_apply(reader, &modules, settings));
     return read_model_config(reader, settings);
 }
@@ -315,7 +225,6 @@ hd_status hd__settings_read_from(const hd_settings_source *source, const char *d
     hd_settings result = {
         .model_type = "",
         .architecture = "",
-        .norm_eps = 1e-12,
         .include_prompt = true,
         .default_prompt_name = "",
         .similarity = "cosine",
@@ -341,10 +250,50 @@ hd_settings_source hd__settings_source_folder(const char *dir)
     return (hd_settings_source){read_from_folder, (void *)(uintptr_t)dir};
 }
 
+/* A file of a linear layer beside config.json, as bge-m3 has them; *path stays NULL when there is none. */
+static hd_status find_linear(const hd_settings *settings, const char *name, hd_arena *arena, const char **path,
+                             hd_error *err)
+{
+    static const char *const endings[] = {"pt", "safetensors"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const char *file = hd__arena_printf(arena, "%s/%s.%s", settings->dir, name, endings[i]);
+        if (file == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its settings", settings->dir);
+        if (hd__file_exists(file)) {
+            *path = file;
+            return HD_OK;
+        }
+    }
+    return HD_OK;
+}
+
+/* How many values colbert_linear makes of a token. */
+static hd_status read_token_width(const char *path, hd_settings *settings, hd_error *err)
+{
+    hd_tensors *tensors;
+    HD_TRY(hd__tensors_open_file(path, &tensors, err));
+    hd_status status = HD_OK;
+    const hd_tensor *t = hd__tensors_find(tensors, "weight");
+    if (t == NULL || t->n_dims != 2 || t->dims[0] == 0 || t->dims[0] > HD_LIMIT_HIDDEN || t->dims[1] != settings->hidden)
+        status = hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"weight\" of [1 to %u, %u]", path, HD_LIMIT_HIDDEN,
+                          settings->hidden);
+    else
+        settings->n_token_out = (uint32_t)t->dims[0];
+    hd__tensors_close(tensors);
+    return status;
+}
+
 hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
 {
     if (hd__file_exists(dir))
         return hd__gguf_settings_read(dir, arena, settings, err);
     hd_settings_source source = hd__settings_source_folder(dir);
-    return hd__settings_read_from(&source, dir, arena, settings, err);
+    HD_TRY(hd__settings_read_from(&source, dir, arena, settings, err));
+    if ((settings->heads & HD_HEAD_DENSE) == 0)
+        return HD_OK;
+    HD_TRY(find_linear(settings, "sparse_linear", arena, &settings->sparse_linear, err));
+    HD_TRY(find_linear(settings, "colbert_linear", arena, &settings->colbert_linear, err));
+    settings->heads |= settings->sparse_linear != NULL ? HD_HEAD_SPARSE : 0;
+    settings->heads |= settings->colbert_linear != NULL ? HD_HEAD_MULTI : 0;
+    return settings->colbert_linear != NULL ? read_token_width(settings->colbert_linear, settings, err) : HD_OK;
 }

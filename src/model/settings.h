@@ -1,7 +1,8 @@
 /* settings.h - what a model folder in the Hub's layout says about itself, checked and in one place.
  *
  * Files: config.json (architecture), modules.json and the module folders it names (pooling, Dense,
- * Normalize), sentence_bert_config.json, config_sentence_transformers.json, tokenizer_config.json. A folder
+ * Normalize), sentence_bert_config.json, config_sentence_transformers.json, tokenizer_config.json, and whether bge-m3's
+ * sparse_linear.pt and colbert_linear.pt are beside config.json. A folder
  * without modules.json is a plain transformer: mean pooling (last token for causal language models), vectors
  * left as pooled, and neither of the two sentence-transformers files is read, as sentence-transformers does.
  *
@@ -54,16 +55,26 @@ typedef struct hd_settings {
     const char *architecture; /* first of config.json's architectures, e.g. "BertModel"; "" when absent */
 
     /* the transformer */
-    uint32_t n_layers, hidden, n_heads, intermediate; /* a missing field has BertConfig's default for bert, else 0 */
+    uint32_t n_layers, hidden, n_heads, intermediate; /* a missing field has its class's default, or 0 for a stranger */
     uint32_t vocab_size, n_positions, n_token_types;
     double norm_eps;
     hd_activation activation;
-    bool absolute_positions; /* position_embedding_type; others are HD_ERR_UNSUPPORTED for bert */
-    int32_t pad_id;          /* -1: none */
+    bool absolute_positions;  /* position_embedding_type; others are HD_ERR_UNSUPPORTED for bert */
+    uint32_t position_offset; /* rows of the position table before that of the first token; n_positions counts from there */
+    int32_t pad_id;           /* -1: none */
 
     /* what happens to its output */
-    uint32_t pooling;    /* hd_pooling bits, at least one */
-    bool include_prompt; /* pooled together with the prompt's tokens; false leaves them out */
+    uint32_t heads;             /* HD_HEAD_* bits of what the files ask for */
+    bool sparse_by_vocabulary;  /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
+    bool sparse_log_twice;      /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
+    const char *sparse_linear;  /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
+    const char *colbert_linear; /* MULTI: the same */
+    uint32_t n_token_out;       /* MULTI: values of a token's vector */
+    uint32_t n_labels;          /* SCORES */
+    const char *const *labels;  /* [n_labels] */
+    uint32_t score_pooling;     /* one of hd_pooling */
+    uint32_t pooling;           /* hd_pooling bits, at least one */
+    bool include_prompt;        /* pooled together with the prompt's tokens; false leaves them out */
     uint32_t n_dense;
     hd_dense_settings dense[HD_LIMIT_DENSE_MODULES];
     bool normalize;
@@ -90,7 +101,7 @@ hd_settings_source hd__settings_source_folder(const char *dir);
 
 /* Reads and checks the folder's files, or what a GGUF file says (gguf_settings.h) when `dir` is one; texts live in the
  * arena. Errors name file, field and limit. Unknown architectures are left to the encoder registry: model_type is passed on
- * as it is, and the fields of the transformer are read by config.json's BERT names. */
+ * as it is, and the fields of the transformer are read by config.json's BERT names (transformer_config.h). */
 HD_MUST_USE hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
 
 /* The same from anywhere; dir only goes into paths and error texts. */

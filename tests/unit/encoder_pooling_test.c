@@ -39,18 +39,18 @@ static void check_pooling(uint32_t kinds, int hidden, const int32_t *skips)
 {
     const size_t stride = k_row_stride(hidden, K_F32);
     const int n_out = hidden * __builtin_popcount(kinds);
-    hd_settings settings = {.hidden = (uint32_t)hidden, .pooling = kinds};
-    hd_encoder e = {.settings = &settings, .n_pooled = n_out, .n_out = n_out};
+    hd_settings settings = {.hidden = (uint32_t)hidden};
+    hd_encoder e = {.settings = &settings};
+    hd_row_head head = {.pooling = kinds, .n_pooled = n_out, .n_out = n_out};
     hd__kernels_fill(&e.kernels);
     float *x = aligned_alloc(64, N_TOKENS * stride * sizeof *x),
           *out = calloc((size_t)(N_SEQUENCES * n_out + 1), sizeof *out);
     for (size_t i = 0; i < N_TOKENS * stride; i++) /* padding is not to be read */
         x[i] = (int)(i % stride) < hidden ? (float)((i * 2654435761u >> 7) % 2001) / 1000.0f - 1.0f : NAN;
     out[N_SEQUENCES * n_out] = guard;
-    hd_batch batch = {
-        .n_sequences = N_SEQUENCES, .n_tokens = N_TOKENS, .begin = begin, .ids = NULL, .pool_begin = skips, .out = out};
+    hd_batch batch = {.n_sequences = N_SEQUENCES, .n_tokens = N_TOKENS, .begin = begin, .pool_begin = skips};
     hd_run run = {0};
-    hd__pooling_forward(&e, &run, &batch, x, stride, false, NULL);
+    hd__row_head_forward(&e, &head, &run, &batch, x, stride, false, NULL, out);
     for (int s = 0; s < N_SEQUENCES; s++) {
         const float *got = out + s * n_out;
         for (uint32_t kind = 1; kind <= HD_POOLING_LAST; kind *= 2) {

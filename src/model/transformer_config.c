@@ -1,0 +1,254 @@
+/* transformer_config.c - see transformer_config.h.
+ *
+ * Sources: the configuration classes of transformers 5 and the config.json files of the models themselves; a number that a
+ * file leaves out has the value that its class gives it. Families that are not in the table are read by BERT's names and
+ * left to the encoder registry, which refuses them by name.
+ */
+#include "model/transformer_config.h"
+
+#include <float.h>
+#include <stdio.h>
+
+/* How a family spells what BERT's config.json calls num_hidden_layers, hidden_size, …: NULL where it does as BERT. A file
+ * may use BERT's name all the same. */
+typedef struct config_family {
+    const char *model_type;
+    const char *n_layers, *hidden, *n_heads, *intermediate, *n_positions, *norm_eps, *activation;
+    struct {
+        uint32_t n_layers, hidden, n_heads, intermediate, vocab_size, n_positions, n_token_types;
+        double norm_eps;
+        int32_t pad_id;
+    } defaults;
+    bool has_token_types;
+    bool counts_from_pad; /* positions begin at pad_token_id + 1, as in fairseq */
+} config_family;
+
+#define BERT_BASE_WIDTHS .hidden = 768, .n_heads = 12, .intermediate = 3072, .norm_eps = 1e-12
+
+static const config_family families[] = {
+    {
+        .model_type = "bert",
+        .defaults = {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30522, .n_positions = 512, .n_token_types = 2},
+        .has_token_types = true,
+    },
+    {
+        .model_type = "roberta",
+        .defaults =
+            {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 50265, .n_positions = 512, .n_token_types = 2, .pad_id = 1},
+        .has_token_types = true,
+        .counts_from_pad = true,
+    },
+    {
+        .model_type = "xlm-roberta",
+        .defaults =
+            {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30522, .n_positions = 512, .n_token_types = 2, .pad_id = 1},
+        .has_token_types = true,
+        .counts_from_pad = true,
+    },
+    {
+        .model_type = "camembert",
+        .defaults =
+            {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30522, .n_positions = 512, .n_token_types = 2, .pad_id = 1},
+        .has_token_types = true,
+        .counts_from_pad = true,
+    },
+    {
+        .model_type = "distilbert",
+        .n_layers = "n_layers",
+        .hidden = "dim",
+        .n_heads = "n_heads",
+        .intermediate = "hidden_dim",
+        .activation = "activation",
+        .defaults = {.n_layers = 6, BERT_BASE_WIDTHS, .vocab_size = 30522, .n_positions = 512},
+    },
+};
+
+static const char *either(const json_t *root, const char *own, const char *berts)
+{
+    return own != NULL && json_object_get(root, own) != NULL ? own : berts;
+}
+
+static hd_status get_u32(const json_t *root, const char *key, uint32_t min, uint32_t max, const char *shown, uint32_t *value,
+                         hd_error *err)
+{
+    uint64_t wide = *value;
+    HD_TRY(hd__json_get_uint(root, key, min, max, shown, &wide, err));
+    *value = (uint32_t)wide;
+    return HD_OK;
+}
+
+static void set_defaults(const config_family *f, hd_settings *s)
+{
+    s->n_layers = f->defaults.n_layers;
+    s->hidden = f->defaults.hidden;
+    s->n_heads = f->defaults.n_heads;
+    s->intermediate = f->defaults.intermediate;
+    s->vocab_size = f->defaults.vocab_size;
+    s->n_positions = f->defaults.n_positions;
+    s->n_token_types = f->defaults.n_token_types;
+    s->norm_eps = f->defaults.norm_eps;
+    s->pad_id = f->defaults.pad_id;
+}
+
+static hd_status parse_pad_id(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
+{
+    const json_t *field = json_object_get(root, "pad_token_id");
+    if (field == NULL)
+        return HD_OK;
+    settings->pad_id = -1;
+    if (json_is_null(field) || json_integer_value(field) == -1)
+        return HD_OK;
+    uint64_t id = 0;
+    HD_TRY(hd__json_get_uint(root, "pad_token_id", 0, HD_LIMIT_VOCAB, shown, &id, err));
+    settings->pad_id = (int32_t)id;
+    return HD_OK;
+}
+
+static hd_status parse_sizes(const json_t *root, const config_family *f, const char *shown, hd_settings *s, hd_error *err)
+{
+    const struct {
+        const char *key;
+        uint32_t min, max;
+        uint32_t *value;
+    } sizes[] = {
+        {either(root, f->n_layers, "num_hidden_layers"), 1, HD_LIMIT_LAYERS, &s->n_layers},
+        {either(root, f->hidden, "hidden_size"), 1, HD_LIMIT_HIDDEN, &s->hidden},
+        {either(root, f->n_heads, "num_attention_heads"), 1, HD_LIMIT_HIDDEN, &s->n_heads},
+        {either(root, f->intermediate, "intermediate_size"), 1, HD_LIMIT_HIDDEN, &s->intermediate},
+        {"vocab_size", 1, HD_LIMIT_VOCAB, &s->vocab_size},
+        {either(root, f->n_positions, "max_position_embeddings"), 1, HD_LIMIT_SEQUENCE, &s->n_positions},
+        {"type_vocab_size", 0, HD_LIMIT_HIDDEN, &s->n_token_types},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        HD_TRY(get_u32(root, sizes[i].key, sizes[i].min, sizes[i].max, shown, sizes[i].value, err));
+    HD_TRY(hd__json_get_real(root, either(root, f->norm_eps, "layer_norm_eps"), DBL_MIN, 1, shown, &s->norm_eps, err));
+    return parse_pad_id(root, shown, s, err);
+}
+
+static hd_status parse_activation(const json_t *root, const config_family *f, const char *shown, hd_settings *s,
+                                  hd_error *err)
+{
+    const char *key = either(root, f->activation, "hidden_act"), *name = "gelu";
+    HD_TRY(hd__json_get_text(root, key, shown, &name, err));
+    if (!hd__activation_parse(name, &s->activation))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", which Heddle does not run", shown, key, name);
+    return HD_OK;
+}
+
+/* What holds for the families here and would give wrong vectors when it were passed over. */
+static hd_status check_known(const json_t *root, const config_family *f, const char *shown, hd_settings *s, hd_error *err)
+{
+    bool is_decoder = false;
+    if (s->hidden % s->n_heads != 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is %u, not a multiple of %u heads", shown,
+                        either(root, f->hidden, "hidden_size"), s->hidden, s->n_heads);
+    if (s->hidden / s->n_heads > HD_LIMIT_HEAD_DIM)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown, s->hidden / s->n_heads,
+                        HD_LIMIT_HEAD_DIM);
+    if (f->has_token_types && s->n_token_types == 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"type_vocab_size\" is 0, allowed are 1 to %u", shown, HD_LIMIT_HIDDEN);
+    if (!f->has_token_types)
+        s->n_token_types = 0;
+    if (!s->absolute_positions)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"position_embedding_type\" is \"%s\", Heddle runs \"absolute\"",
+                        shown, json_string_value(json_object_get(root, "position_embedding_type")));
+    HD_TRY(hd__json_get_bool(root, "is_decoder", shown, &is_decoder, err));
+    if (is_decoder)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"is_decoder\" is true, Heddle runs encoders", shown);
+    if (f->counts_from_pad) {
+        s->position_offset = (uint32_t)(s->pad_id + 1);
+        if (s->position_offset >= s->n_positions)
+            return hd__fail(err, HD_ERR_FORMAT, "%s: \"max_position_embeddings\" is %u, but positions begin at %u", shown,
+                            s->n_positions, s->position_offset);
+        s->n_positions -= s->position_offset;
+    }
+    return HD_OK;
+}
+
+static bool ends_with(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), n_suffix = strlen(suffix);
+    return n >= n_suffix && strcmp(text + n - n_suffix, suffix) == 0;
+}
+
+/* Without modules.json: the mean, or for a model made to predict the next token, the last token. */
+static hd_status set_default_pooling(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
+{
+    bool is_causal = true;
+    HD_TRY(hd__json_get_bool(root, "is_causal", shown, &is_causal, err));
+    bool predicts = ends_with(settings->architecture, "ForCausalLM");
+    settings->pooling = predicts && is_causal ? HD_POOLING_LAST : HD_POOLING_MEAN;
+    return HD_OK;
+}
+
+/* id2label's names in the order of their ids, else LABEL_0, LABEL_1, …, as many as "num_labels" says, or two. */
+static hd_status parse_labels(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
+{
+    const json_t *names = json_object_get(root, "id2label");
+    uint32_t n = 2;
+    HD_TRY(get_u32(root, "num_labels", 1, HD_LIMIT_LABELS, shown, &n, reader->err));
+    if (json_object_size(names) > HD_LIMIT_LABELS)
+        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: \"id2label\" has %zu labels, the limit is %u", shown,
+                        json_object_size(names), HD_LIMIT_LABELS);
+    if (json_object_size(names) > 0)
+        n = (uint32_t)json_object_size(names);
+    const char **labels = hd__arena_calloc(reader->arena, n, sizeof *labels);
+    if (labels == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %u labels", shown, n);
+    for (uint32_t i = 0; i < n; i++) {
+        char id[16], plain[32];
+        snprintf(id, sizeof id, "%u", i);
+        snprintf(plain, sizeof plain, "LABEL_%u", i);
+        const char *name = names != NULL ? NULL : plain;
+        HD_TRY(hd__json_get_text(names, id, shown, &name, reader->err));
+        if (name == NULL)
+            return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"id2label\" has %u labels, but none of id %u", shown, n, i);
+        HD_TRY(hd__settings_keep(reader, name, &labels[i]));
+    }
+    settings->n_labels = n;
+    settings->labels = labels;
+    return HD_OK;
+}
+
+/* The head that a class of transformers has, by its name; modules.json may say otherwise later. */
+static hd_status parse_heads(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
+{
+    settings->heads = HD_HEAD_DENSE;
+    if (!ends_with(settings->architecture, "ForSequenceClassification"))
+        return HD_OK;
+    settings->heads = HD_HEAD_SCORES;
+    settings->score_pooling = HD_POOLING_CLS;
+    return parse_labels(reader, root, shown, settings);
+}
+
+hd_status hd__transformer_config(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                                 hd_settings *settings)
+{
+    static const config_family stranger = {.defaults = {.norm_eps = 1e-12}};
+    hd_error *err = reader->err;
+    const char *model_type = NULL, *positions = "absolute";
+    const config_family *family = &stranger;
+    HD_TRY(hd__json_get_text(root, "model_type", shown, &model_type, err));
+    if (model_type == NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: no \"model_type\"", shown);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        if (strcmp(families[i].model_type, model_type) == 0)
+            family = &families[i];
+    }
+    set_defaults(family, settings);
+    HD_TRY(hd__settings_keep(reader, model_type, &settings->model_type));
+    const char *architecture = json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
+    if (architecture != NULL)
+        HD_TRY(hd__settings_keep(reader, architecture, &settings->architecture));
+    HD_TRY(parse_sizes(root, family, shown, settings, err));
+    HD_TRY(parse_activation(root, family, shown, settings, err));
+    HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
+    settings->absolute_positions = strcmp(positions, "absolute") == 0;
+    if (json_is_object(json_object_get(root, "quantization_config")))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"quantization_config\": Heddle reads weights that are not quantised",
+                        shown);
+    if (family != &stranger)
+        HD_TRY(check_known(root, family, shown, settings, err));
+    HD_TRY(parse_heads(reader, root, shown, settings));
+    return set_default_pooling(root, shown, settings, err);
+}

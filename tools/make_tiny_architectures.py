@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""Writes small seeded models of every architecture that Heddle runs, in the Hub's folder layout, for the tests.
+
+    python3 tools/make_tiny_architectures.py DEST [NAME ...]
+
+Numbers are made as in make_tiny_models.py, from the standard library alone, and so is the tokenizer: a WordPiece one
+for all of them, since tokenizers have tests of their own. What the reference libraries answer is under
+tests/golden/architectures (made by tools/make_architecture_goldens.py).
+"""
+
+import sys
+from pathlib import Path
+
+import make_tiny_models as tiny
+
+
+class Weights:
+    """Tensors of one model in the order of its layers."""
+
+    def __init__(self, seed, prefix=""):
+        self.seed, self.prefix, self.tensors = seed, prefix, []
+
+    def add(self, name, shape, scale, offset=0.0):
+        n = 1
+        for size in shape:
+            n *= size
+        self.tensors.append((self.prefix + name, shape, tiny.numbers(f"{self.seed}/{name}", n, scale, offset)))
+
+    def matrix(self, name, rows, columns, gain=1.0):
+        self.add(name, [rows, columns], gain * 3 / columns ** 0.5)
+
+    def linear(self, name, rows, columns, gain=1.0, bias=True):
+        self.matrix(name + ".weight", rows, columns, gain)
+        if bias:
+            self.add(name + ".bias", [rows], 0.3)
+
+    def norm(self, name, n, bias=True):
+        self.add(name + ".weight", [n], 0.6, 1.0)
+        if bias:
+            self.add(name + ".bias", [n], 0.4)
+
+    def table(self, name, rows, columns, scale):
+        self.add(name + ".weight", [rows, columns], scale)
+
+    def at(self, prefix):
+        """The same tensors, under another prefix from here on."""
+        self.prefix = prefix
+        return self
+
+
+# --- the graphs ---------------------------------------------------------------------------------------------
+
+def bert_embeddings(w, c, types=True):
+    h = c["hidden_size"]
+    w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
+    w.table("embeddings.position_embeddings", c["max_position_embeddings"], h, 0.6)
+    if types:
+        w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
+    w.norm("embeddings.LayerNorm", h)
+
+
+def bert_layers(w, c):
+    h, middle = c["hidden_size"], c["intermediate_size"]
+    for i in range(c["num_hidden_layers"]):
+        layer = f"encoder.layer.{i}."
+        w.linear(layer + "attention.self.query", h, h, 1.6)
+        w.linear(layer + "attention.self.key", h, h, 1.6)
+        w.linear(layer + "attention.self.value", h, h)
+        w.linear(layer + "attention.output.dense", h, h)
+        w.norm(layer + "attention.output.LayerNorm", h)
+        w.linear(layer + "intermediate.dense", middle, h, 1.2)
+        w.linear(layer + "output.dense", h, middle, 1.2)
+        w.norm(layer + "output.LayerNorm", h)
+
+
+def bert(w, c):
+    """BERT and RoBERTa: the same names, but for their heads."""
+    h, heads = c["hidden_size"], c["architectures"][0]
+    roberta = c["model_type"] != "bert"
+    if not heads.endswith("Model"):
+        w.at("roberta." if roberta else "bert.")
+    bert_embeddings(w, c)
+    bert_layers(w, c)
+    if heads.startswith("BertForSequence"):
+        w.linear("pooler.dense", h, h)
+    w.at("")
+    if heads.endswith("ForSequenceClassification") and roberta:
+        w.linear("classifier.dense", h, h)
+        w.linear("classifier.out_proj", len(c["id2label"]), h)
+    elif heads.endswith("ForSequenceClassification"):
+        w.linear("classifier", len(c["id2label"]), h)
+    elif heads.endswith("ForMaskedLM"):
+        head = "lm_head." if roberta else "cls.predictions.transform."
+        w.linear(head + "dense", h, h, 1.2)
+        w.norm(head + ("layer_norm" if roberta else "LayerNorm"), h)
+        w.add("lm_head.bias" if roberta else "cls.predictions.bias", [c["vocab_size"]], 1.0, -2.0)
+
+
+def distilbert(w, c):
+    h, middle, heads = c["dim"], c["hidden_dim"], c["architectures"][0]
+    if not heads.endswith("Model"):
+        w.at("distilbert.")
+    bert_embeddings(w, dict(c, hidden_size=h), types=False)
+    for i in range(c["n_layers"]):
+        layer = f"transformer.layer.{i}."
+        w.linear(layer + "attention.q_lin", h, h, 1.6)
+        w.linear(layer + "attention.k_lin", h, h, 1.6)
+        w.linear(layer + "attention.v_lin", h, h)
+        w.linear(layer + "attention.out_lin", h, h)
+        w.norm(layer + "sa_layer_norm", h)
+        w.linear(layer + "ffn.lin1", middle, h, 1.2)
+        w.linear(layer + "ffn.lin2", h, middle, 1.2)
+        w.norm(layer + "output_layer_norm", h)
+    w.at("")
+    if heads.endswith("ForSequenceClassification"):
+        w.linear("pre_classifier", h, h)
+        w.linear("classifier", len(c["id2label"]), h)
+    elif heads.endswith("ForMaskedLM"):
+        w.linear("vocab_transform", h, h, 1.2)
+        w.norm("vocab_layer_norm", h)
+        w.linear("vocab_projector", c["vocab_size"], h)     # not the table of words: some files hold both
+
+
+# --- the models ---------------------------------------------------------------------------------------------
+
+BERT = {"model_type": "bert", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2,
+        "intermediate_size": 128, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 160,
+        "type_vocab_size": 2, "pad_token_id": 0}
+ROBERTA = dict(BERT, model_type="roberta", layer_norm_eps=1e-5, max_position_embeddings=162, type_vocab_size=1,
+               pad_token_id=1)
+DISTILBERT = {"model_type": "distilbert", "dim": 64, "n_heads": 4, "n_layers": 2, "hidden_dim": 128,
+              "activation": "gelu", "max_position_embeddings": 160, "sinusoidal_pos_embds": False, "pad_token_id": 0}
+ONE_LABEL, THREE_LABELS = {"0": "LABEL_0"}, {"0": "negative", "1": "neutral", "2": "positive"}
+
+MODELS = {
+    # name: (why it is here, graph, config.json, what comes behind the transformer)
+    "tiny-m3": ("bge-m3: XLM-RoBERTa with dense, sparse and multi-vector heads",
+                bert, dict(ROBERTA, model_type="xlm-roberta", architectures=["XLMRobertaModel"]),
+                dict(pooling="cls", normalize=True, m3=True)),
+    "tiny-m3-wide": ("the same with token vectors wider than the hidden states, mean pooling, 3 heads of 16",
+                     bert, dict(ROBERTA, model_type="xlm-roberta", architectures=["XLMRobertaModel"], hidden_size=48,
+                                num_attention_heads=3),
+                     dict(pooling="mean", normalize=True, m3=True, colbert=80)),
+    "tiny-xlmr-reranker": ("bge-reranker-v2-m3: one label",
+                           bert, dict(ROBERTA, model_type="xlm-roberta", id2label=ONE_LABEL,
+                                      architectures=["XLMRobertaForSequenceClassification"]), {}),
+    "tiny-roberta-classifier": ("three labels by name",
+                                bert, dict(ROBERTA, architectures=["RobertaForSequenceClassification"],
+                                           id2label=THREE_LABELS), {}),
+    "tiny-roberta-splade": ("a masked-language head of RoBERTa's", bert,
+                            dict(ROBERTA, architectures=["RobertaForMaskedLM"]), dict(splade="relu")),
+    "tiny-bert-reranker": ("ms-marco-MiniLM: a pooler and one label",
+                           bert, dict(BERT, architectures=["BertForSequenceClassification"], id2label=ONE_LABEL), {}),
+    "tiny-bert-splade": ("a masked-language head whose decoder is the table of words", bert,
+                         dict(BERT, architectures=["BertForMaskedLM"]), dict(splade="relu")),
+    "tiny-distilbert": ("DistilBERT's own config keys and names", distilbert,
+                        dict(DISTILBERT, architectures=["DistilBertModel"]), dict(pooling="mean", normalize=True)),
+    "tiny-distilbert-classifier": ("a classifier with ReLU", distilbert,
+                                   dict(DISTILBERT, architectures=["DistilBertForSequenceClassification"],
+                                        id2label=THREE_LABELS), {}),
+    "tiny-distilbert-splade": ("SPLADE with two logarithms and a decoder of its own", distilbert,
+                               dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
+                               dict(splade="log1p_relu")),
+}
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+def vocabulary(config):
+    """As make_tiny_models' vocabulary, with [PAD] where the config has it and a size that is no multiple of 64."""
+    pieces = tiny.vocabulary(tiny.BASE)
+    pad = config["pad_token_id"]
+    pieces[0], pieces[pad] = pieces[pad], pieces[0]
+    return pieces
+
+
+def write_modules(folder, behind):
+    kinds = [("", "Transformer")]
+    if "splade" in behind:
+        kinds = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")]
+        tiny.write_json(folder / "1_SpladePooling/config.json",
+                        {"pooling_strategy": "max", "activation_function": behind["splade"]})
+    else:
+        kinds.append(("1_Pooling", "Pooling"))
+        tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": behind["pooling"]})
+        if behind.get("normalize"):
+            kinds.append(("2_Normalize", "Normalize"))
+    package = "sentence_transformers.sparse_encoder.models." if "splade" in behind else "sentence_transformers.models."
+    tiny.write_json(folder / "modules.json", [
+        {"idx": i, "name": str(i), "path": path, "type": package + kind} for i, (path, kind) in enumerate(kinds)])
+
+
+def pack(tensors):
+    return [(name, "F32", shape, tiny.encode(values, "F32")) for name, shape, values in tensors]
+
+
+def write_m3(folder, name, hidden, behind):
+    for file, rows in (("sparse_linear", 1), ("colbert_linear", behind.get("colbert", hidden))):
+        w = Weights(f"{name}/{file}")
+        w.matrix("weight", rows, hidden)
+        w.add("bias", [rows], 0.3)
+        tiny.write_safetensors(folder / f"{file}.safetensors", pack(w.tensors))
+
+
+def write_model(dest, name):
+    _, graph, config, behind = MODELS[name]
+    folder = Path(dest) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    vocab = vocabulary(config)
+    config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
+    tiny.write_json(folder / "config.json", config)
+    tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=128), vocab)
+    w = Weights(name)
+    graph(w, config)
+    tiny.write_safetensors(folder / "model.safetensors", pack(w.tensors))
+    if behind:
+        write_modules(folder, behind)
+    if behind.get("m3"):
+        write_m3(folder, name, config["hidden_size"], behind)
+    return folder
+
+
+def main(argv):
+    if len(argv) < 2 or argv[1].startswith("-"):
+        sys.exit(f"usage: {argv[0]} DEST [NAME ...]\nmodels: {' '.join(MODELS)}")
+    names = argv[2:] or list(MODELS)
+    unknown = [n for n in names if n not in MODELS]
+    if unknown:
+        sys.exit(f"make_tiny_architectures: error: no model named {unknown[0]}; there are: {' '.join(MODELS)}")
+    for name in names:
+        write_model(argv[1], name)
+
+
+if __name__ == "__main__":
+    main(sys.argv)
