@@ -123,7 +123,7 @@ static hd_status check_ids(const hd_job *job, size_t first, size_t text, hd_erro
         if ((uint32_t)job->ids.ids[i] >= s->vocab_size)
             return hd__fail(err, HD_ERR_FORMAT, "%s: text %zu has token id %d, but config.json's vocab_size is %u",
                             job->model->name, job->first_text + text, job->ids.ids[i], s->vocab_size);
-        if (i < job->types.n && job->types.ids[i] != 0 && (uint32_t)job->types.ids[i] >= s->n_token_types)
+        if (i < job->types.n && s->n_token_types > 0 && (uint32_t)job->types.ids[i] >= s->n_token_types)
             return hd__fail(err, HD_ERR_FORMAT, "%s: pair %zu has token type %d, but config.json's type_vocab_size is %u",
                             job->model->name, job->first_text + text, job->types.ids[i], s->n_token_types);
     }
