@@ -5,6 +5,8 @@
 #define HD_LIMIT_JSON_FILE_BYTES (256u << 20)        /* tokenizer.json of large vocabularies is about 20 MB */
 #define HD_LIMIT_SAFETENSORS_HEADER_BYTES 100000000u /* the format's own limit */
 #define HD_LIMIT_TENSORS 100000u
+#define HD_LIMIT_ZIP_ENTRIES 200000u /* of a torch file: one for each storage and a few more */
+#define HD_LIMIT_PICKLE_BYTES (64u << 20)
 #define HD_LIMIT_GGUF_PAIRS 65536u
 #define HD_LIMIT_GGUF_NAME_BYTES 65535u /* a key, as in the format; a tensor's name */
 #define HD_LIMIT_TENSOR_DIMS 8u

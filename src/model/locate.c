@@ -102,7 +102,8 @@ static hd_status find_gguf(const char *dir, hd_arena *arena, const char **path, 
 /* Whether a folder has weights in a format of the Hub's. */
 static bool has_weights(const char *dir)
 {
-    return has_file(dir, "model.safetensors") || has_file(dir, "model.safetensors.index.json");
+    return has_file(dir, "model.safetensors") || has_file(dir, "model.safetensors.index.json") ||
+           has_file(dir, "pytorch_model.bin") || has_file(dir, "pytorch_model.bin.index.json");
 }
 
 /* What stands for a model at a path: the folder in the Hub's layout, the GGUF file that the path names, or the only one in
@@ -250,11 +251,15 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena,
     if (dir == NULL)
         return no_memory(err);
     hd_error problem;
-    HD_TRY(find_model(dir, arena, path, err));
-    hd_status status = hd__model_check_folder(*path != NULL ? *path : dir, &problem);
+    const char *found;
+    HD_TRY(find_model(dir, arena, &found, err));
+    hd_status status = hd__model_check_folder(found != NULL ? found : dir, &problem);
     if (status == HD_ERR_MEMORY)
         return no_memory(err);
-    return status == HD_OK ? HD_OK : hd__fail(err, HD_ERR_NOT_FOUND, "%s", problem.text);
+    if (status != HD_OK)
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s", problem.text);
+    *path = found;
+    return HD_OK;
 }
 
 /* ---- locate ---- */

@@ -17,6 +17,7 @@
 #include "model/gguf_settings.h"
 #include "model/name_table.h"
 #include "model/safetensors.h"
+#include "model/torch_zip.h"
 
 struct hd_tensors {
     hd_arena arena;    /* all that is below, and names */
@@ -27,6 +28,10 @@ struct hd_tensors {
     hd_name_table names;
     const char *identity;
 };
+
+/* Each file that holds all the weights, and the index that lists shards of its kind. */
+static const char *const weight_files[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                           "pytorch_model.bin.index.json"};
 
 static const char no_memory[] = "%s: no memory for its list of tensors";
 
@@ -57,8 +62,14 @@ static hd_status parse_gguf(hd_span bytes, const char *path, hd_arena *arena, hd
 
 static hd_status parse_file(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
 {
-    return hd__gguf_is(bytes) ? parse_gguf(bytes, path, arena, tensors, n, err)
-                              : hd__safetensors_parse(bytes, path, arena, tensors, n, err);
+    if (hd__gguf_is(bytes))
+        return parse_gguf(bytes, path, arena, tensors, n, err);
+    if (hd__torch_zip_is(bytes))
+        return hd__torch_zip_parse(bytes, path, arena, tensors, n, err);
+    if (bytes.len > 1 && bytes.ptr[0] == '\x80' && bytes.ptr[1] <= 5) /* a bare pickle */
+        return hd__fail(err, HD_ERR_UNSUPPORTED,
+                        "%s: written by torch before 1.6; load it and save it again, by torch.save or as safetensors", path);
+    return hd__safetensors_parse(bytes, path, arena, tensors, n, err);
 }
 
 /* Maps and parses each file, then joins their tensors, in the order of the files. */
@@ -212,16 +223,16 @@ out:
 
 static hd_status no_weights(const char *dir, hd_error *err)
 {
-    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5",
-                                         "flax_model.msgpack"};
+    static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
     char path[HD_LIMIT_PATH_BYTES];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         int n = snprintf(path, sizeof path, "%s/%s", dir, others[i]);
         if (n > 0 && (size_t)n < sizeof path && hd__file_exists(path))
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: weights are in %s only, Heddle reads model.safetensors", dir,
+            return hd__fail(err, HD_ERR_UNSUPPORTED,
+                            "%s: weights are in %s only, Heddle reads safetensors, pytorch_model.bin and GGUF", dir,
                             others[i]);
     }
-    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no model.safetensors and no model.safetensors.index.json", dir);
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: neither model.safetensors nor pytorch_model.bin, nor shards of either", dir);
 }
 
 /* ---- the interface ---- */
@@ -233,17 +244,22 @@ hd_status hd__tensors_open(const char *dir, hd_tensors **tensors, hd_error *err)
     hd_tensors *set = set_new();
     if (set == NULL)
         return hd__fail(err, HD_ERR_MEMORY, no_memory, dir);
+    const char *path = NULL;
+    bool found = false;
+    size_t i = 0;
+    for (; !found && i < sizeof weight_files / sizeof *weight_files; i++) {
+        path = hd__arena_printf(&set->arena, "%s/%s", dir, weight_files[i]);
+        found = path == NULL || hd__file_exists(path);
+    }
     hd_status status;
-    const char *path = hd__arena_printf(&set->arena, "%s/model.safetensors", dir);
-    const char *index_path = hd__arena_printf(&set->arena, "%s/model.safetensors.index.json", dir);
-    if (path == NULL || index_path == NULL)
+    if (path == NULL)
         status = hd__fail(err, HD_ERR_MEMORY, no_memory, dir);
-    else if (hd__file_exists(path))
-        status = load(set, &path, 1, err);
-    else if (hd__file_exists(index_path))
-        status = load_shards(set, dir, index_path, err);
-    else
+    else if (!found)
         status = no_weights(dir, err);
+    else if (i % 2 == 0) /* behind an index */
+        status = load_shards(set, dir, path, err);
+    else
+        status = load(set, &path, 1, err);
     if (status == HD_OK)
         *tensors = set;
     else
@@ -321,9 +337,8 @@ static bool read_blocks(const hd_tensor *tensor, uint64_t first, uint64_t n, flo
     return finite;
 }
 
-static bool read_values(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out)
+static bool read_values(const hd_tensor *tensor, const char *in, uint64_t first, uint64_t n, float *out)
 {
-    const char *in = tensor->bytes.ptr + first * hd__tensor_type_bytes(tensor->type);
     switch (tensor->type) {
     case HD_TENSOR_F64: return hd__convert_f64(in, (size_t)n, out);
     case HD_TENSOR_F32: return hd__convert_f32(in, (size_t)n, out);
@@ -333,13 +348,40 @@ static bool read_values(const hd_tensor *tensor, uint64_t first, uint64_t n, flo
     }
 }
 
+/* Values that are not one behind the other, some at a time. */
+static bool read_strided(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out)
+{
+    enum { PART = 64 };
+    char part[PART * sizeof(double)];
+    const uint32_t bytes = hd__tensor_type_bytes(tensor->type);
+    bool finite = true;
+    for (uint64_t done = 0, n_part; done < n; done += n_part) {
+        n_part = n - done < PART ? n - done : PART;
+        for (uint64_t i = 0; i < n_part; i++) {
+            uint64_t rest = first + done + i, at = 0;
+            for (uint32_t d = tensor->n_dims; d-- > 0; rest /= tensor->dims[d])
+                at += rest % tensor->dims[d] * tensor->strides[d];
+            memcpy(part + i * bytes, tensor->bytes.ptr + at * bytes, bytes);
+        }
+        finite &= read_values(tensor, part, 0, n_part, out + done);
+    }
+    return finite;
+}
+
+static bool read_any(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out)
+{
+    if (tensor->strides != NULL)
+        return read_strided(tensor, first, n, out);
+    return read_values(tensor, tensor->bytes.ptr + first * hd__tensor_type_bytes(tensor->type), first, n, out);
+}
+
 hd_status hd__tensor_read_f32(const hd_tensor *tensor, uint64_t first, uint64_t n, float *out, hd_error *err)
 {
     assert(first <= tensor->n_elements && n <= tensor->n_elements - first);
     if (!hd__tensor_type_is_read(tensor->type))
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is %s, no type of weights", tensor->file, tensor->name,
                         hd__tensor_type_name(tensor->type));
-    if (read_values(tensor, first, n, out))
+    if (read_any(tensor, first, n, out))
         return HD_OK;
     uint64_t at = 0;
     while (at + 1 < n && __builtin_isfinite(out[at]))

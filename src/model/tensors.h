@@ -1,8 +1,8 @@
 /* tensors.h - the named tensors of a model, whatever files hold them.
  *
  * Files stay mapped while the set is open; nothing is copied or converted until somebody reads. What a file is its first
- * bytes say: safetensors (safetensors.h) or GGUF (gguf.h), whose tensors appear under the names that the Hub's files of
- * the same model have (gguf_names.h).
+ * bytes say: safetensors (safetensors.h), what torch.save writes (torch_zip.h), or GGUF (gguf.h), whose tensors appear under
+ * the names that the Hub's files of the same model have (gguf_names.h).
  */
 #ifndef HD_MODEL_TENSORS_H
 #define HD_MODEL_TENSORS_H
@@ -18,17 +18,22 @@ typedef struct hd_tensor {
     uint32_t n_dims;
     uint64_t dims[HD_LIMIT_TENSOR_DIMS]; /* row-major, last dimension contiguous */
     uint64_t n_elements;
-    hd_span bytes;    /* hd__tensor_type_size; alignment is the file's */
+    hd_span bytes;    /* hd__tensor_type_size of them; alignment is the file's */
     const char *file; /* for error texts */
+
+    /* [n_dims] values from one to the next in each dimension, for a view of a torch storage that is not row-major; NULL for
+     * all others. bytes then reach from the first value to the one furthest behind. */
+    const uint64_t *strides;
 } hd_tensor;
 
 typedef struct hd_tensors hd_tensors;
 
-/* Opens the weights of a model: a file, `dir`/model.safetensors or the shards of `dir`/model.safetensors.index.json, and
- * checks every header: lengths, overlaps, types, names. Freed by hd__tensors_close (NULL allowed). */
+/* Opens the weights of a model: a file, or of a folder the first that is there of model.safetensors, the shards of
+ * model.safetensors.index.json, pytorch_model.bin, the shards of pytorch_model.bin.index.json. Checks every header: lengths,
+ * overlaps, types, names. Freed by hd__tensors_close (NULL allowed). */
 HD_MUST_USE hd_status hd__tensors_open(const char *dir, hd_tensors **tensors, hd_error *err);
 
-/* One file. */
+/* One file of any of the formats. */
 HD_MUST_USE hd_status hd__tensors_open_file(const char *path, hd_tensors **tensors, hd_error *err);
 void hd__tensors_close(hd_tensors *tensors);
 

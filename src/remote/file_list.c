@@ -78,7 +78,6 @@ static bool is_settings_name(const char *name)
         "spiece.model",
         "tokenizer.model",
         "unigram.json",
-        "model.safetensors.index.json",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0)
@@ -88,12 +87,37 @@ static bool is_settings_name(const char *name)
            begins_with(name, "NOTICE");
 }
 
+/* Weights in one file or in shards with an index; the first kind that a folder has is the one. */
+static const struct {
+    const char *whole, *index, *shards_begin, *shards_end;
+} weight_kinds[] = {
+    {"model.safetensors", "model.safetensors.index.json", "model-", ".safetensors"},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-", ".bin"},
+};
+
+#define N_WEIGHT_KINDS (sizeof weight_kinds / sizeof *weight_kinds)
+
+/* Heads of bge-m3, beside its weights. */
+static bool is_head(const char *name)
+{
+    return strcmp(name, "sparse_linear.pt") == 0 || strcmp(name, "colbert_linear.pt") == 0;
+}
+
+/* The kind of weights in a folder; N_WEIGHT_KINDS when there are none. */
+static size_t find_kind(const hd_file_list *list, const char *dir)
+{
+    size_t i = 0;
+    while (i < N_WEIGHT_KINDS && find_in(list, dir, weight_kinds[i].whole) == NULL &&
+           find_in(list, dir, weight_kinds[i].index) == NULL)
+        i++;
+    return i;
+}
+
 /* Sets the roles of the files right in folder `dir`. Shards count when there is an index of them and no whole. */
 static void choose_in(hd_file_list *list, const char *dir)
 {
-    size_t n_dir = strlen(dir);
-    bool has_whole = find_in(list, dir, "model.safetensors") != NULL;
-    bool has_shards = !has_whole && find_in(list, dir, "model.safetensors.index.json") != NULL;
+    size_t n_dir = strlen(dir), kind = find_kind(list, dir);
+    bool has_whole = kind < N_WEIGHT_KINDS && find_in(list, dir, weight_kinds[kind].whole) != NULL;
     for (size_t i = 0; i < list->n; i++) {
         hd_remote_file *file = &list->files[i];
         const char *slash = strrchr(file->path, '/'), *name = slash != NULL ? slash + 1 : file->path;
@@ -102,29 +126,34 @@ static void choose_in(hd_file_list *list, const char *dir)
             continue;
         if (is_settings_name(name))
             file->role = HD_FILE_SETTINGS;
-        else if (strcmp(name, "model.safetensors") == 0)
+        else if (is_head(name))
             file->role = HD_FILE_WEIGHTS;
-        else if (has_shards && begins_with(name, "model-") && ends_with(name, ".safetensors"))
+        else if (has_whole && strcmp(name, weight_kinds[kind].whole) == 0)
+            file->role = HD_FILE_WEIGHTS;
+        else if (kind < N_WEIGHT_KINDS && !has_whole && strcmp(name, weight_kinds[kind].index) == 0)
+            file->role = HD_FILE_SETTINGS;
+        else if (kind < N_WEIGHT_KINDS && !has_whole && begins_with(name, weight_kinds[kind].shards_begin) &&
+                 ends_with(name, weight_kinds[kind].shards_end))
             file->role = HD_FILE_WEIGHTS;
     }
 }
 
 static hd_status check_choice(const hd_file_list *list, const char *dir, hd_error *err)
 {
-    static const char *const others[] = {"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack",
-                                         "pytorch_model.bin.index.json"};
+    static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
     if (find_in(list, dir, "config.json") == NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
     if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has neither tokenizer.json nor vocab.txt", list->source);
-    if (find_in(list, dir, "model.safetensors") != NULL || find_in(list, dir, "model.safetensors.index.json") != NULL)
+    if (find_kind(list, dir) < N_WEIGHT_KINDS)
         return HD_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (find_in(list, dir, others[i]) != NULL)
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has its weights in %s only, Heddle reads model.safetensors",
+            return hd__fail(err, HD_ERR_UNSUPPORTED,
+                            "%s: has its weights in %s only, Heddle reads model.safetensors and pytorch_model.bin",
                             list->source, others[i]);
     }
-    return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no model.safetensors", list->source);
+    return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has neither model.safetensors nor pytorch_model.bin", list->source);
 }
 
 hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd_error *err)

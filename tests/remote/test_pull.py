@@ -400,8 +400,8 @@ class Refusals(PullCase):
     def test_models_that_heddle_cannot_run(self):
         without = lambda *names: {n: d for n, d in model_files().items() if n not in names}
         cases = [
-            (without("model.safetensors"), "pytorch_model.bin only"),
-            (without("model.safetensors", "pytorch_model.bin"), "no model.safetensors"),
+            (without("model.safetensors", "pytorch_model.bin") | {"tf_model.h5": b"h5"}, "tf_model.h5 only"),
+            (without("model.safetensors", "pytorch_model.bin"), "neither model.safetensors nor pytorch_model.bin"),
             (without("config.json"), "no config.json"),
             (without("vocab.txt", "tokenizer.json"), "neither tokenizer.json nor vocab.txt"),
             (model_files() | {"modules.json": b'[{"path": "", "type": "sentence_transformers.models.WordEmbeddings"}]'}, "WordEmbeddings"),

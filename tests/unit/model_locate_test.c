@@ -176,7 +176,7 @@ static void finds_complete_models_in_the_hugging_face_cache(void **state)
     scratch_text(&s, REPO "/snapshots/" COMMIT "/tokenizer.json", "{}");
     assert_string_equal(located("a/b"), scratch_path(&s, REPO "/snapshots/" COMMIT));
     unlink(scratch_path(&s, REPO "/snapshots/" COMMIT "/model.safetensors"));
-    assert_non_null(strstr(located("a/b"), "no model.safetensors"));
+    assert_non_null(strstr(located("a/b"), "neither model.safetensors nor"));
     scratch_text(&s, ".cache/heddle/models/a/b/config.json", "{}");
     assert_string_equal(located("a/b"), scratch_path(&s, ".cache/heddle/models/a/b"));
 }

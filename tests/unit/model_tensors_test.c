@@ -229,9 +229,9 @@ static void limits_shards(void **state)
 static void says_what_is_missing(void **state)
 {
     (void)state;
-    expect(HD_ERR_NOT_FOUND, "no model.safetensors");
-    scratch_text(&s, "pytorch_model.bin", "x");
-    expect(HD_ERR_UNSUPPORTED, "pytorch_model.bin only");
+    expect(HD_ERR_NOT_FOUND, "neither model.safetensors nor pytorch_model.bin");
+    scratch_text(&s, "tf_model.h5", "x");
+    expect(HD_ERR_UNSUPPORTED, "tf_model.h5 only");
     scratch_text(&s, "model.safetensors", "");
     expect(HD_ERR_FORMAT, "0 bytes are too few");
     hd_tensors *tensors;

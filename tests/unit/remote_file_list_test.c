@@ -65,7 +65,10 @@ static void takes_what_is_needed(void **state)
         {"2_Dense/model.safetensors", HD_FILE_WEIGHTS},
         {"model.safetensors", HD_FILE_WEIGHTS},
         {"model-00001-of-00002.safetensors", HD_FILE_UNUSED}, /* there is a whole one */
-        {"model.safetensors.index.json", HD_FILE_SETTINGS},
+        {"model.safetensors.index.json", HD_FILE_UNUSED},
+        {"sparse_linear.pt", HD_FILE_WEIGHTS},
+        {"colbert_linear.pt", HD_FILE_WEIGHTS},
+        {"training_args.pt", HD_FILE_UNUSED},
         {"pytorch_model.bin", HD_FILE_UNUSED},
         {"2_Dense/pytorch_model.bin", HD_FILE_UNUSED},
         {"onnx/model.onnx", HD_FILE_UNUSED},
@@ -103,11 +106,37 @@ static void takes_shards_that_have_an_index(void **state)
     add("model-00002-of-00002.safetensors");
     add("consolidated.safetensors");
     assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "owner/name: has no model.safetensors"));
+    assert_non_null(strstr(err.text, "owner/name: has neither model.safetensors nor pytorch_model.bin"));
     add("model.safetensors.index.json");
     assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_OK);
     assert_int_equal(role("model-00001-of-00002.safetensors"), HD_FILE_WEIGHTS);
     assert_int_equal(role("consolidated.safetensors"), HD_FILE_UNUSED);
+}
+
+static void takes_torch_files_where_there_are_no_others(void **state)
+{
+    (void)state;
+    const hd_modules modules = {.present = true, .n = 2, .modules = {{"Transformer", ""}, {"Dense", "2_Dense"}}};
+    add("config.json");
+    add("vocab.txt");
+    add("tf_model.h5");
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "weights in tf_model.h5 only"));
+    add("pytorch_model-00001-of-00002.bin");
+    add("pytorch_model-00002-of-00002.bin");
+    add("training_args.bin");
+    add("2_Dense/pytorch_model.bin");
+    add("pytorch_model.bin.index.json");
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_OK);
+    assert_int_equal(role("pytorch_model.bin.index.json"), HD_FILE_SETTINGS);
+    assert_int_equal(role("pytorch_model-00002-of-00002.bin"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("2_Dense/pytorch_model.bin"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("training_args.bin"), HD_FILE_UNUSED);
+    assert_int_equal(role("tf_model.h5"), HD_FILE_UNUSED);
+    add("pytorch_model.bin");
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_OK);
+    assert_int_equal(role("pytorch_model.bin"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("pytorch_model-00002-of-00002.bin"), HD_FILE_UNUSED);
 }
 
 static void refuses_paths_that_lead_out(void **state)
@@ -166,8 +195,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(takes_what_is_needed),       TEST(takes_shards_that_have_an_index), TEST(refuses_paths_that_lead_out),
-        TEST(limits_the_number_of_files), TEST(survives_failing_allocations),
+        TEST(takes_what_is_needed),
+        TEST(takes_shards_that_have_an_index),
+        TEST(takes_torch_files_where_there_are_no_others),
+        TEST(refuses_paths_that_lead_out),
+        TEST(limits_the_number_of_files),
+        TEST(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
