@@ -3,6 +3,7 @@
 #
 #   bench/tokenizer/run.sh bench [--seconds 2]
 #   bench/tokenizer/run.sh compare [--n 100000] [--seed 1] [--variants] [--code-points]
+#   bench/tokenizer/run.sh unigram-bench | unigram-compare ...    a Unigram model: of 250,002 pieces, or the small one of tests/golden
 #
 # Builds tokenize_lines.c against build/ (make build comes first), installs the library into
 # build/venv-tokenizer, fetches all-MiniLM-L6-v2 where it is missing. HEDDLE_BENCH_VENV names an environment to use
@@ -13,9 +14,9 @@ cd "$(dirname "$0")/../.."
 what=${1:-bench}
 shift || true
 case $what in
-bench) script=bench/tokenizer/bench.py ;;
-compare) script=tools/compare_tokenizer.py ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+bench | unigram-bench) script=bench/tokenizer/bench.py ;;
+compare | unigram-compare) script=tools/compare_tokenizer.py ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 driver=build/tokenize_lines
@@ -25,12 +26,20 @@ for library in "${libraries[@]}"; do
 done
 # shellcheck disable=SC2046
 "${CC:-cc}" -O2 -std=c17 -D_GNU_SOURCE -Isrc -Iinclude -o "$driver" bench/tokenizer/tokenize_lines.c "${libraries[@]}" \
-    $(pkg-config --libs jansson libcrypto libxxhash libpcre2-8) -pthread
+    $(pkg-config --libs jansson libcrypto libxxhash libpcre2-8) -lm -pthread
 
 venv=${HEDDLE_BENCH_VENV:-build/venv-tokenizer}
 if [ ! -x "$venv/bin/python" ]; then
     "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check tokenizers==0.23.3
 fi
-model=$(tools/fetch_model.sh)
+case $what in
+unigram-bench)
+    model=build/large-vocabulary
+    [ -e "$model/tokenizer.json" ] || "$venv/bin/python" bench/tokenizer/large_vocabulary.py "$model"
+    "$driver" "$model" --open
+    ;;
+unigram-compare) model=tests/golden/unigram ;;
+*) model=$(tools/fetch_model.sh) ;;
+esac
 exec "$venv/bin/python" "$script" "$driver" "$model" "$@"

@@ -2,25 +2,25 @@
 #include "token/piece_trie.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 
 enum { MANY_CHILDREN = 24 }; /* from here on dense, whatever the gaps */
-enum { MAX_NODES = 1 << 24 };
+enum { MAX_NODES = 1 << 24, FRONT_BYTES = 8, FEW_KEYS = 32 };
 
 static_assert(HD_LIMIT_VOCAB < 1u << (32 - HD_TRIE_FANOUT_BITS), "a node holds every id");
 
 typedef struct key {
-    uint64_t front; /* the first 8 bytes, to be compared as a number */
+    uint64_t front; /* the next 8 bytes from a depth that is a multiple of 8 on, to be compared as a number */
     const char *text;
     uint32_t len, id;
 } key;
 
 /* A node whose children are to be made: keys [low, high) begin with its string, of `depth` bytes. */
 typedef struct branch {
-    uint32_t node, low, high, depth;
+    uint32_t node, low, high;
+    uint32_t depth : 31, is_sorted : 1;
 } branch;
 
 typedef struct builder {
@@ -31,50 +31,60 @@ typedef struct builder {
     hd_error *err;
 } builder;
 
-static uint64_t front_of(hd_span text)
+/* A vocabulary's texts have HD_VOCAB_PADDING readable bytes behind them. Every target is little endian. */
+static void load_front(key *k, uint32_t depth)
 {
-    uint64_t front = 0;
-    for (size_t i = 0; i < 8; i++)
-        front = front << 8 | (i < text.len ? (unsigned char)text.ptr[i] : 0);
-    return front;
+    uint64_t bytes;
+    memcpy(&bytes, k->text + depth, sizeof bytes);
+    uint32_t n_rest = k->len - depth;
+    uint64_t mask = n_rest >= FRONT_BYTES ? UINT64_MAX : ~(UINT64_MAX >> (8 * n_rest));
+    k->front = __builtin_bswap64(bytes) & mask;
 }
 
-/* By text, then by id. */
-static int compare(const void *a, const void *b)
+static uint8_t label_of(const key *k, uint32_t depth)
 {
-    const key *x = a, *y = b;
+    return (uint8_t)(k->front >> (8 * (FRONT_BYTES - 1 - depth % FRONT_BYTES)));
+}
+
+/* ---- sorting: by one byte after the other as the trie grows, few keys at once ---- */
+
+/* By text, then by id; what is before `depth` is equal. */
+static bool is_after(const key *x, const key *y, uint32_t depth)
+{
     if (x->front != y->front)
-        return x->front < y->front ? -1 : 1;
-    int order = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+        return x->front > y->front;
+    uint32_t begin = depth / FRONT_BYTES * FRONT_BYTES, len = x->len < y->len ? x->len : y->len;
+    int order = len > begin ? memcmp(x->text + begin, y->text + begin, len - begin) : 0;
     if (order != 0)
-        return order;
-    if (x->len != y->len)
-        return x->len < y->len ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
+        return order > 0;
+    return x->len != y->len ? x->len > y->len : x->id > y->id;
 }
 
-/* By the first 8 bytes, one after the other from the last; then what is still equal. */
-static void sort(builder *b)
+static void sort_few(key *keys, uint32_t n, uint32_t depth)
 {
-    for (unsigned shift = 0; shift < 64; shift += 8) {
-        uint32_t begins[257] = {0};
-        for (uint32_t i = 0; i < b->n; i++)
-            begins[(b->keys[i].front >> shift & 0xFF) + 1]++;
-        for (uint32_t i = 0; i < 256; i++)
-            begins[i + 1] += begins[i];
-        for (uint32_t i = 0; i < b->n; i++)
-            b->spare[begins[b->keys[i].front >> shift & 0xFF]++] = b->keys[i];
-        key *t = b->keys;
-        b->keys = b->spare;
-        b->spare = t;
-    }
-    for (uint32_t low = 0, high; low < b->n; low = high) {
-        for (high = low + 1; high < b->n && b->keys[high].front == b->keys[low].front;)
-            high++;
-        if (high - low > 1)
-            qsort(b->keys + low, high - low, sizeof *b->keys, compare);
+    for (uint32_t i = 1; i < n; i++) {
+        key moving = keys[i];
+        uint32_t at = i;
+        for (; at > 0 && is_after(&keys[at - 1], &moving, depth); at--)
+            keys[at] = keys[at - 1];
+        keys[at] = moving;
     }
 }
+
+/* Stable, so that equal texts stay in the order of their ids; texts that end here come first. */
+static void sort_by_label(builder *b, branch at)
+{
+    uint32_t begins[258] = {0};
+    for (uint32_t i = at.low; i < at.high; i++)
+        begins[1 + (b->keys[i].len > at.depth ? 1u + label_of(&b->keys[i], at.depth) : 0)]++;
+    for (uint32_t i = 0; i < 257; i++)
+        begins[i + 1] += begins[i];
+    for (uint32_t i = at.low; i < at.high; i++)
+        b->spare[begins[b->keys[i].len > at.depth ? 1u + label_of(&b->keys[i], at.depth) : 0]++] = b->keys[i];
+    memcpy(b->keys + at.low, b->spare, (at.high - at.low) * sizeof *b->keys);
+}
+
+/* ---- growing ---- */
 
 static hd_status reserve(builder *b, uint32_t n)
 {
@@ -91,23 +101,45 @@ static hd_status reserve(builder *b, uint32_t n)
     return HD_OK;
 }
 
-static uint8_t label_at(const builder *b, uint32_t i, uint32_t depth)
+/* The rest of one text: a node for each byte, one behind the other. */
+static hd_status grow_tail(builder *b, branch at)
 {
-    return (uint8_t)b->keys[i].text[depth];
+    const key *k = &b->keys[at.low];
+    HD_TRY(reserve(b, k->len - at.depth));
+    for (uint32_t depth = at.depth; depth < k->len; depth++) {
+        b->nodes[at.node].first_label |= b->n_nodes << 8;
+        b->nodes[at.node].id_fanout |= 1;
+        at.node = b->n_nodes++;
+        b->nodes[at.node] = (hd_trie_node){(unsigned char)k->text[depth], 0};
+    }
+    b->nodes[at.node].id_fanout |= (k->id + 1) << HD_TRIE_FANOUT_BITS;
+    return HD_OK;
 }
 
 /* Makes the children of a node; those that have children themselves go to the stack, the first one on top. */
 static hd_status grow(builder *b, branch at, uint32_t *n_stack)
 {
+    if (at.high - at.low == 1)
+        return grow_tail(b, at);
+    for (uint32_t i = at.low; at.depth % FRONT_BYTES == 0 && i < at.high; i++)
+        load_front(&b->keys[i], at.depth);
+    if (!at.is_sorted && at.high - at.low <= FEW_KEYS)
+        sort_few(b->keys + at.low, at.high - at.low, at.depth);
+    else if (!at.is_sorted)
+        sort_by_label(b, at);
+    at.is_sorted |= at.high - at.low <= FEW_KEYS;
     uint32_t low = at.low, n = 0, id_plus_1 = 0;
     for (; low < at.high && b->keys[low].len == at.depth; low++)
         id_plus_1 = b->keys[low].id + 1;
     b->nodes[at.node].id_fanout |= id_plus_1 << HD_TRIE_FANOUT_BITS;
     if (low == at.high)
         return HD_OK;
+    uint32_t begins[257]; /* of each child's keys */
     for (uint32_t i = low; i < at.high; i++)
-        n += i == low || label_at(b, i, at.depth) != label_at(b, i - 1, at.depth);
-    uint32_t min = label_at(b, low, at.depth), span = label_at(b, at.high - 1, at.depth) - min + 1;
+        if (i == low || label_of(&b->keys[i], at.depth) != label_of(&b->keys[i - 1], at.depth))
+            begins[n++] = i;
+    begins[n] = at.high;
+    uint32_t min = label_of(&b->keys[low], at.depth), span = label_of(&b->keys[at.high - 1], at.depth) - min + 1;
     bool dense = n > 2 && (n >= MANY_CHILDREN || span <= 2 * n);
     uint32_t first = b->n_nodes, n_slots = dense ? span : n;
     HD_TRY(reserve(b, n_slots));
@@ -116,14 +148,11 @@ static hd_status grow(builder *b, branch at, uint32_t *n_stack)
     for (uint32_t i = 0; i < n_slots; i++)
         b->nodes[first + i] = (hd_trie_node){(uint8_t) ~(min + i), 0};
     b->n_nodes += n_slots;
-    uint32_t high = at.high;
-    for (uint32_t i = n; i-- > 0; high = low) { /* from the last child to the first */
-        uint8_t label = label_at(b, high - 1, at.depth);
-        for (low = high - 1; low > at.low && b->keys[low - 1].len > at.depth && label_at(b, low - 1, at.depth) == label;)
-            low--;
+    for (uint32_t i = n; i-- > 0;) {
+        uint8_t label = label_of(&b->keys[begins[i]], at.depth);
         uint32_t child = first + (dense ? label - min : i);
         b->nodes[child].first_label = label;
-        b->stack[(*n_stack)++] = (branch){child, low, high, at.depth + 1};
+        b->stack[(*n_stack)++] = (branch){child, begins[i], begins[i + 1], at.depth + 1u, at.is_sorted};
     }
     return HD_OK;
 }
@@ -133,7 +162,7 @@ static hd_status build(builder *b)
     uint32_t n_stack = 0;
     HD_TRY(reserve(b, b->n + 256));
     b->nodes[b->n_nodes++] = (hd_trie_node){0};
-    b->stack[n_stack++] = (branch){0, 0, b->n, 0};
+    b->stack[n_stack++] = (branch){0, 0, b->n, 0, false};
     while (n_stack > 0) {
         branch at = b->stack[--n_stack];
         HD_TRY(grow(b, at, &n_stack));
@@ -157,9 +186,8 @@ hd_status hd__piece_trie_build(hd_piece_trie *trie, const hd_vocab *vocab, hd_er
     for (uint32_t id = 0; id < vocab->n_ids; id++) {
         hd_span text = hd__vocab_text(vocab, id);
         if (text.len > 0)
-            keys[b.n++] = (key){front_of(text), text.ptr, (uint32_t)text.len, id};
+            keys[b.n++] = (key){0, text.ptr, (uint32_t)text.len, id};
     }
-    sort(&b);
     status = build(&b);
     hd_trie_node *fitted = status == HD_OK ? hd__realloc(b.nodes, b.n_nodes * sizeof *fitted) : NULL;
     *trie = (hd_piece_trie){fitted != NULL ? fitted : b.nodes, b.n_nodes};

@@ -74,8 +74,7 @@ static hd_status encode_unigram(const hd_unigram *model, hd_span word, hd_pieces
     hd__unigram_search(model, word, pieces->nodes);
     pieces->n = hd__unigram_pieces(model, word, pieces->nodes, pieces->ids, pieces->begins, pieces->ends);
     if (pieces->n == 0)
-        return hd__fail(err, HD_ERR_FORMAT,
-                        "the text has a character that the vocabulary lacks, and it has no unknown token");
+        return hd__fail(err, HD_ERR_FORMAT, "%s", hd__no_unknown_token);
     return HD_OK;
 }
 

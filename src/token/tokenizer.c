@@ -49,6 +49,7 @@ static hd_status end_open(hd_tokenizer *t, hd_status status, hd_tokenizer **toke
     }
     t->cuttable = is_cuttable(t);
     hd__bert_scan_init(t);
+    hd__unigram_scan_init(t);
     *tokenizer = t;
     return HD_OK;
 }
@@ -81,11 +82,25 @@ static hd_status open_vocab_txt(const char *path, const char *config_path, hd_ar
     return status;
 }
 
+/* Mapped, not read: those of large vocabularies are about 20 MB, of which little stays. */
+static hd_status open_json(const char *path, hd_tokenizer **tokenizer, hd_error *err)
+{
+    hd_file_map map;
+    HD_TRY(hd__file_map_open(path, &map, err));
+    hd_status status = HD_OK;
+    if (map.bytes.len > HD_LIMIT_JSON_FILE_BYTES)
+        status =
+            hd__fail(err, HD_ERR_LIMIT, "%s: %zu bytes, the limit is %u", path, map.bytes.len, HD_LIMIT_JSON_FILE_BYTES);
+    if (status == HD_OK)
+        status = hd__tokenizer_open_json(map.bytes, path, tokenizer, err);
+    hd__file_map_close(&map);
+    return status;
+}
+
 hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err)
 {
     hd_arena arena;
     hd__arena_init(&arena);
-    hd_span text;
     hd_status status;
     const char *json = hd__arena_printf(&arena, "%s/tokenizer.json", dir);
     const char *lines = hd__arena_printf(&arena, "%s/vocab.txt", dir);
@@ -93,14 +108,12 @@ hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error
     if (json == NULL || lines == NULL || config == NULL) {
         status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its files' names", dir);
     } else if (hd__file_exists(json)) {
-        HD_TRY_OUT(hd__file_read(json, HD_LIMIT_JSON_FILE_BYTES, &arena, &text, err));
-        status = hd__tokenizer_open_json(text, json, tokenizer, err);
+        status = open_json(json, tokenizer, err);
     } else if (hd__file_exists(lines)) {
         status = open_vocab_txt(lines, config, &arena, tokenizer, err);
     } else {
         status = hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is neither a tokenizer.json nor a vocab.txt", dir);
     }
-out:
     hd__arena_clear(&arena);
     return status;
 }
@@ -247,6 +260,8 @@ hd_status hd__tokenizer_encode_text(const hd_tokenizer *tokenizer, hd_span text,
 {
     if (tokenizer->scan.usable && !lower_case)
         return hd__bert_scan_run(tokenizer, text, limit, ids, err);
+    if (tokenizer->unigram_scan.usable && !lower_case)
+        return hd__unigram_scan_run(tokenizer, text, limit, ids, err);
     hd_token_list tokens = {0};
     hd_status status = pipeline(tokenizer, text, limit, lower_case, &tokens, err);
     if (status == HD_OK)

@@ -1,9 +1,10 @@
 /* tokenizer_parts.h - what a tokenizer is made of; for the files of this folder only.
  *
  * A text goes through: added tokens found as given -> normaliser -> added tokens found normalised ->
- * pre-tokenizer -> model -> template. Two ways lead through it: bert_scan.c does it all in one pass over the
- * bytes for the settings that BERT-family models have; pipeline.c does it step by step for any settings and
- * knows where each token came from. Both give the same ids. Another model is another kind in token_model.h.
+ * pre-tokenizer -> model -> template. Two ways lead through it: bert_scan.c and unigram_scan.c do it
+ * all in one pass over the bytes for the settings that BERT- and XLM-RoBERTa-family models have; pipeline.c does it step by
+ * step for any settings and knows where each token came from. Both give the same ids. Another model is another kind in
+ * token_model.h.
  */
 #ifndef HD_TOKEN_TOKENIZER_PARTS_H
 #define HD_TOKEN_TOKENIZER_PARTS_H
@@ -36,6 +37,19 @@ typedef struct hd_bert_scan {
     int32_t byte_id[128];
 } hd_bert_scan;
 
+typedef struct hd_unigram_scan {
+    bool usable;
+    bool splits_spaces; /* WhitespaceSplit before Metaspace */
+    bool strips_right, squeezes;
+    bool prepends;
+    const hd_charsmap *charsmap;
+    char mark[4]; /* [mark_len] UTF-8 */
+    size_t mark_len;
+    uint32_t mark_code_point;
+    uint8_t
+        byte_class[256]; /* LETTER: ASCII that stays as it is, SPACE: that is or becomes a blank, ADDED, LONGER: all else */
+} hd_unigram_scan;
+
 struct hd_tokenizer {
     hd_arena arena; /* settings; freed with the tokenizer */
     hd_normalizer normalizer;
@@ -47,6 +61,7 @@ struct hd_tokenizer {
     size_t n_added;
     hd_added_set added_raw, added_normalized;
     hd_bert_scan scan;
+    hd_unigram_scan unigram_scan;
     uint32_t vocab_size; /* highest id + 1 */
     bool cuttable;       /* a text may be cut after white space and its parts tokenised alone */
 };
@@ -97,6 +112,11 @@ HD_MUST_USE hd_status hd__tokenizer_check_text(hd_span text, const hd_tokenize_o
                                                size_t *limit, hd_error *err);
 HD_MUST_USE hd_status hd__tokenizer_encode_text(const hd_tokenizer *tokenizer, hd_span text, size_t limit, bool lower_case,
                                                 hd_ids *ids, hd_error *err);
+
+/* unigram_scan.c: the same for the XLM-RoBERTa family. HD_ERR_FORMAT as hd__token_model_encode. */
+void hd__unigram_scan_init(hd_tokenizer *tokenizer);
+HD_MUST_USE hd_status hd__unigram_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids,
+                                           hd_error *err);
 
 /* Where a text may be cut: after one of these, if the tokenizer is cuttable. */
 static inline bool hd__is_ascii_space(char c)

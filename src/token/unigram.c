@@ -8,6 +8,8 @@
 
 static const double unk_penalty = 10;
 
+const char hd__no_unknown_token[] = "the text has a character that the vocabulary lacks, and it has no unknown token";
+
 hd_status hd__unigram_add_score(hd_unigram *model, double score, hd_error *err)
 {
     if (model->n_scores == model->capacity) {

@@ -45,4 +45,6 @@ void hd__unigram_search(const hd_unigram *model, hd_span word, hd_unigram_node *
 size_t hd__unigram_pieces(const hd_unigram *model, hd_span word, hd_unigram_node *nodes, int32_t *ids, uint32_t *begins,
                           uint32_t *ends);
 
+extern const char hd__no_unknown_token[]; /* what to say then */
+
 #endif

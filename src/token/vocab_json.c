@@ -98,15 +98,18 @@ static char next(const hd_json_scan *r)
  * point. */
 static bool take_digits(hd_json_scan *r, uint64_t *value, int *exponent, int step)
 {
-    const char *begin = r->at;
-    bool full = *value > UINT64_MAX / 10 - 1;
-    for (; r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - begin < 1024; r->at++) {
-        full = full || *value > UINT64_MAX / 10 - 1;
-        if (!full)
-            *value = *value * 10 + (uint64_t)(*r->at - '0');
-        *exponent += full ? (step == 0) : step;
+    const char *at = r->at;
+    for (; at < r->end && *at >= '0' && *at <= '9'; at++) {
+        if (*value < UINT64_MAX / 10) {
+            *value = *value * 10 + (uint64_t)(*at - '0');
+            *exponent += step;
+        } else {
+            *exponent += step == 0;
+        }
     }
-    return r->at > begin;
+    bool any = at > r->at;
+    r->at = at;
+    return any;
 }
 
 /* A number as the library's JSON reader (serde_json without float_roundtrip) has it: all digits as an integer, rounded to
