@@ -143,8 +143,10 @@ static hd_status check_choice(const hd_file_list *list, const char *dir, hd_erro
     static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
     if (find_in(list, dir, "config.json") == NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
-    if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has neither tokenizer.json nor vocab.txt", list->source);
+    if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL &&
+        find_in(list, dir, "sentencepiece.bpe.model") == NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no tokenizer.json, vocab.txt or sentencepiece.bpe.model",
+                        list->source);
     if (find_kind(list, dir) < N_WEIGHT_KINDS)
         return HD_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {

@@ -69,6 +69,13 @@ hd_status hd__tokenizer_open_vocab_txt(hd_span text, const char *path, const jso
     return end_open(t, hd__tokenizer_parse_vocab_txt(t, text, path, config, config_path, err), tokenizer);
 }
 
+hd_status hd__tokenizer_open_sentencepiece(hd_span bytes, const char *path, hd_tokenizer **tokenizer, hd_error *err)
+{
+    hd_tokenizer *t = NULL;
+    HD_TRY(begin_open(&t, err));
+    return end_open(t, hd__tokenizer_parse_sentencepiece(t, bytes, path, err), tokenizer);
+}
+
 static hd_status open_vocab_txt(const char *path, const char *config_path, hd_arena *arena, hd_tokenizer **tokenizer,
                                 hd_error *err)
 {
@@ -83,7 +90,8 @@ static hd_status open_vocab_txt(const char *path, const char *config_path, hd_ar
 }
 
 /* Mapped, not read: those of large vocabularies are about 20 MB, of which little stays. */
-static hd_status open_json(const char *path, hd_tokenizer **tokenizer, hd_error *err)
+static hd_status open_mapped(const char *path, hd_status (*open)(hd_span, const char *, hd_tokenizer **, hd_error *),
+                             hd_tokenizer **tokenizer, hd_error *err)
 {
     hd_file_map map;
     HD_TRY(hd__file_map_open(path, &map, err));
@@ -91,8 +99,8 @@ static hd_status open_json(const char *path, hd_tokenizer **tokenizer, hd_error 
     if (map.bytes.len > HD_LIMIT_JSON_FILE_BYTES)
         status =
             hd__fail(err, HD_ERR_LIMIT, "%s: %zu bytes, the limit is %u", path, map.bytes.len, HD_LIMIT_JSON_FILE_BYTES);
-    if (status == HD_OK)
-        status = hd__tokenizer_open_json(map.bytes, path, tokenizer, err);
+    else
+        status = open(map.bytes, path, tokenizer, err);
     hd__file_map_close(&map);
     return status;
 }
@@ -105,14 +113,18 @@ hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error
     const char *json = hd__arena_printf(&arena, "%s/tokenizer.json", dir);
     const char *lines = hd__arena_printf(&arena, "%s/vocab.txt", dir);
     const char *config = hd__arena_printf(&arena, "%s/tokenizer_config.json", dir);
-    if (json == NULL || lines == NULL || config == NULL) {
+    const char *pieces = hd__arena_printf(&arena, "%s/sentencepiece.bpe.model", dir);
+    if (pieces == NULL || json == NULL || lines == NULL || config == NULL) {
         status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its files' names", dir);
     } else if (hd__file_exists(json)) {
-        status = open_json(json, tokenizer, err);
+        status = open_mapped(json, hd__tokenizer_open_json, tokenizer, err);
     } else if (hd__file_exists(lines)) {
         status = open_vocab_txt(lines, config, &arena, tokenizer, err);
+    } else if (hd__file_exists(pieces)) {
+        status = open_mapped(pieces, hd__tokenizer_open_sentencepiece, tokenizer, err);
     } else {
-        status = hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is neither a tokenizer.json nor a vocab.txt", dir);
+        status =
+            hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is no tokenizer.json, vocab.txt or sentencepiece.bpe.model", dir);
     }
     hd__arena_clear(&arena);
     return status;

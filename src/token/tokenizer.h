@@ -13,8 +13,8 @@
 typedef struct hd_tokenizer hd_tokenizer;
 
 /* Reads `dir`/tokenizer.json, or `dir`/vocab.txt (with tokenizer_config.json's do_lower_case,
- * strip_accents, tokenize_chinese_chars) when there is none. Padding and truncation settings inside
- * tokenizer.json are ignored: the caller decides. HD_ERR_NOT_FOUND, _FORMAT (file, field), _UNSUPPORTED (a
+ * strip_accents, tokenize_chinese_chars), or `dir`/sentencepiece.bpe.model, when there is none. Padding and truncation
+ * settings inside tokenizer.json are ignored: the caller decides. HD_ERR_NOT_FOUND, _FORMAT (file, field), _UNSUPPORTED (a
  * model or step not implemented, by name), _LIMIT, _MEMORY. Freed by hd__tokenizer_close (NULL allowed). */
 HD_MUST_USE hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err);
 void hd__tokenizer_close(hd_tokenizer *tokenizer);

@@ -72,7 +72,13 @@ HD_MUST_USE hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span 
 HD_MUST_USE hd_status hd__tokenizer_parse_vocab_txt(hd_tokenizer *tokenizer, hd_span text, const char *path,
                                                     const json_t *config, const char *config_path, hd_error *err);
 
-/* hd__tokenizer_open for what is in memory: a tokenizer.json, or a vocab.txt with its config (may be NULL). */
+HD_MUST_USE hd_status hd__tokenizer_parse_sentencepiece(hd_tokenizer *tokenizer, hd_span bytes, const char *path,
+                                                        hd_error *err);
+
+/* hd__tokenizer_open for what is in memory: a tokenizer.json, a sentencepiece.bpe.model, or a vocab.txt with its config (may
+ * be NULL). */
+HD_MUST_USE hd_status hd__tokenizer_open_sentencepiece(hd_span bytes, const char *path, hd_tokenizer **tokenizer,
+                                                       hd_error *err);
 HD_MUST_USE hd_status hd__tokenizer_open_json(hd_span text, const char *file, hd_tokenizer **tokenizer, hd_error *err);
 HD_MUST_USE hd_status hd__tokenizer_open_vocab_txt(hd_span text, const char *path, const json_t *config,
                                                    const char *config_path, hd_tokenizer **tokenizer, hd_error *err);

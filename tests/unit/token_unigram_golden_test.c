@@ -82,10 +82,26 @@ static void test_tokenizer_json(void **state)
     hd__tokenizer_close(tokenizer);
 }
 
+static void test_sentencepiece_file(void **state)
+{
+    (void)state;
+    hd_tokenizer *tokenizer;
+    hd_file_map map;
+    if (hd__file_map_open(GOLDEN "/sentencepiece.bpe.model", &map, &err) != HD_OK ||
+        hd__tokenizer_open_sentencepiece(map.bytes, "sentencepiece.bpe.model", &tokenizer, &err) != HD_OK)
+        fail_msg("%s", err.text);
+    hd__file_map_close(&map);
+    assert_int_equal(hd__tokenizer_vocab_size(tokenizer), 1502);
+    assert_string_equal(hd__tokenizer_token(tokenizer, 1), "<pad>");
+    check_all(tokenizer);
+    hd__tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenizer_json),
+        cmocka_unit_test(test_sentencepiece_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
