@@ -117,19 +117,34 @@ static void grow(hd_cache *c)
     }
 }
 
+/* With the lock. */
+static bool copy_out(hd_cache *c, hd_hash128 key, float *out, size_t n)
+{
+    entry *e = find(c, key);
+    if (e == NULL || e->n != n)
+        return false;
+    memcpy(out, e->vector, n * sizeof *out);
+    list_remove(c, e);
+    list_push(c, e);
+    return true;
+}
+
 bool hd__cache_get(hd_cache *c, hd_hash128 key, float *out, size_t n)
 {
     pthread_mutex_lock(&c->lock);
-    entry *e = find(c, key);
-    bool hit = e != NULL && e->n == n;
-    if (hit) {
-        memcpy(out, e->vector, n * sizeof *out);
-        list_remove(c, e);
-        list_push(c, e);
-        c->n_hits++;
-    } else {
-        c->n_misses++;
-    }
+    const bool hit = copy_out(c, key, out, n);
+    c->n_hits += hit;
+    c->n_misses += !hit;
+    pthread_mutex_unlock(&c->lock);
+    return hit;
+}
+
+bool hd__cache_get_again(hd_cache *c, hd_hash128 key, float *out, size_t n)
+{
+    pthread_mutex_lock(&c->lock);
+    const bool hit = copy_out(c, key, out, n);
+    c->n_hits += hit;
+    c->n_misses -= hit;
     pthread_mutex_unlock(&c->lock);
     return hit;
 }

@@ -21,6 +21,9 @@ void hd__cache_close(hd_cache *cache); /* NULL allowed */
 /* Copies the vector of n values to out; false when it is not there. */
 bool hd__cache_get(hd_cache *cache, hd_hash128 key, float *out, size_t n);
 
+/* For a vector that was not there a moment ago. When it is there now, the call before counts as the hit. */
+bool hd__cache_get_again(hd_cache *cache, hd_hash128 key, float *out, size_t n);
+
 /* Keeps a copy, at the cost of the least recently used. Without memory it keeps nothing. */
 void hd__cache_put(hd_cache *cache, hd_hash128 key, const float *vector, size_t n);
 

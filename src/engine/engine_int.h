@@ -25,7 +25,7 @@ typedef enum hd_sequence_state {
     HD_FOLLOWS, /* waits for an equal sequence that is in flight: in its list of followers */
     HD_TAKEN,   /* a worker's */
     HD_DROPPED, /* its job was cancelled or failed */
-    HD_FOUND    /* in the store: it has its vector */
+    HD_FOUND    /* in the store, or in the cache at last: it has its vector */
 } hd_sequence_state;
 
 /* One text on its way, or a pair, or a window of a text. Owned by its job; all but the last four fields are constant once
@@ -95,6 +95,8 @@ struct hd_job {
     hd_sequence *sequences;      /* [n_sequences] */
     size_t n_sequences, n_done;
     size_t next_sequence; /* all before it are taken, follow or were dropped */
+    float *cached;        /* [n_out] room for a vector of the cache; NULL: it is not asked */
+    uint64_t n_landed;    /* the engine's when it was asked */
     uint64_t queued_ns, taken_ns;
     hd_error error;             /* the first failure */
     bool asks_store, cancelled; /* cancelled: while the store was asked */
@@ -189,6 +191,7 @@ struct hd_engine {
     hd_job *finished;           /* `done` is to be called */
     hd_sequence **flights;      /* [n_flight_buckets] what is queued or computed, by key; a power of two */
     size_t n_flight_buckets, n_flights;
+    uint64_t n_landed; /* flights that have come to their end */
     uint64_t queue_texts, queue_tokens, max_queue_tokens;
     hd_offer *offer; /* NULL: none */
     uint32_t n_idle;
@@ -249,7 +252,8 @@ void hd__workers_stop(hd_engine *engine);
 
 /* ---- queue.c: all with the lock ---- */
 
-/* Puts a job in its caller's lane, unless others compute all of its sequences. HD_ERR_BUSY past the limit. */
+/* Puts a job in its caller's lane, unless others compute all of its sequences, or have by now. HD_ERR_BUSY past the limit.
+ */
 HD_MUST_USE hd_status hd__queue_push(hd_engine *engine, hd_job *job, hd_error *err);
 
 /* Whole sequences of one model, up to the worker's budget; how many. *n_tokens: of all of them. */

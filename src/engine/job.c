@@ -19,6 +19,7 @@ static void free_job(hd_job *job)
     hd__free(job->parts);
     hd__interaction_free(job->interaction, job->n_texts - 1);
     hd__free(job->store_keys);
+    hd__free(job->cached);
     pthread_cond_destroy(&job->finished);
     hd__free(job);
 }
@@ -41,10 +42,11 @@ static hd_status launch(hd_job *job, hd_error *err)
     return status;
 }
 
-static hd_status check_queue(hd_engine *e, hd_error *err)
+static hd_status check_queue(hd_engine *e, uint64_t *n_landed, hd_error *err)
 {
     pthread_mutex_lock(&e->lock);
     const uint64_t n = e->queue_tokens;
+    *n_landed = e->n_landed;
     pthread_mutex_unlock(&e->lock);
     if (e->max_queue_tokens == 0 || n < e->max_queue_tokens)
         return HD_OK;
@@ -104,12 +106,14 @@ hd_status hd__job_start(hd_model *m, const hd_job_request *r, hd_job **result, h
     hd_plan plan;
     hd_job *job = NULL;
     const uint64_t start_ns = hd__now_ns();
+    uint64_t n_landed;
     HD_TRY(hd__plan_make(m, r->options, &plan, err));
     if (r->heads != 0)
         plan.heads = r->heads;
     HD_TRY(check_request(m, r, &plan, err));
-    HD_TRY(check_queue(m->engine, err));
+    HD_TRY(check_queue(m->engine, &n_landed, err));
     HD_TRY(new_job(m, r, &plan, &job, err));
+    job->n_landed = n_landed;
     if (job->options.outputs != NULL && r->n > 0)
         memset(job->options.outputs, 0, r->n * sizeof *job->options.outputs);
     hd_status status = hd__model_acquire(m, err);

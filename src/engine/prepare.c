@@ -20,7 +20,6 @@ typedef struct preparation {
     hd_buffer joined; /* prompt and text */
     hd_ids prompt;    /* long texts: the prompt's tokens alone */
     hd_ids content;   /* long texts: a text's tokens alone */
-    float *vector;    /* [n_out] out of the cache; NULL: it is not asked */
 } preparation;
 
 /* ---- room ---- */
@@ -151,11 +150,11 @@ static hd_status add_sequence(preparation *p, size_t first, size_t text, hd_sequ
         s.key = hd__hash128(hd__span(job->parts + s.row, s.n_parts * sizeof *job->parts), s.key.low ^ s.key.high);
     if (s.n_parts == 0)
         count_tokens(job, text, n);
-    if (p->vector != NULL && hd__cache_get(m->engine->cache, s.key, p->vector, (size_t)m->encoder->n_out)) {
+    if (job->cached != NULL && hd__cache_get(m->engine->cache, s.key, job->cached, (size_t)m->encoder->n_out)) {
         job->ids.n = first;
         job->types.n = job->types.n < first ? job->types.n : first;
         job->stats.n_cached++;
-        return hd__job_store_vector(job, s.row, p->vector, err);
+        return hd__job_store_vector(job, s.row, job->cached, err);
     }
     HD_TRY(grow_sequences(job, err));
     job->stats.n_tokens += n;
@@ -381,7 +380,7 @@ hd_status hd__job_prepare(hd_job *job, const hd_text *texts, hd_plan *plan, hd_e
     const bool asks_cache = m->engine->cache != NULL && job->heads == HD_HEAD_DENSE && plan->long_text != HD_LONG_LATE;
     hd_status status;
     hd__buffer_init(&p.joined);
-    if (asks_cache && (p.vector = hd__malloc(n_out * sizeof *p.vector)) == NULL)
+    if (asks_cache && (job->cached = hd__malloc(n_out * sizeof *job->cached)) == NULL)
         HD_TRY_OUT(hd__fail(err, HD_ERR_MEMORY, "no memory for a vector of %zu values", n_out));
     HD_TRY_OUT(count_prompt(m, plan, err));
     if (plan->long_text != HD_LONG_CUT)
@@ -394,6 +393,5 @@ out:
     hd__buffer_clear(&p.joined);
     hd__ids_clear(&p.prompt);
     hd__ids_clear(&p.content);
-    hd__free(p.vector);
     return status;
 }

@@ -5,7 +5,8 @@
  * long texts gets as many tokens as one with short ones. Within a lane the jobs take turns in the same way. What is
  * taken is of one model and for the same heads: lanes whose next job asks for others are passed over and keep their place.
  *
- * A sequence equal to one that is queued or being computed for the same heads follows it and gets its results.
+ * A sequence equal to one that is queued or being computed for the same heads follows it and gets its results. With the
+ * vector cache it is computed once, whenever it comes: see ask_again.
  */
 #include <string.h>
 
@@ -82,6 +83,7 @@ hd_sequence *hd__queue_land(hd_engine *e, hd_sequence *s)
         link = &(*link)->chain;
     *link = s->chain;
     e->n_flights--;
+    e->n_landed++;
     hd_sequence *followers = s->followers;
     s->followers = NULL;
     for (hd_sequence *f = followers; f != NULL; f = f->followers)
@@ -182,8 +184,31 @@ static void skip_to_queued(hd_job *job)
         job->next_sequence++;
 }
 
+/* Takes what was computed since the cache was asked: each vector is put there before its flight lands, so that now, with
+ * the lock, an equal sequence is in flight or in the cache, or has to be computed. How many were found. */
+static size_t ask_again(const hd_engine *e, hd_job *job)
+{
+    const size_t width = (size_t)job->model->encoder->n_out;
+    hd_error error;
+    size_t n = 0;
+    if (job->cached == NULL || job->n_landed == e->n_landed)
+        return 0;
+    for (size_t i = 0; i < job->n_sequences; i++) {
+        hd_sequence *s = &job->sequences[i];
+        if (s->state == HD_FOUND || !hd__cache_get_again(e->cache, s->key, job->cached, width) ||
+            hd__job_store_vector(job, s->row, job->cached, &error) != HD_OK)
+            continue;
+        s->state = HD_FOUND;
+        job->stats.n_cached++;
+        job->stats.n_tokens -= (uint64_t)s->n_tokens;
+        n++;
+    }
+    return n;
+}
+
 hd_status hd__queue_push(hd_engine *e, hd_job *job, hd_error *err)
 {
+    const size_t n_found = ask_again(e, job);
     if (e->max_queue_tokens != 0 && e->queue_tokens != 0 && e->queue_tokens + job->stats.n_tokens > e->max_queue_tokens)
         return hd__fail(err, HD_ERR_BUSY, "%llu tokens are queued and %llu more would pass the limit of %llu",
                         (unsigned long long)e->queue_tokens, (unsigned long long)job->stats.n_tokens,
@@ -205,6 +230,7 @@ hd_status hd__queue_push(hd_engine *e, hd_job *job, hd_error *err)
         append_job(lane, job);
     else
         free_if_empty(e, lane);
+    hd__job_count(job, n_found, NULL);
     return HD_OK;
 }
 

@@ -1,8 +1,8 @@
 /* models.h - the models this server serves, by name. Thread-safe: has its own lock.
  *
  * With one model any name in a request means that one; with several, or when asked to be strict, an unknown name is a
- * fault. Names, and what models were registered by, compare exactly, then without case, then by the part after the last "/", and a ":tag" or "@revision"
- * that the registered name lacks is not looked at ("all-minilm:latest").
+ * fault. Names, and what models were registered by, compare exactly; names then without case, then by the part after the
+ * last "/", and a ":tag" or "@revision" that the registered name lacks is not looked at ("all-minilm:latest").
  */
 #ifndef HD_WIRE_MODELS_H
 #define HD_WIRE_MODELS_H

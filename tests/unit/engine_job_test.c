@@ -287,6 +287,80 @@ static void await(called *c, int n)
 }
 
 /* Callbacks come once, whether the vectors are computed, cached, or not wanted any more. */
+/* Equal jobs of several threads at once, again and again: with the cache each text is computed once, whether another was on
+ * its way to the queue when it was done or not. */
+enum { TWINS = 4, TWIN_TEXTS = 8, TWIN_ROUNDS = 200 };
+
+/* All different for the tokenizer, too: the digits of their numbers as words. */
+static const hd_text *twin_texts(void)
+{
+    static const char *const digits[] = {"river", "stone", "the", "house", "garden", "in", "winter", "music", "a", "paper"};
+    static hd_text texts[TWIN_ROUNDS * TWIN_TEXTS];
+    static char bytes[TWIN_ROUNDS * TWIN_TEXTS][64];
+    for (unsigned i = 0; i < TWIN_ROUNDS * TWIN_TEXTS; i++) {
+        snprintf(bytes[i], sizeof bytes[i], "%s %s %s %s", digits[i / 1000], digits[i / 100 % 10], digits[i / 10 % 10],
+                 digits[i % 10]);
+        texts[i] = text_of(bytes[i]);
+    }
+    return texts;
+}
+
+typedef struct twin {
+    hd_model *model;
+    const hd_text *texts;
+    pthread_barrier_t *barrier;
+    pthread_t thread;
+    uint64_t n_tokens, n_cached;
+    bool failed;
+} twin;
+
+static void *twin_main(void *data)
+{
+    twin *t = data;
+    float *out = malloc(TWIN_TEXTS * width_of(t->model) * sizeof *out);
+    for (size_t i = 0; i < TWIN_ROUNDS; i++) {
+        hd_encode_stats stats;
+        pthread_barrier_wait(t->barrier);
+        t->failed |= hd_encode(t->model, t->texts + i * TWIN_TEXTS, TWIN_TEXTS, NULL, out, &stats, NULL) != HD_OK;
+        t->n_tokens += stats.n_tokens;
+        t->n_cached += stats.n_cached;
+    }
+    free(out);
+    return NULL;
+}
+
+static void test_computed_once(void **state)
+{
+    (void)state;
+    pthread_barrier_t barrier;
+    twin twins[TWINS];
+    const hd_text *texts = twin_texts();
+
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2, .cache_bytes = 16 << 20});
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    MUST(hd_model_load(model, &err));
+    pthread_barrier_init(&barrier, NULL, TWINS);
+    for (int i = 0; i < TWINS; i++) {
+        twins[i] = (twin){.model = model, .texts = texts, .barrier = &barrier};
+        assert_int_equal(pthread_create(&twins[i].thread, NULL, twin_main, &twins[i]), 0);
+    }
+    for (int i = 0; i < TWINS; i++) {
+        pthread_join(twins[i].thread, NULL);
+        assert_false(twins[i].failed);
+    }
+    const hd_engine_stats stats = stats_of(engine);
+    assert_int_equal(stats.n_texts, TWIN_ROUNDS * TWIN_TEXTS);
+    assert_int_equal(stats.n_tokens, 6 * TWIN_ROUNDS * TWIN_TEXTS); /* four words and two specials */
+    assert_int_equal(stats.cache_hits + stats.cache_misses, TWINS * TWIN_ROUNDS * TWIN_TEXTS);
+    assert_int_equal(stats.cache_misses, TWIN_ROUNDS * TWIN_TEXTS + stats.n_shared);
+    uint64_t n_cached = 0;
+    for (int i = 0; i < TWINS; i++)
+        n_cached += twins[i].n_cached;
+    assert_int_equal(n_cached, stats.cache_hits);
+    pthread_barrier_destroy(&barrier);
+    hd_engine_close(engine);
+}
+
 static void test_callbacks(void **state)
 {
     (void)state;
@@ -524,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_fairness),
         cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_computed_once),
         cmocka_unit_test(test_callbacks),
         cmocka_unit_test(test_queue_limit),
         cmocka_unit_test(test_cut),
