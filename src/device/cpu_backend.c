@@ -5,14 +5,15 @@
 
 #include "cpu/machine.h"
 
-/* Half of L2, in steps of the tallest register tile; the weights pass through the other half. */
+/* Half of L2, in steps of the tallest register tile; the weights pass through the other half. Wide rows are allowed more:
+ * the weights of a large model come from L3 or memory once for each block, and fewer rows than LEAST would wait for them. */
 static int cpu_block_rows(size_t row_bytes)
 {
-    enum { STEP = 32, MOST = 256 };
+    enum { STEP = 32, LEAST = 128, MOST = 256 };
     hd_machine machine;
     hd__machine_get(&machine);
     size_t rows = machine.l2_bytes / 2 / row_bytes / STEP * STEP;
-    return rows < STEP ? STEP : rows > MOST ? MOST : (int)rows;
+    return rows < LEAST ? LEAST : rows > MOST ? MOST : (int)rows;
 }
 
 static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,

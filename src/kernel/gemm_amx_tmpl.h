@@ -19,7 +19,7 @@ void AMX_NAME(const k_gemm *g)
 
     for (int p = g->panel_begin; p < g->panel_end; p += 2) {
         const char *panel = (const char *)w->panels + (size_t)p * panel_bytes;
-        k_ahead ahead = k_ahead_of(g, p, 2, n_blocks);
+        k_ahead ahead = k_ahead_of(g, p, 2, n_blocks * steps);
         for (int i = 0; i < n_blocks; i++) {
             now->row = i * height + height <= g->rows ? i * height : g->rows - height;
             now->skip = i * height - now->row;
@@ -27,9 +27,9 @@ void AMX_NAME(const k_gemm *g)
             now->col = p * K_PANEL;
             const char *a = (const char *)g->a + (size_t)now->row * a_bytes;
             const char *b = panel;
-            k_ahead_turn(&ahead);
             int done = before->skip; /* rows of `before` finished */
 #define AMX_BEFORE                                                                                                          \
+    k_ahead_turn(&ahead);                                                                                                   \
     if (done < before->n_rows) {                                                                                            \
         int n = before->n_rows - done < share ? before->n_rows - done : share;                                              \
         ep_rows(g, before->acc + done * BLOCK, before->row + done, n, before->col);                                         \

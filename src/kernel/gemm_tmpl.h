@@ -21,14 +21,18 @@
 #define GT_BLOCK 112
 #ifdef GT_WIDE
 #define GT_CHUNK 96 /* twice the steps after widening */
+#define GT_STEPS 2
 #else
 #define GT_CHUNK 192
+#define GT_STEPS 1
 #endif
+#define GT_RUN 16 /* steps between fetches ahead: more than a few lines at once would wait for each other */
 #define GT_VECS (GT_COLS / VF_LANES)
 
 /* acc[n_rows][GT_COLS] (+)= a . panels over `steps`; n_rows is a constant after inlining. */
 static inline __attribute__((always_inline)) void gt_tile(const char *a, size_t a_bytes, const char *b, size_t panel_bytes,
-                                                          int steps, bool first, int32_t *acc_out, const int n_rows)
+                                                          int steps, bool first, int32_t *acc_out, k_ahead *ahead,
+                                                          const int n_rows)
 {
     gt_acc acc[GT_ROWS][GT_VECS];
 #pragma GCC unroll 16
@@ -44,6 +48,8 @@ static inline __attribute__((always_inline)) void gt_tile(const char *a, size_t 
         base[i] = a + (size_t)(3 * i) * a_bytes;
 
     for (int s = 0; s < steps; s++) {
+        if (s % GT_RUN == 0)
+            k_ahead_turn(ahead);
         gt_b bv[GT_VECS];
 #pragma GCC unroll 4
         for (int v = 0; v < GT_VECS; v++) {
@@ -71,11 +77,11 @@ static inline __attribute__((always_inline)) void gt_tile(const char *a, size_t 
 }
 
 static void gt_tile_any(const char *a, size_t a_bytes, const char *b, size_t panel_bytes, int steps, bool first,
-                        int32_t *acc_out, int n_rows)
+                        int32_t *acc_out, k_ahead *ahead, int n_rows)
 {
     switch (n_rows) {
 #define GT_CASE(n)                                                                                                          \
-    case n: gt_tile(a, a_bytes, b, panel_bytes, steps, first, acc_out, n); break;
+    case n: gt_tile(a, a_bytes, b, panel_bytes, steps, first, acc_out, ahead, n); break;
         GT_CASE(1)
         GT_CASE(2)
         GT_CASE(3)
@@ -126,15 +132,14 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col, k_ahead *a
             int rows = (n_rows - r) / (n_tiles - t);
             const char *rows_a = a + (size_t)r * a_bytes + (size_t)s * 4;
             int32_t *tile = acc + r * GT_COLS;
-            k_ahead_turn(ahead);
 #ifdef GT_WIDE
             float wide_a[GT_ROWS][2 * GT_CHUNK] __attribute__((aligned(64)));
             for (int i = 0; i < rows; i++)
                 gt_widen_row(rows_a + (size_t)i * a_bytes, n_steps, wide_a[i]);
             gt_tile_any((const char *)wide_a, sizeof wide_a[0], (const char *)wide_b, sizeof wide_b[0], 2 * n_steps, s == 0,
-                        tile, rows);
+                        tile, ahead, rows);
 #else
-            gt_tile_any(rows_a, a_bytes, b, panel_bytes, n_steps, s == 0, tile, rows);
+            gt_tile_any(rows_a, a_bytes, b, panel_bytes, n_steps, s == 0, tile, ahead, rows);
 #endif
             if (last) /* now: stores and activations of a tile then overlap with the products of the next */
                 ep_rows(g, tile, first + r, rows, col);
@@ -146,8 +151,8 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col, k_ahead *a
 void GT_NAME(const k_gemm *g)
 {
     const int n_blocks = (g->rows + GT_BLOCK - 1) / GT_BLOCK;
-    const int n_chunks = ((int)((size_t)g->w->k_pad * k_type_bytes(g->w->type) / 4) + GT_CHUNK - 1) / GT_CHUNK;
-    const int n_turns = (g->rows + GT_ROWS - 1) / GT_ROWS * n_chunks;
+    const int steps = (int)((size_t)g->w->k_pad * k_type_bytes(g->w->type) / 4) * GT_STEPS;
+    const int n_turns = (g->rows + GT_ROWS - 1) / GT_ROWS * (steps / GT_RUN);
     for (int p = g->panel_begin; p < g->panel_end; p += GT_COLS / K_PANEL) {
         k_ahead ahead = k_ahead_of(g, p, GT_COLS / K_PANEL, n_turns);
         for (int i = 0, r = 0; i < n_blocks; i++) {
