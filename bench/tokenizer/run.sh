@@ -4,6 +4,7 @@
 #   bench/tokenizer/run.sh bench [--seconds 2]
 #   bench/tokenizer/run.sh compare [--n 100000] [--seed 1] [--variants] [--code-points]
 #   bench/tokenizer/run.sh unigram-bench | unigram-compare ...    a Unigram model: of 250,002 pieces, or the small one of tests/golden
+#   bench/tokenizer/run.sh bpe-bench ...    a byte-pair model of Qwen2's structure and size
 #
 # Builds tokenize_lines.c against build/ (make build comes first), installs the library into
 # build/venv-tokenizer, fetches all-MiniLM-L6-v2 where it is missing. HEDDLE_BENCH_VENV names an environment to use
@@ -14,9 +15,9 @@ cd "$(dirname "$0")/../.."
 what=${1:-bench}
 shift || true
 case $what in
-bench | unigram-bench) script=bench/tokenizer/bench.py ;;
+bench | unigram-bench | bpe-bench) script=bench/tokenizer/bench.py ;;
 compare | unigram-compare) script=tools/compare_tokenizer.py ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 driver=build/tokenize_lines
@@ -37,6 +38,11 @@ case $what in
 unigram-bench)
     model=build/large-vocabulary
     [ -e "$model/tokenizer.json" ] || "$venv/bin/python" bench/tokenizer/large_vocabulary.py "$model"
+    "$driver" "$model" --open
+    ;;
+bpe-bench)
+    model=build/tokenizers-bpe/qwen2
+    "$venv/bin/python" bench/tokenizer/make_bpe.py build/tokenizers-bpe
     "$driver" "$model" --open
     ;;
 unigram-compare) model=tests/golden/unigram ;;

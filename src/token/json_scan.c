@@ -3,34 +3,29 @@
 
 #include "base/utf8.h"
 
-char hd__json_scan_peek(hd_json_scan *scan)
-{
-    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\t' || *scan->at == '\r'))
-        scan->at++;
-    return scan->at < scan->end ? *scan->at : '\0';
-}
-
-bool hd__json_scan_take(hd_json_scan *scan, char c)
-{
-    if (hd__json_scan_peek(scan) != c)
-        return false;
-    scan->at++;
-    return true;
-}
+/* Bytes of a string that are not simply part of it. */
+static const bool special[256] = {
+    ['"'] = true, ['\\'] = true, [0] = true,  [1] = true,  [2] = true,  [3] = true,  [4] = true,  [5] = true,  [6] = true,
+    [7] = true,   [8] = true,    [9] = true,  [10] = true, [11] = true, [12] = true, [13] = true, [14] = true, [15] = true,
+    [16] = true,  [17] = true,   [18] = true, [19] = true, [20] = true, [21] = true, [22] = true, [23] = true, [24] = true,
+    [25] = true,  [26] = true,   [27] = true, [28] = true, [29] = true, [30] = true, [31] = true,
+};
 
 bool hd__json_scan_string(hd_json_scan *scan, hd_span *raw)
 {
     if (!hd__json_scan_take(scan, '"'))
         return false;
-    const char *begin = scan->at;
-    while (scan->at < scan->end && *scan->at != '"') {
-        if ((unsigned char)*scan->at < 0x20 || (*scan->at == '\\' && ++scan->at == scan->end))
-            return false;
-        scan->at++;
+    const char *begin = scan->at, *at = begin, *const end = scan->end;
+    for (;; at = end - at > 2 ? at + 2 : end) { /* past an escape */
+        while (at < end && !special[(unsigned char)*at])
+            at++;
+        if (at >= end || *at != '\\')
+            break;
     }
-    if (scan->at == scan->end)
+    scan->at = at < end ? at : end;
+    if (at >= end || *at != '"')
         return false;
-    *raw = hd__span(begin, (size_t)(scan->at - begin));
+    *raw = hd__span(begin, (size_t)(at - begin));
     scan->at++;
     return true;
 }

@@ -11,8 +11,19 @@ typedef struct hd_json_scan {
 } hd_json_scan;
 
 /* The next byte after white space, or '\0' at the end. take: whether it is c, which is then behind. */
-char hd__json_scan_peek(hd_json_scan *scan);
-bool hd__json_scan_take(hd_json_scan *scan, char c);
+static inline char hd__json_scan_peek(hd_json_scan *scan)
+{
+    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\t' || *scan->at == '\r'))
+        scan->at++;
+    return scan->at < scan->end ? *scan->at : '\0';
+}
+
+static inline bool hd__json_scan_take(hd_json_scan *scan, char c)
+{
+    bool is_next = hd__json_scan_peek(scan) == c && scan->at < scan->end;
+    scan->at += is_next;
+    return is_next;
+}
 
 /* The raw text between two quotes. */
 bool hd__json_scan_string(hd_json_scan *scan, hd_span *raw);

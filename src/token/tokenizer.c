@@ -50,6 +50,7 @@ static hd_status end_open(hd_tokenizer *t, hd_status status, hd_tokenizer **toke
     t->cuttable = is_cuttable(t);
     hd__bert_scan_init(t);
     hd__unigram_scan_init(t);
+    hd__bpe_scan_init(t);
     *tokenizer = t;
     return HD_OK;
 }
@@ -274,6 +275,8 @@ hd_status hd__tokenizer_encode_text(const hd_tokenizer *tokenizer, hd_span text,
         return hd__bert_scan_run(tokenizer, text, limit, ids, err);
     if (tokenizer->unigram_scan.usable && !lower_case)
         return hd__unigram_scan_run(tokenizer, text, limit, ids, err);
+    if (tokenizer->bpe_scan.usable && !lower_case)
+        return hd__bpe_scan_run(tokenizer, text, limit, ids, err);
     hd_token_list tokens = {0};
     hd_status status = pipeline(tokenizer, text, limit, lower_case, &tokens, err);
     if (status == HD_OK)

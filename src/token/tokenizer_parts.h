@@ -1,10 +1,10 @@
 /* tokenizer_parts.h - what a tokenizer is made of; for the files of this folder only.
  *
  * A text goes through: added tokens found as given -> normaliser -> added tokens found normalised ->
- * pre-tokenizer -> model -> template. Two ways lead through it: bert_scan.c and unigram_scan.c do it
- * all in one pass over the bytes for the settings that BERT- and XLM-RoBERTa-family models have; pipeline.c does it step by
- * step for any settings and knows where each token came from. Both give the same ids. Another model is another kind in
- * token_model.h.
+ * pre-tokenizer -> model -> template. Two ways lead through it: bert_scan.c, unigram_scan.c and bpe_scan.c do it all in one
+ * pass over the bytes for the settings that models of the families of BERT and XLM-RoBERTa and byte-level BPE have;
+ * pipeline.c does it step by step for any settings and knows where each token came from. Both give the same ids. Another
+ * model is another kind in token_model.h.
  */
 #ifndef HD_TOKEN_TOKENIZER_PARTS_H
 #define HD_TOKEN_TOKENIZER_PARTS_H
@@ -50,6 +50,15 @@ typedef struct hd_unigram_scan {
         byte_class[256]; /* LETTER: ASCII that stays as it is, SPACE: that is or becomes a blank, ADDED, LONGER: all else */
 } hd_unigram_scan;
 
+typedef struct hd_bpe_scan {
+    bool usable;           /* the settings are those this way is for */
+    bool nfc;              /* else nothing is normalised */
+    bool prefix_space;     /* text that does not begin with a space gets one, also after an added token */
+    bool cuttable;         /* text may be cut before a space between two words */
+    hd_word_rule rule;     /* for words */
+    uint32_t byte_id[256]; /* token of each byte */
+} hd_bpe_scan;
+
 struct hd_tokenizer {
     hd_arena arena; /* settings; freed with the tokenizer */
     hd_normalizer normalizer;
@@ -62,6 +71,7 @@ struct hd_tokenizer {
     hd_added_set added_raw, added_normalized;
     hd_bert_scan scan;
     hd_unigram_scan unigram_scan;
+    hd_bpe_scan bpe_scan;
     uint32_t vocab_size; /* highest id + 1 */
     bool cuttable;       /* a text may be cut after white space and its parts tokenised alone */
 };
@@ -111,6 +121,11 @@ HD_MUST_USE hd_status hd__merges_txt_read(hd_span text, const char *path, hd_bpe
 void hd__bert_scan_init(hd_tokenizer *tokenizer);
 HD_MUST_USE hd_status hd__bert_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids,
                                         hd_error *err);
+
+/* bpe_scan.c: the same for byte-level BPE. */
+void hd__bpe_scan_init(hd_tokenizer *tokenizer);
+HD_MUST_USE hd_status hd__bpe_scan_run(const hd_tokenizer *tokenizer, hd_span text, size_t limit, hd_ids *ids,
+                                       hd_error *err);
 
 /* What one text and the template around it (or pair of texts) come down to. check: whether the text may be tokenised, and
  * how many ids of it there may be beside n_specials. encode: appends up to limit + 1 ids of it, no template. */
