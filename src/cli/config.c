@@ -86,7 +86,7 @@ cli_texts cli_given_models;
         {.name = "cache-bytes",                                                                                             \
          .value = "SIZE",                                                                                                   \
          .text = &given[SET_CACHE_BYTES],                                                                                   \
-         .help = "keep the vectors of texts seen before, up to this size (default: 0, off)"},                               \
+         .help = "keep the vectors of texts seen before, up to this size (default: 0, off; serve: 64M)"},                   \
         {.name = "cache-dir",                                                                                               \
          .value = "DIR",                                                                                                    \
          .text = &given[SET_CACHE_DIR],                                                                                     \

@@ -435,6 +435,7 @@ static outcome hop(exchange *x)
         return FAILED;
     x->unreachable = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT;
     x->reached |= !x->unreachable;
+    x->response->unreachable = x->unreachable;
     if (code != CURLE_OK) {
         x->status = hd__fail(&x->err, status_of(code), "%s: %s", x->request->url,
                              http->curl_error[0] != '\0' ? http->curl_error : http->curl->easy_strerror(code));
@@ -503,9 +504,9 @@ static outcome try_once(exchange *x)
 static hd_status ask(hd_http_client *http, const hd_http_client_request *request, hd_http_client_response *response,
                      hd_error *err)
 {
+    *response = (hd_http_client_response){0};
     if (!is_https(request->url) && !is_http(request->url))
         return hd__fail(err, HD_ERR_ARG, "%s: neither https:// nor http://", request->url);
-    *response = (hd_http_client_response){0};
     exchange x = {.http = http, .request = request, .response = response};
     outcome result = TRY_AGAIN;
     uint32_t n_failed = 0; /* tries since one came further than all before it */

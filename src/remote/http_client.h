@@ -34,6 +34,7 @@ void hd__http_client_close(hd_http_client *http); /* NULL allowed */
 /* What the last answer said, and X-Linked-* from whichever hop said them. "" when absent. */
 typedef struct hd_http_client_response {
     uint32_t status;
+    bool unreachable;                      /* no answer: the host has no address, or nobody listens there */
     bool same_origin;                      /* the last hop is on the origin that was asked */
     uint64_t body_from;                    /* the body begins at this byte of the file: where it was asked to, or 0 */
     uint64_t content_bytes;                /* Content-Length of this body; UINT64_MAX when unknown */

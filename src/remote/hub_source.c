@@ -140,6 +140,11 @@ static hd_status read_listing(hd_hub_source *source, const char *url, const char
                                       .data = &r};
     hd__buffer_init(&r.text);
     hd_status status = hd__http_client_get(source->http, &request, &response, err);
+    if (status != HD_OK && response.unreachable) {
+        const hd_error cause = *err;
+        hd__fail(err, status, "%s; HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy, and pulling a folder takes no network",
+                 cause.text);
+    }
     if (status == HD_OK && response.status != 200)
         status = refused(source, what, &response, err);
     if (status == HD_OK)

@@ -215,9 +215,9 @@ static void check_head(hd_flow *flow)
     flow->endpoint = hd__route_find(s, q->method, q->path, &why, allow);
     const bool fits = hd__key_fits(s, q, &key);
     q->caller = key.len > 0 ? hd__hash64(key, s->id_seed) : flow->peer->address_hash;
-    if (flow->endpoint == NULL && q->method == HD_HTTP_OPTIONS && (why == HD_FAULT_METHOD || q->path.ptr == NULL)) {
+    if (q->method == HD_HTTP_OPTIONS && (why == HD_FAULT_METHOD || q->path.ptr == NULL)) {
         answer_options(flow, allow);
-    } else if (flow->endpoint == NULL) {
+    } else if (why != HD_FAULT_NONE) {
         hd__flow_refuse(flow, why, why == HD_FAULT_ROUTE ? "there is nothing at this path" : "not with this method");
         if (why == HD_FAULT_METHOD)
             hd__http_setf(&flow->exchange.response, &flow->exchange.arena, "Allow", "%s", allow);

@@ -23,7 +23,8 @@ const hd_endpoint *hd__route_find(const hd_server *server, hd_http_method method
 {
     static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
     const hd_http_method wanted = method == HD_HTTP_HEAD ? HD_HTTP_GET : method;
-    bool found = false;
+    const hd_endpoint *first = NULL;
+    *fault = HD_FAULT_NONE;
     allow[0] = '\0';
     for (size_t i = 0; i < server->n_endpoints; i++) {
         const hd_endpoint *e = &server->endpoints[i];
@@ -31,13 +32,13 @@ const hd_endpoint *hd__route_find(const hd_server *server, hd_http_method method
             continue;
         if (e->method == wanted)
             return e;
-        found = true;
+        first = first != NULL ? first : e;
         add_method(allow, names[e->method]);
         if (e->method == HD_HTTP_GET)
             add_method(allow, "HEAD");
     }
-    if (found)
+    if (first != NULL)
         add_method(allow, "OPTIONS");
-    *fault = found ? HD_FAULT_METHOD : HD_FAULT_ROUTE;
-    return NULL;
+    *fault = first != NULL ? HD_FAULT_METHOD : HD_FAULT_ROUTE;
+    return first;
 }

@@ -29,7 +29,7 @@ typedef struct hd_flow {
     struct hd_server *server;
     hd_peer *peer;
     struct MHD_Connection *connection;
-    const hd_endpoint *endpoint; /* NULL: none matched */
+    const hd_endpoint *endpoint; /* NULL: there is none at this path */
     char *uri;                   /* as sent */
     hd_buffer body;
     uint64_t n_accounted; /* bytes of it in server->bodies_bytes */
@@ -89,7 +89,8 @@ HD_MUST_USE hd_status hd__listen_unix(const char *path, int *fd, hd_error *err);
 
 /* ---- routing.c ---- */
 
-/* The endpoint for a path, or NULL: *fault is then ROUTE, or METHOD with the methods there are in allow. */
+/* The endpoint for a request, *fault NONE; or the first of its path, *fault METHOD with the methods there are in allow;
+ * or NULL, *fault ROUTE. */
 const hd_endpoint *hd__route_find(const hd_server *server, hd_http_method method, hd_span path, hd_fault_kind *fault,
                                   char allow[64]);
 

@@ -556,7 +556,7 @@ class Failures(PullCase):
         with FakeHub() as gone:
             endpoint = gone.endpoint
         started = time.monotonic()
-        self.assert_refused("peer", "connect", HF_ENDPOINT=endpoint)
+        self.assert_refused("peer", "connect", "HF_ENDPOINT names a mirror", HF_ENDPOINT=endpoint)
         self.assertLess(time.monotonic() - started, 5)  # two pauses
 
     def test_error_answers_without_end(self):

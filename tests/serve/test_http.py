@@ -84,6 +84,14 @@ class Plain(HttpTest):
             status, headers, body = self.raw(head("/v1/embeddings", method))
             self.assertEqual((status, headers["allow"]), (405, "POST, OPTIONS"), method)
             self.assertEqual(json.loads(body)["error"]["code"], "method_not_supported")
+        for path, words in (("/embed", {"error": "not with this method", "error_type": "Validation"}),
+                            ("/v2/embed", {"message": "not with this method"}),
+                            ("/embedding", {"error": {"code": 405, "message": "not with this method", "type": "invalid_request_error"}}),
+                            ("/api/embed", {"error": "not with this method"})):
+            status, _, body = self.raw(head(path, "GET"))
+            said = json.loads(body)
+            said.pop("id", None)
+            self.assertEqual((status, said), (405, words))
         self.assertEqual(self.raw(head("/none", "GET"))[0], 404)
         self.assertEqual(self.raw(head("http://h/health", "GET"))[0], 200)
         self.assertEqual(self.raw(head("/%68ealth?x=1", "GET"))[0], 200)
