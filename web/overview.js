@@ -108,13 +108,13 @@ function showFacts({history, engine, start_s, now_s}) {
   const facts = [
     ['running for', span(now_s - start_s)],
     ['requests', count(history.totals.n_requests)],
-    ['faults', faults || 'none'],
     ['texts', count(history.totals.n_inputs)],
     ['batches filled', engine.n_batch_capacity === 0 ? '–' : percent(engine.n_batch_tokens / engine.n_batch_capacity)],
     ['shared in flight', count(engine.n_shared)],
+    ['faults', faults || 'none'], // a line of its own: there may be several kinds
   ];
   $('facts').replaceChildren(...facts.map(([name, value]) =>
-    element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+    element('div', {className: name === 'faults' ? 'wide' : ''}, element('dt', {}, name), element('dd', {}, value))));
 }
 
 // Share of the processors this process may use, since the status before.

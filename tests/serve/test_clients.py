@@ -6,9 +6,13 @@
 import asyncio
 import logging
 import os
+import re
+import subprocess
+import sys
 import unittest
 
 from serving import ServedTest
+from harness import ROOT
 
 try:
     import cohere
@@ -30,6 +34,13 @@ class ClientTest(ServedTest):
         super().setUpClass()
         os.environ["no_proxy"] = "127.0.0.1"
         logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class Readme(ClientTest):
+    def test_python(self):
+        [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        done = subprocess.run([sys.executable, "-c", snippet.replace("http://localhost:8080", self.url)], text=True, capture_output=True)
+        self.assertEqual((done.stdout, done.stderr), (f"2 {len(self.vectors(TEXTS[0])[0])}\n", ""))
 
 
 class Ollama(ClientTest):
