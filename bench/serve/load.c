@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 16, STEP_NS = 10000, STEPS = 6000000, MARKS = 8, PATIENCE_S = 60 };
+enum { BUFFER = 1 << 16, STEP_NS = 10000, STEPS = 6000000, MARKS = 8, PATIENCE_S = 120 };
 
 typedef struct connection {
     int fd;
