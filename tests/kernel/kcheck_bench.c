@@ -148,18 +148,18 @@ static void set_up_gemm(bench *b, store *s)
     k_pack_rows(type, K_I8_MAX, b->k, 0, b->n, weights, panels, scale, channel_sum);
     b->weights = (k_weights){type, b->n, b->k, b->n, b->k, panels, take_f32(s, n), scale, channel_sum};
     k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
-    b->gemm = (k_gemm){&b->weights,
-                       take_type(s, type, rows * k),
-                       k,
-                       take_f32(s, rows),
-                       take_f32(s, rows),
-                       b->rows,
-                       0,
-                       b->n / K_PANEL,
-                       b->epilogue,
-                       out_type,
-                       take_f32(s, rows * n),
-                       n};
+    const size_t a_stride = k_row_stride(b->k, type), out_stride = k_row_stride(b->n, out_type);
+    b->gemm = (k_gemm){.w = &b->weights,
+                       .a = take_type(s, type, rows * a_stride),
+                       .a_stride = a_stride,
+                       .a_scale = take_f32(s, rows),
+                       .a_offset = take_f32(s, rows),
+                       .rows = b->rows,
+                       .panel_end = b->n / K_PANEL,
+                       .epilogue = b->epilogue,
+                       .out_type = out_type,
+                       .out = take_f32(s, rows * out_stride),
+                       .out_stride = out_stride};
     b->work = 2.0 * b->rows * b->n * b->k;
 }
 

@@ -1,0 +1,392 @@
+/* Device operations on the CPU against their formulas in double, alone and by a team: who does which part changes no bit.
+ * What kernels do with odd sizes is heddle-kcheck's; here it is what lies between them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "device/device.h"
+
+enum { N_MEMBERS = 3 };
+
+static uint32_t seed = 1;
+
+static float random_value(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(seed >> 8) / 8388608.0f - 1.0f; /* [-1, 1) */
+}
+
+static void *zeros(size_t bytes)
+{
+    void *p = hd__malloc_aligned(bytes);
+    assert_non_null(p);
+    memset(p, 0, bytes);
+    return p;
+}
+
+static float *random_values(size_t n)
+{
+    float *p = zeros(n * sizeof *p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = random_value();
+    return p;
+}
+
+/* ---- one operation, by one or by several ---- */
+
+typedef void operation(const hd_kernels *kernels, hd_run *run, void *arguments);
+
+typedef struct member {
+    operation *operation;
+    void *arguments;
+    hd_kernels kernels;
+    hd_run run;
+    pthread_t thread;
+} member;
+
+static void *member_main(void *data)
+{
+    member *m = data;
+    m->operation(&m->kernels, &m->run, m->arguments);
+    return NULL;
+}
+
+static void by(uint32_t n_members, operation *work, void *arguments)
+{
+    hd_kernels kernels;
+    hd__kernels_fill(&kernels);
+    hd_team team = {.n_members = n_members};
+    member members[N_MEMBERS];
+    for (uint32_t i = 0; i < n_members; i++) {
+        members[i] = (member){work, arguments, kernels, {.team = n_members > 1 ? &team : NULL, .rank = i}, 0};
+        assert_int_equal(pthread_create(&members[i].thread, NULL, member_main, &members[i]), 0);
+    }
+    for (uint32_t i = 0; i < n_members; i++)
+        pthread_join(members[i].thread, NULL);
+}
+
+/* ---- attention ---- */
+
+enum { HEADS = 6, KV_HEADS = 2, DIM = 32, LENGTHS = 2, STRIDE = HEADS * DIM, KV_STRIDE = KV_HEADS * DIM };
+static const int32_t begin[LENGTHS + 1] = {0, 70, 75};
+
+static void attend(const hd_kernels *kernels, hd_run *run, void *arguments)
+{
+    hd__device_cpu()->attention(kernels, run, arguments);
+}
+
+/* The output of query head h at row `row` of q, which stands at a position of sequence i. */
+static void expect_attention(const hd_attention *t, int i, int row, int position, int h)
+{
+    const float *q = (const float *)t->q + (size_t)row * t->q_stride + (size_t)(h * DIM);
+    const int kv = h / (HEADS / KV_HEADS), n = t->kv_begin[i + 1] - t->kv_begin[i];
+    double out[DIM] = {0}, sum = 0.0;
+    for (int j = 0; j < n; j++) {
+        const size_t at = (size_t)(t->kv_begin[i] + j) * t->kv_stride + (size_t)(kv * DIM);
+        double score = 0.0;
+        if (position - j > t->reach_back || j - position > t->reach_ahead)
+            continue;
+        for (int d = 0; d < DIM; d++)
+            score += (double)q[d] * (double)((const float *)t->k)[at + (size_t)d];
+        double p = exp(score * (double)t->scale +
+                       (t->bias != NULL ? (double)t->bias[(ptrdiff_t)((size_t)h * t->bias_stride) + position - j] : 0.0));
+        sum += p;
+        for (int d = 0; d < DIM; d++)
+            out[d] += p * (double)((const float *)t->v)[at + (size_t)d];
+    }
+    for (int d = 0; d < DIM; d++)
+        assert_float_equal(t->out[(size_t)row * t->out_stride + (size_t)(h * DIM + d)], (float)(out[d] / sum), 1e-5f);
+}
+
+static void check_attention(int back, int ahead, bool biased)
+{
+    const int n = begin[LENGTHS];
+    const size_t bytes = hd__round_up(k_attention_scratch_bytes(n, DIM), 64);
+    hd_attention t = {.type = K_F32, .q_stride = STRIDE, .kv_stride = KV_STRIDE, .q_begin = begin, .kv_begin = begin};
+    t.q = random_values((size_t)(n * STRIDE));
+    t.k = random_values((size_t)(n * KV_STRIDE));
+    t.v = random_values((size_t)(n * KV_STRIDE));
+    float *bias = random_values(HEADS * 200);
+    t.n_sequences = LENGTHS;
+    t.n_heads = HEADS;
+    t.n_kv_heads = KV_HEADS;
+    t.head_dim = DIM;
+    t.scale = 0.2f;
+    t.reach_back = back;
+    t.reach_ahead = ahead;
+    t.bias = biased ? bias + 100 : NULL;
+    t.bias_stride = 200;
+    t.out = zeros((size_t)(n * STRIDE) * sizeof *t.out);
+    t.out_stride = STRIDE;
+    t.scratch = zeros(N_MEMBERS * bytes);
+    t.scratch_bytes = bytes;
+    by(1, attend, &t);
+    for (int i = 0; i < LENGTHS; i++) {
+        for (int row = begin[i]; row < begin[i + 1]; row++) {
+            for (int h = 0; h < HEADS; h++)
+                expect_attention(&t, i, row, row - begin[i], h);
+        }
+    }
+    float *whole = t.out;
+    t.out = zeros((size_t)(n * STRIDE) * sizeof *t.out);
+    by(N_MEMBERS, attend, &t);
+    assert_memory_equal(t.out, whole, (size_t)(n * STRIDE) * sizeof *whole);
+
+    /* One picked query of each sequence, not the first, gives what it gave among the others. */
+    const int32_t q_begin[] = {0, 1, 2}, q_first[] = {40, 3};
+    float *q = zeros(2 * STRIDE * sizeof *q);
+    for (int i = 0; i < LENGTHS; i++)
+        memcpy(q + i * STRIDE, (const float *)t.q + (begin[i] + q_first[i]) * STRIDE, STRIDE * sizeof *q);
+    hd_attention picked = t;
+    picked.q = q;
+    picked.q_begin = q_begin;
+    picked.q_first = q_first;
+    by(N_MEMBERS, attend, &picked);
+    for (int i = 0; i < LENGTHS; i++)
+        assert_memory_equal(picked.out + i * STRIDE, whole + (begin[i] + q_first[i]) * STRIDE, STRIDE * sizeof *q);
+    void *all[] = {q, whole, t.out, t.scratch, bias, (void *)(uintptr_t)t.q, (void *)(uintptr_t)t.k, (void *)(uintptr_t)t.v};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        hd__free(all[i]);
+}
+
+static void attention_test(void **state)
+{
+    (void)state;
+    check_attention(K_REACH_ALL, K_REACH_ALL, false);
+    check_attention(K_REACH_ALL, 0, false);
+    check_attention(10, 5, false);
+    check_attention(K_REACH_ALL, K_REACH_ALL, true);
+    check_attention(33, K_REACH_ALL, true);
+}
+
+/* ---- feed-forward ---- */
+
+enum { ROWS = 45, HIDDEN = 70, MIDDLE = 130, BLOCK_ROWS = 16 };
+
+/* Weights [n, k] packed, and as they are in w. */
+static k_weights pack(k_type type, int n, int k, float **w)
+{
+    hd_kernels kernels;
+    hd__kernels_fill(&kernels);
+    const size_t vector = (size_t)k_padded(n) * sizeof(float);
+    float *scale = zeros(vector), *sum = zeros(vector), *bias = zeros(vector);
+    void *panels = zeros(k_pack_bytes(type, n, k));
+    *w = random_values((size_t)(n * k));
+    for (int i = 0; i < n; i++)
+        bias[i] = random_value();
+    for (int i = 0; i < n; i += 16)
+        k_pack_rows(type, kernels.i8_weight_max, k, i, n - i < 16 ? n - i : 16, *w + i * k, panels, scale, sum);
+    return (k_weights){type, n, k, k_padded(n), k_padded(k), panels, bias, scale, sum};
+}
+
+static void unpack(k_weights *w, float *values)
+{
+    const void *all[] = {w->panels, w->bias, w->scale, w->channel_sum, values};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        hd__free((void *)(uintptr_t)all[i]);
+}
+
+static hd_act make_act(k_type type, int n_rows, int n)
+{
+    hd_kernels kernels;
+    hd__kernels_fill(&kernels);
+    hd_act act = {.type = type, .act_max = kernels.i8_act_max, .stride = k_row_stride(n, type)};
+    act.data = zeros((size_t)n_rows * act.stride * k_type_bytes(type));
+    act.scale = zeros((size_t)n_rows * sizeof(float));
+    act.offset = zeros((size_t)n_rows * sizeof(float));
+    return act;
+}
+
+static void free_act(hd_act *act)
+{
+    hd__free(act->data);
+    hd__free(act->scale);
+    hd__free(act->offset);
+}
+
+static double product(const k_weights *w, const float *values, const float *x, const double *wide, int row)
+{
+    double sum = (double)w->bias[row];
+    for (int j = 0; j < w->k; j++)
+        sum += (double)values[row * w->k + j] * (wide != NULL ? wide[j] : (double)x[j]);
+    return sum;
+}
+
+static double silu(double x)
+{
+    return x / (1.0 + exp(-x));
+}
+
+typedef struct ffn_arguments {
+    hd_norm norm;
+    hd_ffn ffn;
+} ffn_arguments;
+
+/* x += ffn(norm(x)), the norm's result beside x. */
+static void pre_norm_ffn(const hd_kernels *kernels, hd_run *run, void *arguments)
+{
+    const ffn_arguments *a = arguments;
+    const hd_ffn *f = &a->ffn;
+    hd__device_cpu()->norm(kernels, run, &a->norm, f->x, f->x_stride, ROWS, true, &f->act);
+    hd__device_cpu()->ffn(kernels, run, f);
+}
+
+static void expect_ffn(const ffn_arguments *a, float *const weights[3], const float *before, const float *after,
+                       double *worst)
+{
+    double middle[MIDDLE], square = 0.0;
+    float y[HIDDEN];
+    for (int j = 0; j < HIDDEN; j++)
+        square += (double)before[j] * (double)before[j] / HIDDEN;
+    for (int j = 0; j < HIDDEN; j++)
+        y[j] = (float)((double)before[j] / sqrt(square + (double)a->norm.eps) * (double)a->norm.gamma[j]);
+    for (int j = 0; j < MIDDLE; j++) {
+        middle[j] = product(a->ffn.up, weights[1], y, NULL, j);
+        middle[j] = a->ffn.gate != NULL ? middle[j] * silu(product(a->ffn.gate, weights[0], y, NULL, j)) : silu(middle[j]);
+    }
+    for (int j = 0; j < HIDDEN; j++) {
+        double want = (double)before[j] + product(a->ffn.down, weights[2], NULL, middle, j);
+        double error = fabs((double)after[j] - want);
+        *worst = error > *worst ? error : *worst;
+    }
+}
+
+static void check_ffn(k_type type, bool gated, double bound)
+{
+    float *weights[3], *x = zeros(ROWS * k_row_stride(HIDDEN, K_F32) * sizeof *x);
+    k_weights gate = pack(type, MIDDLE, HIDDEN, &weights[0]), up = pack(type, MIDDLE, HIDDEN, &weights[1]);
+    k_weights down = pack(type, HIDDEN, MIDDLE, &weights[2]);
+    const size_t stride = k_row_stride(HIDDEN, K_F32), bytes = ROWS * stride * sizeof *x;
+    float *gamma = random_values((size_t)k_padded(HIDDEN)), *before = zeros(bytes), *alone = zeros(bytes);
+    for (int i = 0; i < ROWS; i++) {
+        for (int j = 0; j < HIDDEN; j++)
+            x[(size_t)i * stride + (size_t)j] = random_value();
+    }
+    memcpy(before, x, bytes);
+    ffn_arguments a = {.norm = {.gamma = gamma, .n = HIDDEN, .eps = 1e-6f, .rms = true}};
+    a.ffn = (hd_ffn){.gate = gated ? &gate : NULL, .up = &up, .down = &down, .activation = K_SILU, .x = x};
+    a.ffn.act = make_act(type, ROWS, HIDDEN);
+    a.ffn.x_stride = stride;
+    a.ffn.n_rows = ROWS;
+    a.ffn.middle_stride = k_row_stride(MIDDLE, K_F32);
+    a.ffn.middle = zeros(BLOCK_ROWS * a.ffn.middle_stride * sizeof *x);
+    a.ffn.middle_act = make_act(type, BLOCK_ROWS, MIDDLE);
+    a.ffn.block_rows = BLOCK_ROWS;
+    by(1, pre_norm_ffn, &a);
+    double worst = 0.0;
+    for (int i = 0; i < ROWS; i++)
+        expect_ffn(&a, weights, before + (size_t)i * stride, x + (size_t)i * stride, &worst);
+    if (worst > bound)
+        fail_msg("type %d%s: off by %g", (int)type, gated ? ", gated" : "", worst);
+    memcpy(alone, x, bytes);
+    memcpy(x, before, bytes);
+    by(N_MEMBERS, pre_norm_ffn, &a);
+    assert_memory_equal(x, alone, bytes);
+    unpack(&gate, weights[0]);
+    unpack(&up, weights[1]);
+    unpack(&down, weights[2]);
+    free_act(&a.ffn.act);
+    free_act(&a.ffn.middle_act);
+    void *all[] = {x, gamma, before, alone, a.ffn.middle};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        hd__free(all[i]);
+}
+
+/* Sums of 130 products of numbers up to 20 or so: bf16 keeps 8 bits of each, int8 a step of the largest of the row. */
+static void ffn_test(void **state)
+{
+    (void)state;
+    for (int gated = 0; gated < 2; gated++) {
+        check_ffn(K_F32, gated != 0, 2e-4);
+        check_ffn(K_BF16, gated != 0, 1.5);
+        check_ffn(K_I8, gated != 0, 6.0);
+    }
+}
+
+/* ---- embedding and rotation ---- */
+
+typedef struct rows_arguments {
+    hd_embedding embedding;
+    const int32_t *ids, *positions, *types;
+    float *x;
+    k_rotary rotary;
+} rows_arguments;
+
+static void embed_and_rotate(const hd_kernels *kernels, hd_run *run, void *arguments)
+{
+    const rows_arguments *a = arguments;
+    hd__device_cpu()->embed(kernels, run, &a->embedding, a->ids, a->positions, a->types, ROWS, a->x, 80);
+    hd__device_cpu()->rotate(kernels, run, &a->rotary);
+}
+
+/* Rows of two heads of 35: 30 values of each are turned. */
+static void rows_test(void **state)
+{
+    (void)state;
+    enum { HALF = 15, HEAD = 35 };
+    int32_t ids[ROWS], positions[ROWS], types[ROWS];
+    float *words = random_values(9 * HIDDEN), *places = random_values(ROWS * HIDDEN), *kinds = random_values(3 * HIDDEN);
+    float *cosine = random_values(ROWS * HALF), *sine = random_values(ROWS * HALF), *x = zeros(ROWS * 80 * sizeof *x);
+    for (int i = 0; i < ROWS; i++) {
+        ids[i] = i * 7 % 9;
+        positions[i] = ROWS - 1 - i;
+        types[i] = i % 3;
+    }
+    rows_arguments a = {
+        .embedding = {.words = words, .positions = places, .types = kinds, .word_stride = HIDDEN, .n = HIDDEN}};
+    a.ids = ids;
+    a.positions = positions;
+    a.types = types;
+    a.x = x;
+    a.rotary = (k_rotary){.type = K_F32, .x = x, .stride = 80, .n_rows = ROWS, .n_heads = 2, .head_dim = HEAD};
+    a.rotary.rotary_dim = 2 * HALF;
+    a.rotary.cos = cosine;
+    a.rotary.sin = sine;
+    a.rotary.pos = positions;
+    for (uint32_t n_members = 1; n_members <= N_MEMBERS; n_members++) {
+        by(n_members, embed_and_rotate, &a);
+        for (int i = 0; i < ROWS * HIDDEN; i++) {
+            const int row = i / HIDDEN, at = i % HIDDEN, j = at % HEAD;
+            const float *word = words + ids[row] * HIDDEN, *place = places + positions[row] * HIDDEN,
+                        *kind = kinds + types[row] * HIDDEN;
+            double want = (double)word[at] + (double)place[at] + (double)kind[at];
+            if (j < 2 * HALF) {
+                const int other = j < HALF ? at + HALF : at - HALF, angle = positions[row] * HALF + j % HALF;
+                double partner = (double)word[other] + (double)place[other] + (double)kind[other];
+                want = want * (double)cosine[angle] + (j < HALF ? -1.0 : 1.0) * partner * (double)sine[angle];
+            }
+            assert_float_equal(x[row * 80 + at], (float)want, 2e-6f);
+        }
+    }
+    void *all[] = {words, places, kinds, cosine, sine, x};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        hd__free(all[i]);
+}
+
+static void block_rows_test(void **state)
+{
+    (void)state;
+    assert_int_equal(hd__device_cpu()->block_rows(1 << 30), 128); /* a large model's weights are not read for fewer */
+    assert_int_equal(hd__device_cpu()->block_rows(64), 256);
+}
+
+int main(void)
+{
+    if (hd__isa_init(NULL) != HD_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attention_test),
+        cmocka_unit_test(ffn_test),
+        cmocka_unit_test(rows_test),
+        cmocka_unit_test(block_rows_test),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
