@@ -135,7 +135,7 @@ hd_status hd__model_check_folder(const char *dir, hd_error *err)
     if (!hd__file_exists(settings.dir) && !has_file(settings.dir, "tokenizer.json") &&
         !has_file(settings.dir, "vocab.txt") && !has_file(settings.dir, "sentencepiece.bpe.model")) {
         status =
-            hd__fail(err, HD_ERR_NOT_FOUND, "%s: no tokenizer.json, vocab.txt or sentencepiece.bpe.model", settings.dir);
+            hd__fail(err, HD_ERR_NOT_FOUND, "%s: no tokenizer.json, no vocab.txt, no sentencepiece.bpe.model", settings.dir);
         goto out;
     }
     for (uint32_t i = 0; i <= settings.n_dense; i++) {
