@@ -68,6 +68,17 @@ size_t hd__utf8_encode(uint32_t c, char out[4])
     return 4;
 }
 
+/* The length of a code point below U+10000 whose second byte may be any continuation; 0: look closer. */
+static inline size_t plain_len(const unsigned char *s, size_t left)
+{
+    if (s[0] < 0x80)
+        return 1;
+    if (left >= 2 && s[0] >= 0xC2 && s[0] <= 0xDF && (s[1] & 0xC0) == 0x80)
+        return 2;
+    bool any_second = s[0] > 0xE0 && s[0] < 0xF0 && s[0] != 0xED;
+    return left >= 3 && any_second && (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80 ? 3 : 0;
+}
+
 size_t hd__utf8_valid_len(hd_span text)
 {
     size_t at = 0;
@@ -77,9 +88,11 @@ size_t hd__utf8_valid_len(hd_span text)
             at += 8;
             continue;
         }
-        size_t len;
-        bool valid;
-        hd__utf8_decode(text, at, &len, &valid);
+        const unsigned char *s = (const unsigned char *)text.ptr + at;
+        size_t len = plain_len(s, text.len - at);
+        bool valid = true;
+        if (len == 0)
+            hd__utf8_decode(text, at, &len, &valid);
         if (!valid)
             return at;
         at += len;

@@ -239,7 +239,8 @@ static void strip(hd_norm_text *text, bool left, bool right)
         begin++;
     while (right && end > begin && (hd__unicode_flags(text->chars[end - 1].code_point) & HD_UNICODE_SPACE))
         end--;
-    memmove(text->chars, text->chars + begin, (end - begin) * sizeof *text->chars);
+    if (begin > 0) /* an empty text may have no characters to point at */
+        memmove(text->chars, text->chars + begin, (end - begin) * sizeof *text->chars);
     text->n = end - begin;
 }
 

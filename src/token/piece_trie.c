@@ -75,13 +75,16 @@ static void sort_few(key *keys, uint32_t n, uint32_t depth)
 static void sort_by_label(builder *b, branch at)
 {
     uint32_t begins[258] = {0};
+    key *keys = b->keys, *spare = b->spare;
     for (uint32_t i = at.low; i < at.high; i++)
-        begins[1 + (b->keys[i].len > at.depth ? 1u + label_of(&b->keys[i], at.depth) : 0)]++;
+        begins[1 + (keys[i].len > at.depth ? 1u + label_of(&keys[i], at.depth) : 0)]++;
+    if (begins[2 + label_of(&keys[at.low], at.depth)] == at.high - at.low)
+        return; /* all go on alike */
     for (uint32_t i = 0; i < 257; i++)
         begins[i + 1] += begins[i];
     for (uint32_t i = at.low; i < at.high; i++)
-        b->spare[begins[b->keys[i].len > at.depth ? 1u + label_of(&b->keys[i], at.depth) : 0]++] = b->keys[i];
-    memcpy(b->keys + at.low, b->spare, (at.high - at.low) * sizeof *b->keys);
+        spare[begins[keys[i].len > at.depth ? 1u + label_of(&keys[i], at.depth) : 0]++] = keys[i];
+    memcpy(keys + at.low, spare, (at.high - at.low) * sizeof *keys);
 }
 
 /* ---- growing ---- */

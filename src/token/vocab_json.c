@@ -98,18 +98,20 @@ static char next(const hd_json_scan *r)
  * point. */
 static bool take_digits(hd_json_scan *r, uint64_t *value, int *exponent, int step)
 {
-    const char *at = r->at;
-    for (; at < r->end && *at >= '0' && *at <= '9'; at++) {
-        if (*value < UINT64_MAX / 10) {
-            *value = *value * 10 + (uint64_t)(*at - '0');
-            *exponent += step;
-        } else {
-            *exponent += step == 0;
-        }
+    const char *begin = r->at, *at = begin, *end = r->end;
+    uint64_t sum = *value;
+    for (; at < end && *at >= '0' && *at <= '9'; at++) {
+        uint64_t digit = (uint64_t)(*at - '0');
+        if (sum >= UINT64_MAX / 10 && sum > (UINT64_MAX - digit) / 10)
+            break;
+        sum = sum * 10 + digit;
     }
-    bool any = at > r->at;
+    *value = sum;
+    *exponent += (int)(at - begin) * step;
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
+        *exponent += step == 0;
     r->at = at;
-    return any;
+    return at > begin;
 }
 
 /* A number as the library's JSON reader (serde_json without float_roundtrip) has it: all digits as an integer, rounded to
