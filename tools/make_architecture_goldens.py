@@ -42,9 +42,28 @@ def sequences():
     return [[random.randrange(2, N_IDS) for _ in range(n)] for n in LENGTHS]
 
 
+def translated(folder, config):
+    """The Hub's config.json of NomicBERT is for code of its own; transformers' class reads the same weights by other keys."""
+    if config["model_type"] != "nomic_bert":
+        return folder
+    keys = {"n_embd": "hidden_size", "n_head": "num_attention_heads", "n_layer": "num_hidden_layers",
+            "n_inner": "intermediate_size", "n_positions": "max_position_embeddings",
+            "layer_norm_epsilon": "layer_norm_eps"}
+    new = {new: config[old] for old, new in keys.items()}
+    new.update({k: config[k] for k in ("model_type", "architectures", "vocab_size", "type_vocab_size", "pad_token_id")},
+               hidden_act="silu", rope_parameters={"rope_type": "default", "rope_theta": config["rotary_emb_base"]})
+    other = folder.with_name(folder.name + "-translated")
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps(new))
+    (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    return other
+
+
 def load(folder, config):
     """As the class that config.json names; no tensor may be missing or left over."""
-    cls = getattr(transformers, config["architectures"][0])
+    folder = translated(folder, config)
+    name = config["architectures"][0]
+    cls = getattr(transformers, name.replace("ForCausalLM", "Model"))
     model, info = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     left = {k: sorted(v) for k, v in info.items() if v}
     left["missing_keys"] = [k for k in left.get("missing_keys", []) if "pooler" not in k]

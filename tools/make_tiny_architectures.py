@@ -121,6 +121,90 @@ def distilbert(w, c):
         w.linear("vocab_projector", c["vocab_size"], h)     # not the table of words: some files hold both
 
 
+def mpnet(w, c):
+    h, middle, heads = c["hidden_size"], c["intermediate_size"], c["architectures"][0]
+    if not heads.endswith("Model"):
+        w.at("mpnet.")
+    bert_embeddings(w, c, types=False)
+    w.table("encoder.relative_attention_bias", 32, c["num_attention_heads"], 3.0)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"encoder.layer.{i}."
+        w.linear(layer + "attention.attn.q", h, h, 1.6)
+        w.linear(layer + "attention.attn.k", h, h, 1.6)
+        w.linear(layer + "attention.attn.v", h, h)
+        w.linear(layer + "attention.attn.o", h, h)
+        w.norm(layer + "attention.LayerNorm", h)
+        w.linear(layer + "intermediate.dense", middle, h, 1.2)
+        w.linear(layer + "output.dense", h, middle, 1.2)
+        w.norm(layer + "output.LayerNorm", h)
+    w.at("")
+    if heads.endswith("ForSequenceClassification"):
+        w.linear("classifier.dense", h, h)
+        w.linear("classifier.out_proj", len(c["id2label"]), h)
+
+
+def nomic_bert(w, c):
+    h, middle = c["n_embd"], c["n_inner"]
+    w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
+    w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
+    w.norm("emb_ln", h)
+    for i in range(c["n_layer"]):
+        layer = f"encoder.layers.{i}."
+        w.linear(layer + "attn.Wqkv", 3 * h, h, 1.4, bias=False)
+        w.linear(layer + "attn.out_proj", h, h, bias=False)
+        w.linear(layer + "mlp.fc11", middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.fc12", middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.fc2", h, middle, 1.2, bias=False)
+        w.norm(layer + "norm1", h)
+        w.norm(layer + "norm2", h)
+
+
+def modernbert(w, c):
+    h, middle, heads = c["hidden_size"], c["intermediate_size"], c["architectures"][0]
+    if not heads.endswith("Model"):
+        w.at("model.")
+    w.table("embeddings.tok_embeddings", c["vocab_size"], h, 1.5)
+    w.norm("embeddings.norm", h, bias=False)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"layers.{i}."
+        if i > 0:
+            w.norm(layer + "attn_norm", h, bias=False)
+        w.linear(layer + "attn.Wqkv", 3 * h, h, 1.4, bias=False)
+        w.linear(layer + "attn.Wo", h, h, bias=False)
+        w.norm(layer + "mlp_norm", h, bias=False)
+        w.linear(layer + "mlp.Wi", 2 * middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.Wo", h, middle, 1.2, bias=False)
+    w.norm("final_norm", h, bias=False)
+    w.at("")
+    if not heads.endswith("Model"):
+        w.linear("head.dense", h, h, bias=False)
+        w.norm("head.norm", h, bias=False)
+    if heads.endswith("ForSequenceClassification"):
+        w.linear("classifier", len(c["id2label"]), h)
+    elif heads.endswith("ForMaskedLM"):
+        w.add("decoder.bias", [c["vocab_size"]], 1.0, -2.0)
+
+
+def qwen3(w, c):
+    h, middle, dim = c["hidden_size"], c["intermediate_size"], c["head_dim"]
+    q, kv = c["num_attention_heads"] * dim, c["num_key_value_heads"] * dim
+    w.table("embed_tokens", c["vocab_size"], h, 1.5)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"layers.{i}."
+        w.norm(layer + "input_layernorm", h, bias=False)
+        w.linear(layer + "self_attn.q_proj", q, h, bias=False)
+        w.linear(layer + "self_attn.k_proj", kv, h, bias=False)
+        w.linear(layer + "self_attn.v_proj", kv, h, bias=False)
+        w.norm(layer + "self_attn.q_norm", dim, bias=False)
+        w.norm(layer + "self_attn.k_norm", dim, bias=False)
+        w.linear(layer + "self_attn.o_proj", h, q, bias=False)
+        w.norm(layer + "post_attention_layernorm", h, bias=False)
+        w.linear(layer + "mlp.gate_proj", middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.up_proj", middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.down_proj", h, middle, 1.2, bias=False)
+    w.norm("norm", h, bias=False)
+
+
 # --- the models ---------------------------------------------------------------------------------------------
 
 BERT = {"model_type": "bert", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2,
@@ -130,6 +214,25 @@ ROBERTA = dict(BERT, model_type="roberta", layer_norm_eps=1e-5, max_position_emb
                pad_token_id=1)
 DISTILBERT = {"model_type": "distilbert", "dim": 64, "n_heads": 4, "n_layers": 2, "hidden_dim": 128,
               "activation": "gelu", "max_position_embeddings": 160, "sinusoidal_pos_embds": False, "pad_token_id": 0}
+MPNET = dict(BERT, model_type="mpnet", max_position_embeddings=162, pad_token_id=1, relative_attention_num_buckets=32)
+del MPNET["type_vocab_size"]
+NOMIC = {"model_type": "nomic_bert", "architectures": ["NomicBertModel"], "n_embd": 64, "n_head": 4, "n_layer": 2,
+         "n_inner": 96, "n_positions": 160, "activation_function": "swiglu", "layer_norm_epsilon": 1e-12,
+         "type_vocab_size": 2, "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
+         "rotary_emb_scale_base": None, "rotary_scaling_factor": None, "qkv_proj_bias": False, "mlp_fc1_bias": False,
+         "mlp_fc2_bias": False, "prenorm": False, "causal": False, "use_rms_norm": False, "pad_token_id": 0,
+         "max_trained_positions": 2048, "parallel_block": False}
+MODERNBERT = {"model_type": "modernbert", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 4,
+              "intermediate_size": 96, "hidden_activation": "gelu", "norm_eps": 1e-5, "norm_bias": False,
+              "attention_bias": False, "mlp_bias": False, "classifier_bias": False, "classifier_activation": "gelu",
+              "classifier_pooling": "mean", "decoder_bias": True, "global_rope_theta": 160000.0,
+              "local_rope_theta": 10000.0, "local_attention": 32, "global_attn_every_n_layers": 3,
+              "max_position_embeddings": 160, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3,
+              "bos_token_id": 2, "eos_token_id": 3}
+QWEN3 = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_size": 64, "num_attention_heads": 6,
+         "num_key_value_heads": 2, "head_dim": 32, "num_hidden_layers": 2, "intermediate_size": 96, "hidden_act": "silu",
+         "rms_norm_eps": 1e-6, "rope_theta": 1000000, "attention_bias": False, "use_sliding_window": False,
+         "sliding_window": None, "max_position_embeddings": 160, "pad_token_id": 0, "tie_word_embeddings": True}
 ONE_LABEL, THREE_LABELS = {"0": "LABEL_0"}, {"0": "negative", "1": "neutral", "2": "positive"}
 
 MODELS = {
@@ -161,6 +264,23 @@ MODELS = {
     "tiny-distilbert-splade": ("SPLADE with two logarithms and a decoder of its own", distilbert,
                                dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
                                dict(splade="log1p_relu")),
+    "tiny-mpnet": ("all-mpnet: a bias by distance", mpnet, dict(MPNET, architectures=["MPNetModel"]),
+                   dict(pooling="mean", normalize=True)),
+    "tiny-mpnet-classifier": ("the same where one row is read", mpnet,
+                              dict(MPNET, architectures=["MPNetForSequenceClassification"], id2label=ONE_LABEL), {}),
+    "tiny-nomic": ("nomic-embed-text-v1.5: GPT-2's config keys, rotary positions, SwiGLU", nomic_bert, NOMIC,
+                   dict(pooling="mean", normalize=True)),
+    "tiny-nomic-cls": ("the same where one row is read, as snowflake-arctic-embed-m-long does", nomic_bert, NOMIC,
+                       dict(pooling="cls", normalize=True)),
+    "tiny-modernbert": ("gte-modernbert: local and global layers", modernbert,
+                        dict(MODERNBERT, architectures=["ModernBertModel"]), dict(pooling="cls", normalize=True)),
+    "tiny-modernbert-classifier": ("gte-reranker-modernbert: a classifier of the mean", modernbert,
+                                   dict(MODERNBERT, architectures=["ModernBertForSequenceClassification"],
+                                        id2label=ONE_LABEL), {}),
+    "tiny-modernbert-splade": ("a masked-language head without biases", modernbert,
+                               dict(MODERNBERT, architectures=["ModernBertForMaskedLM"]), dict(splade="relu")),
+    "tiny-qwen3": ("Qwen3-Embedding: causal, three heads of queries to one of keys, wider than the hidden states", qwen3,
+                   QWEN3, dict(pooling="last", normalize=True)),
 }
 
 
@@ -182,7 +302,7 @@ def write_modules(folder, behind):
                         {"pooling_strategy": "max", "activation_function": behind["splade"]})
     else:
         kinds.append(("1_Pooling", "Pooling"))
-        tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": behind["pooling"]})
+        tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": behind["pooling"] if behind["pooling"] != "last" else "lasttoken"})
         if behind.get("normalize"):
             kinds.append(("2_Normalize", "Normalize"))
     package = "sentence_transformers.sparse_encoder.models." if "splade" in behind else "sentence_transformers.models."
@@ -209,7 +329,7 @@ def write_model(dest, name):
     vocab = vocabulary(config)
     config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
     tiny.write_json(folder / "config.json", config)
-    tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=128), vocab)
+    tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=160), vocab)
     w = Weights(name)
     graph(w, config)
     tiny.write_safetensors(folder / "model.safetensors", pack(w.tensors))

@@ -27,33 +27,84 @@ static void name_of(const layer_binder *b, const char *blob, const char *tensor,
     snprintf(path, NAME_BYTES, "%s%s%u.%s", b->prefix, b->names->layers, b->i, tensor);
 }
 
-static hd_status bind_linear(const layer_binder *b, const char *blob, const char *tensor, uint32_t n, uint32_t k,
-                             k_weights *linear)
+static hd_status bind_linear(const layer_binder *b, const char *blob, const char *tensor, int n, int first, int n_all, int k,
+                             bool no_bias, k_weights *linear)
 {
     char name[NAME_BYTES], path[NAME_BYTES];
     name_of(b, blob, tensor, name, path);
-    return hd__weights_linear(b->w, name, b->e->type, &(hd_linear_part){.prefix = path, .n = (int)n}, 1, (int)k, linear,
-                              b->err);
+    const hd_linear_part part = {.prefix = path, .n = n, .first = first, .n_all = n_all, .no_bias = no_bias};
+    return hd__weights_linear(b->w, name, b->e->type, &part, 1, k, linear, b->err);
 }
 
 static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
 {
-    const char *const tensors[] = {b->names->query, b->names->key, b->names->value};
-    const int hidden = (int)b->e->settings->hidden;
+    const hd_layer_names *names = b->names;
+    const char *const tensors[] = {names->query, names->key, names->value};
+    const int widths[] = {hd__q_width(b->e->settings), hd__kv_width(b->e->settings), hd__kv_width(b->e->settings)};
     char name[NAME_BYTES], paths[3][NAME_BYTES];
     hd_linear_part parts[3];
-    for (int i = 0; i < 3; i++) {
-        name_of(b, "qkv", tensors[i], name, paths[i]);
-        parts[i] = (hd_linear_part){.prefix = paths[i], .n = hidden};
+    for (int i = 0, first = 0; i < 3; first += widths[i++]) {
+        name_of(b, "qkv", names->qkv != NULL ? names->qkv : tensors[i], name, paths[i]);
+        parts[i] = (hd_linear_part){.prefix = paths[i], .n = widths[i], .no_bias = names->no_qkv_bias};
+        if (names->qkv != NULL) {
+            parts[i].first = first;
+            parts[i].n_all = widths[0] + widths[1] + widths[2];
+        }
     }
-    return hd__weights_linear(b->w, name, b->e->type, parts, 3, hidden, linear, b->err);
+    return hd__weights_linear(b->w, name, b->e->type, parts, 3, (int)b->e->settings->hidden, linear, b->err);
 }
 
 static hd_status bind_norm(const layer_binder *b, const char *blob, const char *tensor, hd_norm *norm)
 {
     char name[NAME_BYTES], path[NAME_BYTES];
     name_of(b, blob, tensor, name, path);
-    return hd__weights_norm(b->w, name, path, (int)b->e->settings->hidden, true, b->e->settings->norm_eps, norm, b->err);
+    HD_TRY(hd__weights_norm(b->w, name, path, (int)b->e->settings->hidden, !b->names->no_norm_bias, b->e->settings->norm_eps,
+                            norm, b->err));
+    norm->rms = b->names->rms;
+    return HD_OK;
+}
+
+/* The RMS norm of the heads of queries or keys. */
+static hd_status bind_head_norm(const layer_binder *b, const char *blob, const char *tensor, const float **gamma)
+{
+    char name[NAME_BYTES], path[NAME_BYTES];
+    hd_norm norm;
+    if (tensor == NULL)
+        return HD_OK;
+    name_of(b, blob, tensor, name, path);
+    HD_TRY(
+        hd__weights_norm(b->w, name, path, (int)b->e->settings->head_dim, false, b->e->settings->norm_eps, &norm, b->err));
+    *gamma = norm.gamma;
+    return HD_OK;
+}
+
+static hd_status bind_ffn(const layer_binder *b, hd_layer *layer)
+{
+    const hd_layer_names *names = b->names;
+    const int hidden = (int)b->e->settings->hidden, middle = (int)b->e->settings->intermediate;
+    const bool both = names->gate_up != NULL, no_bias = names->no_up_bias;
+    const char *gate = both ? names->gate_up : names->gate;
+    if (gate != NULL)
+        HD_TRY(bind_linear(b, "gate", gate, middle, 0, both ? 2 * middle : 0, hidden, no_bias, &layer->gate));
+    HD_TRY(bind_linear(b, "up", both ? names->gate_up : names->up, middle, both ? middle : 0, both ? 2 * middle : 0, hidden,
+                       no_bias, &layer->up));
+    return bind_linear(b, "down", names->down, hidden, 0, 0, middle, names->no_down_bias, &layer->down);
+}
+
+static hd_status bind_layer(const layer_binder *b, hd_layer *layer)
+{
+    const hd_layer_names *names = b->names;
+    const hd_settings *set = b->e->settings;
+    layer->rule = &b->e->rules[0];
+    HD_TRY(bind_qkv(b, &layer->qkv));
+    HD_TRY(bind_head_norm(b, "q_norm", names->q_norm, &layer->q_gamma));
+    HD_TRY(bind_head_norm(b, "k_norm", names->k_norm, &layer->k_gamma));
+    HD_TRY(bind_linear(b, "attention_out", names->attention_out, (int)set->hidden, 0, 0, hd__q_width(set),
+                       names->no_out_bias, &layer->attention_out));
+    if (b->i > 0 || !names->begins_without_norm)
+        HD_TRY(bind_norm(b, "attention_norm", names->attention_norm, &layer->attention_norm));
+    HD_TRY(bind_ffn(b, layer));
+    return bind_norm(b, "output_norm", names->output_norm, &layer->output_norm);
 }
 
 /* Rows of a table in the embedding sum. */
@@ -79,26 +130,44 @@ hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, c
     if (names->types != NULL)
         HD_TRY(
             bind_table(w, "token_type", prefix, names->types, 0, set->n_token_types, set->hidden, &e->embedding.types, err));
+    if (names->norm == NULL)
+        return HD_OK;
     snprintf(path, sizeof path, "%s%s", prefix, names->norm);
-    return hd__weights_norm(w, "embedding_norm", path, (int)set->hidden, true, set->norm_eps, &e->embedding_norm, err);
+    return hd__weights_norm(w, "embedding_norm", path, (int)set->hidden, !names->no_norm_bias, set->norm_eps,
+                            &e->embedding_norm, err);
 }
 
 hd_status hd__bind_layers(hd_encoder *e, hd_weights *w, const char *prefix, const hd_layer_names *names, hd_error *err)
 {
-    const uint32_t n_layers = e->settings->n_layers, hidden = e->settings->hidden, middle = e->settings->intermediate;
+    const uint32_t n_layers = e->settings->n_layers;
+    e->rules[0] = (hd_attention_rule){.reach_back = K_REACH_ALL, .reach_ahead = K_REACH_ALL};
     e->layers = hd__arena_calloc(&e->arena, n_layers, sizeof *e->layers);
     if (e->layers == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %u layers", e->settings->dir, n_layers);
     for (uint32_t i = 0; i < n_layers; i++) {
         const layer_binder b = {e, w, names, prefix, i, err};
-        hd_layer *layer = &e->layers[i];
-        HD_TRY(bind_qkv(&b, &layer->qkv));
-        HD_TRY(bind_linear(&b, "attention_out", names->attention_out, hidden, hidden, &layer->attention_out));
-        HD_TRY(bind_norm(&b, "attention_norm", names->attention_norm, &layer->attention_norm));
-        HD_TRY(bind_linear(&b, "up", names->up, middle, hidden, &layer->up));
-        HD_TRY(bind_linear(&b, "down", names->down, hidden, middle, &layer->down));
-        HD_TRY(bind_norm(&b, "output_norm", names->output_norm, &layer->output_norm));
+        HD_TRY(bind_layer(&b, &e->layers[i]));
     }
+    return HD_OK;
+}
+
+hd_status hd__bind_rotary(hd_encoder *e, double theta, hd_attention_rule *rule, hd_error *err)
+{
+    const size_t n_positions = e->settings->max_length, half = e->settings->head_dim / 2;
+    float *cosines = hd__arena_calloc(&e->arena, n_positions, half * sizeof(float));
+    float *sines = hd__arena_calloc(&e->arena, n_positions, half * sizeof(float));
+    if (cosines == NULL || sines == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu positions", e->settings->dir, n_positions);
+    for (size_t j = 0; j < half; j++) {
+        const float frequency = (float)(1.0 / pow(theta, (double)(2 * j) / (double)(2 * half)));
+        for (size_t i = 0; i < n_positions; i++) { /* the angle in f32, as everybody computes it */
+            const float angle = (float)i * frequency;
+            cosines[i * half + j] = cosf(angle);
+            sines[i * half + j] = sinf(angle);
+        }
+    }
+    rule->cos = cosines;
+    rule->sin = sines;
     return HD_OK;
 }
 
@@ -127,42 +196,77 @@ void hd__embed(hd_states *s)
 void hd__norm(hd_states *s, const hd_norm *norm)
 {
     const hd_encoder *e = s->encoder;
-    const hd_act act = hd__states_input(&s->act, s->x, s->x_stride);
-    e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, false, &act);
+    s->in = hd__states_input(&s->act, s->x, s->x_stride);
+    e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, false, &s->in);
 }
 
-/* Sections [first, end) of the product for queries (0), keys (1) and values (2). */
-static void project(const hd_states *s, const hd_layer *layer, int first, int end, void *out, size_t stride)
+void hd__pre_norm(hd_states *s, const hd_norm *norm)
 {
     const hd_encoder *e = s->encoder;
-    const int section = k_padded((int)e->settings->hidden) / K_PANEL;
-    const hd_act in = hd__states_input(&s->act, s->x, s->x_stride);
-    e->device->linear(&e->kernels, s->run, &layer->qkv, &in, s->n_rows, first * section, end * section, K_STORE, e->qkv_type,
-                      out, stride);
+    if (norm->n == 0)
+        return;
+    s->in = s->act;
+    e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, true, &s->in);
 }
 
-static void attend(const hd_states *s, const void *queries, size_t q_stride)
+/* Sections [first, end) of the product for queries (0), keys (1) and values (2), into their columns of qkv. */
+static void project(const hd_states *s, const hd_layer *layer, int first, int end)
 {
     const hd_encoder *e = s->encoder;
-    const size_t section = (size_t)k_padded((int)e->settings->hidden) * k_type_bytes(e->qkv_type);
-    const int head_dim = (int)(e->settings->hidden / e->settings->n_heads);
+    const int q_panels = k_padded(hd__q_width(e->settings)) / K_PANEL,
+              kv_panels = k_padded(hd__kv_width(e->settings)) / K_PANEL;
+    const int panels[] = {0, q_panels, q_panels + kv_panels, q_panels + 2 * kv_panels};
+    e->device->linear(&e->kernels, s->run, &layer->qkv, &s->in, s->n_rows, panels[first], panels[end], K_STORE, e->qkv_type,
+                      s->qkv, s->qkv_stride);
+}
+
+/* Norm and rotary positions of the heads of queries or keys, whose rows begin at `x`. */
+static void rotate(const hd_states *s, const hd_layer *layer, void *x, uint32_t n_heads, const float *gamma)
+{
+    const hd_encoder *e = s->encoder;
+    if (layer->rule->cos == NULL)
+        return;
+    e->device->rotate(&e->kernels, s->run,
+                      &(k_rotary){
+                          .type = e->qkv_type,
+                          .x = x,
+                          .stride = s->qkv_stride,
+                          .n_rows = s->n_rows,
+                          .n_heads = (int)n_heads,
+                          .head_dim = (int)e->settings->head_dim,
+                          .rotary_dim = (int)e->settings->head_dim,
+                          .cos = layer->rule->cos,
+                          .sin = layer->rule->sin,
+                          .pos = s->positions,
+                          .gamma = gamma,
+                          .eps = (float)e->settings->norm_eps,
+                      });
+}
+
+static void attend(const hd_states *s, const hd_layer *layer, const char *keys, const char *values)
+{
+    const hd_encoder *e = s->encoder;
+    const hd_settings *set = e->settings;
     e->device->attention(&e->kernels, s->run,
                          &(hd_attention){
                              .type = e->qkv_type,
-                             .q = queries,
-                             .k = (const char *)s->qkv + section,
-                             .v = (const char *)s->qkv + 2 * section,
-                             .q_stride = q_stride,
+                             .q = s->qkv,
+                             .k = keys,
+                             .v = values,
+                             .q_stride = s->qkv_stride,
                              .kv_stride = s->qkv_stride,
                              .q_begin = s->picked ? s->picked_begin : s->batch->begin,
                              .kv_begin = s->batch->begin,
+                             .q_first = s->picked ? s->picked_positions : NULL,
                              .n_sequences = s->batch->n_sequences,
-                             .n_heads = (int)e->settings->n_heads,
-                             .n_kv_heads = (int)e->settings->n_heads,
-                             .reach_back = K_REACH_ALL,
-                             .reach_ahead = K_REACH_ALL,
-                             .head_dim = head_dim,
-                             .scale = 1.0f / sqrtf((float)head_dim),
+                             .n_heads = (int)set->n_heads,
+                             .n_kv_heads = (int)set->n_kv_heads,
+                             .head_dim = (int)set->head_dim,
+                             .scale = 1.0f / sqrtf((float)set->head_dim),
+                             .reach_back = layer->rule->reach_back,
+                             .reach_ahead = layer->rule->reach_ahead,
+                             .bias = layer->rule->bias,
+                             .bias_stride = layer->rule->bias_stride,
                              .out = s->context,
                              .out_stride = s->context_stride,
                              .scratch = s->attention,
@@ -173,18 +277,19 @@ static void attend(const hd_states *s, const void *queries, size_t q_stride)
 void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
 {
     const hd_encoder *e = s->encoder;
+    const hd_settings *set = e->settings;
+    const size_t bytes = k_type_bytes(e->qkv_type), kv_bytes = (size_t)k_padded(hd__kv_width(set)) * bytes;
+    char *keys = (char *)s->qkv + (size_t)k_padded(hd__q_width(set)) * bytes, *values = keys + kv_bytes;
+    project(s, layer, pick ? 1 : 0, 3);
+    rotate(s, layer, keys, set->n_kv_heads, layer->k_gamma);
     if (pick) {
-        void *queries = s->x; /* which nobody reads any more once its rows are picked */
-        project(s, layer, 1, 3, s->qkv, s->qkv_stride);
         hd__states_pick(s);
-        project(s, layer, 0, 1, queries, s->x_stride);
-        attend(s, queries, s->x_stride);
-    } else {
-        project(s, layer, 0, 3, s->qkv, s->qkv_stride);
-        attend(s, s->qkv, s->qkv_stride);
+        project(s, layer, 0, 1);
     }
+    rotate(s, layer, s->qkv, set->n_heads, layer->q_gamma);
+    attend(s, layer, keys, values);
     const hd_act context = hd__states_input(&s->act, s->context, s->context_stride);
-    e->device->convert(&e->kernels, s->run, s->context, s->context_stride, s->n_rows, (int)e->settings->hidden, &context);
+    e->device->convert(&e->kernels, s->run, s->context, s->context_stride, s->n_rows, hd__q_width(set), &context);
     e->device->linear(&e->kernels, s->run, &layer->attention_out, &context, s->n_rows, 0,
                       layer->attention_out.n_pad / K_PANEL, K_ADD, K_F32, s->x, s->x_stride);
 }
@@ -194,10 +299,11 @@ void hd__ffn_block(hd_states *s, const hd_layer *layer)
     const hd_encoder *e = s->encoder;
     e->device->ffn(&e->kernels, s->run,
                    &(hd_ffn){
+                       .gate = layer->gate.n > 0 ? &layer->gate : NULL,
                        .up = &layer->up,
                        .down = &layer->down,
                        .activation = hd__epilogue_of(e->settings->activation),
-                       .act = hd__states_input(&s->act, s->x, s->x_stride),
+                       .act = s->in,
                        .x = s->x,
                        .x_stride = s->x_stride,
                        .n_rows = s->n_rows,
@@ -223,5 +329,25 @@ void hd__post_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *bat
         hd__ffn_block(&s, layer);
         hd__norm(&s, &layer->output_norm);
     }
+    hd__heads_forward(&s);
+}
+
+void hd__pre_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+                          char *scratch)
+{
+    hd_states s;
+    hd__states_begin(e, run, batch, max_tokens, n_members, scratch, &s);
+    const uint32_t n_layers = e->settings->n_layers, picked_layer = s.pick_pooling != 0 ? n_layers - 1 : n_layers;
+    hd__embed(&s);
+    if (e->embedding_norm.n > 0)
+        hd__norm(&s, &e->embedding_norm);
+    for (uint32_t i = 0; i < n_layers; i++) {
+        const hd_layer *layer = &e->layers[i];
+        hd__pre_norm(&s, &layer->attention_norm);
+        hd__attention_block(&s, layer, i == picked_layer);
+        hd__pre_norm(&s, &layer->output_norm);
+        hd__ffn_block(&s, layer);
+    }
+    hd__norm(&s, &e->final_norm);
     hd__heads_forward(&s);
 }

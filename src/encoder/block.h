@@ -1,6 +1,7 @@
 /* block.h - the parts that layers of a transformer are made of. An architecture's forward calls them in its paper's order:
  *
  *   post-norm: x = norm(x + attention(x)), x = norm(x + ffn(x))
+ *   pre-norm:  x = x + attention(norm(x)), x = x + ffn(norm(x))
  *
  * and binds its weights by a table of its own names. Each call is a whole operation of the device; all members of a team
  * make it.
@@ -10,10 +11,11 @@
 
 #include "encoder/states.h"
 
-/* What an architecture calls the tensors of its embedding sum, behind "<prefix>" and before ".weight"; positions and types
- * may be NULL. */
+/* What an architecture calls the tensors of its embedding sum, behind "<prefix>" and before ".weight"; positions, types
+ * and norm may be NULL. */
 typedef struct hd_embedding_names {
     const char *words, *positions, *types, *norm;
+    bool no_norm_bias;
 } hd_embedding_names;
 
 /* Binds the tables and the norm behind them. */
@@ -23,9 +25,15 @@ HD_MUST_USE hd_status hd__bind_embedding(hd_encoder *encoder, hd_weights *weight
 /* What an architecture calls the tensors of a layer: each name stands behind "<prefix><layers><number>." and before
  * ".weight" and ".bias". */
 typedef struct hd_layer_names {
-    const char *layers; /* "encoder.layer." */
-    const char *query, *key, *value, *attention_out, *attention_norm;
-    const char *up, *down, *output_norm;
+    const char *layers;                    /* "encoder.layer." */
+    const char *query, *key, *value, *qkv; /* three tensors, or all in one, one below the other */
+    const char *q_norm, *k_norm;           /* RMS norms of heads, or NULL */
+    const char *attention_out, *attention_norm;
+    const char *up, *gate, *gate_up; /* gate NULL: not gated; or both in one, the gate above */
+    const char *down, *output_norm;
+    bool no_qkv_bias, no_out_bias, no_up_bias, no_down_bias, no_norm_bias;
+    bool rms;                 /* norms are RMS norms */
+    bool begins_without_norm; /* the first layer has no attention_norm */
 } hd_layer_names;
 
 /* Binds settings->n_layers layers. */
@@ -38,14 +46,20 @@ k_epilogue hd__epilogue_of(hd_activation activation);
 /* x = sum of the tables' rows of each token. */
 void hd__embed(hd_states *states);
 
-/* x = norm(x), act = convert(x). */
+/* Tables of rotary positions (Su et al. 2021): cos and sin of position * theta^(-2 j / head_dim). */
+HD_MUST_USE hd_status hd__bind_rotary(hd_encoder *encoder, double theta, hd_attention_rule *rule, hd_error *err);
+
+/* x = norm(x); the next product reads it. */
 void hd__norm(hd_states *states, const hd_norm *norm);
 
-/* x += Wo attention(split(Wqkv act)). With `pick`, keys and values are of all tokens, and queries and all that follows of
- * the rows that the heads read (hd__states_pick). */
+/* The next product reads norm(x), or x when norm->n is 0; x stays. */
+void hd__pre_norm(hd_states *states, const hd_norm *norm);
+
+/* x += Wo attention(split(Wqkv in)), heads of queries and keys normalised and turned as the layer says. With `pick`, keys
+ * and values are of all tokens, and queries and all that follows of the rows that the heads read (hd__states_pick). */
 void hd__attention_block(hd_states *states, const hd_layer *layer, bool pick);
 
-/* x += Wdown activation(Wup act). */
+/* x += Wdown activation(Wup in), or gated, x += Wdown (activation(Wgate in) * Wup in). */
 void hd__ffn_block(hd_states *states, const hd_layer *layer);
 
 /* The whole forward of the post-norm encoders that differ in names only:
@@ -61,5 +75,15 @@ void hd__ffn_block(hd_states *states, const hd_layer *layer);
  * and everything else for those rows only. */
 void hd__post_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
                            char *scratch);
+
+/* The same for pre-norm:
+ *
+ *   x = sum of tables, through a norm where there is one
+ *   for each layer:
+ *     x = x + Wo attention(split(Wqkv norm(x)))
+ *     x = x + feed-forward(norm(x))
+ *   heads(norm(x)) */
+void hd__pre_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+                          char *scratch);
 
 #endif

@@ -32,6 +32,7 @@ typedef struct hd_encoder hd_encoder;
 /* What an architecture implements. */
 typedef struct hd_architecture {
     const char *model_type; /* "bert" */
+    bool pre_norm;          /* norms stand before the blocks and leave the residual stream as it is */
 
     /* Binds weights. Called again on the same settings when a packed file takes the place of heap blobs. */
     hd_status (*bind)(hd_encoder *encoder, hd_weights *weights, hd_error *err);
@@ -45,10 +46,21 @@ typedef struct hd_architecture {
                     char *scratch);
 } hd_architecture;
 
-/* Layers of a BERT-like transformer. */
+/* Which keys a query sees, and how places in the sequence take part in that. One for all layers, or a few. */
+typedef struct hd_attention_rule {
+    int reach_back, reach_ahead; /* K_REACH_ALL, or that many places */
+    const float *cos, *sin;      /* rotary positions: [max_length, head_dim / 2], or NULL */
+    const float *bias;           /* by distance, of the first head, bias_stride to the next; or NULL */
+    size_t bias_stride;
+} hd_attention_rule;
+
+/* A layer of a transformer. */
 typedef struct hd_layer {
     k_weights qkv, attention_out, up, down;
-    hd_norm attention_norm, output_norm;
+    k_weights gate;                      /* n 0: the feed-forward is not gated */
+    hd_norm attention_norm, output_norm; /* behind attention and feed-forward; pre-norm: before them, n 0: none */
+    const float *q_gamma, *k_gamma;      /* [head_dim]: RMS norm of each head of queries and keys, or NULL */
+    const hd_attention_rule *rule;
 } hd_layer;
 
 /* One step behind pooling: norm(activation(W x + b)). */
@@ -84,8 +96,9 @@ struct hd_encoder {
     int block_rows;  /* rows of the feed-forward's wide middle at a time */
 
     hd_embedding embedding;
-    hd_norm embedding_norm;
-    hd_layer *layers; /* [n_layers], on the arena */
+    hd_norm embedding_norm, final_norm; /* n 0: none */
+    hd_attention_rule rules[2];         /* [0] sees everything unless the architecture says otherwise */
+    hd_layer *layers;                   /* [n_layers], on the arena */
 
     uint32_t heads;            /* HD_HEAD_* bits: what it can give */
     int n_out;                 /* DENSE: values of a vector */
@@ -117,6 +130,7 @@ HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *e
 /* Multiply-adds of one token's matrix products, times two. */
 uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
 
-extern const hd_architecture hd__bert, hd__roberta, hd__xlm_roberta, hd__camembert, hd__distilbert;
+extern const hd_architecture hd__bert, hd__roberta, hd__xlm_roberta, hd__camembert, hd__distilbert, hd__mpnet,
+    hd__nomic_bert, hd__modernbert, hd__qwen3;
 
 #endif

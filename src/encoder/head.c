@@ -109,8 +109,9 @@ uint32_t hd__picked_pooling(const hd_encoder *e, uint32_t heads)
 
 int hd__context_width(const hd_encoder *e)
 {
-    const int hidden = (int)e->settings->hidden;
-    return e->n_token_out > hidden ? e->n_token_out : hidden;
+    const int hidden = (int)e->settings->hidden, q_width = hd__q_width(e->settings);
+    const int width = q_width > hidden ? q_width : hidden;
+    return e->n_token_out > width ? e->n_token_out : width;
 }
 
 static size_t most(size_t a, size_t b)
@@ -153,8 +154,7 @@ static void project_tokens(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const size_t n = (size_t)e->n_token_out;
-    const hd_act in = hd__states_input(&s->act, s->x, s->x_stride);
-    e->device->linear(&e->kernels, s->run, &e->token_vector, &in, s->n_rows, 0, e->token_vector.n_pad / K_PANEL, K_STORE,
+    e->device->linear(&e->kernels, s->run, &e->token_vector, &s->in, s->n_rows, 0, e->token_vector.n_pad / K_PANEL, K_STORE,
                       K_F32, s->context, s->context_stride);
     for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++) {
@@ -191,10 +191,9 @@ static void weigh_vocabulary(const hd_states *s)
     const hd_vocab_head *head = &e->vocab;
     const size_t vocab = (size_t)head->decoder.n, stride = k_row_stride(head->decoder.n, K_F32);
     float *logits = (float *)(void *)s->head, *all = s->batch->vocab_weights;
-    hd_act in = hd__states_input(&s->act, s->x, s->x_stride);
-    e->device->linear(&e->kernels, s->run, &head->dense, &in, s->n_rows, 0, head->dense.n_pad / K_PANEL, head->activation,
+    e->device->linear(&e->kernels, s->run, &head->dense, &s->in, s->n_rows, 0, head->dense.n_pad / K_PANEL, head->activation,
                       K_F32, s->context, s->context_stride);
-    in = hd__states_input(&s->act, s->context, s->context_stride);
+    const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
     e->device->norm(&e->kernels, s->run, &head->norm, s->context, s->context_stride, s->n_rows, false, &in);
     for (int at = 0; at < s->n_rows; at += VOCAB_ROWS) {
         const int n_rows = s->n_rows - at < VOCAB_ROWS ? s->n_rows - at : VOCAB_ROWS;

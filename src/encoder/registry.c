@@ -7,7 +7,8 @@
 #include "encoder/head.h"
 
 static const hd_architecture *const architectures[] = {
-    &hd__bert, &hd__roberta, &hd__xlm_roberta, &hd__camembert, &hd__distilbert,
+    &hd__bert,  &hd__roberta,    &hd__xlm_roberta, &hd__camembert, &hd__distilbert,
+    &hd__mpnet, &hd__nomic_bert, &hd__modernbert,  &hd__qwen3,
 };
 
 static const hd_architecture *find(const char *model_type)
@@ -35,13 +36,9 @@ hd_status hd__encoder_check(const hd_settings *s, hd_error *err)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: model_type \"%s\" is not supported; this build runs %s",
                         s->dir, s->model_type, names);
     }
-    if (s->n_heads == 0 || s->hidden % s->n_heads != 0)
-        return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: hidden_size %u is not a multiple of num_attention_heads %u",
-                        s->dir, s->hidden, s->n_heads);
-    uint32_t head_dim = s->hidden / s->n_heads;
-    if (head_dim % 2 != 0 || head_dim > HD_LIMIT_HEAD_DIM)
+    if (s->head_dim % 2 != 0)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: heads of %u values; supported are even sizes up to %u",
-                        s->dir, head_dim, HD_LIMIT_HEAD_DIM);
+                        s->dir, s->head_dim, HD_LIMIT_HEAD_DIM);
     if (s->max_length > s->n_positions)
         return hd__fail(err, HD_ERR_FORMAT, "%s: maximal length %u, but config.json's max_position_embeddings is %u", s->dir,
                         s->max_length, s->n_positions);
@@ -50,8 +47,8 @@ hd_status hd__encoder_check(const hd_settings *s, hd_error *err)
 
 uint64_t hd__encoder_flops_per_token(const hd_settings *s)
 {
-    uint64_t hidden = s->hidden;
-    return 2 * s->n_layers * (4 * hidden * hidden + 2 * hidden * s->intermediate);
+    uint64_t heads = 2 * (s->n_heads + s->n_kv_heads), products = s->gated ? 3 : 2;
+    return 2 * s->n_layers * s->hidden * (heads * s->head_dim + products * s->intermediate);
 }
 
 hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,

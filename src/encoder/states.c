@@ -20,28 +20,30 @@ static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int
 static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *base, hd_states *s)
 {
     const int hidden = (int)e->settings->hidden, middle = (int)e->settings->intermediate;
+    const int q_width = hd__q_width(e->settings), act_width = q_width > hidden ? q_width : hidden;
     const int block_rows = max_tokens < e->block_rows ? max_tokens : e->block_rows;
     const size_t tokens = (size_t)max_tokens;
     size_t at = 0;
     s->x_stride = k_row_stride(hidden, K_F32);
     s->context_stride = k_row_stride(hd__context_width(e), K_F32);
-    s->qkv_stride = k_row_stride(3 * k_padded(hidden), e->qkv_type);
+    s->qkv_stride = k_row_stride(k_padded(q_width) + 2 * k_padded(hd__kv_width(e->settings)), e->qkv_type);
     s->middle_stride = k_row_stride(middle, K_F32);
     s->x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
     s->qkv = hd__carve(base, &at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
     s->context = hd__carve(base, &at, tokens * s->context_stride * sizeof(float));
     s->picked_x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
-    if (e->type == K_F32) {
+    if (e->type == K_F32 && !e->architecture->pre_norm) {
         s->act = s->picked_act = (hd_act){.type = K_F32};
     } else {
-        carve_act(base, &at, e, max_tokens, hidden, &s->act);
-        carve_act(base, &at, e, max_tokens, hidden, &s->picked_act);
+        carve_act(base, &at, e, max_tokens, act_width, &s->act);
+        carve_act(base, &at, e, max_tokens, act_width, &s->picked_act);
     }
     s->middle = e->type == K_I8 ? hd__carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
     carve_act(base, &at, e, block_rows, middle, &s->middle_act);
     s->picked_begin = hd__carve(base, &at, (tokens + 1) * sizeof(int32_t));
+    s->picked_positions = hd__carve(base, &at, tokens * sizeof(int32_t));
     s->head = hd__carve(base, &at, hd__head_scratch_bytes(e, max_tokens));
-    s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, hidden / (int)e->settings->n_heads), 64);
+    s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, (int)e->settings->head_dim), 64);
     s->attention = hd__carve(base, &at, hd__mul(s->attention_bytes, (size_t)n_members));
     return at;
 }
@@ -55,31 +57,34 @@ size_t hd__states_bytes(const hd_encoder *e, int max_tokens, int n_members)
 void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members, char *scratch,
                       hd_states *s)
 {
-    *s = (hd_states){.encoder = e, .run = run, .batch = batch, .n_rows = batch->n_tokens};
+    *s = (hd_states){.encoder = e, .run = run, .batch = batch, .n_rows = batch->n_tokens, .positions = batch->positions};
     s->pick_pooling = hd__picked_pooling(e, batch->heads);
     plan(e, max_tokens, n_members, scratch, s);
 }
 
 void hd__states_pick(hd_states *s)
 {
-    const hd_encoder *e = s->encoder;
-    const size_t stride = s->x_stride, row_bytes = s->act.stride * k_type_bytes(e->type);
+    const size_t stride = s->x_stride, row_bytes = s->in.stride * k_type_bytes(s->in.type);
+    const bool copies_in = s->in.data != (void *)s->x;
     for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->batch->n_sequences); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++) {
             size_t row = (size_t)hd__pooled_row(s->pick_pooling, s->batch, (int)i);
             memcpy(s->picked_x + i * stride, s->x + row * stride, stride * sizeof(float));
+            s->picked_positions[i] = s->batch->positions[row];
             s->picked_begin[i + 1] = (int32_t)i + 1; /* [0] is zero from the start: each element has one writer */
-            if (e->type == K_F32)
+            if (!copies_in)
                 continue;
-            memcpy((char *)s->picked_act.data + i * row_bytes, (char *)s->act.data + row * row_bytes, row_bytes);
-            if (e->type == K_I8) {
-                s->picked_act.scale[i] = s->act.scale[row];
-                s->picked_act.offset[i] = s->act.offset[row];
+            memcpy((char *)s->picked_act.data + i * row_bytes, (char *)s->in.data + row * row_bytes, row_bytes);
+            if (s->in.type == K_I8) {
+                s->picked_act.scale[i] = s->in.scale[row];
+                s->picked_act.offset[i] = s->in.offset[row];
             }
         }
     }
     s->x = s->picked_x;
     s->act = s->picked_act;
+    s->in = copies_in ? s->picked_act : hd__states_input(&s->act, s->x, stride);
+    s->positions = s->picked_positions;
     s->n_rows = s->batch->n_sequences;
     s->picked = true;
 }

@@ -4,7 +4,7 @@
  * reads it (kernel/rows.h); each norm writes both. Scratch is one block, planned for max_tokens (T), each part at a
  * multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time (half of L2):
  *
- *   x        f32   [T, hidden]             act      type  [T, widest input] (+ scale, offset [T] for int8)
+ *   x        f32   [T, hidden]             act      type  [T, widest of hidden and queries] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   f32   [R, intermediate], int8 only      middle_act type [R, intermediate] (+ scale, offset [R])
  *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1], S = T
@@ -26,9 +26,11 @@ typedef struct hd_states {
     int n_rows;
     float *x; /* [n_rows, x_stride] */
     size_t x_stride;
-    hd_act act; /* K_F32: without data of its own, since products read f32 states where they are: hd__states_input */
+    hd_act act; /* where converted rows go; K_F32: only with pre-norm, since products read f32 states where they are */
+    hd_act in;  /* what the next product reads: act, or x itself */
     uint32_t pick_pooling; /* the pooling whose row of each sequence is all that the heads read, or 0 */
     bool picked;
+    const int32_t *positions; /* [n_rows]: of the rows in their sequences */
 
     void *qkv; /* [n_tokens, qkv_stride] qkv_type: queries, keys, values, each padded to whole panels */
     size_t qkv_stride;
@@ -44,6 +46,7 @@ typedef struct hd_states {
     float *picked_x;
     hd_act picked_act;
     int32_t *picked_begin; /* [T + 1]: 0, 1, 2, … */
+    int32_t *picked_positions;
 } hd_states;
 
 /* Bytes of scratch for a pass of max_tokens by n_members: every architecture's scratch_bytes. */
@@ -52,19 +55,25 @@ size_t hd__states_bytes(const hd_encoder *encoder, int max_tokens, int n_members
 void hd__states_begin(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
                       char *scratch, hd_states *states);
 
-/* f32 rows as a matrix product's input, which for K_F32 are the rows themselves, else their converted copy in act. */
-static inline hd_act hd__states_input(const hd_act *act, float *x, size_t stride)
+/* Values of a row of queries, and of a row of keys or values. */
+static inline int hd__q_width(const hd_settings *settings)
 {
-    hd_act in = *act;
-    if (act->type == K_F32) {
-        in.data = x;
-        in.stride = stride;
-    }
-    return in;
+    return (int)(settings->n_heads * settings->head_dim);
 }
 
-/* Goes on with the one row of each sequence that the heads read: copies it out of x and act, which then are those rows
- * alone. What x was is free for another use. */
+static inline int hd__kv_width(const hd_settings *settings)
+{
+    return (int)(settings->n_kv_heads * settings->head_dim);
+}
+
+/* f32 rows as a matrix product's input, which for K_F32 are the rows themselves, else their converted copy in act. */
+static inline hd_act hd__states_input(const hd_act *act, float *rows, size_t stride)
+{
+    return act->type == K_F32 ? (hd_act){.type = K_F32, .data = rows, .stride = stride} : *act;
+}
+
+/* Goes on with the one row of each sequence that the heads read: copies it out of x and in, which then are those rows
+ * alone. */
 void hd__states_pick(hd_states *states);
 
 #endif

@@ -50,7 +50,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
         LAYOUT_VERSION, type_name(w->type), w->i8_max, s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
         s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
     if (key != NULL)
-        key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u", key, s->heads, s->n_labels, s->position_offset);
+        key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u", key, s->heads, s->n_labels,
+                               s->position_offset, s->n_kv_heads, s->head_dim);
     for (uint32_t i = 0; i < s->n_dense && key != NULL; i++) {
         const hd_dense_settings *d = &s->dense[i];
         hd_tensors *dense;

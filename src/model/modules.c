@@ -221,6 +221,8 @@ bool hd__activation_parse(const char *name, hd_activation *activation)
         {"relu", HD_ACTIVATION_RELU},
         {"silu", HD_ACTIVATION_SILU},
         {"swish", HD_ACTIVATION_SILU},
+        {"swiglu", HD_ACTIVATION_SILU}, /* of the gate */
+        {"geglu", HD_ACTIVATION_GELU},
         {"tanh", HD_ACTIVATION_TANH},
         {"linear", HD_ACTIVATION_IDENTITY},
     };

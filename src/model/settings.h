@@ -56,25 +56,30 @@ typedef struct hd_settings {
 
     /* the transformer */
     uint32_t n_layers, hidden, n_heads, intermediate; /* a missing field has its class's default, or 0 for a stranger */
+    uint32_t n_kv_heads, head_dim;                    /* heads of keys and values; values of a head */
     uint32_t vocab_size, n_positions, n_token_types;
     double norm_eps;
     hd_activation activation;
     bool absolute_positions;  /* position_embedding_type; others are HD_ERR_UNSUPPORTED for bert */
     uint32_t position_offset; /* rows of the position table before that of the first token; n_positions counts from there */
-    int32_t pad_id;           /* -1: none */
+    double rotary_theta, rotary_theta_local; /* base of the angles, in layers that see a window only; 0: not turned */
+    uint32_t local_window, global_every;     /* such layers see so many places each way; every so many-th sees all */
+    bool gated;                              /* the feed-forward has a gate */
+    int32_t pad_id;                          /* -1: none */
 
     /* what happens to its output */
-    uint32_t heads;             /* HD_HEAD_* bits of what the files ask for */
-    bool sparse_by_vocabulary;  /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
-    bool sparse_log_twice;      /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
-    const char *sparse_linear;  /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
-    const char *colbert_linear; /* MULTI: the same */
-    uint32_t n_token_out;       /* MULTI: values of a token's vector */
-    uint32_t n_labels;          /* SCORES */
-    const char *const *labels;  /* [n_labels] */
-    uint32_t score_pooling;     /* one of hd_pooling */
-    uint32_t pooling;           /* hd_pooling bits, at least one */
-    bool include_prompt;        /* pooled together with the prompt's tokens; false leaves them out */
+    uint32_t heads;                 /* HD_HEAD_* bits of what the files ask for */
+    bool sparse_by_vocabulary;      /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
+    bool sparse_log_twice;          /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
+    const char *sparse_linear;      /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
+    const char *colbert_linear;     /* MULTI: the same */
+    uint32_t n_token_out;           /* MULTI: values of a token's vector */
+    uint32_t n_labels;              /* SCORES */
+    const char *const *labels;      /* [n_labels] */
+    hd_activation score_activation; /* where the architecture leaves it to config.json */
+    uint32_t score_pooling;         /* one of hd_pooling */
+    uint32_t pooling;               /* hd_pooling bits, at least one */
+    bool include_prompt;            /* pooled together with the prompt's tokens; false leaves them out */
     uint32_t n_dense;
     hd_dense_settings dense[HD_LIMIT_DENSE_MODULES];
     bool normalize;

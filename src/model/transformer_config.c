@@ -21,9 +21,15 @@ typedef struct config_family {
     } defaults;
     bool has_token_types;
     bool counts_from_pad; /* positions begin at pad_token_id + 1, as in fairseq */
+    hd_status (*more)(const json_t *root, const char *shown, hd_settings *settings, hd_error *err); /* or NULL */
 } config_family;
 
 #define BERT_BASE_WIDTHS .hidden = 768, .n_heads = 12, .intermediate = 3072, .norm_eps = 1e-12
+
+static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_nomic(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_modernbert(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 
 static const config_family families[] = {
     {
@@ -60,6 +66,52 @@ static const config_family families[] = {
         .intermediate = "hidden_dim",
         .activation = "activation",
         .defaults = {.n_layers = 6, BERT_BASE_WIDTHS, .vocab_size = 30522, .n_positions = 512},
+    },
+    {
+        .model_type = "mpnet",
+        .defaults = {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30527, .n_positions = 512, .pad_id = 1},
+        .counts_from_pad = true,
+        .more = more_of_mpnet,
+    },
+    {
+        .model_type = "nomic_bert",
+        .n_layers = "n_layer",
+        .hidden = "n_embd",
+        .n_heads = "n_head",
+        .intermediate = "n_inner",
+        .n_positions = "n_positions",
+        .norm_eps = "layer_norm_epsilon",
+        .activation = "activation_function",
+        .defaults = {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30528, .n_positions = 2048, .n_token_types = 2},
+        .has_token_types = true,
+        .more = more_of_nomic,
+    },
+    {
+        .model_type = "modernbert",
+        .norm_eps = "norm_eps",
+        .activation = "hidden_activation",
+        .defaults = {.n_layers = 22,
+                     .hidden = 768,
+                     .n_heads = 12,
+                     .intermediate = 1152,
+                     .norm_eps = 1e-5,
+                     .vocab_size = 50368,
+                     .n_positions = 8192,
+                     .pad_id = 50283},
+        .more = more_of_modernbert,
+    },
+    {
+        .model_type = "qwen3",
+        .norm_eps = "rms_norm_eps",
+        .defaults = {.n_layers = 32,
+                     .hidden = 4096,
+                     .n_heads = 32,
+                     .intermediate = 22016,
+                     .norm_eps = 1e-6,
+                     .vocab_size = 151936,
+                     .n_positions = 32768,
+                     .pad_id = -1},
+        .more = more_of_qwen3,
     },
 };
 
@@ -135,16 +187,160 @@ static hd_status parse_activation(const json_t *root, const config_family *f, co
     return HD_OK;
 }
 
+/* ---- what families have of their own ---- */
+
+/* Fields that must be as Heddle runs them: true or false where the file has them at all. */
+typedef struct fixed_field {
+    const char *key;
+    bool value;
+} fixed_field;
+
+static hd_status check_fixed(const json_t *root, const fixed_field *fields, size_t n, const char *shown, hd_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool value = fields[i].value;
+        HD_TRY(hd__json_get_bool(root, fields[i].key, shown, &value, err));
+        if (value != fields[i].value)
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is %s, which Heddle does not run", shown, fields[i].key,
+                            value ? "true" : "false");
+    }
+    return HD_OK;
+}
+
+/* The base of rotary angles: a key of its own, else "rope_parameters", perhaps by kind of layer. Scaled ones are refused. */
+static hd_status parse_theta(const json_t *root, const char *own, const char *kind, const char *shown, double *theta,
+                             hd_error *err)
+{
+    const json_t *rope = json_object_get(root, "rope_parameters"), *of_kind = json_object_get(rope, kind);
+    const json_t *scaling = json_object_get(root, "rope_scaling");
+    const char *type = "default";
+    rope = of_kind != NULL ? of_kind : rope;
+    HD_TRY(hd__json_get_text(rope, "rope_type", shown, &type, err));
+    if (strcmp(type, "default") != 0 || json_is_object(scaling))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\": Heddle does not scale rotary positions", shown,
+                        json_is_object(scaling) ? "rope_scaling" : "rope_parameters");
+    HD_TRY(hd__json_get_real(rope, "rope_theta", 1, 1e12, shown, theta, err));
+    return hd__json_get_real(root, own, 1, 1e12, shown, theta, err);
+}
+
+static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    uint32_t n_buckets = 32;
+    HD_TRY(get_u32(root, "relative_attention_num_buckets", 1, HD_LIMIT_SEQUENCE, shown, &n_buckets, err));
+    if (n_buckets != 32)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"relative_attention_num_buckets\" is %u, Heddle runs 32", shown,
+                        n_buckets);
+    s->pad_id = 1; /* what the class itself counts from */
+    return HD_OK;
+}
+
+static hd_status more_of_nomic(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    static const fixed_field fixed[] = {{"prenorm", false},      {"qkv_proj_bias", false}, {"mlp_fc1_bias", false},
+                                        {"mlp_fc2_bias", false}, {"causal", false},        {"rotary_emb_interleaved", false},
+                                        {"use_rms_norm", false}};
+    double fraction = 1.0, n_expert_layers = 0.0;
+    HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
+    HD_TRY(hd__json_get_real(root, "rotary_emb_fraction", 0, 1, shown, &fraction, err));
+    HD_TRY(hd__json_get_real(root, "moe_every_n_layers", 0, 1e6, shown, &n_expert_layers, err));
+    if (fraction != 1.0 || n_expert_layers != 0.0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is %g, which Heddle does not run", shown,
+                        fraction != 1.0 ? "rotary_emb_fraction" : "moe_every_n_layers",
+                        fraction != 1.0 ? fraction : n_expert_layers);
+    s->rotary_theta = 1000;
+    s->gated = true;
+    return parse_theta(root, "rotary_emb_base", "full_attention", shown, &s->rotary_theta, err);
+}
+
+/* "cls" or "mean"; "classifier_activation". */
+static hd_status parse_modernbert_classifier(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    const char *pooling = "cls", *activation = "gelu";
+    HD_TRY(hd__json_get_text(root, "classifier_pooling", shown, &pooling, err));
+    HD_TRY(hd__json_get_text(root, "classifier_activation", shown, &activation, err));
+    if (!hd__pooling_parse(pooling, &s->score_pooling))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"classifier_pooling\" is \"%s\", which Heddle does not run", shown,
+                        pooling);
+    if (!hd__activation_parse(activation, &s->score_activation))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"classifier_activation\" is \"%s\", which Heddle does not run", shown,
+                        activation);
+    return HD_OK;
+}
+
+/* "layer_types", where a file has it, must be what "global_attn_every_n_layers" says. */
+static hd_status check_layer_types(const json_t *root, const char *shown, const hd_settings *s, hd_error *err)
+{
+    const json_t *types = json_object_get(root, "layer_types");
+    for (uint32_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        const char *wanted = i % s->global_every == 0 ? "full_attention" : "sliding_attention";
+        if (type == NULL || strcmp(type, wanted) != 0)
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"layer_types\": layer %u is not \"%s\"", shown, i, wanted);
+    }
+    return HD_OK;
+}
+
+static hd_status more_of_modernbert(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    static const fixed_field fixed[] = {{"norm_bias", false},
+                                        {"attention_bias", false},
+                                        {"mlp_bias", false},
+                                        {"classifier_bias", false},
+                                        {"decoder_bias", true}};
+    uint32_t window = 128;
+    HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
+    s->rotary_theta = 160000;
+    s->rotary_theta_local = 10000;
+    s->global_every = 3;
+    s->gated = true;
+    HD_TRY(get_u32(root, "local_attention", 2, HD_LIMIT_SEQUENCE, shown, &window, err));
+    HD_TRY(get_u32(root, "global_attn_every_n_layers", 1, HD_LIMIT_LAYERS, shown, &s->global_every, err));
+    s->local_window = window / 2;
+    HD_TRY(check_layer_types(root, shown, s, err));
+    HD_TRY(parse_theta(root, "global_rope_theta", "full_attention", shown, &s->rotary_theta, err));
+    HD_TRY(parse_theta(root, "local_rope_theta", "sliding_attention", shown, &s->rotary_theta_local, err));
+    return parse_modernbert_classifier(root, shown, s, err);
+}
+
+static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    static const fixed_field fixed[] = {{"attention_bias", false}, {"use_sliding_window", false}};
+    HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
+    s->rotary_theta = 10000;
+    s->gated = true;
+    s->head_dim = 128;
+    HD_TRY(get_u32(root, "head_dim", 2, HD_LIMIT_HEAD_DIM, shown, &s->head_dim, err));
+    HD_TRY(get_u32(root, "num_key_value_heads", 1, HD_LIMIT_HIDDEN, shown, &s->n_kv_heads, err));
+    return parse_theta(root, "rope_theta", "full_attention", shown, &s->rotary_theta, err);
+}
+
+/* ---- all families ---- */
+
+/* Heads of queries share the heads of keys and values evenly; without head_dim the hidden states are shared out. */
+static hd_status check_heads(const json_t *root, const config_family *f, const char *shown, hd_settings *s, hd_error *err)
+{
+    if (s->n_kv_heads == 0)
+        s->n_kv_heads = s->n_heads;
+    if (s->n_heads % s->n_kv_heads != 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"num_attention_heads\" is %u, not a multiple of %u heads of keys", shown,
+                        s->n_heads, s->n_kv_heads);
+    if (s->head_dim == 0 && s->hidden % s->n_heads != 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is %u, not a multiple of %u heads", shown,
+                        either(root, f->hidden, "hidden_size"), s->hidden, s->n_heads);
+    if (s->head_dim == 0)
+        s->head_dim = s->hidden / s->n_heads;
+    if (s->head_dim > HD_LIMIT_HEAD_DIM)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown, s->head_dim, HD_LIMIT_HEAD_DIM);
+    return HD_OK;
+}
+
 /* What holds for the families here and would give wrong vectors when it were passed over. */
 static hd_status check_known(const json_t *root, const config_family *f, const char *shown, hd_settings *s, hd_error *err)
 {
     bool is_decoder = false;
-    if (s->hidden % s->n_heads != 0)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\" is %u, not a multiple of %u heads", shown,
-                        either(root, f->hidden, "hidden_size"), s->hidden, s->n_heads);
-    if (s->hidden / s->n_heads > HD_LIMIT_HEAD_DIM)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: heads of %u values, the limit is %u", shown, s->hidden / s->n_heads,
-                        HD_LIMIT_HEAD_DIM);
+    if (f->more != NULL)
+        HD_TRY(f->more(root, shown, s, err));
+    HD_TRY(check_heads(root, f, shown, s, err));
     if (f->has_token_types && s->n_token_types == 0)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"type_vocab_size\" is 0, allowed are 1 to %u", shown, HD_LIMIT_HIDDEN);
     if (!f->has_token_types)
@@ -217,7 +413,8 @@ static hd_status parse_heads(const hd_settings_reader *reader, const json_t *roo
     if (!ends_with(settings->architecture, "ForSequenceClassification"))
         return HD_OK;
     settings->heads = HD_HEAD_SCORES;
-    settings->score_pooling = HD_POOLING_CLS;
+    if (settings->score_pooling == 0)
+        settings->score_pooling = HD_POOLING_CLS;
     return parse_labels(reader, root, shown, settings);
 }
 

@@ -350,6 +350,21 @@ static const struct {
     {CONFIG("{" BERT ",\"layer_norm_eps\":-1e-12}"), HD_ERR_FORMAT, {"layer_norm_eps", "-1e-12"}},
     {CONFIG("{" BERT ",\"pad_token_id\":-2}"), HD_ERR_FORMAT, {"pad_token_id", "-2"}},
     {CONFIG("{" BERT ",\"hidden_act\":\"quick_gelu\"}"), HD_ERR_UNSUPPORTED, {"hidden_act", "quick_gelu"}},
+    {CONFIG("{\"model_type\":\"roberta\",\"pad_token_id\":600}"), HD_ERR_FORMAT, {"max_position_embeddings", "601"}},
+    {CONFIG("{\"model_type\":\"mpnet\",\"relative_attention_num_buckets\":64}"), HD_ERR_UNSUPPORTED, {"buckets", "64"}},
+    {CONFIG("{\"model_type\":\"nomic_bert\",\"prenorm\":true}"), HD_ERR_UNSUPPORTED, {"prenorm", "true"}},
+    {CONFIG("{\"model_type\":\"nomic_bert\",\"moe_every_n_layers\":2}"), HD_ERR_UNSUPPORTED, {"moe_every_n_layers", "2"}},
+    {CONFIG("{\"model_type\":\"modernbert\",\"norm_bias\":true}"), HD_ERR_UNSUPPORTED, {"norm_bias", "true"}},
+    {CONFIG("{\"model_type\":\"modernbert\",\"layer_types\":[\"sliding_attention\"]}"),
+     HD_ERR_UNSUPPORTED,
+     {"layer_types", "layer 0"}},
+    {CONFIG("{\"model_type\":\"qwen3\",\"rope_scaling\":{\"type\":\"yarn\"}}"),
+     HD_ERR_UNSUPPORTED,
+     {"rope_scaling", "rotary"}},
+    {CONFIG("{\"model_type\":\"qwen3\",\"num_key_value_heads\":5}"), HD_ERR_FORMAT, {"5 heads of keys", "32"}},
+    {CONFIG("{" BERT ",\"architectures\":[\"BertForSequenceClassification\"],\"id2label\":{\"1\":\"a\",\"2\":\"b\"}}"),
+     HD_ERR_FORMAT,
+     {"id2label", "id 0"}},
     {CONFIG("{" BERT ",\"position_embedding_type\":\"alibi\"}"), HD_ERR_UNSUPPORTED, {"position_embedding_type", "alibi"}},
     {CONFIG("{" BERT ",\"is_decoder\":true}"), HD_ERR_UNSUPPORTED, {"is_decoder", "encoders"}},
     {CONFIG("{" BERT ",\"quantization_config\":{\"bits\":4}}"),
@@ -495,6 +510,61 @@ static void reads_a_real_folder(void **state)
     scratch_end(&s);
 }
 
+/* How families spell their sizes, and what they have besides. */
+static void reads_families(void **state)
+{
+    (void)state;
+    hd_settings s = good((folder){
+        {{"config.json", "{\"model_type\":\"xlm-roberta\"," SMALL ",\"max_position_embeddings\":514,\"pad_token_id\":1}"}}});
+    assert_int_equal(s.position_offset, 2);
+    assert_int_equal(s.n_positions, 512);
+    assert_int_equal(s.max_length, 512);
+    assert_int_equal(s.head_dim, 16);
+    assert_int_equal(s.n_kv_heads, 4);
+    assert_int_equal(s.heads, HD_HEAD_DENSE);
+    s = good((folder){{{"config.json", "{\"model_type\":\"distilbert\",\"dim\":32,\"n_heads\":2,\"n_layers\":3,"
+                                       "\"hidden_dim\":48,\"activation\":\"relu\",\"type_vocab_size\":2}"}}});
+    assert_true(s.hidden == 32 && s.n_heads == 2 && s.n_layers == 3 && s.intermediate == 48);
+    assert_true(s.activation == HD_ACTIVATION_RELU && s.n_token_types == 0 && s.vocab_size == 30522);
+    s = good((folder){{{"config.json", "{\"model_type\":\"nomic_bert\",\"n_embd\":32,\"n_head\":2,\"n_layer\":3,"
+                                       "\"n_inner\":48,\"n_positions\":8192,\"activation_function\":\"swiglu\","
+                                       "\"rotary_emb_base\":1000,\"prenorm\":false}"}}});
+    assert_true(s.hidden == 32 && s.n_positions == 8192 && s.gated && s.rotary_theta == 1000.0);
+    assert_int_equal(s.activation, HD_ACTIVATION_SILU);
+    s = good(
+        (folder){{{"config.json", "{\"model_type\":\"modernbert\"," SMALL ",\"local_attention\":64,\"rope_parameters\":{"
+                                  "\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":5000.0},"
+                                  "\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":700.0}}}"}}});
+    assert_true(s.local_window == 32 && s.global_every == 3 && s.rotary_theta == 5000.0 && s.rotary_theta_local == 700.0);
+    s = good((folder){{{"config.json", "{\"model_type\":\"qwen3\"," SMALL ",\"num_key_value_heads\":2,\"head_dim\":64,"
+                                       "\"rope_theta\":1000000,\"rms_norm_eps\":1e-6,\"pad_token_id\":null}"}}});
+    assert_true(s.n_kv_heads == 2 && s.head_dim == 64 && s.norm_eps == 1e-6 && s.pad_id == -1);
+}
+
+/* Heads that config.json and modules.json ask for. */
+static void reads_heads(void **state)
+{
+    (void)state;
+    hd_settings s =
+        good((folder){{{"config.json", "{" BERT "," SMALL ",\"architectures\":[\"BertForSequenceClassification\"],"
+                                       "\"id2label\":{\"1\":\"good\",\"0\":\"bad\"}}"}}});
+    assert_int_equal(s.heads, HD_HEAD_SCORES);
+    assert_int_equal(s.n_labels, 2);
+    assert_string_equal(s.labels[0], "bad");
+    assert_string_equal(s.labels[1], "good");
+    s = good((folder){{{"config.json", "{" BERT "," SMALL ",\"architectures\":[\"BertForSequenceClassification\"],"
+                                       "\"num_labels\":1}"}}});
+    assert_int_equal(s.n_labels, 1);
+    assert_string_equal(s.labels[0], "LABEL_0");
+    s = good((folder){
+        {{"config.json", "{" BERT "," SMALL ",\"architectures\":[\"BertForMaskedLM\"]}"},
+         {"modules.json", "[{\"path\":\"\",\"type\":\"sentence_transformers.sparse_encoder.models.MLMTransformer\"}" MODULE(
+                              "1_SpladePooling", "SpladePooling") "]"},
+         {"1_SpladePooling/config.json", "{\"activation_function\":\"log1p_relu\"}"}}});
+    assert_int_equal(s.heads, HD_HEAD_SPARSE);
+    assert_true(s.sparse_by_vocabulary && s.sparse_log_twice);
+}
+
 static void survives_failing_allocations(void **state)
 {
     (void)state;
@@ -527,6 +597,8 @@ int main(void)
         TEST(refuses_bad_folders),
         TEST(keeps_limits),
         TEST(reads_a_real_folder),
+        TEST(reads_families),
+        TEST(reads_heads),
         TEST(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,61 @@
+/* qwen3.c - Qwen3 (Yang et al. 2025) as an embedder: Qwen3-Embedding. A causal decoder, pre-norm with RMS norms, several
+ * query heads to one head of keys and values, heads of queries and keys normalised before they are turned, SwiGLU:
+ *
+ *   x = word[id]
+ *   for each layer:
+ *     q, k, v = split(Wqkv norm(x)), q = turn(norm(q)), k = turn(norm(k)) for each head
+ *     x = x + Wo attention(q, k, v), no query seeing a key ahead
+ *     x = x + Wdown (silu(Wgate norm(x)) * Wup norm(x))
+ *   heads(norm(x))
+ */
+#include <stdio.h>
+
+#include "encoder/block.h"
+#include "encoder/head.h"
+
+static const hd_embedding_names embedding_names = {.words = "embed_tokens"};
+
+static const hd_layer_names layer_names = {
+    .layers = "layers.",
+    .query = "self_attn.q_proj",
+    .key = "self_attn.k_proj",
+    .value = "self_attn.v_proj",
+    .q_norm = "self_attn.q_norm",
+    .k_norm = "self_attn.k_norm",
+    .attention_out = "self_attn.o_proj",
+    .attention_norm = "input_layernorm",
+    .up = "mlp.up_proj",
+    .gate = "mlp.gate_proj",
+    .down = "mlp.down_proj",
+    .output_norm = "post_attention_layernorm",
+    .no_qkv_bias = true,
+    .no_out_bias = true,
+    .no_up_bias = true,
+    .no_down_bias = true,
+    .no_norm_bias = true,
+    .rms = true,
+};
+
+static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
+{
+    static const char *const prefixes[] = {"", "model.", "0.auto_model.", NULL};
+    const hd_settings *set = e->settings;
+    const char *prefix;
+    char path[128];
+    HD_TRY(hd__weights_prefix(w, prefixes, "embed_tokens.weight", &prefix, err));
+    HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
+    HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
+    snprintf(path, sizeof path, "%snorm", prefix);
+    HD_TRY(hd__weights_norm(w, "final_norm", path, (int)set->hidden, false, set->norm_eps, &e->final_norm, err));
+    e->final_norm.rms = true;
+    e->rules[0].reach_ahead = 0;
+    return hd__bind_rotary(e, set->rotary_theta, &e->rules[0], err);
+}
+
+const hd_architecture hd__qwen3 = {
+    .model_type = "qwen3",
+    .pre_norm = true,
+    .bind = qwen3_bind,
+    .scratch_bytes = hd__states_bytes,
+    .forward = hd__pre_norm_forward,
+};
