@@ -224,7 +224,7 @@ typedef struct hd_encode_options {
     uint32_t heads;          /* hd_head bits wanted; 0: HD_HEAD_DENSE. hd_encode and hd_job_start: that one alone */
     const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
     const char *prompt;      /* put before each text, of a pair before the first; wins over prompt_name; "" for none at
-                              * all. Rerankers that take an instruction (Qwen3-Reranker): the instruction */
+                              * all */
     uint32_t dimensions;     /* keep the first so many values (Matryoshka), unit length again if the model is so; 0: all */
     uint32_t max_length;     /* tokens with specials, at most the model's; 0: the model's */
     bool no_normalize;       /* leave vectors as pooled even where the model's files ask for unit length */
@@ -290,7 +290,7 @@ HD_API HD_MUST_USE hd_status hd_encode_outputs(hd_model *model, const hd_text *t
                                                hd_encode_stats *stats, hd_error *err);
 
 /* Scores of n documents for a query, more is better. Models with SCORES of one label read each pair of query and document
- * (Qwen3-Reranker: in its prompt) and give their logit by sigmoid. Models with MULTI read the query and each document
+ * and give their logit by sigmoid. Models with MULTI read the query and each document
  * alone; the score is hd_maxsim over the number of the query's vectors. options->heads and ->dimensions are not looked at.
  * HD_ERR_UNSUPPORTED for all other models; otherwise errors as hd_encode. On failure scores is unspecified. */
 HD_API HD_MUST_USE hd_status hd_rerank(hd_model *model, hd_text query, const hd_text *documents, size_t n,

@@ -1,6 +1,7 @@
 /* cmd_bench.c - `heddle bench`: how fast this machine is with this model, before and after a change.
  *
- * Four cases: one short query, ten queries, twenty documents, and the similarity of a query to five passages.
+ * Four cases: one short query, ten queries, twenty documents, and a query with five passages: reranked where the model
+ * does that, else compared by their vectors.
  * Each is repeated for a while; what is reported are the times of single calls. The share of peak compares the
  * model's matrix products with what a loop on registers alone reaches on as many cores.
  */
@@ -22,6 +23,7 @@
 
 #define N_CASES 4
 #define N_DOCUMENTS 20
+#define N_PASSAGES 5
 #define MAX_CALLS 20000
 #define PEAK_MS 100
 #define SWEEP_TEXTS 512
@@ -59,7 +61,8 @@ typedef struct bench {
     uint32_t n_threads;
     double peak_gflops; /* of all threads' cores; 0 when unknown */
     float *rows;        /* [SWEEP_TEXTS, n_dimensions] */
-    double *times;      /* [MAX_CALLS], seconds */
+    float scores[N_PASSAGES];
+    double *times; /* [MAX_CALLS], seconds */
     hd_text texts[SWEEP_TEXTS];
     char documents[SWEEP_TEXTS][CLI_BENCH_DOCUMENT_BYTES];
 } bench;
@@ -77,13 +80,28 @@ static hd_status interrupted(hd_error *err)
     return cli_interrupted() != 0 ? hd__fail(err, HD_ERR_CANCELLED, "interrupted") : HD_OK;
 }
 
-/* One call: texts to vectors, and for the similarity case the cosines of the first with the others. */
-static hd_status call(bench *b, const hd_text *texts, size_t n, bool similarity, uint64_t *n_tokens, hd_error *err)
+/* Texts by the head that the model is for. */
+static hd_status encode(bench *b, const hd_text *texts, size_t n, hd_encode_stats *stats, hd_error *err)
+{
+    if ((b->info.heads & HD_HEAD_DENSE) != 0)
+        return hd_encode(b->model, texts, n, NULL, b->rows, stats, err);
+    hd_output outputs[SWEEP_TEXTS];
+    const hd_encode_options options = {.heads = (b->info.heads & HD_HEAD_SCORES) != 0 ? HD_HEAD_SCORES : HD_HEAD_SPARSE};
+    HD_TRY(hd_encode_outputs(b->model, texts, NULL, n, &options, NULL, outputs, stats, err));
+    hd_outputs_free(outputs, n);
+    return HD_OK;
+}
+
+/* One call: texts to vectors; in the last case the first is a query for the others. */
+static hd_status call(bench *b, const hd_text *texts, size_t n, bool is_last, uint64_t *n_tokens, hd_error *err)
 {
     hd_encode_stats stats;
-    HD_TRY(hd_encode(b->model, texts, n, NULL, b->rows, &stats, err));
+    if (is_last && b->info.reranks)
+        HD_TRY(hd_rerank(b->model, texts[0], texts + 1, n - 1, NULL, b->scores, &stats, err));
+    else
+        HD_TRY(encode(b, texts, n, &stats, err));
     volatile float sink = 0; /* keeps the compiler from leaving the cosines out */
-    for (size_t i = 1; similarity && i < n; i++)
+    for (size_t i = 1; is_last && !b->info.reranks && i < n; i++)
         sink = sink + hd_cosine(b->rows, b->rows + i * b->info.n_dimensions, b->info.n_dimensions);
     *n_tokens = stats.n_tokens;
     return interrupted(err);
@@ -92,15 +110,15 @@ static hd_status call(bench *b, const hd_text *texts, size_t n, bool similarity,
 /* Repeats calls for `seconds`, after a tenth of that to warm up. */
 static hd_status measure(bench *b, const hd_text *texts, double seconds, result *r, hd_error *err)
 {
-    bool similarity = strcmp(r->name, "similarity") == 0;
+    const bool is_last = r->n_texts == 1 + N_PASSAGES;
     uint64_t n_tokens = 0;
     for (uint64_t start = hd__now_ns(); hd__seconds_since(start) < seconds / 10;)
-        HD_TRY(call(b, texts, r->n_texts, similarity, &n_tokens, err));
+        HD_TRY(call(b, texts, r->n_texts, is_last, &n_tokens, err));
     size_t n = 0;
     double sum = 0, squares = 0;
     for (uint64_t start = hd__now_ns(); n < MAX_CALLS && (n < 3 || hd__seconds_since(start) < seconds); n++) {
         uint64_t call_start = hd__now_ns();
-        HD_TRY(call(b, texts, r->n_texts, similarity, &n_tokens, err));
+        HD_TRY(call(b, texts, r->n_texts, is_last, &n_tokens, err));
         b->times[n] = hd__seconds_since(call_start);
         sum += b->times[n];
     }
@@ -120,17 +138,19 @@ static hd_status measure(bench *b, const hd_text *texts, double seconds, result 
 
 static hd_status run_cases(bench *b, result results[N_CASES], hd_error *err)
 {
-    static const result cases[N_CASES] = {
+    const char *last = b->info.reranks ? "rerank" : "similarity";
+    const char *last_what = b->info.reranks ? "rerank of five passages" : "a query with five passages";
+    const result cases[N_CASES] = {
         {.name = "query", .what = "one short query", .n_texts = 1},
         {.name = "queries", .what = "ten queries", .n_texts = CLI_BENCH_QUERIES},
         {.name = "documents", .what = "twenty documents", .n_texts = N_DOCUMENTS},
-        {.name = "similarity", .what = "a query with five passages", .n_texts = 6},
+        {.name = last, .what = last_what, .n_texts = 1 + N_PASSAGES},
     };
-    hd_text queries[CLI_BENCH_QUERIES], passages[6];
+    hd_text queries[CLI_BENCH_QUERIES], passages[1 + N_PASSAGES];
     for (size_t i = 0; i < CLI_BENCH_QUERIES; i++)
         queries[i] = (hd_text){cli_bench_queries[i], strlen(cli_bench_queries[i])};
     passages[0] = queries[0];
-    memcpy(passages + 1, b->texts, 5 * sizeof passages[0]);
+    memcpy(passages + 1, b->texts, N_PASSAGES * sizeof passages[0]);
     const hd_text *texts[N_CASES] = {queries, queries, b->texts, passages};
     for (size_t i = 0; i < N_CASES; i++) {
         results[i] = cases[i];
@@ -215,7 +235,7 @@ static hd_status bench_open(bench *b, const cli_config *config, hd_error *err)
     hd_engine_get_stats(b->engine, &stats);
     b->n_threads = stats.n_threads;
     if (b->rows == NULL)
-        b->rows = hd__malloc(hd__mul(SWEEP_TEXTS * sizeof *b->rows, b->info.n_dimensions));
+        b->rows = hd__malloc(hd__mul(SWEEP_TEXTS * sizeof *b->rows, b->info.n_dimensions + 1)); /* 0 for a reranker */
     return b->rows != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for %d vectors", SWEEP_TEXTS);
 }
 

@@ -23,6 +23,7 @@
 #define WINDOW_BYTES (256u << 10)
 
 static const char *flag_prompt_name, *flag_prompt, *flag_input, *flag_output, *flag_input_format, *flag_output_format;
+static const char *flag_heads, *flag_long_text;
 static bool flag_no_normalize, flag_strict;
 static uint32_t flag_dimensions;
 
@@ -53,6 +54,15 @@ static const cli_option embed_options[] = {
      .min = 1,
      .max = 1u << 20,
      .help = "keep the first N values, then normalise (Matryoshka models)"},
+    {.name = "heads",
+     .value = "LIST",
+     .text = &flag_heads,
+     .help = "of dense, sparse, colbert, with commas: what the model gives for each text (default: dense)"},
+    {.name = "long-text",
+     .value = "WAY",
+     .text = &flag_long_text,
+     .help = "cut a text that is too long; windows: the mean of its windows; late: the texts given are pieces of one "
+             "document (default: cut)"},
     {.name = "no-normalize", .flag = &flag_no_normalize, .help = "vectors as pooled, not of unit length"},
     {.name = "strict", .flag = &flag_strict, .help = "refuse bytes that are not UTF-8 instead of replacing them"},
     {0},
@@ -60,8 +70,9 @@ static const cli_option embed_options[] = {
 
 typedef struct slot {
     cli_window window;
-    float *rows; /* [window.n, dimensions]; NULL until first used */
-    hd_job *job; /* NULL: not started */
+    float *rows;        /* [batch, dimensions]; NULL until first used */
+    hd_output *outputs; /* [batch] with other heads than dense; zero where nothing is to be freed */
+    hd_job *job;        /* NULL: not started */
 } slot;
 
 typedef struct run {
@@ -69,7 +80,7 @@ typedef struct run {
     hd_engine *engine;
     hd_model *model;
     hd_encode_options options;
-    size_t dimensions, batch, n_slots;
+    size_t dimensions, token_dimensions, batch, n_slots;
     cli_input input;
     cli_output output;
     cli_format format;
@@ -85,10 +96,13 @@ static hd_status start_slot(run *r, slot *s, hd_error *err)
 {
     if (s->rows == NULL)
         s->rows = hd__malloc(hd__mul(hd__mul(r->batch, r->dimensions), sizeof *s->rows));
-    if (s->rows == NULL)
+    if (s->outputs == NULL && r->options.heads != HD_HEAD_DENSE)
+        s->outputs = hd__calloc(r->batch, sizeof *s->outputs);
+    if (s->rows == NULL || (s->outputs == NULL && r->options.heads != HD_HEAD_DENSE))
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu vectors of %zu values; try a smaller --batch", r->batch,
                         r->dimensions);
-    HD_TRY(hd_job_start(r->model, s->window.texts, s->window.n, &r->options, s->rows, &s->job, err));
+    const hd_job_options job_options = {.outputs = s->outputs};
+    HD_TRY(hd_job_submit(r->model, s->window.texts, s->window.n, &r->options, &job_options, s->rows, &s->job, err));
     r->n_started++;
     if (cli_interrupt_watch(s->job) != HD_OK)
         return hd__fail(err, HD_ERR_CANCELLED, "interrupted");
@@ -130,9 +144,14 @@ static hd_status write_slot(run *r, slot *s, hd_error *err)
 {
     HD_TRY(wait_slot(r, s, err));
     for (size_t i = 0; i < s->window.n; i++) { /* row by row: the output buffer stays small */
-        cli_rows_append(&r->output.pending, r->format, s->rows + i * r->dimensions, 1, r->dimensions);
+        const float *row = s->rows + i * r->dimensions;
+        if (s->outputs == NULL)
+            cli_rows_append(&r->output.pending, r->format, row, 1, r->dimensions);
+        else
+            cli_heads_append(&r->output.pending, r->options.heads, row, r->dimensions, &s->outputs[i], r->token_dimensions);
         HD_TRY(cli_output_flush(&r->output, false, err));
     }
+    hd_outputs_free(s->outputs, s->outputs != NULL ? s->window.n : 0);
     draw_progress(r);
     return HD_OK;
 }
@@ -213,6 +232,54 @@ static hd_status check_usage(int n_args, bool *jsonl, cli_format *format, hd_err
     return cli_format_parse(flag_output_format, flag_output, format, err);
 }
 
+static hd_status parse_heads(uint32_t *heads, hd_error *err)
+{
+    static const struct {
+        const char *name;
+        uint32_t head;
+    } names[] = {{"dense", HD_HEAD_DENSE}, {"sparse", HD_HEAD_SPARSE}, {"colbert", HD_HEAD_MULTI}};
+    *heads = flag_heads == NULL ? HD_HEAD_DENSE : 0;
+    for (const char *at = flag_heads; at != NULL;) {
+        const size_t n = strcspn(at, ",");
+        uint32_t head = 0;
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (strlen(names[i].name) == n && memcmp(at, names[i].name, n) == 0)
+                head = names[i].head;
+        if (head == 0)
+            return hd__fail(err, HD_ERR_ARG, "--heads: '%.*s' is not one of dense, sparse, colbert", (int)n, at);
+        *heads |= head;
+        at = at[n] == ',' ? at + n + 1 : NULL;
+    }
+    return HD_OK;
+}
+
+static hd_status parse_long_text(hd_long_text *way, hd_error *err)
+{
+    static const char *const names[] = {"cut", "windows", "late"};
+    *way = HD_LONG_CUT;
+    for (hd_long_text i = HD_LONG_CUT; flag_long_text != NULL && i <= HD_LONG_LATE; i++) {
+        if (strcmp(flag_long_text, names[i]) != 0)
+            continue;
+        *way = i;
+        return HD_OK;
+    }
+    return flag_long_text == NULL
+               ? HD_OK
+               : hd__fail(err, HD_ERR_ARG, "--long-text: '%s' is not one of cut, windows, late", flag_long_text);
+}
+
+/* What goes together: a document's pieces are given all at once, and other heads than dense have no rows. */
+static hd_status check_ways(const run *r, int n_args, hd_error *err)
+{
+    if (r->options.heads != HD_HEAD_DENSE && r->format != CLI_JSONL)
+        return hd__fail(err, HD_ERR_ARG, "--heads: npy and f32 files hold dense vectors alone");
+    if (r->options.long_text == HD_LONG_LATE && n_args == 0)
+        return hd__fail(err, HD_ERR_ARG, "--long-text late: the pieces of the document are given as arguments");
+    if (r->options.long_text == HD_LONG_LATE && (size_t)n_args > r->batch)
+        return hd__fail(err, HD_ERR_ARG, "--long-text late: %d pieces of one document, --batch is %zu", n_args, r->batch);
+    return HD_OK;
+}
+
 static hd_status set_up(run *r, hd_error *err)
 {
     HD_TRY(cli_config_load(&r->config, err));
@@ -224,6 +291,8 @@ static hd_status set_up(run *r, hd_error *err)
         .no_normalize = flag_no_normalize,
         .strict = flag_strict,
     };
+    HD_TRY(parse_heads(&r->options.heads, err));
+    HD_TRY(parse_long_text(&r->options.long_text, err));
     HD_TRY(cli_config_max_length(&r->config, r->model, &r->options.max_length, err));
     hd_model_info info;
     hd_model_get_info(r->model, &info);
@@ -231,6 +300,7 @@ static hd_status set_up(run *r, hd_error *err)
         return hd__fail(err, HD_ERR_ARG, "--dimensions: %u, but vectors of %s have %u values", flag_dimensions, info.name,
                         info.n_dimensions);
     r->dimensions = flag_dimensions != 0 ? flag_dimensions : info.n_dimensions;
+    r->token_dimensions = info.n_token_dimensions;
     r->batch = r->config.batch;
     r->n_slots = RING_TEXTS / r->batch;
     r->n_slots = r->n_slots < MIN_WINDOWS ? MIN_WINDOWS : r->n_slots > MAX_WINDOWS ? MAX_WINDOWS : r->n_slots;
@@ -255,6 +325,7 @@ static hd_status run_embed(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(check_usage(n_args, &jsonl, &r->format, err));
     HD_TRY(cli_interrupt_begin(err));
     HD_TRY(set_up(r, err));
+    HD_TRY(check_ways(r, n_args, err));
     if (n_args == 0)
         HD_TRY(cli_input_open(&r->input, flag_input != NULL ? flag_input : "-", jsonl, flag_strict, err));
     HD_TRY(hd_model_load(r->model, err)); /* before the output is touched and the clock starts */
@@ -292,6 +363,8 @@ static int embed(int n_args, char **args)
     for (size_t i = 0; i < MAX_WINDOWS; i++) {
         cli_window_clear(&r.slots[i].window);
         hd__free(r.slots[i].rows);
+        hd_outputs_free(r.slots[i].outputs, r.slots[i].outputs != NULL ? r.batch : 0);
+        hd__free(r.slots[i].outputs);
     }
     cli_output_abandon(&r.output);
     cli_input_close(&r.input);
@@ -306,9 +379,11 @@ const cli_command cli_embed = {
     .summary = "Turns texts into vectors, in the order they come",
     .notes = "Each text becomes one line {\"embedding\": [...]}, or one row of an npy or f32 file. Input of any\n"
              "length is processed in constant memory. Settings may also come from the environment or a .env\n"
-             "file; see heddle(1).\n\n"
+             "file; see heddle(1). With --heads a line has \"embedding\", \"sparse\": {\"indices\", \"values\"}\n"
+             "and \"colbert\": [[...]], as asked.\n\n"
              "  heddle embed \"a sentence\" \"another\"\n"
              "  heddle embed --input passages.txt --output vectors.npy --dtype int8\n"
+             "  heddle embed -m BAAI/bge-m3 --heads dense,sparse,colbert \"a sentence\"\n"
              "  heddle embed -m intfloat/e5-small-v2 --prompt \"query: \" \"how do tides work\"",
     .tables = {cli_model_options, embed_options},
     .run = embed,

@@ -89,7 +89,36 @@ static hd_status read_chunk(cli_input *input, bool may_wait, bool *ready, hd_err
 
 /* ---- one line ---- */
 
-/* The text of a JSON line, appended to the window. */
+/* What is at the end of the window's bytes from `before` on is one more text. */
+static hd_status add_text(const cli_input *input, cli_window *window, size_t before, hd_error *err)
+{
+    if (window->n == window->capacity) {
+        size_t capacity = window->capacity != 0 ? 2 * window->capacity : 64;
+        hd_text *texts = hd__realloc(window->texts, hd__mul(capacity, sizeof *texts));
+        if (texts == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu texts", input->name, capacity);
+        window->texts = texts;
+        window->capacity = capacity;
+    }
+    if (window->n == 0)
+        window->first_line = input->n_lines;
+    window->texts[window->n++] = (hd_text){NULL, window->bytes.len - before};
+    return HD_OK;
+}
+
+static hd_status add_member(const cli_input *input, cli_window *window, const json_t *root, const char *member,
+                            hd_error *err)
+{
+    const json_t *text = json_object_get(root, member);
+    const size_t before = window->bytes.len;
+    if (!json_is_string(text))
+        return hd__fail(err, HD_ERR_FORMAT, "%s:%llu: no string member \"%s\"", input->name,
+                        (unsigned long long)input->n_lines, member);
+    hd__buffer_append(&window->bytes, json_string_value(text), json_string_length(text));
+    return add_text(input, window, before, err);
+}
+
+/* The texts of a JSON line, appended to the window. */
 static hd_status add_json(cli_input *input, cli_window *window, hd_span line, hd_error *err)
 {
     hd_buffer *fixed = &input->fixed;
@@ -108,16 +137,13 @@ static hd_status add_json(cli_input *input, cli_window *window, hd_span line, hd
     }
     json_error_t why;
     json_t *root = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    json_t *text = json_object_get(root, "text");
+    static const char *const text_alone[] = {"text", NULL};
     hd_status status = HD_OK;
     if (root == NULL)
         status = hd__fail(err, HD_ERR_FORMAT, "%s:%llu: not JSON: %s (column %d)", input->name,
                           (unsigned long long)input->n_lines, why.text, why.column);
-    else if (!json_is_string(text))
-        status = hd__fail(err, HD_ERR_FORMAT, "%s:%llu: no string member \"text\"", input->name,
-                          (unsigned long long)input->n_lines);
-    else
-        hd__buffer_append(&window->bytes, json_string_value(text), json_string_length(text));
+    for (const char *const *m = input->members != NULL ? input->members : text_alone; *m != NULL && status == HD_OK; m++)
+        status = add_member(input, window, root, *m, err);
     json_decref(root);
     return status;
 }
@@ -133,23 +159,11 @@ static hd_status add_line(cli_input *input, cli_window *window, hd_span line, hd
     if (input->strict && hd__utf8_valid_len(line) < line.len)
         return hd__fail(err, HD_ERR_FORMAT, "%s:%llu: byte %zu is not UTF-8", input->name,
                         (unsigned long long)input->n_lines, hd__utf8_valid_len(line));
-    if (window->n == window->capacity) {
-        size_t capacity = window->capacity != 0 ? 2 * window->capacity : 64;
-        hd_text *texts = hd__realloc(window->texts, hd__mul(capacity, sizeof *texts));
-        if (texts == NULL)
-            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu texts", input->name, capacity);
-        window->texts = texts;
-        window->capacity = capacity;
-    }
-    if (window->n == 0)
-        window->first_line = input->n_lines;
-    size_t before = window->bytes.len;
     if (input->jsonl)
-        HD_TRY(add_json(input, window, line, err));
-    else
-        hd__buffer_append(&window->bytes, line.ptr, line.len);
-    window->texts[window->n++] = (hd_text){NULL, window->bytes.len - before};
-    return HD_OK;
+        return add_json(input, window, line, err);
+    const size_t before = window->bytes.len;
+    hd__buffer_append(&window->bytes, line.ptr, line.len);
+    return add_text(input, window, before, err);
 }
 
 /* Keeps the beginning of a line until its end is read. */

@@ -1,9 +1,9 @@
 /* input.h - texts from a file or a pipe, one a line, in windows of bounded size.
  *
  * Plain: each line is a text; the line end is "\n" or "\r\n"; an empty line is an empty text; a byte order
- * mark at the start is not part of it. JSON lines: each line is an object with a string "text"; other members
- * are ignored. Bytes that are not UTF-8 stay as they are in plain text (the tokenizer replaces them) and
- * become U+FFFD in JSON; with `strict` they are an error that names the line.
+ * mark at the start is not part of it. JSON lines: each line is an object with a string "text", or with the strings that are
+ * asked for; other members are ignored. Bytes that are not UTF-8 stay as they are in plain text (the tokenizer replaces
+ * them) and become U+FFFD in JSON; with `strict` they are an error that names the line.
  */
 #ifndef HD_CLI_INPUT_H
 #define HD_CLI_INPUT_H
@@ -25,6 +25,7 @@ typedef struct cli_input {
     const char *name;
     int fd;
     bool jsonl, strict;
+    const char *const *members; /* of a JSON line, whose texts follow each other in a window; ends with NULL. NULL: "text" */
     bool at_end;
     uint64_t n_lines, n_bytes;
     uint64_t n_bytes_total; /* 0: unknown, as of a pipe */

@@ -4,7 +4,6 @@
  * compared then is their late interaction (MaxSim, Khattab and Zaharia 2020), as soon as the query is there, so that token
  * vectors of documents are not kept.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -24,7 +23,7 @@ hd_status hd__pair_encode(hd_job *job, const hd_plan *plan, const hd_tokenize_op
     HD_TRY(hd__tokenizer_encode_pair(m->tokenizer, first, second, &o,
                                      plan->cut_second ? HD_TRUNCATE_ONLY_SECOND : HD_TRUNCATE_LONGEST_FIRST, &job->ids,
                                      &job->types, truncated, err));
-    if (m->settings.n_token_types == 0) /* RoBERTa's tokenizers name some that the model does not have */
+    if (m->settings.n_token_types < 2) /* a tokenizer may tell them apart; such a model is not told */
         memset(job->types.ids + at, 0, (job->types.n - at) * sizeof *job->types.ids);
     return HD_OK;
 }
@@ -33,18 +32,12 @@ hd_status hd__pair_encode(hd_job *job, const hd_plan *plan, const hd_tokenize_op
 
 float hd_maxsim(const float *q, size_t n_q, const float *d, size_t n_d, size_t n)
 {
-    float sum = 0.0f;
-    for (size_t i = 0; i < n_q && n_d > 0; i++) {
-        float most = -INFINITY;
-        for (size_t j = 0; j < n_d; j++) {
-            float product = 0.0f;
-            for (size_t k = 0; k < n; k++)
-                product += q[i * n + k] * d[j * n + k];
-            most = product > most ? product : most;
-        }
-        sum += most;
-    }
-    return sum;
+    hd_kernels kernels;
+    if (n_q == 0 || n_d == 0 || n == 0)
+        return 0.0f;
+    hd__kernels_fill(&kernels);
+    return kernels.maxsim_f32(
+        &(k_maxsim){.q = q, .d = d, .q_stride = n, .d_stride = n, .n_q = (int)n_q, .n_d = (int)n_d, .n = (int)n});
 }
 
 static float interact(const hd_job *job, const float *vectors, size_t n)

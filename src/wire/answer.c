@@ -204,3 +204,14 @@ void hd__write_vector(hd_buffer *body, const float *row, size_t n, hd_vector_typ
         hd__buffer_clear(&packed);
     }
 }
+
+void hd__write_rows(hd_buffer *body, const float *rows, size_t n_rows, size_t n)
+{
+    hd__buffer_append_char(body, '[');
+    for (size_t i = 0; i < n_rows; i++) {
+        if (i > 0)
+            hd__buffer_append_char(body, ',');
+        hd__write_vector(body, rows + i * n, n, HD_VECTOR_F32, false);
+    }
+    hd__buffer_append_char(body, ']');
+}

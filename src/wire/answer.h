@@ -15,4 +15,7 @@ void hd__write_float(hd_buffer *body, float value);
  * int8 (ubinary: uint8) as sentence-transformers' quantize_embeddings does. */
 void hd__write_vector(hd_buffer *body, const float *row, size_t n, hd_vector_type type, bool base64);
 
+/* [[0.1, …], …]: n_rows of n values. */
+void hd__write_rows(hd_buffer *body, const float *rows, size_t n_rows, size_t n);
+
 #endif

@@ -12,7 +12,7 @@ typedef enum hd_task {
     HD_TASK_REPLY,     /* nothing to compute: write is called at once, result holds the list of models alone */
     HD_TASK_MODEL,     /* facts of one model, which need not be loaded */
     HD_TASK_EMBED,     /* inputs → vectors */
-    HD_TASK_EMBED_ALL, /* inputs → one vector for each token */
+    HD_TASK_EMBED_ALL, /* inputs → the state of each token */
     HD_TASK_SPARSE,    /* inputs → weights by token id */
     HD_TASK_RERANK,    /* pairs (query, input) → scores */
     HD_TASK_CLASSIFY,  /* inputs, or pairs → scores by label */
@@ -57,6 +57,8 @@ typedef struct hd_call {
 
     const char *prompt_name, *prompt; /* as hd_encode_options */
     const char *const *prompt_names;  /* else the first of these that the model has, if any; ends with NULL */
+    uint32_t heads;                   /* EMBED: hd_head bits beside the vector; 0: none */
+    hd_long_text long_text;           /* EMBED */
     uint32_t dimensions;              /* 0: all */
     uint32_t max_length;              /* tokens; 0: the model's; more than the model's counts as the model's */
     hd_truncate truncate;
@@ -71,12 +73,6 @@ typedef struct hd_call {
     bool return_text; /* RERANK: the texts with their scores */
     void *own;        /* what a protocol's read keeps for its write, on the arena */
 } hd_call;
-
-typedef struct hd_sparse {
-    const uint32_t *ids;  /* [n] ascending token ids */
-    const float *weights; /* [n] */
-    size_t n;
-} hd_sparse;
 
 typedef struct hd_score {
     uint32_t index; /* RERANK: the input. CLASSIFY: the label */
@@ -101,10 +97,10 @@ typedef struct hd_result {
     const hd_model_card *models; /* [n_models] all, for REPLY and MODEL */
     size_t n_models;
 
-    const float *vectors; /* EMBED: [n_inputs, n_dimensions]; EMBED_ALL: [Σ n_tokens, n_dimensions] */
+    const float *vectors; /* EMBED: [n_inputs, n_dimensions] */
     uint32_t n_dimensions;
-    const hd_sparse *sparse; /* SPARSE: [n_inputs] */
-    const hd_score *scores;  /* descending. RERANK: [n_scores], cut to top_n. CLASSIFY: [n_inputs, n_labels] */
+    const hd_output *outputs; /* [n_inputs] EMBED_ALL: token_states; SPARSE: sparse; EMBED: what call->heads adds */
+    const hd_score *scores;   /* descending. RERANK: [n_scores], cut to top_n. CLASSIFY: [n_inputs, n_labels] */
     size_t n_scores;
     const char *const *labels; /* CLASSIFY: [n_labels] */
     size_t n_labels;

@@ -14,10 +14,15 @@ enum {
     HD_EXTRA_DTYPE = 16,      /* "output_dtype": "float", "float16", "int8", "uint8", "binary", "ubinary" */
     HD_EXTRA_RAW_SCORES = 32, /* "raw_scores": true gives scores without a sigmoid */
     HD_EXTRA_TIMEOUT = 64,    /* "timeout_ms" */
+    HD_EXTRA_HEADS = 128,     /* "heads": of "dense", "sparse", "colbert" */
+    HD_EXTRA_LONG = 256,      /* "long_text": "cut", "windows", "late" */
 };
 
 /* Reads those of them that are sent. */
 HD_MUST_USE hd_status hd__read_extras(const json_t *body, unsigned which, hd_call *call, hd_fault *fault);
+
+/* ,"sparse":{"indices":[…],"values":[…]},"colbert":[[…],…]: what the call's heads add to the i-th vector. */
+void hd__write_heads(hd_buffer *body, const hd_call *call, const hd_result *result, size_t i);
 
 /* What models call the prompts of queries and of documents, for hd_call.prompt_names. */
 extern const char *const hd__query_prompt_names[], *const hd__document_prompt_names[];

@@ -6,8 +6,8 @@
  *           "embedding_type": "float" | "base64" | "binary" | "ubinary", "truncate": false}  →  OpenAI's answer
  *
  * Source: https://jina.ai/embeddings/ and https://jina.ai/reranker/, https://api.jina.ai/redoc. `task` picks the model's
- * prompt for it where it has one. `late_chunking` needs the vectors of single tokens, which this server's models do not
- * give yet: it is refused. /v1/embeddings is OpenAI's otherwise; a request is Jina's by `task`, `late_chunking`,
+ * prompt for it where it has one. With `late_chunking` the inputs are pieces of one document (hd_long_text); it needs a
+ * model with mean pooling. /v1/embeddings is OpenAI's otherwise; a request is Jina's by `task`, `late_chunking`,
  * `normalized`, `embedding_type`, or inputs that are objects.
  *
  * Fields that Jina lacks: `prompt_name`, `prompt` and `timeout_ms`, "float16", "int8" and "uint8" as embedding_type, and
@@ -144,9 +144,7 @@ static hd_status read_embeddings(const hd_wire_request *request, hd_call *call, 
                             fault));
     HD_TRY(read_task(body, call, fault));
     HD_TRY(hd__field_bool(body, "late_chunking", &late_chunking, fault));
-    if (late_chunking)
-        return hd__fault(fault, HD_FAULT_UNSUPPORTED, "late_chunking",
-                         "`late_chunking` needs vectors of single tokens, which this model does not give");
+    call->long_text = late_chunking ? HD_LONG_LATE : HD_LONG_CUT;
     HD_TRY(hd__field_uint(body, "dimensions", 1, UINT32_MAX, &call->dimensions, fault));
     HD_TRY(hd__field_bool(body, "normalized", &normalized, fault));
     HD_TRY(read_type(body, call, fault));
@@ -216,7 +214,7 @@ static const char schemas[] =
     "\"items\":{\"$ref\":\"#/components/schemas/Text\"}}]},"
     "\"task\":{\"type\":[\"string\",\"null\"],\"enum\":[\"retrieval.query\",\"retrieval.passage\",\"text-matching\","
     "\"classification\",\"separation\",\"code.query\",\"code.passage\",null]},"
-    "\"late_chunking\":{\"type\":\"boolean\",\"enum\":[false]},"
+    "\"late_chunking\":{\"type\":[\"boolean\",\"null\"]},"
     "\"dimensions\":{\"type\":[\"integer\",\"null\"],\"minimum\":1},"
     "\"normalized\":{\"type\":[\"boolean\",\"null\"]},"
     "\"embedding_type\":{\"type\":[\"string\",\"null\"],"

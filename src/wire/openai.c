@@ -9,7 +9,10 @@
  *
  * Fields that OpenAI lacks: `prompt_name` and `prompt` (put before each text), `truncate` (true, false, "NONE",
  * "START", "END"), `normalize` (false: vectors as pooled), `output_dtype` ("float", "float16", "int8", "uint8",
- * "binary", "ubinary"), `timeout_ms`.
+ * "binary", "ubinary"), `timeout_ms`, `heads` (of "dense", "sparse", "colbert": each item then also has "sparse":
+ * {"indices": […], "values": […]} and "colbert": [[…]]; without "dense" it has no "embedding"), `long_text` ("windows":
+ * a text that is too long is not cut, its vector is the mean of its windows'; "late": late chunking, the inputs are
+ * pieces of one document).
  */
 #include "wire/openai.h"
 
@@ -91,7 +94,7 @@ static hd_status read_embeddings(const hd_wire_request *request, hd_call *call, 
     call->base64 = format == 1;
     return hd__read_extras(body,
                            HD_EXTRA_PROMPT_NAME | HD_EXTRA_PROMPT | HD_EXTRA_TRUNCATE | HD_EXTRA_NORMALIZE | HD_EXTRA_DTYPE |
-                               HD_EXTRA_TIMEOUT,
+                               HD_EXTRA_TIMEOUT | HD_EXTRA_HEADS | HD_EXTRA_LONG,
                            call, fault);
 }
 
@@ -104,9 +107,12 @@ static void write_embeddings(const hd_wire_request *request, const hd_call *call
     for (size_t i = 0; i < call->n_inputs; i++) {
         hd__buffer_append_text(b, i > 0 ? ",{\"object\":\"embedding\",\"index\":" : "{\"object\":\"embedding\",\"index\":");
         hd__write_uint(b, i);
-        hd__buffer_append_text(b, ",\"embedding\":");
-        hd__write_vector(b, result->vectors + i * result->n_dimensions, result->n_dimensions, call->vector_type,
-                         call->base64);
+        if (result->vectors != NULL) {
+            hd__buffer_append_text(b, ",\"embedding\":");
+            hd__write_vector(b, result->vectors + i * result->n_dimensions, result->n_dimensions, call->vector_type,
+                             call->base64);
+        }
+        hd__write_heads(b, call, result, i);
         hd__buffer_append_char(b, '}');
     }
     hd__buffer_append_text(b, "],\"model\":");
@@ -211,12 +217,15 @@ static const char schemas[] =
     "\"truncate\":{\"enum\":[true,false,\"NONE\",\"START\",\"END\",null]},"
     "\"normalize\":{\"type\":[\"boolean\",\"null\"]},"
     "\"output_dtype\":{\"enum\":[\"float\",\"float16\",\"int8\",\"uint8\",\"binary\",\"ubinary\",null]},"
+    "\"heads\":{\"type\":[\"array\",\"null\"],\"items\":{\"enum\":[\"dense\",\"sparse\",\"colbert\"]}},"
+    "\"long_text\":{\"enum\":[\"cut\",\"windows\",\"late\",null]},"
     "\"timeout_ms\":{\"type\":[\"integer\",\"null\"],\"minimum\":1,\"maximum\":4294967295}}},"
     "\"EmbeddingsResponse\":{\"type\":\"object\",\"required\":[\"object\",\"data\",\"model\",\"usage\"],\"properties\":{"
     "\"object\":{\"type\":\"string\",\"enum\":[\"list\"]},"
-    "\"data\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"object\",\"index\",\"embedding\"],"
+    "\"data\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"object\",\"index\"],"
     "\"properties\":{\"object\":{\"type\":\"string\"},\"index\":{\"type\":\"integer\"},"
-    "\"embedding\":{\"anyOf\":[{\"type\":\"array\",\"items\":{\"type\":\"number\"}},{\"type\":\"string\"}]}}}},"
+    "\"embedding\":{\"anyOf\":[{\"type\":\"array\",\"items\":{\"type\":\"number\"}},{\"type\":\"string\"}]},"
+    "\"sparse\":{\"type\":\"object\"},\"colbert\":{\"type\":\"array\"}}}},"
     "\"model\":{\"type\":\"string\"},"
     "\"usage\":{\"type\":\"object\",\"required\":[\"prompt_tokens\",\"total_tokens\"],\"properties\":{"
     "\"prompt_tokens\":{\"type\":\"integer\"},\"total_tokens\":{\"type\":\"integer\"}}}}},"

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -36,6 +37,8 @@ typedef struct work {
     uint64_t step_ns; /* when this step began */
 
     float *vectors;
+    hd_output *outputs; /* [n_inputs] freed with the exchange's arena; NULL: no head but DENSE is wanted */
+    float *scores;      /* RERANK: [n_inputs] */
     uint32_t *n_tokens;
     hd_job *own_job;    /* from submit to wait */
     _Atomic int n_refs; /* who submits, and the callback: the last one goes on */
@@ -216,8 +219,40 @@ static void write_step(hd_task_node *node)
         x->response.status = 200;
     if (x->response.content_type == NULL)
         x->response.content_type = "application/json";
-    x->response.is_noise = w->result.vectors != NULL;
+    x->response.is_noise = w->result.vectors != NULL || w->result.outputs != NULL;
     finish(w);
+}
+
+static int compare_scores(const void *a, const void *b)
+{
+    const hd_score *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->index < y->index ? -1 : 1;
+}
+
+/* Sorts what scores there are: of the inputs for a query, or of each input's labels. */
+static bool rank(work *w)
+{
+    hd_result *r = &w->result;
+    const hd_call *c = &w->call;
+    const bool reranks = c->task == HD_TASK_RERANK;
+    if (!reranks && c->task != HD_TASK_CLASSIFY)
+        return true;
+    const size_t n_rows = reranks ? 1 : c->n_inputs, n = reranks ? c->n_inputs : w->card.info.n_labels;
+    hd_score *scores = hd__arena_calloc(&w->exchange->arena, hd__mul(n_rows, n), sizeof *scores);
+    if (scores == NULL)
+        return false;
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t k = 0; k < n; k++)
+            scores[i * n + k] = (hd_score){(uint32_t)k, reranks ? w->scores[k] : w->outputs[i].scores[k]};
+        qsort(scores + i * n, n, sizeof *scores, compare_scores);
+    }
+    r->scores = scores;
+    r->n_scores = reranks && c->top_n != 0 && c->top_n < n ? c->top_n : n_rows * n;
+    r->labels = w->card.info.labels;
+    r->n_labels = reranks ? 0 : n;
+    return true;
 }
 
 static void computed(work *w)
@@ -235,6 +270,7 @@ static void computed(work *w)
     }
     hd_result *r = &w->result;
     r->vectors = w->vectors;
+    r->outputs = w->outputs;
     r->n_tokens = w->n_tokens;
     r->n_truncated = stats.n_truncated;
     for (size_t i = 0; i < w->call.n_inputs; i++)
@@ -244,7 +280,11 @@ static void computed(work *w)
     r->times.compute = x->record.compute_ns = stats.compute_ns;
     x->record.n_tokens = r->n_tokens_total;
     x->record.n_cached = stats.n_cached;
-    if (w->call.n_inputs * r->n_dimensions <= LIGHT_VALUES)
+    if (!rank(w)) {
+        answer_memory(w);
+        return;
+    }
+    if (w->outputs == NULL && w->call.n_inputs * r->n_dimensions <= LIGHT_VALUES)
         write_step(&w->node);
     else
         push(w, write_step);
@@ -262,26 +302,73 @@ static void on_done(hd_job *job, void *data)
     release(data);
 }
 
+/* What the call wants of the model. */
+static uint32_t heads_of(const hd_call *c)
+{
+    switch (c->task) {
+    case HD_TASK_EMBED_ALL: return HD_HEAD_TOKENS;
+    case HD_TASK_SPARSE: return HD_HEAD_SPARSE;
+    case HD_TASK_CLASSIFY: return HD_HEAD_SCORES;
+    default: return c->heads != 0 ? c->heads : HD_HEAD_DENSE;
+    }
+}
+
+static void free_outputs(void *data)
+{
+    work *w = data;
+    hd_outputs_free(w->outputs, w->call.n_inputs);
+}
+
+/* Room for what the engine makes of the inputs. */
+static bool alloc_results(work *w)
+{
+    hd_arena *arena = &w->exchange->arena;
+    const size_t n = w->call.n_inputs;
+    const uint32_t heads = heads_of(&w->call);
+    w->result.n_dimensions = w->call.dimensions != 0 ? w->call.dimensions : w->card.info.n_dimensions;
+    w->n_tokens = hd__arena_calloc(arena, n, sizeof *w->n_tokens);
+    if (w->n_tokens == NULL)
+        return false;
+    if (w->call.task == HD_TASK_RERANK) {
+        w->scores = hd__arena_calloc(arena, n, sizeof *w->scores);
+        return w->scores != NULL;
+    }
+    if ((heads & HD_HEAD_DENSE) != 0) {
+        w->vectors = hd__arena_alloc(arena, hd__mul(hd__mul(n, w->result.n_dimensions), sizeof *w->vectors));
+        if (w->vectors == NULL)
+            return false;
+    }
+    if (heads == HD_HEAD_DENSE)
+        return true;
+    w->outputs = hd__arena_calloc(arena, n, sizeof *w->outputs);
+    return w->outputs != NULL && hd__arena_on_clear(arena, free_outputs, w) == HD_OK;
+}
+
 /* The call's inputs as the engine takes them. */
-static bool prepare(work *w, hd_text **texts, hd_token_ids **ids)
+typedef struct engine_inputs {
+    hd_text *texts, *pairs; /* pairs NULL: none */
+    hd_token_ids *ids;      /* NULL: none */
+} engine_inputs;
+
+static bool prepare(work *w, engine_inputs *in)
 {
     const hd_call *c = &w->call;
     hd_arena *arena = &w->exchange->arena;
-    w->result.n_dimensions = c->dimensions != 0 ? c->dimensions : w->card.info.n_dimensions;
-    *texts = hd__arena_calloc(arena, c->n_inputs, sizeof **texts);
-    *ids = hd__arena_calloc(arena, c->n_inputs, sizeof **ids);
-    w->n_tokens = hd__arena_calloc(arena, c->n_inputs, sizeof *w->n_tokens);
-    w->vectors = hd__arena_alloc(arena, hd__mul(hd__mul(c->n_inputs, w->result.n_dimensions), sizeof *w->vectors));
-    if (*texts == NULL || *ids == NULL || w->n_tokens == NULL || w->vectors == NULL)
+    in->texts = hd__arena_calloc(arena, c->n_inputs, sizeof *in->texts);
+    in->pairs = hd__arena_calloc(arena, c->n_inputs, sizeof *in->pairs);
+    in->ids = hd__arena_calloc(arena, c->n_inputs, sizeof *in->ids);
+    if (in->texts == NULL || in->pairs == NULL || in->ids == NULL || !alloc_results(w))
         return false;
-    bool any_ids = false;
+    bool any_ids = false, any_pairs = false;
     for (size_t i = 0; i < c->n_inputs; i++) {
-        (*texts)[i] = c->inputs[i].text;
-        (*ids)[i] = (hd_token_ids){c->inputs[i].ids, c->inputs[i].n_ids};
+        in->texts[i] = c->inputs[i].text;
+        in->pairs[i] = c->inputs[i].pair;
+        in->ids[i] = (hd_token_ids){c->inputs[i].ids, c->inputs[i].n_ids};
         any_ids |= c->inputs[i].ids != NULL;
+        any_pairs |= c->inputs[i].pair.ptr != NULL;
     }
-    if (!any_ids)
-        *ids = NULL;
+    in->ids = any_ids ? in->ids : NULL;
+    in->pairs = any_pairs ? in->pairs : NULL;
     return true;
 }
 
@@ -314,6 +401,9 @@ static hd_encode_options encode_options(const work *w)
     const bool cuts =
         c->truncate != HD_TRUNCATE_DEFAULT ? c->truncate != HD_TRUNCATE_NONE : w->service->options.settings.auto_truncate;
     return (hd_encode_options){
+        .heads = heads_of(c),
+        .long_text = c->long_text,
+        .raw_scores = c->raw_scores,
         .prompt_name = prompt_name(w),
         .prompt = c->prompt,
         .dimensions = c->dimensions,
@@ -325,32 +415,61 @@ static hd_encode_options encode_options(const work *w)
     };
 }
 
-static void embed(work *w)
+/* More values than the model gives have words of their own in many protocols. */
+static bool too_many_dimensions(work *w)
 {
-    hd_text *texts;
-    hd_token_ids *ids;
-    hd_error error = {0};
+    const uint32_t wanted = w->call.dimensions, most = w->card.info.n_dimensions;
     hd_fault fault;
+    if (wanted <= most)
+        return false;
+    HD_IGNORE(
+        hd__fault(&fault, HD_FAULT_VALUE, "dimensions", "`dimensions` is %u, the model gives at most %u", wanted, most));
+    fault.n = wanted;
+    fault.limit = most;
+    answer_fault(w, &fault);
+    return true;
+}
+
+static hd_status submit(work *w, const engine_inputs *in, hd_error *err)
+{
     const hd_call *c = &w->call;
-    const uint32_t most = w->card.info.n_dimensions;
-    if (c->dimensions > most) {
-        HD_IGNORE(hd__fault(&fault, HD_FAULT_VALUE, "dimensions", "`dimensions` is %u, the model gives at most %u",
-                            c->dimensions, most));
-        fault.n = c->dimensions;
-        fault.limit = most;
-        answer_fault(w, &fault);
+    const hd_encode_options options = encode_options(w);
+    hd_model *model = hd__models_handle(w->entry);
+    hd_job_options job_options = {
+        .done = on_done, .data = w, .caller = w->exchange->request.caller, .n_tokens = w->n_tokens};
+    if (c->task == HD_TASK_RERANK)
+        return hd_rerank_submit(model, c->query, in->texts, c->n_inputs, &options, &job_options, w->scores, &w->own_job,
+                                err);
+    job_options.ids = in->ids;
+    job_options.pairs = in->pairs;
+    job_options.outputs = w->outputs;
+    return hd_job_submit(model, in->texts, c->n_inputs, &options, &job_options, w->vectors, &w->own_job, err);
+}
+
+static bool cannot(work *w)
+{
+    const hd_model_info *info = &w->card.info;
+    hd_fault fault;
+    if (w->call.task == HD_TASK_RERANK ? info->reranks : (heads_of(&w->call) & ~info->heads) == 0)
+        return false;
+    HD_IGNORE(hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name,
+                        hd__task_name(w->call.task)));
+    answer_fault(w, &fault);
+    return true;
+}
+
+static void compute(work *w)
+{
+    engine_inputs in;
+    hd_error error = {0};
+    if (cannot(w) || too_many_dimensions(w))
         return;
-    }
-    if (!prepare(w, &texts, &ids)) {
+    if (!prepare(w, &in)) {
         answer_memory(w);
         return;
     }
-    const hd_encode_options options = encode_options(w);
-    const hd_job_options job_options = {
-        .done = on_done, .data = w, .caller = w->exchange->request.caller, .ids = ids, .n_tokens = w->n_tokens};
     atomic_store(&w->n_refs, 2);
-    const hd_status status = hd_job_submit(hd__models_handle(w->entry), texts, c->n_inputs, &options, &job_options,
-                                           w->vectors, &w->own_job, &error);
+    const hd_status status = submit(w, &in, &error);
     if (status != HD_OK) {
         answer_status(w, status, &error);
         return;
@@ -473,19 +592,13 @@ static void detokenize(work *w)
 
 static void run(work *w)
 {
-    hd_fault fault;
     w->step_ns = hd__now_ns();
-    if (w->call.task == HD_TASK_EMBED) {
-        embed(w);
-    } else if (w->call.task == HD_TASK_TOKENIZE) {
+    if (w->call.task == HD_TASK_TOKENIZE)
         tokenize(w);
-    } else if (w->call.task == HD_TASK_DETOKENIZE) {
+    else if (w->call.task == HD_TASK_DETOKENIZE)
         detokenize(w);
-    } else {
-        HD_IGNORE(hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name,
-                            hd__task_name(w->call.task)));
-        answer_fault(w, &fault);
-    }
+    else
+        compute(w);
 }
 
 static void load_step(hd_task_node *node)

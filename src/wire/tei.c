@@ -279,17 +279,13 @@ static void write_embed_all(const hd_wire_request *request, const hd_call *call,
                             hd_http_response *response)
 {
     hd_buffer *b = &response->body;
-    const float *row = result->vectors;
+    const size_t n = result->model->info.hidden_size;
     write_headers(request, call, result, response);
     hd__buffer_append_char(b, '[');
     for (size_t i = 0; i < call->n_inputs; i++) {
-        hd__buffer_append_text(b, i > 0 ? ",[" : "[");
-        for (uint32_t k = 0; k < result->n_tokens[i]; k++, row += result->n_dimensions) {
-            if (k > 0)
-                hd__buffer_append_char(b, ',');
-            hd__write_vector(b, row, result->n_dimensions, HD_VECTOR_F32, false);
-        }
-        hd__buffer_append_char(b, ']');
+        if (i > 0)
+            hd__buffer_append_char(b, ',');
+        hd__write_rows(b, result->outputs[i].token_states, result->outputs[i].n_token_states, n);
     }
     hd__buffer_append_char(b, ']');
 }
@@ -308,7 +304,7 @@ static void write_embed_sparse(const hd_wire_request *request, const hd_call *ca
     write_headers(request, call, result, response);
     hd__buffer_append_char(b, '[');
     for (size_t i = 0; i < call->n_inputs; i++) {
-        const hd_sparse *s = &result->sparse[i];
+        const hd_sparse_vector *s = &result->outputs[i].sparse;
         hd__buffer_append_text(b, i > 0 ? ",[" : "[");
         for (size_t k = 0; k < s->n; k++) {
             hd__buffer_append_text(b, k > 0 ? ",{\"index\":" : "{\"index\":");
@@ -642,6 +638,38 @@ static uint32_t limit_or_queue(uint32_t limit, const hd_wire_settings *settings)
     return limit != 0 ? limit : settings->max_queue_tokens;
 }
 
+static void write_label_maps(hd_buffer *b, const hd_model_info *info)
+{
+    hd__buffer_append_text(b, "{\"id2label\":{");
+    for (uint32_t i = 0; i < info->n_labels; i++) {
+        hd__buffer_printf(b, "%s\"%u\":", i > 0 ? "," : "", i);
+        hd__write_cstr(b, info->labels[i]);
+    }
+    hd__buffer_append_text(b, "},\"label2id\":{");
+    for (uint32_t i = 0; i < info->n_labels; i++) {
+        if (i > 0)
+            hd__buffer_append_char(b, ',');
+        hd__write_cstr(b, info->labels[i]);
+        hd__buffer_printf(b, ":%u", i);
+    }
+    hd__buffer_append_text(b, "}}");
+}
+
+/* TEI takes a classifier of one label for a reranker. */
+static void write_model_type(hd_buffer *b, const hd_model_info *info)
+{
+    if ((info->heads & HD_HEAD_SCORES) != 0) {
+        hd__buffer_printf(b, ",\"model_type\":{\"%s\":", info->n_labels == 1 ? "reranker" : "classifier");
+        write_label_maps(b, info);
+    } else {
+        const bool is_splade = (info->heads & HD_HEAD_DENSE) == 0 && (info->heads & HD_HEAD_SPARSE) != 0;
+        hd__buffer_append_text(b, ",\"model_type\":{\"embedding\":{\"pooling\":");
+        hd__write_cstr(b, is_splade ? "splade" : strcmp(info->pooling, "last") == 0 ? "last_token" : info->pooling);
+        hd__buffer_append_char(b, '}');
+    }
+    hd__buffer_append_char(b, '}');
+}
+
 static void write_info(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                        hd_http_response *response)
 {
@@ -654,9 +682,8 @@ static void write_info(const hd_wire_request *request, const hd_call *call, cons
     write_field(b, "model_sha", commit_of(info->path));
     write_field(b, "model_dtype", dtype_name(info->dtype));
     write_field(b, "served_model_name", result->model->name);
-    hd__buffer_append_text(b, ",\"model_type\":{\"embedding\":{\"pooling\":");
-    hd__write_cstr(b, strcmp(info->pooling, "last") == 0 ? "last_token" : info->pooling);
-    hd__buffer_printf(b, "}},\"max_concurrent_requests\":%u,\"max_input_length\":%u,\"max_batch_tokens\":%u",
+    write_model_type(b, info);
+    hd__buffer_printf(b, ",\"max_concurrent_requests\":%u,\"max_input_length\":%u,\"max_batch_tokens\":%u",
                       limit_or_queue(s->max_concurrent_requests, s), info->max_length,
                       limit_or_queue(s->max_batch_tokens, s));
     hd__buffer_printf(b, ",\"max_batch_requests\":null,\"max_client_batch_size\":%u,\"auto_truncate\":%s", s->max_inputs,

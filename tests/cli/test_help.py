@@ -5,7 +5,7 @@ import unittest
 
 from harness import ROOT, CommandTest
 
-COMMANDS = ["embed", "serve", "health", "tokenize", "models", "pull", "info", "bench"]
+COMMANDS = ["embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "bench"]
 
 
 class HelpTest(CommandTest):

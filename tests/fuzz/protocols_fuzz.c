@@ -210,6 +210,8 @@ static void check_write(asked *a, const hd_call *call)
                                                 .default_prompt_name = "",
                                                 .dtype = HD_DTYPE_F32,
                                                 .n_dimensions = DIMENSIONS,
+                                                .n_token_dimensions = DIMENSIONS,
+                                                .hidden_size = DIMENSIONS,
                                                 .max_length = 512,
                                                 .vocab_size = 30522},
                                        .state = HD_MODEL_LOADED,
@@ -218,13 +220,17 @@ static void check_write(asked *a, const hd_call *call)
     r.echo = call->model != NULL && call->model[0] != '\0' ? call->model : card.name;
     r.n_dimensions = call->dimensions != 0 ? call->dimensions : DIMENSIONS;
     r.vectors = make_values(a, call->n_inputs * TOKENS * r.n_dimensions + 1);
-    hd_sparse *sparse = hd__arena_calloc(&a->arena, call->n_inputs + 1, sizeof *sparse);
+    hd_output *outputs = hd__arena_calloc(&a->arena, call->n_inputs + 1, sizeof *outputs);
     uint32_t *n_tokens = hd__arena_calloc(&a->arena, call->n_inputs + 1, sizeof *n_tokens);
     for (size_t i = 0; i < call->n_inputs; i++) {
-        sparse[i] = (hd_sparse){ids, make_values(a, 2), 2};
+        outputs[i] = (hd_output){.sparse = {ids, make_values(a, 2), 2},
+                                 .token_vectors = make_values(a, TOKENS * DIMENSIONS),
+                                 .n_token_vectors = TOKENS,
+                                 .token_states = make_values(a, TOKENS * DIMENSIONS),
+                                 .n_token_states = TOKENS};
         n_tokens[i] = TOKENS;
     }
-    r.sparse = sparse;
+    r.outputs = outputs;
     r.n_tokens = n_tokens;
     r.n_tokens_total = call->n_inputs * TOKENS;
     make_tokens(a, call, &r);

@@ -209,9 +209,12 @@ class Jina(ServedTest):
         got = self.json("/v1/embeddings", {"input": TEXTS[0], "normalized": False, "embedding_type": "base64"})
         self.close([floats(got["data"][0]["embedding"])], self.vectors(TEXTS[0], "--no-normalize"), 1e-5)
 
+    def test_late_chunking(self):
+        got = self.json("/v1/embeddings", {"input": TEXTS, "late_chunking": True})
+        self.close([entry["embedding"] for entry in got["data"]], self.vectors(TEXTS, "--long-text", "late"), 1e-5)
+
     def test_errors(self):
         self.assertRegex(self.json("/v1/rerank", {"query": "q", "documents": ["a"]}, 400)["detail"], "cannot rerank$")
-        self.assertIn("late_chunking", self.json("/v1/embeddings", {"input": "a", "late_chunking": True}, 400)["detail"])
         self.assertIn("input", self.json("/v1/embeddings", {"task": "text-matching"}, 422)["detail"])
 
 

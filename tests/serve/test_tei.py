@@ -100,7 +100,6 @@ class Routes(TeiTest):
         self.refuses("/rerank", {"query": "q", "texts": ["a"]}, 424, "Backend", "model is not a re-ranker model")
         self.refuses("/predict", {"inputs": "a"}, 424, "Backend", "Model is not a classifier model")
         self.refuses("/embed_sparse", {"inputs": "a"}, 424, "Backend", "SPLADE pooling")
-        self.refuses("/embed_all", {"inputs": "a"}, 424, "Backend", "Backend error: ")
 
     def test_refused(self):
         self.refuses("/embed", b"{", 400, "Validation", "not JSON")

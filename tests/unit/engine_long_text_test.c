@@ -328,6 +328,7 @@ static int make(void **state)
 {
     (void)state;
     scratch_begin(&folder);
+    some_texts(200); /* all that any test takes */
     tiny_models_make(&folder, "tiny-cls tiny-mean-f16 tiny-dense tiny-last tiny-mrl tiny-relu");
     return 0;
 }

@@ -82,13 +82,13 @@ static void test_embeddings_answers(void **state)
 static void test_embeddings_refusals(void **state)
 {
     (void)state;
+    assert_int_equal(ask("POST /v1/embeddings", "{'late_chunking':true,'input':['a','b']}"), HD_OK);
+    assert_int_equal(t.call.long_text, HD_LONG_LATE);
     assert_refused("POST /v1/embeddings", "{'task':'text-matching'}", HD_FAULT_MISSING, 422,
                    "{'detail':'`input` is missing'}");
     assert_refused("POST /v1/embeddings", "{'task':'query','input':'a'}", HD_FAULT_VALUE, 422,
                    "{'detail':'`task` is \\'query\\', allowed are retrieval.query, retrieval.passage, text-matching, "
                    "classification, separation, code.query, code.passage'}");
-    assert_refused("POST /v1/embeddings", "{'late_chunking':true,'input':'a'}", HD_FAULT_UNSUPPORTED, 400,
-                   "{'detail':'`late_chunking` needs vectors of single tokens, which this model does not give'}");
     assert_refused("POST /v1/embeddings", "{'embedding_type':'int4','input':'a'}", HD_FAULT_VALUE, 422,
                    "{'detail':'`embedding_type` is \\'int4\\', allowed are float, base64, binary, ubinary, int8, uint8, "
                    "float16'}");

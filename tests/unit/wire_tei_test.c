@@ -361,12 +361,13 @@ static void vectors_of_tokens_and_weights(void **state)
 {
     (void)state;
     static const float vectors[] = {1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f};
-    static const uint32_t n_tokens[] = {2, 1};
     static const uint32_t ids[] = {5, 900};
     static const float weights[] = {0.5f, 1.25f};
-    static const hd_sparse sparse[] = {{ids, weights, 2}, {NULL, NULL, 0}};
-    const hd_result result = {
-        .model = &normalizing, .vectors = vectors, .n_dimensions = 2, .n_tokens = n_tokens, .sparse = sparse};
+    static const hd_output outputs[] = {{.sparse = {ids, weights, 2}, .token_states = vectors, .n_token_states = 2},
+                                        {.token_states = vectors + 4, .n_token_states = 1}};
+    hd_model_card card = normalizing;
+    card.info.hidden_size = 2;
+    const hd_result result = {.model = &card, .outputs = outputs};
     must_ask("/embed_all", "{'inputs': ['a', 'b']}");
     answer(&result);
     must_be("[[[1.5,2.5],[3.5,4.5]],[[5.5,6.5]]]");
