@@ -132,7 +132,8 @@ def servers(args):
     if args.infinity:
         found.append(Server("infinity", "infinity, f32",
                             [args.infinity, "v2", "--model-id", args.model, "--engine", "torch", "--device", "cpu",
-                             "--dtype", "float32", "--no-bettertransformer", "--no-model-warmup", "--url-prefix", "/v1", "--port", "{port}"],
+                             "--dtype", "float32", "--no-bettertransformer", "--no-model-warmup",
+                             "--url-prefix", "/v1", "--host", "127.0.0.1", "--port", "{port}"],
                             {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}))
     return [s for s in found if not args.only or any(fnmatch.fnmatch(s.name, p) for p in args.only.split(","))]
 
@@ -240,6 +241,7 @@ def plot(all_servers, path, title):
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "heddle", "svg.fonttype": "none", "font.size": 9})
     import matplotlib.pyplot as plt
+    import matplotlib.ticker
     figure, axes = plt.subplots(figsize=(7, 4.2))
     for s in all_servers:
         if s.failure:
@@ -250,6 +252,9 @@ def plot(all_servers, path, title):
         axes.plot(x, [s.median(c, "p50_ms") for c in CLIENTS], linestyle=":", color=line.get_color(), linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="queries a second, with 1, 4, 16 and 64 clients",
              ylabel="latency, ms: p99 (dotted: p50)", title=title)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.grid(True, which="both", alpha=0.25)
     axes.legend(frameon=False)
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})

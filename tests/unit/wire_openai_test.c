@@ -45,6 +45,35 @@ static void test_reads(void **state)
     assert_int_equal(t.call.truncate, HD_TRUNCATE_NONE);
 }
 
+/* What applications send, as their sources have it (2026-08): a model and dimensions that are not set go out as null, and
+ * there are fields of their own. */
+static void test_applications(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t n_inputs;
+        bool base64;
+    } all[] = {
+        /* AnythingLLM: Generic OpenAI without a model, LocalAI without dimensions, LM Studio */
+        {"{'model':null,'input':['a','b'],'encoding_format':'base64'}", 2, true},
+        {"{'model':'m','input':['a','b'],'dimensions':null,'encoding_format':'float'}", 2, false},
+        {"{'model':'m','input':'a','encoding_format':'base64'}", 1, true},
+        /* Dify, OpenAI-API-compatible */
+        {"{'input':['a'],'model':'m','user':'u','encoding_format':'float'}", 1, false},
+        /* whatever is not set, as null */
+        {"{'input':[[1,2],[3]],'model':'m','encoding_format':null,'dimensions':null,'user':null}", 2, false},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        assert_int_equal(ask("POST /v1/embeddings", all[i].body), HD_OK);
+        assert_int_equal(t.call.n_inputs, all[i].n_inputs);
+        assert_true(t.call.base64 == all[i].base64 && t.call.dimensions == 0);
+    }
+    /* Open WebUI, its RAG_EMBEDDING_PREFIX_FIELD_NAME set to "prompt" */
+    assert_int_equal(ask("POST /v1/embeddings", "{'input':['a'],'model':'m','prompt':'query: '}"), HD_OK);
+    assert_string_equal(t.call.prompt, "query: ");
+}
+
 static void test_answers(void **state)
 {
     (void)state;
@@ -126,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_reads, transcript_begin, transcript_end),
+        cmocka_unit_test_setup_teardown(test_applications, transcript_begin, transcript_end),
         cmocka_unit_test_setup_teardown(test_answers, transcript_begin, transcript_end),
         cmocka_unit_test_setup_teardown(test_refusals, transcript_begin, transcript_end),
         cmocka_unit_test_setup_teardown(test_faults, transcript_begin, transcript_end),
