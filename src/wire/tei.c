@@ -1,5 +1,5 @@
 /* tei.c - the API of Hugging Face's text-embeddings-inference 1.9: POST /embed, /embed_all, /embed_sparse, /similarity,
- * /rerank, /predict, /tokenize, /decode, GET /info, /ping. Its OpenAI routes are openai.c's, /health is health.c's.
+ * /rerank, /predict, /tokenize, /decode, /vertex, GET /info, /ping. Its OpenAI routes are openai.c's, /health is health.c's.
  *
  *   {"inputs": "…" | ["…"] | [1, 2] | ["…", [1, 2]], "truncate": false, "truncation_direction": "left",
  *    "prompt_name": "query", "normalize": true, "dimensions": n}     →  [[0.1, …], …], one input or many
@@ -13,7 +13,7 @@
  *
  * POST / and /invocations take what the model is for there; here the body says it: `texts` is /rerank, an object in
  * `inputs` is /similarity, the rest is /embed. There huggingface_hub's InferenceClient puts options under `parameters`,
- * which are read in all of /embed's forms.
+ * which are read in all of /embed's forms. /vertex is for vectors alone, and its instances may differ in their inputs only.
  *
  * Fields that TEI lacks: `model` (with several models; `?model=` of /info), `prompt` (put before each text),
  * `timeout_ms`, and of /embed `encoding_format` ("float", "base64") and `output_dtype` ("float", "float16", "int8",
@@ -240,10 +240,10 @@ static hd_status read_embed(const hd_wire_request *request, hd_call *call, hd_fa
     return hd__read_extras(request->body, HD_EXTRA_DTYPE, call, fault);
 }
 
-static void write_embed(const hd_wire_request *request, const hd_call *call, const hd_result *result,
-                        hd_http_response *response)
+/* [[…], …] of the inputs from begin to end. */
+static void write_vectors(const hd_wire_request *request, const hd_call *call, const hd_result *result, size_t begin,
+                          size_t end, hd_buffer *b)
 {
-    hd_buffer *b = &response->body;
     const size_t n = result->n_dimensions;
     float *unit = NULL; /* TEI makes vectors unit length where the model's own files do not ask for it, too */
     if (!call->no_normalize && !result->model->info.normalizes) {
@@ -253,17 +253,23 @@ static void write_embed(const hd_wire_request *request, const hd_call *call, con
             return;
         }
     }
-    write_headers(request, call, result, response);
     hd__buffer_append_char(b, '[');
-    for (size_t i = 0; i < call->n_inputs; i++) {
+    for (size_t i = begin; i < end; i++) {
         const float *row = result->vectors + i * n;
-        if (i > 0)
+        if (i > begin)
             hd__buffer_append_char(b, ',');
         if (unit != NULL)
             hd__scale_row(row, n, HD_NORM_EUCLIDEAN, unit);
         hd__write_vector(b, unit != NULL ? unit : row, n, call->vector_type, call->base64);
     }
     hd__buffer_append_char(b, ']');
+}
+
+static void write_embed(const hd_wire_request *request, const hd_call *call, const hd_result *result,
+                        hd_http_response *response)
+{
+    write_headers(request, call, result, response);
+    write_vectors(request, call, result, 0, call->n_inputs, &response->body);
 }
 
 /* ---- /embed_all, /embed_sparse ---- */
@@ -370,6 +376,93 @@ static void write_similarity(const hd_wire_request *request, const hd_call *call
         hd__write_float(b, hd_cosine(result->vectors, result->vectors + i * result->n_dimensions, result->n_dimensions));
     }
     hd__buffer_append_char(b, ']');
+}
+
+/* ---- /vertex: requests of /embed in a list, each with its answer ---- */
+
+typedef struct instance {
+    const hd_input *inputs; /* [end - where the one before ends] */
+    size_t end;             /* in the call's inputs */
+} instance;
+
+typedef struct vertex_own {
+    instance *all; /* [n] */
+    size_t n;
+} vertex_own;
+
+/* One call does them all, so they have to agree on how. */
+static bool is_same_way(const hd_call *a, const hd_call *b)
+{
+    const char *const texts[][2] = {{a->model, b->model}, {a->prompt_name, b->prompt_name}, {a->prompt, b->prompt}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if ((texts[i][0] == NULL) != (texts[i][1] == NULL) || (texts[i][0] != NULL && strcmp(texts[i][0], texts[i][1]) != 0))
+            return false;
+    return a->dimensions == b->dimensions && a->truncate == b->truncate && a->no_normalize == b->no_normalize &&
+           a->vector_type == b->vector_type && a->base64 == b->base64 && a->timeout_ms == b->timeout_ms;
+}
+
+static hd_status read_instance(const hd_wire_request *request, size_t i, hd_call *call, hd_fault *fault)
+{
+    hd_call one = {0};
+    hd_wire_request inner = *request;
+    vertex_own *own = call->own;
+    inner.body = json_array_get(hd__field(request->body, "instances"), i);
+    if (!json_is_object(inner.body))
+        return hd__fault(fault, HD_FAULT_TYPE, "instances", "`instances` holds something that is not an object");
+    HD_TRY(read_embed(&inner, &one, fault));
+    own->all[i] = (instance){one.inputs, (i > 0 ? own->all[i - 1].end : 0) + one.n_inputs};
+    if (own->all[i].end > request->settings->max_inputs)
+        return too_many(request, "instances", own->all[i].end, fault);
+    if (i > 0)
+        return is_same_way(call, &one)
+                   ? HD_OK
+                   : hd__fault(fault, HD_FAULT_VALUE, "instances", "`instances` differ in more than their `inputs`");
+    *call = one;
+    call->own = own;
+    return HD_OK;
+}
+
+static hd_status read_vertex(const hd_wire_request *request, hd_call *call, hd_fault *fault)
+{
+    const json_t *instances = hd__field(request->body, "instances");
+    const size_t n = json_array_size(instances);
+    hd_input *inputs;
+    if (instances == NULL)
+        return hd__fault(fault, HD_FAULT_MISSING, "instances", "`instances` is missing");
+    if (!json_is_array(instances))
+        return hd__fault(fault, HD_FAULT_TYPE, "instances", "`instances` is not a list");
+    if (n == 0)
+        return hd__fault(fault, HD_FAULT_EMPTY, "instances", "`instances` cannot be empty");
+    if (n > request->settings->max_inputs)
+        return too_many(request, "instances", n, fault);
+    vertex_own *own = hd__arena_calloc(request->arena, 1, sizeof *own);
+    if (own != NULL)
+        *own = (vertex_own){hd__arena_calloc(request->arena, n, sizeof *own->all), n};
+    if (own == NULL || own->all == NULL)
+        return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu instances", n);
+    call->own = own;
+    for (size_t i = 0; i < n; i++)
+        HD_TRY(read_instance(request, i, call, fault));
+    HD_TRY(hd__alloc_inputs(request, "instances", own->all[n - 1].end, &inputs, fault));
+    for (size_t i = 0, begin = 0; i < n; begin = own->all[i++].end)
+        memcpy(inputs + begin, own->all[i].inputs, (own->all[i].end - begin) * sizeof *inputs);
+    call->inputs = inputs;
+    call->n_inputs = own->all[n - 1].end;
+    return HD_OK;
+}
+
+static void write_vertex(const hd_wire_request *request, const hd_call *call, const hd_result *result,
+                         hd_http_response *response)
+{
+    const vertex_own *own = call->own;
+    hd_buffer *b = &response->body;
+    write_headers(request, call, result, response);
+    hd__buffer_append_text(b, "{\"predictions\":");
+    for (size_t i = 0, begin = 0; i < own->n; begin = own->all[i++].end) {
+        hd__buffer_append_char(b, i > 0 ? ',' : '[');
+        write_vectors(request, call, result, begin, own->all[i].end, b);
+    }
+    hd__buffer_append_text(b, "]}");
 }
 
 /* ---- /rerank ---- */
@@ -718,6 +811,8 @@ static const hd_route routes[] = {
     POST_ROUTE("/embed_sparse", NULL, embed_sparse, "EmbedAllRequest", "EmbedSparseResponse", "Weights by token id."),
     POST_ROUTE("/similarity", NULL, similarity, "SimilarityRequest", "SimilarityResponse",
                "Cosines of one sentence with others."),
+    POST_ROUTE("/vertex", NULL, vertex, "VertexRequest", "VertexResponse",
+               "Several requests of /embed, as Vertex AI has it."),
     POST_ROUTE("/rerank", is_rerank, rerank, "RerankRequest", "RerankResponse", "Texts by relevance to a query."),
     POST_ROUTE("/predict", NULL, predict, "PredictRequest", "PredictResponse", "Scores of labels."),
     POST_ROUTE("/tokenize", is_tokenize, tokenize, "TokenizeRequest", "TokenizeResponse", "Tokens as the model sees them."),
@@ -776,6 +871,8 @@ static const char schemas[] =
     "\"EmbedAllRequest\":" OBJECT("\"inputs\"", "\"inputs\":" INPUTS "," MANY) ","
     "\"EmbedAllResponse\":" LIST_OF(LIST_OF(LIST_OF(NUMBER))) ","
     "\"EmbedSparseResponse\":" LIST_OF(LIST_OF(OBJECT("\"index\",\"value\"", "\"index\":" UINT ",\"value\":" NUMBER))) ","
+    "\"VertexRequest\":" OBJECT("\"instances\"", "\"instances\":" FULL_LIST_OF(REF("EmbedRequest"))) ","
+    "\"VertexResponse\":" OBJECT("\"predictions\"", "\"predictions\":" LIST_OF(REF("EmbedResponse"))) ","
     "\"SimilarityRequest\":" OBJECT("\"inputs\"", "\"inputs\":" OBJECT("\"source_sentence\",\"sentences\"",
     "\"source_sentence\":" FULL ",\"sentences\":" FULL_LIST_OF(FULL)) ","
     COMMON("EmbedParameters") ",\"normalize\":" BOOL ",\"dimensions\":" COUNT) ","

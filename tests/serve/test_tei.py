@@ -74,6 +74,10 @@ class Routes(TeiTest):
         self.refuses("/embed", {"inputs": text, "truncate": False}, 422, "Validation",
                      f"`inputs` must have less than {most} tokens. Given: ")
 
+    def test_vertex(self):
+        [one, two] = self.json("/vertex", {"instances": [{"inputs": "a b"}, {"inputs": ["c", "d e"]}]})["predictions"]
+        self.assertEqual(one + two, self.json("/embed", {"inputs": ["a b", "c", "d e"]}))
+
     def test_similarity(self):
         scores = self.json("/similarity", {"inputs": {"source_sentence": "a b", "sentences": ["a b", "z y x"]}})
         vectors = self.json("/embed", {"inputs": ["a b", "z y x"]})

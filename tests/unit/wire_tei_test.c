@@ -134,6 +134,9 @@ static void answer_fault(const hd_fault *f)
     hd__protocol_tei.dialect->write_fault(f, &http, &arena, &response);
 }
 
+#define EMPTY(field) "{\"error\":\"`" field "` cannot be empty\",\"error_type\":\"Empty\"}"
+#define INVALID(text) "{\"error\":\"Input validation error: " text "\",\"error_type\":\"Validation\"}"
+
 /* Asks what has to be refused, and compares status and body of the answer. */
 static void must_refuse(const char *path, const char *text, int status, const char *wanted)
 {
@@ -244,6 +247,35 @@ static void similarity_puts_the_source_first(void **state)
     must_be_text(call.inputs[3].text, "c");
     assert_int_equal(call.truncate, HD_TRUNCATE_NONE);
     assert_string_equal(call.prompt_name, "q");
+}
+
+static void vertex_is_embed_many_times(void **state)
+{
+    (void)state;
+    static const float vectors[] = {3.0f, 4.0f, 0.0f, 2.0f, 1.0f, 0.0f};
+    must_ask("/vertex", "{'instances': [{'inputs': 'a', 'normalize': false, 'prompt_name': 'q'},"
+                        "{'inputs': ['b', [7, 8]], 'normalize': false, 'prompt_name': 'q'}]}");
+    assert_int_equal(call.task, HD_TASK_EMBED);
+    assert_int_equal(call.n_inputs, 3);
+    must_be_text(call.inputs[0].text, "a");
+    must_be_text(call.inputs[1].text, "b");
+    assert_int_equal(call.inputs[2].n_ids, 2);
+    assert_true(call.no_normalize);
+    assert_string_equal(call.prompt_name, "q");
+    answer(&(hd_result){.model = &plain, .vectors = vectors, .n_dimensions = 2});
+    must_be("{\"predictions\":[[[3.0,4.0]],[[0.0,2.0],[1.0,0.0]]]}");
+    must_ask("/vertex", "{'instances': [{'inputs': ['a', 'b', 'c', 'd']}]}");
+    must_refuse("/vertex", "{'instances': [{'inputs': ['a', 'b', 'c']}, {'inputs': ['d', 'e']}]}", 422,
+                "{\"error\":\"batch size 5 > maximum allowed batch size 4\",\"error_type\":\"Validation\"}");
+    must_refuse("/vertex", "{'instances': [{'inputs': 'a'}, {'inputs': 'b', 'dimensions': 1}]}", 422,
+                INVALID("`instances` differ in more than their `inputs`"));
+    must_refuse("/vertex", "{'instances': [{'inputs': 'a', 'prompt': 'p'}, {'inputs': 'b'}]}", 422,
+                INVALID("`instances` differ in more than their `inputs`"));
+    must_refuse("/vertex", "{'instances': []}", 400, EMPTY("instances"));
+    must_refuse("/vertex", "{'instances': 'a'}", 422, INVALID("`instances` is not a list"));
+    must_refuse("/vertex", "{'instances': ['a']}", 422, INVALID("`instances` holds something that is not an object"));
+    must_refuse("/vertex", "{'instances': [{'inputs': ''}]}", 400, EMPTY("inputs"));
+    must_refuse("/vertex", "{}", 422, INVALID("`instances` is missing"));
 }
 
 static void rerank_and_predict(void **state)
@@ -487,9 +519,6 @@ static void info_and_ping(void **state)
 
 /* ---- what is refused ---- */
 
-#define EMPTY(field) "{\"error\":\"`" field "` cannot be empty\",\"error_type\":\"Empty\"}"
-#define INVALID(text) "{\"error\":\"Input validation error: " text "\",\"error_type\":\"Validation\"}"
-
 static void empty_inputs(void **state)
 {
     (void)state;
@@ -667,6 +696,7 @@ static void no_memory_to_read(void **state)
         {"/embed", "{'inputs': ['a', [1, 2]]}"},
         {"/similarity", "{'inputs': {'source_sentence': 's', 'sentences': ['a']}}"},
         {"/predict", "{'inputs': [['a'], ['b']]}"},
+        {"/vertex", "{'instances': [{'inputs': 'a'}, {'inputs': ['b']}]}"},
         {"/decode", "{'ids': [[1], [2]]}"},
         {"/rerank", "{'query': 'q', 'texts': ['a']}"},
     };
@@ -706,6 +736,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(options_and_their_defaults, begin, end),
         cmocka_unit_test_setup_teardown(options_under_parameters, begin, end),
         cmocka_unit_test_setup_teardown(similarity_puts_the_source_first, begin, end),
+        cmocka_unit_test_setup_teardown(vertex_is_embed_many_times, begin, end),
         cmocka_unit_test_setup_teardown(rerank_and_predict, begin, end),
         cmocka_unit_test_setup_teardown(tokenize_and_decode, begin, end),
         cmocka_unit_test_setup_teardown(the_body_says_what_the_root_is_for, begin, end),
