@@ -265,7 +265,7 @@ void hd__queue_drop(hd_job *job);
 /* A computed sequence is no flight any more: its followers, each in the next one's `followers`. */
 hd_sequence *hd__queue_land(hd_engine *engine, hd_sequence *sequence);
 
-/* n sequences of a job have come to their end. */
+/* n sequences of a job have come to their end. A worker finds it when it looks for work: others than workers wake one. */
 void hd__job_count(hd_job *job, size_t n, const hd_error *error);
 
 /* Room for so many more taken sequences. */

@@ -37,8 +37,8 @@ static hd_status launch(hd_job *job, hd_error *err)
         return HD_OK;
     pthread_mutex_lock(&e->lock);
     hd_status status = hd__queue_push(e, job, err);
-    pthread_cond_broadcast(&e->work);
     pthread_mutex_unlock(&e->lock);
+    pthread_cond_broadcast(&e->work); /* without the lock, which those who wake up take first of all */
     return status;
 }
 
@@ -195,12 +195,15 @@ hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd_error *err)
 
 void hd_job_cancel(hd_job *job)
 {
-    pthread_mutex_lock(&job->model->engine->lock);
+    hd_engine *e = job->model->engine;
+    pthread_mutex_lock(&e->lock);
     if (job->asks_store)
         job->cancelled = true;
     else if (job->n_done < job->n_sequences)
         hd__queue_drop(job);
-    pthread_mutex_unlock(&job->model->engine->lock);
+    if (e->finished != NULL)
+        pthread_cond_signal(&e->work);
+    pthread_mutex_unlock(&e->lock);
 }
 
 /* The texts [first, first + n) of a request. */

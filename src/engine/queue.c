@@ -352,7 +352,6 @@ void hd__job_count(hd_job *job, size_t n, const hd_error *error)
     hd_engine *e = job->model->engine;
     job->next = e->finished;
     e->finished = job;
-    pthread_cond_signal(&e->work);
 }
 
 static void leave_lane(hd_engine *e, hd_job *job)

@@ -458,6 +458,8 @@ static void call_back(hd_engine *e)
     while (e->finished != NULL) {
         hd_job *job = e->finished;
         e->finished = job->next;
+        if (e->finished != NULL && e->n_idle > 0)
+            pthread_cond_signal(&e->work); /* the next one is for another */
         pthread_mutex_unlock(&e->lock);
         job->options.done(job, job->options.data);
         pthread_mutex_lock(&e->lock);

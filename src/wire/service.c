@@ -51,9 +51,10 @@ typedef struct work {
 
 struct hd_service {
     pthread_mutex_t lock;
-    pthread_cond_t timer_wake; /* a new first deadline, or stop */
+    pthread_cond_t timer_wake; /* a deadline before timer_ns, or stop */
     pthread_t timer;
     bool timer_started, stop;
+    uint64_t timer_ns;  /* when the timer looks at the deadlines again; UINT64_MAX: not by itself */
     work *first, *last; /* by deadline */
 
     hd_engine *engine;
@@ -634,7 +635,7 @@ static void set_deadline(work *w)
     w->later = before != NULL ? before->later : s->first;
     *(w->earlier != NULL ? &w->earlier->later : &s->first) = w;
     *(w->later != NULL ? &w->later->earlier : &s->last) = w;
-    if (before == NULL)
+    if (w->deadline_ns < s->timer_ns)
         pthread_cond_signal(&s->timer_wake);
     pthread_mutex_unlock(&s->lock);
 }
@@ -808,9 +809,11 @@ static void *timer_main(void *data)
         work *w = s->first;
         const uint64_t now_ns = hd__now_ns();
         if (w == NULL) {
+            s->timer_ns = UINT64_MAX;
             pthread_cond_wait(&s->timer_wake, &s->lock);
         } else if (w->deadline_ns > now_ns) {
             const struct timespec until = {(time_t)(w->deadline_ns / 1000000000u), (long)(w->deadline_ns % 1000000000u)};
+            s->timer_ns = w->deadline_ns;
             pthread_cond_timedwait(&s->timer_wake, &s->lock, &until);
         } else {
             leave_list(s, w);
