@@ -56,17 +56,29 @@ hd_status hd__words_add(hd_words *words, size_t begin, size_t end, hd_error *err
 #define SPACES                                                                                                              \
     "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 
+/* Whether regex[at] is the + of a{1,2}+: possessive to PCRE2, one time and more to Oniguruma. */
+static bool follows_interval(hd_span regex, size_t at)
+{
+    if (regex.ptr[at] != '+' || at < 3 || regex.ptr[at - 1] != '}')
+        return false;
+    size_t begin = at - 2;
+    while (begin > 0 && ((regex.ptr[begin] >= '0' && regex.ptr[begin] <= '9') || regex.ptr[begin] == ','))
+        begin--;
+    return regex.ptr[begin] == '{' && begin < at - 2;
+}
+
 /* Spellings that the two read differently, or that look outside the match. */
 static const char *different(hd_span regex)
 {
-    static const char *const spellings[] = {"&&",  "\\h", "\\H", "}+",  "\\K", "\\G", "\\R", "\\X",
-                                            "\\y", "\\Y", "\\O", "\\N", "\\Z", "\\g", "\\C", "(?m",
-                                            "(?a", "(?W", "(?y", "(*",  "(?~", "(?(", "(?{"};
+    static const char *const spellings[] = {"&&",  "\\h", "\\H", "\\K", "\\G", "\\R", "\\X", "\\y", "\\Y", "\\O", "\\N",
+                                            "\\Z", "\\g", "\\C", "(?m", "(?a", "(?W", "(?y", "(*",  "(?~", "(?(", "(?{"};
     for (size_t at = 0; at < regex.len; at++) {
         const hd_span rest = hd__span(regex.ptr + at, regex.len - at);
         for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
             if (hd__span_begins(rest, spellings[i]))
                 return spellings[i];
+        if (follows_interval(regex, at))
+            return "}+";
         if (at > 0 && (hd__span_begins(rest, "(?i)") || hd__span_begins(rest, "(?x)")))
             return "an option that is not at the beginning";
         at += regex.ptr[at] == '\\'; /* what is escaped begins nothing */
@@ -74,29 +86,32 @@ static const char *different(hd_span regex)
     return NULL;
 }
 
-/* The code points that have a flag, as ranges of a class: which are letters and numbers depends on Oniguruma's Unicode. */
-static void put_ranges(uint32_t flag, hd_buffer *out)
+/* Whether c is in a class of Oniguruma's, which has its own Unicode: L and N for \p{L} and \p{N}; w for \w, which has the
+ * superscripts and fractions of Latin-1, but not the joiners. */
+static bool is_in(char kind, uint32_t c)
 {
+    const uint32_t flags = hd__unicode_flags(c);
+    if (kind != 'w')
+        return flags & (kind == 'L' ? HD_UNICODE_LETTER : HD_UNICODE_NUMBER);
+    if (c == 0x200C || c == 0x200D)
+        return false;
+    return (flags & HD_UNICODE_WORD) || (c < 0x100 && (flags & HD_UNICODE_NUMBER));
+}
+
+/* Puts what is in a class, as ranges; s is for \s. */
+static void put_class(char kind, hd_buffer *out)
+{
+    if (kind == 's') {
+        hd__buffer_append_text(out, SPACES);
+        return;
+    }
     for (uint32_t c = 0, begin; c <= 0x10FFFF; c++) {
-        if (!(hd__unicode_flags(c) & flag))
+        if (!is_in(kind, c))
             continue;
-        for (begin = c; c < 0x10FFFF && (hd__unicode_flags(c + 1) & flag);)
+        for (begin = c; c < 0x10FFFF && is_in(kind, c + 1);)
             c++;
         hd__buffer_printf(out, "\\x{%X}-\\x{%X}", begin, c);
     }
-}
-
-/* Puts what is in a class of Oniguruma's: s for \s, w for \w, L and N for \p{L} and \p{N}. */
-static void put_class(char kind, hd_buffer *out)
-{
-    if (kind == 's')
-        hd__buffer_append_text(out, SPACES);
-    if (kind == 'L' || kind == 'w')
-        put_ranges(HD_UNICODE_LETTER, out);
-    if (kind == 'N' || kind == 'w')
-        put_ranges(HD_UNICODE_NUMBER, out);
-    if (kind == 'w')
-        hd__buffer_append_text(out, "\\p{M}\\p{Pc}");
 }
 
 static void put_outside(const char *begin, char kind, hd_buffer *out)

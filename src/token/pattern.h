@@ -1,9 +1,9 @@
 /* pattern.h - what a pre-tokenizer or normaliser looks for in a text: a literal, one of the word rules, or a regular
  * expression.
  *
- * Regular expressions of tokenizer.json are Oniguruma's in Ruby's syntax; here PCRE2 runs them, with Unicode classes, ^ and
- * $ at every line and Oniguruma's white space. What means something else in the two is refused by name: &&, \h, \K, }+ and
- * so on.
+ * Regular expressions of tokenizer.json are Oniguruma's in Ruby's syntax; here PCRE2 runs them, with ^ and $ at every line
+ * and Oniguruma's \s, \w, \p{L} and \p{N}; of other classes PCRE2's own Unicode decides, which may be older. What means
+ * something else in the two is refused by name: &&, \h, \K, {1,2}+ and so on.
  */
 #ifndef HD_TOKEN_PATTERN_H
 #define HD_TOKEN_PATTERN_H

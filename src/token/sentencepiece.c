@@ -168,7 +168,7 @@ hd_status hd__tokenizer_parse_sentencepiece(hd_tokenizer *t, hd_span bytes, cons
     HD_TRY(hd__unigram_build(&t->model.unigram, &t->model.vocab, UNK_ID, false, path, err));
     t->pretokenizer =
         (hd_pretokenizer){.steps = {{.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}, metaspace}, .n_steps = 2};
-    t->decoder = (hd_decoder){.kind = HD_DECODER_METASPACE, .type = "Metaspace", .metaspace = metaspace};
+    t->decoder = (hd_decoder){.steps = {{.kind = HD_DECODER_METASPACE, .metaspace = metaspace}}, .n_steps = 1};
     HD_TRY(hd__tokenizer_set_added(t, added, sizeof added / sizeof *added, path, err));
     hd__template_wrap(&t->template, BEGIN_ID, END_ID, true);
     return HD_OK;

@@ -153,12 +153,18 @@ static const hd_added_token *find_added(const hd_tokenizer *tokenizer, int32_t i
     return NULL;
 }
 
-const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
+/* NUL-terminated, and may hold U+0000. */
+static hd_span token_text(const hd_tokenizer *tokenizer, int32_t id)
 {
     const hd_added_token *added = find_added(tokenizer, id);
     if (id < 0)
-        return "";
-    return added != NULL ? added->content.ptr : hd__vocab_text(&tokenizer->model.vocab, (uint32_t)id).ptr;
+        return hd__span("", 0);
+    return added != NULL ? added->content : hd__vocab_text(&tokenizer->model.vocab, (uint32_t)id);
+}
+
+const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
+{
+    return token_text(tokenizer, id).ptr;
 }
 
 void hd__tokenizer_specials(const hd_tokenizer *tokenizer, hd_token_ids *before, hd_token_ids *after)
@@ -179,19 +185,20 @@ int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text)
 hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials, hd_buffer *out,
                                hd_error *err)
 {
-    const hd_decoder *decoder = &tokenizer->decoder;
-    if (decoder->kind == HD_DECODER_OTHER)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "a decoder of type \"%s\" is not supported", decoder->type);
-    bool is_first = true;
-    for (size_t i = 0; i < n; i++) {
+    if (tokenizer->decoder.unknown != NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "a decoder of type \"%s\" is not supported", tokenizer->decoder.unknown);
+    hd_token_texts texts = {0};
+    hd_status status = HD_OK;
+    for (size_t i = 0; i < n && status == HD_OK; i++) {
         const hd_added_token *added = find_added(tokenizer, ids[i]);
-        const hd_span text = hd__span_of(hd__tokenizer_token(tokenizer, ids[i]));
-        if (text.len == 0 || (added != NULL && added->special && no_specials))
-            continue;
-        hd__decoder_put(decoder, text, is_first, out);
-        is_first = false;
+        const hd_span text = token_text(tokenizer, ids[i]);
+        if (text.len > 0 && !(added != NULL && added->special && no_specials))
+            status = hd__token_texts_add(&texts, text, err);
     }
-    return out->failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for the text of %zu tokens", n) : HD_OK;
+    if (status == HD_OK)
+        status = hd__decoder_run(&tokenizer->decoder, &texts, out, err);
+    hd__token_texts_clear(&texts);
+    return status;
 }
 
 /* ---- encode ---- */
@@ -360,7 +367,7 @@ static void trim_blanks(const hd_tokenizer *tokenizer, hd_span text, hd_token *t
 {
     const bool is_added = find_added(tokenizer, token->id) != NULL;
     const hd_span own = is_added ? hd__span(text.ptr + token->byte_begin, token->byte_end - token->byte_begin)
-                                 : hd__span_of(hd__tokenizer_token(tokenizer, token->id));
+                                 : token_text(tokenizer, token->id);
     size_t leading, trailing;
     count_blanks(own, &leading, &trailing);
     if (leading == 1 && tokenizer->template.has_prefix_space && (is_first || token->char_begin == 0))

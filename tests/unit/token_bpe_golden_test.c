@@ -1,5 +1,5 @@
-/* Byte-pair tokenizers in the structure of published ones, on nasty texts: ids by both ways and places equal to the
- * `tokenizers` library's (tools/make_tokenizer_goldens.py). */
+/* Byte-pair tokenizers in the structure of published ones, on nasty texts: ids by both ways, places and the way back equal
+ * to the `tokenizers` library's (tools/make_tokenizer_goldens.py). */
 #include "unit/token_fixture.h"
 
 #include "base/file.h"
@@ -58,6 +58,22 @@ static void check_places(const hd_tokenizer *t, const char *kind, size_t line, h
     hd_tokens_free(&tokens);
 }
 
+static void check_decoded(const hd_tokenizer *t, const char *kind, size_t line, const json_t *ids, const json_t *wanted)
+{
+    hd_ids list = {0};
+    hd_buffer out;
+    hd__buffer_init(&out);
+    assert_int_equal(hd__ids_reserve(&list, json_array_size(ids), &err), HD_OK);
+    for (size_t i = 0; i < json_array_size(ids); i++)
+        list.ids[list.n++] = (int32_t)number(ids, i);
+    if (hd__tokenizer_decode(t, list.ids, list.n, false, &out, &err) != HD_OK)
+        fail_msg("%s, line %zu: %s", kind, line, err.text);
+    if (!hd__span_equal(hd__buffer_span(&out), hd__span(json_string_value(wanted), json_string_length(wanted))))
+        fail_msg("%s, line %zu: \"%.*s\" instead of \"%s\"", kind, line, (int)out.len, out.ptr, json_string_value(wanted));
+    hd__buffer_clear(&out);
+    hd__ids_clear(&list);
+}
+
 static void check_kind(const char *kind, const json_t *texts, size_t n_least)
 {
     char settings[128], lines[128];
@@ -77,6 +93,7 @@ static void check_kind(const char *kind, const json_t *texts, size_t n_least)
         const hd_span span = hd__span(json_string_value(text), json_string_length(text));
         check_ids(t, kind, i, span, json_array_get(row, 0));
         check_places(t, kind, i, span, json_array_get(row, 0), json_array_get(row, 1));
+        check_decoded(t, kind, i, json_array_get(row, 0), json_array_get(row, 2));
     }
     json_decref(rows);
     hd__tokenizer_close(t);
