@@ -5,18 +5,20 @@
     /tmp/goldens/bin/python tools/make_architecture_goldens.py
 
 Every model of tools/make_tiny_architectures.py reads a few sequences of ids in `transformers`, in float32 on the CPU, one
-at a time, so that no padding takes part. Pooling, and bge-m3's two linear layers as FlagEmbedding applies them
+at a time, so that no padding takes part; JinaBERT, for which it has no class, in a few lines of torch. Pooling, and bge-m3's two linear layers as FlagEmbedding applies them
 (serving semantics: relu(W h + b) for each token; W h + b of unit length), are a few lines here; SPLADE's pooling is
 sentence-transformers' own. tests/golden/architectures/README.md describes the files.
 """
 
 import json
+import math
 import os
 import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 
@@ -42,26 +44,93 @@ def sequences():
     return [[random.randrange(2, N_IDS) for _ in range(n)] for n in LENGTHS]
 
 
+def translation(config):
+    """The config.json of models that came with code of their own, as transformers' class for the same weights reads it."""
+    if config["model_type"] == "nomic_bert":
+        keys = {"n_embd": "hidden_size", "n_head": "num_attention_heads", "n_layer": "num_hidden_layers",
+                "n_inner": "intermediate_size", "n_positions": "max_position_embeddings",
+                "layer_norm_epsilon": "layer_norm_eps"}
+        new = {new: config[old] for old, new in keys.items()}
+        new.update({k: config[k] for k in ("model_type", "architectures", "vocab_size", "type_vocab_size", "pad_token_id")},
+                   hidden_act="silu", rope_parameters={"rope_type": "default", "rope_theta": config["rotary_emb_base"]})
+        return new
+    if config["model_type"] == "new":
+        new = {k: v for k, v in config.items() if k not in ("rope_scaling", "rope_theta", "position_embedding_type")}
+        new.update(model_type="gte", architectures=[config["architectures"][0].replace("New", "Gte")],
+                   rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]})
+        return new
+    return config
+
+
 def translated(folder, config):
-    """The Hub's config.json of NomicBERT is for code of its own; transformers' class reads the same weights by other keys."""
-    if config["model_type"] != "nomic_bert":
-        return folder
-    keys = {"n_embd": "hidden_size", "n_head": "num_attention_heads", "n_layer": "num_hidden_layers",
-            "n_inner": "intermediate_size", "n_positions": "max_position_embeddings",
-            "layer_norm_epsilon": "layer_norm_eps"}
-    new = {new: config[old] for old, new in keys.items()}
-    new.update({k: config[k] for k in ("model_type", "architectures", "vocab_size", "type_vocab_size", "pad_token_id")},
-               hidden_act="silu", rope_parameters={"rope_type": "default", "rope_theta": config["rotary_emb_base"]})
+    new = translation(config)
+    if new is config:
+        return folder, config
     other = folder.with_name(folder.name + "-translated")
     other.mkdir()
     (other / "config.json").write_text(json.dumps(new))
     (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
-    return other
+    return other, new
+
+
+def stretch(model, config):
+    """NTK-aware angles, as Alibaba-NLP/new-impl has them: base times the factor, all divided by factor^(2 / head_dim)."""
+    scaling = config.get("rope_scaling")
+    if scaling is None:
+        return
+    dim = config["hidden_size"] // config["num_attention_heads"]
+    base, factor = config["rope_theta"] * scaling["factor"], scaling["factor"]
+    angles = 1.0 / (base ** (torch.arange(0, dim, 2).float() / dim)) / factor ** (2 / dim)
+    model.rotary_emb.inv_freq = angles
+    model.rotary_emb.original_inv_freq = angles
+
+
+class JinaBert(torch.nn.Module):
+    """jinaai/jina-bert-implementation in plain torch, for one sequence: transformers has no class for it."""
+
+    def __init__(self, folder, config):
+        super().__init__()
+        self.config, self.weights = config, load_file(folder / "model.safetensors")
+
+    def linear(self, name, x):
+        return torch.nn.functional.linear(x, self.weights[name + ".weight"], self.weights.get(name + ".bias"))
+
+    def norm(self, name, x):
+        return torch.nn.functional.layer_norm(x, x.shape[-1:], self.weights[name + ".weight"], self.weights[name + ".bias"],
+                                              self.config["layer_norm_eps"])
+
+    def slopes(self, n):
+        if math.log2(n).is_integer():
+            return [2 ** (-8 * (i + 1) / n) for i in range(n)]
+        below = 2 ** math.floor(math.log2(n))
+        return self.slopes(below) + self.slopes(2 * below)[0::2][:n - below]
+
+    def forward(self, input_ids, token_type_ids, **_):
+        n, heads = input_ids.shape[1], self.config["num_attention_heads"]
+        split = lambda t: t.view(n, heads, -1).transpose(0, 1)
+        places = torch.arange(n)
+        bias = -torch.tensor(self.slopes(heads))[:, None, None] * (places[:, None] - places[None]).abs()
+        x = (self.weights["embeddings.word_embeddings.weight"][input_ids[0]]
+             + self.weights["embeddings.token_type_embeddings.weight"][token_type_ids[0]])
+        x = self.norm("embeddings.LayerNorm", x)
+        for i in range(self.config["num_hidden_layers"]):
+            layer = f"encoder.layer.{i}."
+            q, k, v = (split(self.linear(layer + "attention.self." + s, x)) for s in ("query", "key", "value"))
+            p = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]) + bias, dim=-1)
+            x = self.norm(layer + "attention.output.LayerNorm",
+                          x + self.linear(layer + "attention.output.dense", (p @ v).transpose(0, 1).reshape(n, -1)))
+            gate, up = self.linear(layer + "mlp.gated_layers", x).chunk(2, dim=-1)
+            x = self.norm(layer + "mlp.layernorm",
+                          x + self.linear(layer + "mlp.wo", torch.nn.functional.gelu(gate) * up))
+        return SimpleNamespace(last_hidden_state=x[None])
 
 
 def load(folder, config):
     """As the class that config.json names; no tensor may be missing or left over."""
-    folder = translated(folder, config)
+    if config["architectures"][0].startswith("JinaBert"):
+        return JinaBert(folder, config)
+    original = config
+    folder, config = translated(folder, config)
     name = config["architectures"][0]
     cls = getattr(transformers, name.replace("ForCausalLM", "Model"))
     model, info = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
@@ -69,6 +138,7 @@ def load(folder, config):
     left["missing_keys"] = [k for k in left.get("missing_keys", []) if "pooler" not in k]
     if any(left.values()):
         sys.exit(f"make_architecture_goldens: error: {folder.name}: {left}")
+    stretch(model, original)
     return model.eval()
 
 

@@ -188,6 +188,8 @@ def modernbert(w, c):
 def qwen3(w, c):
     h, middle, dim = c["hidden_size"], c["intermediate_size"], c["head_dim"]
     q, kv = c["num_attention_heads"] * dim, c["num_key_value_heads"] * dim
+    if c["architectures"][0].endswith("ForSequenceClassification"):
+        w.at("model.")
     w.table("embed_tokens", c["vocab_size"], h, 1.5)
     for i in range(c["num_hidden_layers"]):
         layer = f"layers.{i}."
@@ -203,6 +205,47 @@ def qwen3(w, c):
         w.linear(layer + "mlp.up_proj", middle, h, 1.2, bias=False)
         w.linear(layer + "mlp.down_proj", h, middle, 1.2, bias=False)
     w.norm("norm", h, bias=False)
+    w.at("")
+    if c["architectures"][0].endswith("ForSequenceClassification"):
+        w.linear("score", len(c["id2label"]), h, bias=False)
+
+
+def gte(w, c):
+    h, middle, heads = c["hidden_size"], c["intermediate_size"], c["architectures"][0]
+    if not heads.endswith("Model"):
+        w.at("new.")
+    w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
+    if c["type_vocab_size"] > 0:
+        w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
+    w.norm("embeddings.LayerNorm", h)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"encoder.layer.{i}."
+        w.linear(layer + "attention.qkv_proj", 3 * h, h, 1.4)
+        w.linear(layer + "attention.o_proj", h, h)
+        w.norm(layer + "attn_ln", h)
+        w.linear(layer + "mlp.up_gate_proj", 2 * middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.down_proj", h, middle, 1.2)
+        w.norm(layer + "mlp_ln", h)
+    if heads.endswith("ForSequenceClassification"):
+        w.linear("pooler.dense", h, h)
+        w.at("").linear("classifier", len(c["id2label"]), h)
+
+
+def jina_bert(w, c):
+    h, middle = c["hidden_size"], c["intermediate_size"]
+    w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
+    w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
+    w.norm("embeddings.LayerNorm", h)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"encoder.layer.{i}."
+        w.linear(layer + "attention.self.query", h, h, 1.6)
+        w.linear(layer + "attention.self.key", h, h, 1.6)
+        w.linear(layer + "attention.self.value", h, h)
+        w.linear(layer + "attention.output.dense", h, h)
+        w.norm(layer + "attention.output.LayerNorm", h)
+        w.linear(layer + "mlp.gated_layers", 2 * middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.wo", h, middle, 1.2)
+        w.norm(layer + "mlp.layernorm", h)
 
 
 # --- the models ---------------------------------------------------------------------------------------------
@@ -233,6 +276,11 @@ QWEN3 = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_s
          "num_key_value_heads": 2, "head_dim": 32, "num_hidden_layers": 2, "intermediate_size": 96, "hidden_act": "silu",
          "rms_norm_eps": 1e-6, "rope_theta": 1000000, "attention_bias": False, "use_sliding_window": False,
          "sliding_window": None, "max_position_embeddings": 160, "pad_token_id": 0, "tie_word_embeddings": True}
+GTE = dict(BERT, model_type="new", architectures=["NewModel"], position_embedding_type="rope", rope_theta=500000.0,
+           rope_scaling=None, layer_norm_type="layer_norm", logn_attention_scale=False, logn_attention_clip1=False,
+           pack_qkv=True, unpad_inputs=False, use_memory_efficient_attention=False)
+JINA_BERT = dict(BERT, architectures=["JinaBertForMaskedLM"], position_embedding_type="alibi", feed_forward_type="geglu",
+                 emb_pooler="mean", num_attention_heads=6, hidden_size=96)
 ONE_LABEL, THREE_LABELS = {"0": "LABEL_0"}, {"0": "negative", "1": "neutral", "2": "positive"}
 
 MODELS = {
@@ -281,6 +329,16 @@ MODELS = {
                                dict(MODERNBERT, architectures=["ModernBertForMaskedLM"]), dict(splade="relu")),
     "tiny-qwen3": ("Qwen3-Embedding: causal, three heads of queries to one of keys, wider than the hidden states", qwen3,
                    QWEN3, dict(pooling="last", normalize=True)),
+    "tiny-qwen3-classifier": ("a linear layer on the last token", qwen3,
+                              dict(QWEN3, architectures=["Qwen3ForSequenceClassification"], id2label=ONE_LABEL), {}),
+    "tiny-gte": ("gte-base-en-v1.5: angles stretched by two, no token types", gte,
+                 dict(GTE, type_vocab_size=0, rope_scaling={"factor": 2.0, "type": "ntk"}),
+                 dict(pooling="cls", normalize=True)),
+    "tiny-gte-reranker": ("gte-multilingual-reranker: token types, a pooler and one label", gte,
+                          dict(GTE, architectures=["NewForSequenceClassification"], type_vocab_size=2, id2label=ONE_LABEL),
+                          {}),
+    "tiny-jina": ("jina-embeddings-v2: a linear bias by distance; six heads, no power of two", jina_bert, JINA_BERT,
+                  dict(pooling="mean", normalize=True)),
 }
 
 

@@ -83,11 +83,11 @@ static hd_status bind_ffn(const layer_binder *b, hd_layer *layer)
     const hd_layer_names *names = b->names;
     const int hidden = (int)b->e->settings->hidden, middle = (int)b->e->settings->intermediate;
     const bool both = names->gate_up != NULL, no_bias = names->no_up_bias;
-    const char *gate = both ? names->gate_up : names->gate;
+    const char *gate = both ? names->gate_up : names->gate, *up = both ? names->gate_up : names->up;
+    const int n_all = both ? 2 * middle : 0, gate_at = both && names->gate_below ? middle : 0;
     if (gate != NULL)
-        HD_TRY(bind_linear(b, "gate", gate, middle, 0, both ? 2 * middle : 0, hidden, no_bias, &layer->gate));
-    HD_TRY(bind_linear(b, "up", both ? names->gate_up : names->up, middle, both ? middle : 0, both ? 2 * middle : 0, hidden,
-                       no_bias, &layer->up));
+        HD_TRY(bind_linear(b, "gate", gate, middle, gate_at, n_all, hidden, no_bias, &layer->gate));
+    HD_TRY(bind_linear(b, "up", up, middle, both ? middle - gate_at : 0, n_all, hidden, no_bias, &layer->up));
     return bind_linear(b, "down", names->down, hidden, 0, 0, middle, names->no_down_bias, &layer->down);
 }
 
@@ -159,7 +159,9 @@ hd_status hd__bind_rotary(hd_encoder *e, double theta, hd_attention_rule *rule, 
     if (cosines == NULL || sines == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu positions", e->settings->dir, n_positions);
     for (size_t j = 0; j < half; j++) {
-        const float frequency = (float)(1.0 / pow(theta, (double)(2 * j) / (double)(2 * half)));
+        const double exponent = (double)(2 * j) / (double)(2 * half), factor = e->settings->rotary_factor;
+        const double stretch = factor > 1.0 ? pow(factor, 1.0 / (double)half) : 1.0;
+        const float frequency = (float)(1.0 / pow(theta * factor, exponent) / stretch);
         for (size_t i = 0; i < n_positions; i++) { /* the angle in f32, as everybody computes it */
             const float angle = (float)i * frequency;
             cosines[i * half + j] = cosf(angle);

@@ -31,6 +31,7 @@ typedef struct hd_layer_names {
     const char *attention_out, *attention_norm;
     const char *up, *gate, *gate_up; /* gate NULL: not gated; or both in one, the gate above */
     const char *down, *output_norm;
+    bool gate_below; /* in gate_up, that is */
     bool no_qkv_bias, no_out_bias, no_up_bias, no_down_bias, no_norm_bias;
     bool rms;                 /* norms are RMS norms */
     bool begins_without_norm; /* the first layer has no attention_norm */
@@ -46,7 +47,8 @@ k_epilogue hd__epilogue_of(hd_activation activation);
 /* x = sum of the tables' rows of each token. */
 void hd__embed(hd_states *states);
 
-/* Tables of rotary positions (Su et al. 2021): cos and sin of position * theta^(-2 j / head_dim). */
+/* Tables of rotary positions (Su et al. 2021): cos and sin of position * theta^(-2 j / head_dim),
+ * stretched by the settings' rotary_factor f (NTK-aware): (theta f)^(-2 j / head_dim) / f^(2 / head_dim). */
 HD_MUST_USE hd_status hd__bind_rotary(hd_encoder *encoder, double theta, hd_attention_rule *rule, hd_error *err);
 
 /* x = norm(x); the next product reads it. */

@@ -12,32 +12,35 @@ enum { VOCAB_ROWS = 64 }; /* tokens whose logits are there at a time: as many as
 
 /* ---- binding ---- */
 
-static hd_status bind_scores_out(hd_encoder *e, hd_weights *w, const char *out, hd_error *err)
+static hd_status bind_scores_dense(hd_encoder *e, hd_weights *w, const hd_score_head_names *names, hd_activation activation,
+                                   hd_head_step *step, hd_error *err)
 {
-    const hd_linear_part part = {.prefix = out, .n = (int)e->settings->n_labels};
-    return hd__weights_linear(w, "scores.out", K_F32, &part, 1, (int)e->settings->hidden, &e->scores.steps[1].linear, err);
+    const int hidden = (int)e->settings->hidden;
+    const hd_linear_part part = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
+    step->activation = hd__epilogue_of(activation);
+    HD_TRY(hd__weights_linear(w, "scores.dense", K_F32, &part, 1, hidden, &step->linear, err));
+    if (names->norm == NULL)
+        return HD_OK;
+    return hd__weights_norm(w, "scores.norm", names->norm, hidden, !names->no_norm_bias, e->settings->norm_eps, &step->norm,
+                            err);
 }
 
 hd_status hd__bind_scores(hd_encoder *e, hd_weights *w, const hd_score_head_names *names, hd_activation activation,
                           hd_error *err)
 {
-    const int hidden = (int)e->settings->hidden;
-    const hd_linear_part dense = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
+    const int hidden = (int)e->settings->hidden, n_labels = (int)e->settings->n_labels;
+    const hd_linear_part out = {.prefix = names->out, .n = n_labels, .no_bias = names->no_out_bias};
     hd_row_head *head = &e->scores;
     if ((e->settings->heads & HD_HEAD_SCORES) == 0)
         return HD_OK;
-    HD_TRY(hd__weights_linear(w, "scores.dense", K_F32, &dense, 1, hidden, &head->steps[0].linear, err));
-    if (names->norm != NULL)
-        HD_TRY(hd__weights_norm(w, "scores.norm", names->norm, hidden, !names->no_norm_bias, e->settings->norm_eps,
-                                &head->steps[0].norm, err));
-    HD_TRY(bind_scores_out(e, w, names->out, err));
+    if (names->dense != NULL)
+        HD_TRY(bind_scores_dense(e, w, names, activation, &head->steps[head->n_steps++], err));
+    hd_head_step *last = &head->steps[head->n_steps++];
+    last->activation = K_STORE;
     head->pooling = e->settings->score_pooling;
     head->n_pooled = hidden;
-    head->steps[0].activation = hd__epilogue_of(activation);
-    head->steps[1].activation = K_STORE;
-    head->n_steps = 2;
-    head->n_out = (int)e->settings->n_labels;
-    return HD_OK;
+    head->n_out = n_labels;
+    return hd__weights_linear(w, "scores.out", K_F32, &out, 1, hidden, &last->linear, err);
 }
 
 hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)

@@ -12,10 +12,11 @@
 
 #include "encoder/states.h"
 
-/* What an architecture calls its classifier: out(norm(activation(dense(x)))); norm may be NULL. */
+/* What an architecture calls its classifier: out(norm(activation(dense(x)))); norm may be NULL, and
+ * dense, when there is nothing before out. */
 typedef struct hd_score_head_names {
     const char *dense, *norm, *out;
-    bool no_dense_bias, no_norm_bias;
+    bool no_dense_bias, no_norm_bias, no_out_bias;
 } hd_score_head_names;
 
 /* What an architecture calls its masked-language head. The decoder may be the table of words. */

@@ -7,6 +7,8 @@
  *     x = x + Wo attention(q, k, v), no query seeing a key ahead
  *     x = x + Wdown (silu(Wgate norm(x)) * Wup norm(x))
  *   heads(norm(x))
+ *
+ * Classifier: a linear layer on the last token.
  */
 #include <stdio.h>
 
@@ -36,6 +38,8 @@ static const hd_layer_names layer_names = {
     .rms = true,
 };
 
+static const hd_score_head_names score_names = {.out = "score", .no_out_bias = true};
+
 static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
 {
     static const char *const prefixes[] = {"", "model.", "0.auto_model.", NULL};
@@ -49,7 +53,8 @@ static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     HD_TRY(hd__weights_norm(w, "final_norm", path, (int)set->hidden, false, set->norm_eps, &e->final_norm, err));
     e->final_norm.rms = true;
     e->rules[0].reach_ahead = 0;
-    return hd__bind_rotary(e, set->rotary_theta, &e->rules[0], err);
+    HD_TRY(hd__bind_rotary(e, set->rotary_theta, &e->rules[0], err));
+    return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_IDENTITY, err);
 }
 
 const hd_architecture hd__qwen3 = {

@@ -41,8 +41,8 @@ static void add_text(hd_sha256 *hash, const char *text)
 static void add_settings(hd_sha256 *hash, const hd_model *m)
 {
     const hd_settings *s = &m->settings;
-    uint64_t eps_bits, levels = 0;
-    memcpy(&eps_bits, &s->norm_eps, sizeof eps_bits);
+    const double reals[] = {s->norm_eps, s->rotary_theta, s->rotary_theta_local, s->rotary_factor};
+    uint64_t levels = 0;
     for (int isa = 0; isa < HD_ISA_COUNT; isa++)
         levels |= (uint64_t)hd__isa_has((hd_isa)isa) << isa;
     add_text(hash, hd_version());
@@ -58,7 +58,12 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
         s->vocab_size,
         s->n_positions,
         s->n_token_types,
-        eps_bits,
+        s->n_kv_heads,
+        s->head_dim,
+        s->position_offset,
+        s->local_window,
+        s->global_every,
+        s->gated,
         (uint64_t)s->activation,
         s->absolute_positions,
         (uint64_t)s->pad_id,
@@ -67,6 +72,11 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         add_number(hash, numbers[i]);
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
+        uint64_t bits;
+        memcpy(&bits, &reals[i], sizeof bits);
+        add_number(hash, bits);
+    }
 }
 
 /* The weights of a folder: their contents into the hash, if there is one, and their files into `files`. */

@@ -19,13 +19,15 @@ typedef struct config_family {
         double norm_eps;
         int32_t pad_id;
     } defaults;
-    bool has_token_types;
+    bool has_token_types, may_lack_token_types;
     bool counts_from_pad; /* positions begin at pad_token_id + 1, as in fairseq */
     hd_status (*more)(const json_t *root, const char *shown, hd_settings *settings, hd_error *err); /* or NULL */
 } config_family;
 
 #define BERT_BASE_WIDTHS .hidden = 768, .n_heads = 12, .intermediate = 3072, .norm_eps = 1e-12
 
+static hd_status more_of_bert(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_gte(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_nomic(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_modernbert(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
@@ -36,6 +38,7 @@ static const config_family families[] = {
         .model_type = "bert",
         .defaults = {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30522, .n_positions = 512, .n_token_types = 2},
         .has_token_types = true,
+        .more = more_of_bert,
     },
     {
         .model_type = "roberta",
@@ -101,6 +104,13 @@ static const config_family families[] = {
         .more = more_of_modernbert,
     },
     {
+        .model_type = "new",
+        .defaults = {.n_layers = 12, BERT_BASE_WIDTHS, .vocab_size = 30528, .n_positions = 2048, .n_token_types = 1},
+        .may_lack_token_types = true,
+        .has_token_types = true,
+        .more = more_of_gte,
+    },
+    {
         .model_type = "qwen3",
         .norm_eps = "rms_norm_eps",
         .defaults = {.n_layers = 32,
@@ -140,6 +150,7 @@ static void set_defaults(const config_family *f, hd_settings *s)
     s->n_token_types = f->defaults.n_token_types;
     s->norm_eps = f->defaults.norm_eps;
     s->pad_id = f->defaults.pad_id;
+    s->rotary_factor = 1.0;
 }
 
 static hd_status parse_pad_id(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
@@ -221,6 +232,44 @@ static hd_status parse_theta(const json_t *root, const char *own, const char *ki
                         json_is_object(scaling) ? "rope_scaling" : "rope_parameters");
     HD_TRY(hd__json_get_real(rope, "rope_theta", 1, 1e12, shown, theta, err));
     return hd__json_get_real(root, own, 1, 1e12, shown, theta, err);
+}
+
+/* JinaBERT goes by the name of BERT; what it does in place of a table of positions tells it apart. */
+static hd_status more_of_bert(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    const char *feed_forward = NULL;
+    HD_TRY(hd__json_get_text(root, "feed_forward_type", shown, &feed_forward, err));
+    if (feed_forward == NULL || s->absolute_positions)
+        return HD_OK;
+    if (strcmp(feed_forward, "geglu") != 0 && strcmp(feed_forward, "reglu") != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"feed_forward_type\" is \"%s\", Heddle runs \"geglu\" and \"reglu\"",
+                        shown, feed_forward);
+    s->model_type = "jina_bert";
+    s->absolute_positions = true; /* none else, that is */
+    s->activation = feed_forward[0] == 'g' ? HD_ACTIVATION_GELU : HD_ACTIVATION_RELU;
+    s->gated = true;
+    return HD_OK;
+}
+
+static hd_status more_of_gte(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    static const fixed_field fixed[] = {{"logn_attention_scale", false}};
+    const json_t *scaling = json_object_get(root, "rope_scaling");
+    const char *type = "ntk", *norm = "layer_norm", *positions = "rope";
+    HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
+    HD_TRY(hd__json_get_text(root, "layer_norm_type", shown, &norm, err));
+    HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
+    HD_TRY(hd__json_get_text(scaling, "type", shown, &type, err));
+    if (strcmp(norm, "layer_norm") != 0 || strcmp(positions, "rope") != 0 || strcmp(type, "ntk") != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED,
+                        "%s: \"layer_norm_type\" is \"%s\", \"position_embedding_type\" \"%s\", type of \"rope_scaling\" "
+                        "\"%s\"; Heddle runs \"layer_norm\", \"rope\", \"ntk\"",
+                        shown, norm, positions, type);
+    s->absolute_positions = true; /* the table is of angles */
+    s->rotary_theta = 10000;
+    s->gated = true;
+    HD_TRY(hd__json_get_real(scaling, "factor", 1, 1e6, shown, &s->rotary_factor, err));
+    return hd__json_get_real(root, "rope_theta", 1, 1e12, shown, &s->rotary_theta, err);
 }
 
 static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
@@ -309,6 +358,7 @@ static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_setting
     s->rotary_theta = 10000;
     s->gated = true;
     s->head_dim = 128;
+    s->score_pooling = HD_POOLING_LAST;
     HD_TRY(get_u32(root, "head_dim", 2, HD_LIMIT_HEAD_DIM, shown, &s->head_dim, err));
     HD_TRY(get_u32(root, "num_key_value_heads", 1, HD_LIMIT_HIDDEN, shown, &s->n_kv_heads, err));
     return parse_theta(root, "rope_theta", "full_attention", shown, &s->rotary_theta, err);
@@ -341,7 +391,7 @@ static hd_status check_known(const json_t *root, const config_family *f, const c
     if (f->more != NULL)
         HD_TRY(f->more(root, shown, s, err));
     HD_TRY(check_heads(root, f, shown, s, err));
-    if (f->has_token_types && s->n_token_types == 0)
+    if (f->has_token_types && !f->may_lack_token_types && s->n_token_types == 0)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"type_vocab_size\" is 0, allowed are 1 to %u", shown, HD_LIMIT_HIDDEN);
     if (!f->has_token_types)
         s->n_token_types = 0;

@@ -361,6 +361,13 @@ static const struct {
     {CONFIG("{\"model_type\":\"qwen3\",\"rope_scaling\":{\"type\":\"yarn\"}}"),
      HD_ERR_UNSUPPORTED,
      {"rope_scaling", "rotary"}},
+    {CONFIG("{\"model_type\":\"new\",\"rope_scaling\":{\"type\":\"yarn\"}}"), HD_ERR_UNSUPPORTED, {"rope_scaling", "yarn"}},
+    {CONFIG("{\"model_type\":\"new\",\"layer_norm_type\":\"rms_norm\"}"),
+     HD_ERR_UNSUPPORTED,
+     {"layer_norm_type", "rms_norm"}},
+    {CONFIG("{" BERT ",\"position_embedding_type\":\"alibi\",\"feed_forward_type\":\"original\"}"),
+     HD_ERR_UNSUPPORTED,
+     {"feed_forward_type", "original"}},
     {CONFIG("{\"model_type\":\"qwen3\",\"num_key_value_heads\":5}"), HD_ERR_FORMAT, {"5 heads of keys", "32"}},
     {CONFIG("{" BERT ",\"architectures\":[\"BertForSequenceClassification\"],\"id2label\":{\"1\":\"a\",\"2\":\"b\"}}"),
      HD_ERR_FORMAT,
@@ -539,6 +546,14 @@ static void reads_families(void **state)
     s = good((folder){{{"config.json", "{\"model_type\":\"qwen3\"," SMALL ",\"num_key_value_heads\":2,\"head_dim\":64,"
                                        "\"rope_theta\":1000000,\"rms_norm_eps\":1e-6,\"pad_token_id\":null}"}}});
     assert_true(s.n_kv_heads == 2 && s.head_dim == 64 && s.norm_eps == 1e-6 && s.pad_id == -1);
+    s = good((folder){
+        {{"config.json", "{\"model_type\":\"new\"," SMALL ",\"position_embedding_type\":\"rope\",\"type_vocab_size\":0,"
+                         "\"rope_theta\":20000,\"rope_scaling\":{\"factor\":8.0,\"type\":\"ntk\"}}"}}});
+    assert_true(s.rotary_theta == 20000.0 && s.rotary_factor == 8.0 && s.n_token_types == 0 && s.gated);
+    s = good((folder){
+        {{"config.json", "{" BERT "," SMALL ",\"position_embedding_type\":\"alibi\",\"feed_forward_type\":\"reglu\"}"}}});
+    assert_string_equal(s.model_type, "jina_bert");
+    assert_int_equal(s.activation, HD_ACTIVATION_RELU);
 }
 
 /* Heads that config.json and modules.json ask for. */

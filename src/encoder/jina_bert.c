@@ -1,0 +1,85 @@
+/* jina_bert.c - JinaBERT (Günther et al. 2023, "Jina Embeddings 2"): jina-embeddings-v2. BERT, post-norm, with a linear
+ * bias by distance in place of a table of positions (Press et al. 2022, "ALiBi", both ways) and a gated feed-forward:
+ *
+ *   x = norm(word[id] + type[t])
+ *   for each layer:
+ *     s[p, j] = q[p] . k[j] / sqrt(d) - slope[head] |p - j|
+ *     x = norm(x + Wo attention(q, k, v) + b)
+ *     x = norm(x + Wo (gelu(gate) * up) + b), gate and up the halves of W x
+ *
+ * config.json calls it "bert", with "position_embedding_type": "alibi" and a "feed_forward_type".
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "encoder/block.h"
+#include "encoder/head.h"
+
+static const hd_embedding_names embedding_names = {
+    .words = "embeddings.word_embeddings",
+    .types = "embeddings.token_type_embeddings",
+    .norm = "embeddings.LayerNorm",
+};
+
+static const hd_layer_names layer_names = {
+    .layers = "encoder.layer.",
+    .query = "attention.self.query",
+    .key = "attention.self.key",
+    .value = "attention.self.value",
+    .attention_out = "attention.output.dense",
+    .attention_norm = "attention.output.LayerNorm",
+    .gate_up = "mlp.gated_layers",
+    .down = "mlp.wo",
+    .output_norm = "mlp.layernorm",
+    .no_up_bias = true,
+};
+
+static const hd_score_head_names score_names = {.dense = "bert.pooler.dense", .out = "classifier"};
+
+/* 2^(-8 i / n) for i = 1, …, n when n is a power of two; otherwise those of the power of two below, then every second
+ * one of the power above. */
+static double slope_of(uint32_t head, uint32_t n_heads)
+{
+    uint32_t power = 1;
+    while (power * 2 <= n_heads)
+        power *= 2;
+    if (head < power)
+        return exp2(-8.0 * (double)(head + 1) / (double)power);
+    return exp2(-8.0 * (double)(2 * (head - power) + 1) / (double)(2 * power));
+}
+
+static hd_status bind_bias(hd_encoder *e, hd_error *err)
+{
+    const uint32_t n_heads = e->settings->n_heads;
+    const int reach = (int)e->settings->max_length - 1;
+    const size_t stride = (size_t)(2 * reach + 1);
+    float *bias = hd__arena_calloc(&e->arena, n_heads, stride * sizeof(float));
+    if (bias == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu distances", e->settings->dir, stride);
+    for (uint32_t head = 0; head < n_heads; head++) {
+        const float slope = (float)slope_of(head, n_heads);
+        for (int distance = -reach; distance <= reach; distance++)
+            bias[head * stride + (size_t)(distance + reach)] = -slope * (float)abs(distance);
+    }
+    e->rules[0].bias = bias + reach;
+    e->rules[0].bias_stride = stride;
+    return HD_OK;
+}
+
+static hd_status jina_bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
+{
+    static const char *const prefixes[] = {"", "bert.", "model.", "0.auto_model.", NULL};
+    const char *prefix;
+    HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
+    HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
+    HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
+    HD_TRY(bind_bias(e, err));
+    return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
+}
+
+const hd_architecture hd__jina_bert = {
+    .model_type = "jina_bert",
+    .bind = jina_bert_bind,
+    .scratch_bytes = hd__states_bytes,
+    .forward = hd__post_norm_forward,
+};
