@@ -98,7 +98,8 @@ const cli_option cli_model_options[] = {
      .name = "model",
      .value = "NAME|DIR",
      .text = &given[SET_MODEL],
-     .help = "a folder, or the name of a pulled model, with @revision if wanted (default: " CLI_DEFAULT_MODEL ")"},
+     .help =
+         "a folder, a GGUF file, or the name of a pulled model, with @revision if wanted (default: " CLI_DEFAULT_MODEL ")"},
     COMPUTE_OPTIONS{0},
 };
 

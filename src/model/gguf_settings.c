@@ -178,6 +178,21 @@ static hd_status check_vocab(const hd_gguf *gguf, hd_error *err)
     return HD_OK;
 }
 
+/* RoBERTa's positions count from pad_token_id + 1; the converter leaves the rows before that away. */
+static hd_status add_roberta_positions(const hd_gguf *gguf, json_t *root, hd_error *err)
+{
+    const hd_tensor *table = find_tensor(gguf, "position_embd.weight");
+    uint64_t pad = 1;
+    HD_TRY(hd__gguf_get_uint(gguf, "tokenizer.ggml.padding_token_id", HD_LIMIT_VOCAB, &pad, err));
+    if (table == NULL || table->n_dims != 2 || table->dims[0] > INT32_MAX)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: no table \"position_embd.weight\"", gguf->file);
+    const json_int_t positions = (json_int_t)(table->dims[0] + pad + 1);
+    if (json_object_set_new(root, "max_position_embeddings", json_integer(positions)) != 0 ||
+        json_object_set_new(root, "pad_token_id", json_integer((json_int_t)pad)) != 0)
+        return no_memory(gguf, err);
+    return HD_OK;
+}
+
 /* BERT's graph is that of RoBERTa as well; the tokenizer tells them apart. A classifier makes a model that gives scores. */
 static hd_status refine_bert(const hd_gguf *gguf, json_t *root, hd_error *err)
 {
@@ -191,7 +206,8 @@ static hd_status refine_bert(const hd_gguf *gguf, json_t *root, hd_error *err)
     if (names == NULL || json_object_set_new(root, "architectures", names) != 0 ||
         json_object_set_new(root, "model_type", json_string(type)) != 0)
         return no_memory(gguf, err);
-    return add_rows(gguf, "position_embd.weight", "max_position_embeddings", root, err);
+    return type[0] == 'b' ? add_rows(gguf, "position_embd.weight", "max_position_embeddings", root, err)
+                          : add_roberta_positions(gguf, root, err);
 }
 
 static hd_status refine_qwen3(const hd_gguf *gguf, json_t *root, hd_error *err)
@@ -282,6 +298,7 @@ hd_status hd__gguf_settings_read(const char *path, hd_arena *arena, hd_settings 
     if (status == HD_OK) {
         hd_settings_source source = hd__gguf_settings_source(&gguf);
         status = hd__settings_read_from(&source, path, arena, settings, err);
+        settings->position_offset = 0; /* the table in the file begins with the first token's row */
     }
     hd__arena_clear(&own);
     hd__file_map_close(&map);

@@ -264,13 +264,14 @@ static hd_status write_wordpiece(vocabulary *v)
 
 /* ---- Unigram ---- */
 
+/* White space is one space whatever tokenizer.ggml.remove_extra_whitespaces says: so it is in XLM-RoBERTa, and the converter
+ * takes the flag from a field that is about decoding. */
 static hd_status write_unigram(vocabulary *v)
 {
     const hd_gguf_pair *charsmap;
-    bool prefix = true, squeeze = true;
+    bool prefix = true;
     HD_TRY(hd__gguf_get_array(v->gguf, "tokenizer.ggml.precompiled_charsmap", HD_GGUF_U8, UINT64_MAX, &charsmap, v->err));
     HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.add_space_prefix", &prefix, v->err));
-    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.remove_extra_whitespaces", &squeeze, v->err));
     HD_TRY(need_token(v, v->unk, "tokenizer.ggml.unknown_token_id"));
     HD_TRY(need_token(v, v->bos, "tokenizer.ggml.bos_token_id"));
     HD_TRY(need_token(v, v->eos, "tokenizer.ggml.eos_token_id"));
@@ -283,8 +284,7 @@ static hd_status write_unigram(vocabulary *v)
         put(v, "\"},");
     }
     const char *scheme = prefix ? "always" : "never";
-    put(v, "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[");
-    put(v, squeeze ? "{\"type\":\"WhitespaceSplit\"}," : "");
+    put(v, "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},");
     hd__buffer_printf(v->json, "{\"type\":\"Metaspace\",\"replacement\":\"" WORD_BEGIN "\",\"prepend_scheme\":\"%s\"}]},",
                       scheme);
     put_template(v, v->bos, v->eos, true, 0);

@@ -128,7 +128,7 @@ static hd_status make_tuple(machine *m, size_t begin)
 {
     const size_t n = m->stack.n - begin;
     m->stack.n = begin;
-    return push_items(m, TUPLE, m->stack.values + begin, n);
+    return push_items(m, TUPLE, n > 0 ? m->stack.values + begin : NULL, n);
 }
 
 /* Adds what is above `begin` to the list or dictionary below it. */

@@ -20,7 +20,7 @@ def man_options(page):
 class DocsTest(CommandTest):
     def test_man_pages_and_help_agree(self):
         common = man_options("heddle.1")
-        for command in ("embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "bench"):
+        for command in ("embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "convert", "quantize", "bench"):
             help_text = self.heddle(command, "--help")[0].decode().split("\n\n")[2]
             in_help = set(re.findall(r"^ .{4} --([\w-]+)", help_text, re.M))
             in_page = man_options(f"heddle-{command}.1")

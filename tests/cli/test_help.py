@@ -5,7 +5,7 @@ import unittest
 
 from harness import ROOT, CommandTest
 
-COMMANDS = ["embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "bench"]
+COMMANDS = ["embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "convert", "quantize", "bench"]
 
 
 class HelpTest(CommandTest):

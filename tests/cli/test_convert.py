@@ -1,0 +1,70 @@
+"""heddle convert and heddle quantize: there and back, and what is lost on the way."""
+
+import re
+import unittest
+
+from harness import ROOT, CommandTest, cosine, rows_of
+
+GOLDEN = ROOT / "tests" / "golden"
+TEXTS = ["the wind blew over the hills", "a river of cold water", "seven boxes of apples", "who wrote the letter"]
+
+
+class ConvertTest(CommandTest):
+    def rows(self, model, *options):
+        self.heddle("embed", "-m", model, "--dtype", "f32", *options, "-o", "v.f32", *TEXTS)
+        return rows_of((self.work / "v.f32").read_bytes(), 64)
+
+    def test_there_and_back(self):
+        model = self.tiny("tiny-cls")
+        self.heddle("convert", "-m", model, "--type", "f32", "--output", "m.gguf")
+        self.heddle("convert", "-m", self.work / "m.gguf", "--output", "folder")
+        wanted = self.rows(model)
+        self.assertEqual(self.rows(self.work / "m.gguf"), wanted)
+        self.assertEqual(self.rows(self.work / "folder"), wanted)
+        for text in TEXTS:
+            ids = [self.heddle("tokenize", "-m", m, text)[0] for m in (model, self.work / "m.gguf", self.work / "folder")]
+            self.assertEqual(ids, [ids[0]] * 3)
+
+    def test_fewer_bits(self):
+        model = self.tiny("tiny-cls")
+        wanted = self.rows(model)
+        for kind, least in (("f16", 0.9999), ("q8_0", 0.99)):
+            self.heddle("convert", "-m", model, "--type", kind, "-o", "m.gguf")
+            self.assertGreater(min(map(cosine, self.rows(self.work / "m.gguf"), wanted)), least)
+
+    def test_packed(self):
+        before = set(self.work.rglob("*.heddle"))
+        self.heddle("convert", "-m", GOLDEN / "gguf" / "tiny-cls-q8_0.gguf", "--packed", "--dtype", "int8", "--cache-dir", self.work / "c")
+        self.assertEqual(len(set(self.work.rglob("*-int8.heddle")) - before), 1)
+
+    def test_misuse(self):
+        model = self.tiny("tiny-cls")
+        gguf = GOLDEN / "gguf" / "tiny-cls-q8_0.gguf"
+        self.fails("convert", "-m", model, code=2, says="give --output or --packed")
+        self.fails("convert", "-m", model, "--packed", "-o", "m.gguf", code=2, says="give --output or --packed")
+        self.fails("convert", "-m", model, "-o", "m.gguf", "--type", "q4_0", code=2, says="--type: 'q4_0' is not one of f32, f16, q8_0")
+        self.fails("convert", "-m", model, "-o", "folder", code=2, says="is a folder in the Hub's layout already")
+        self.fails("convert", "-m", gguf, "-o", "m.gguf", code=2, says="is a GGUF file already")
+        self.fails("convert", "-m", model, "x", "-o", "m.gguf", code=2, says="convert: takes no arguments")
+        self.fails("convert", "-m", self.tiny("tiny-dense"), "-o", "m.gguf", says="GGUF has no place for Dense modules")
+        self.assertFalse((self.work / "m.gguf").exists())
+
+    def test_quantize(self):
+        out = self.heddle("quantize", "-m", self.tiny("tiny-cls"), "--input", GOLDEN / "texts.jsonl", "-o", "m.gguf")[0].decode()
+        lines = out.splitlines()
+        self.assertTrue(lines[0].startswith("301 texts "))
+        self.assertEqual([line.split()[0] for line in lines[1:]], ["bf16", "int8", "q8_0"])
+        for line in lines[1:]:
+            mean, least, kept = map(float, re.findall(r"[\d.]+", line[6:]))
+            self.assertTrue(0.5 < least <= mean <= 1 and 50 < kept <= 100, line)
+        self.assertTrue((self.work / "m.gguf").exists())
+
+    def test_quantize_misuse(self):
+        model = self.tiny("tiny-cls")
+        (self.work / "one.txt").write_text("a text\n")
+        self.fails("quantize", "-m", model, "-i", "one.txt", code=2, says="1 texts are too few to compare")
+        self.fails("quantize", "-m", model, "text", code=2, says="quantize: takes no arguments")
+
+
+if __name__ == "__main__":
+    unittest.main()
