@@ -5,7 +5,8 @@
  *
  * Tiles: 0..3 accumulators (rows 0..15 and 16..31 by queries 0..15 and 16..31), 4 5 = A, 6 7 = B. All are full: k and v
  * are copied once for a head, 32 keys after 32 keys so that they are read in the order in which they lie, with zeros
- * after the last key, whose weights are zero. Head dimensions that are not a multiple of 32 go through f32.
+ * after the last key, whose weights are zero. Of few keys only the last, incomplete 32 of k are copied. Head dimensions that
+ * are not a multiple of 32 go through f32.
  */
 #if defined(__x86_64__)
 
@@ -48,10 +49,11 @@ static inline void product32(const uint16_t *a, size_t a_stride, size_t a_step, 
     _tile_stored(3, c + 16 * PAIRS_WIDTH + 16, c_bytes);
 }
 
-/* to[n_padded][dim]; rows from n_k on are zero. */
-static void pack_k(const uint16_t *k, size_t stride, int n_k, int dim, int n_padded, uint16_t *to)
+/* to[n_padded][dim] from row `first` on; rows from n_k on are zero. */
+static void pack_k(const uint16_t *k, size_t stride, int first, int n_k, int dim, int n_padded, uint16_t *to)
 {
-    for (int j = 0; j < n_padded; j++) {
+    to += (size_t)first * (size_t)dim;
+    for (int j = first; j < n_padded; j++) {
         for (int d = 0; d < dim; d += 32, to += 32)
             _mm512_store_si512(to, j < n_k ? _mm512_loadu_si512(k + (size_t)j * stride + d) : _mm512_setzero_si512());
     }
@@ -89,14 +91,17 @@ static void keys(void *state, const k_span *span)
     pairs_head *h = state;
     const k_attention *t = h->t;
     const int dim = t->head_dim, n_keys = span->n_keys, n_tiles = (n_keys + 31) / 32;
-    const uint16_t *k = (const uint16_t *)h->k + (size_t)span->key * (size_t)dim;
     const uint16_t *v = (const uint16_t *)h->v + (size_t)span->key * (size_t)dim;
     const bool first = k_span_is_first(span);
     vf *max = h->max[span->block], *sum = h->sum[span->block];
     uint32_t *qt = pairs_q(t, span);
     float *o = pairs_o(t, span);
-    for (int i = 0; i < n_tiles; i++)
-        product32(k + 32 * i * dim, (size_t)dim, 32, qt, dim / 32, true, s + 32 * i * PAIRS_WIDTH);
+    for (int i = 0; i < n_tiles; i++) {
+        const int key = span->key + 32 * i;
+        const size_t stride = key < h->n_lying ? t->kv_stride : (size_t)dim;
+        const uint16_t *k = key < h->n_lying ? t->k : h->k;
+        product32(k + (size_t)key * stride, stride, 32, qt, dim / 32, true, s + 32 * i * PAIRS_WIDTH);
+    }
     float factor = pairs_scores(t, span, s);
     if (span->n > 16)
         pairs_softmax(s, n_keys, 16 * n_tiles, factor, first, max, sum, p, o, dim, 2);
@@ -121,9 +126,9 @@ void k_attention_bf16_amx(const k_attention *t)
     }
     const int dim = t->head_dim, n_padded = (t->n_k + 31) / 32 * 32;
     uint16_t *k = (uint16_t *)((float *)t->scratch + k_span_floats(dim)), *v = k + (size_t)n_padded * (size_t)dim;
-    pack_k(t->k, t->kv_stride, t->n_k, dim, n_padded, k);
+    pairs_head h = {.t = t, .k = k, .v = v, .n_lying = t->n_k <= PAIRS_KEYS ? t->n_k / 32 * 32 : 0};
+    pack_k(t->k, t->kv_stride, h.n_lying, t->n_k, dim, n_padded, k);
     pack_v(t->v, t->kv_stride, t->n_k, dim, n_padded, v);
-    pairs_head h = {.t = t, .k = k, .v = v};
     amx_configure((int[8]){16, 16, 16, 16, 16, 16, 16, 16});
     k_span_visit(t, PAIRS_WIDTH, PAIRS_KEYS, &h, begin, keys, end);
     _tile_release();

@@ -128,6 +128,7 @@ static inline void pairs_unpack_o(const float *o, const vf *sum, int n_queries, 
 typedef struct pairs_head {
     const k_attention *t;
     const void *k, *v;
+    int n_lying; /* keys from the first on that are read where they lie, not from k (tiles) */
     vf max[K_SPAN_QUERIES / PAIRS_WIDTH][2], sum[K_SPAN_QUERIES / PAIRS_WIDTH][2];
 } pairs_head;
 

@@ -74,11 +74,12 @@ static inline __attribute__((always_inline)) void k_span_visit(const k_attention
                                                                void *state, k_span_fn *begin, k_span_fn *keys,
                                                                k_span_fn *end)
 {
+    const int blocks = t->n_k <= most ? 1 : K_SPAN_QUERIES / width; /* keys used once make no group: memory is warm then */
     for (int head = 0; head < t->n_heads; head++) {
         for (int row = 0; row < t->n_q;) {
             k_span group[K_SPAN_QUERIES / 8];
             int n = 0;
-            for (; n < K_SPAN_QUERIES / width && row < t->n_q; row += group[n++].n) {
+            for (; n < blocks && row < t->n_q; row += group[n++].n) {
                 group[n] = k_span_at(t, head, row, width);
                 group[n].block = n;
                 group[n].key = group[n].begin;
