@@ -41,15 +41,16 @@ static float sigmoid(float x)
     return (float)(1.0 / (1.0 + exp(-(double)x)));
 }
 
-/* Logits to scores: of one label by sigmoid, of several by softmax. */
+/* Logits to scores: of one label, or of labels that do not exclude each other, by sigmoid; else by softmax. */
 static void activate(const hd_job *job, const float *logits, size_t n, float *scores)
 {
     if (job->raw_scores) {
         memcpy(scores, logits, n * sizeof *scores);
         return;
     }
-    if (n == 1) {
-        scores[0] = sigmoid(logits[0]);
+    if (n == 1 || job->model->settings.labels_are_independent) {
+        for (size_t i = 0; i < n; i++)
+            scores[i] = sigmoid(logits[i]);
         return;
     }
     double most = (double)logits[0], sum = 0.0;

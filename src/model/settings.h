@@ -77,6 +77,7 @@ typedef struct hd_settings {
     uint32_t n_token_out;           /* MULTI: values of a token's vector */
     uint32_t n_labels;              /* SCORES */
     const char *const *labels;      /* [n_labels] */
+    bool labels_are_independent;    /* problem_type "multi_label_classification": a text may have several of them */
     hd_activation score_activation; /* where the architecture leaves it to config.json */
     uint32_t score_pooling;         /* one of hd_pooling */
     uint32_t pooling;               /* hd_pooling bits, at least one */

@@ -451,6 +451,9 @@ static hd_status parse_labels(const hd_settings_reader *reader, const json_t *ro
             return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"id2label\" has %u labels, but none of id %u", shown, n, i);
         HD_TRY(hd__settings_keep(reader, name, &labels[i]));
     }
+    const char *problem = "";
+    HD_TRY(hd__json_get_text(root, "problem_type", shown, &problem, reader->err));
+    settings->labels_are_independent = problem != NULL && strcmp(problem, "multi_label_classification") == 0;
     settings->n_labels = n;
     settings->labels = labels;
     return HD_OK;

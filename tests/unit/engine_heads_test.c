@@ -188,6 +188,26 @@ static void test_scores(void **state)
     json_decref(all);
 }
 
+/* Labels that do not exclude each other have a sigmoid each. */
+static void test_independent_labels(void **state)
+{
+    (void)state;
+    hd_output raw, activated;
+    const hd_text text = text_of("river stone");
+    open_one("independent-labels", 1, 0);
+    MUST(hd_encode_outputs(model, &text, NULL, 1, &(hd_encode_options){.heads = HD_HEAD_SCORES, .raw_scores = true}, NULL,
+                           &raw, NULL, &err));
+    MUST(hd_encode_outputs(model, &text, NULL, 1, &(hd_encode_options){.heads = HD_HEAD_SCORES}, NULL, &activated, NULL,
+                           &err));
+    for (size_t k = 0; k < 3; k++) {
+        const float wanted = 1.0f / (1.0f + expf(-raw.scores[k]));
+        assert_near(&activated.scores[k], &wanted, 1, "score");
+    }
+    hd_outputs_free(&raw, 1);
+    hd_outputs_free(&activated, 1);
+    close_one();
+}
+
 /* Special tokens of XLM-RoBERTa's have no weight. */
 static void test_unweighted(void **state)
 {
@@ -530,7 +550,8 @@ static int set_up(void **state)
              "python3 tools/make_tiny_architectures.py '%s/models' tiny-m3 tiny-m3-wide tiny-xlmr-reranker "
              "tiny-roberta-classifier tiny-roberta-splade tiny-bert-reranker tiny-bert-splade && cd '%s/models' && "
              "cp -r tiny-m3 renamed-m3 && sed -i 's|\\[CLS\\]|<s>|g; s|\\[SEP\\]|</s>|g; s|\\[PAD\\]|<pad>|g' "
-             "renamed-m3/tokenizer.json",
+             "renamed-m3/tokenizer.json && cp -r tiny-roberta-classifier independent-labels && "
+             "sed -i '0,/{/s//{ \"problem_type\": \"multi_label_classification\",/' independent-labels/config.json",
              folder.dir, folder.dir);
     return system(command);
 }
@@ -545,11 +566,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bge_m3),       cmocka_unit_test(test_splade), cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_unweighted),   cmocka_unit_test(test_mixes),  cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_pairs),        cmocka_unit_test(test_cut),    cmocka_unit_test(test_rerank_cross),
-        cmocka_unit_test(test_rerank_multi), cmocka_unit_test(test_cancel), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_bge_m3),       cmocka_unit_test(test_splade),
+        cmocka_unit_test(test_scores),       cmocka_unit_test(test_independent_labels),
+        cmocka_unit_test(test_unweighted),   cmocka_unit_test(test_mixes),
+        cmocka_unit_test(test_shared),       cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_cut),          cmocka_unit_test(test_rerank_cross),
+        cmocka_unit_test(test_rerank_multi), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
