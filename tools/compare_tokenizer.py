@@ -203,7 +203,7 @@ def main():
     if args.code_points:
         every = list(code_point_texts())
         n_bad += compare(args.driver, base, "every code point", every)
-        if args.variants and not is_unigram:
+        if args.variants and kind == "WordPiece":
             for name, settings in variants(base):
                 if name in ("cased", "accents kept", "no normalizer", "NFC", "NFKC", "NFKD", "Lowercase", "StripAccents", "Whitespace"):
                     n_bad += compare(args.driver, settings, f"every code point, {name}", every)
@@ -214,7 +214,7 @@ def main():
         for name, settings in unigram_variants(base) if is_unigram else ():
             n_bad += compare(args.driver, settings, name, fifth)
             n_bad += compare(args.driver, settings, f"{name}, max_length 9", fifth[:len(fifth) // 4], max_length=9)
-    if args.variants and not is_unigram:
+    if args.variants and kind == "WordPiece":
         cased = dict(base, normalizer={**base["normalizer"], "lowercase": False})
         n_bad += compare_lowered(args.driver, cased, [t for t in fifth if all(unicodedata.category(c) != "Cn" for c in t)])
         for name, settings in variants(base):

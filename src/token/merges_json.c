@@ -93,16 +93,3 @@ hd_status hd__merges_json_read(hd_span json, const char *file, hd_bpe *bpe, hd_e
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"merges\": no , or ] after entry %u", file, bpe->n_merges - 1);
     return HD_OK;
 }
-
-hd_status hd__merges_txt_read(hd_span text, const char *path, hd_bpe *bpe, hd_error *err)
-{
-    for (size_t at = 0, end; at < text.len; at = end + 1) {
-        const char *newline = memchr(text.ptr + at, '\n', text.len - at);
-        end = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
-        hd_span line = hd__span(text.ptr + at, end - at);
-        line.len -= line.len > 0 && line.ptr[line.len - 1] == '\r';
-        if (line.len > 0)
-            HD_TRY(add_line(line, path, bpe, err));
-    }
-    return HD_OK;
-}

@@ -111,10 +111,9 @@ HD_MUST_USE hd_status hd__vocab_json_read_scored(hd_span json, const char *file,
                                                  size_t *len, hd_error *err);
 
 /* merges_json.c: "model.merges" the same way. find: the whole array. read: into a model that hd__bpe_begin has made ready.
- * txt: a merges.txt, a merge a line. */
+ */
 bool hd__merges_json_find(hd_span json, hd_span *merges);
 HD_MUST_USE hd_status hd__merges_json_read(hd_span json, const char *file, hd_bpe *bpe, hd_error *err);
-HD_MUST_USE hd_status hd__merges_txt_read(hd_span text, const char *path, hd_bpe *bpe, hd_error *err);
 
 /* bert_scan.c: prepares tokenizer->scan; encodes with it up to `limit` ids and one more if there is one.
  * Appends to ids. */
