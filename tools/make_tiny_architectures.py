@@ -360,7 +360,8 @@ def write_modules(folder, behind):
                         {"pooling_strategy": "max", "activation_function": behind["splade"]})
     else:
         kinds.append(("1_Pooling", "Pooling"))
-        tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": behind["pooling"] if behind["pooling"] != "last" else "lasttoken"})
+        mode = {"last": "lasttoken"}.get(behind["pooling"], behind["pooling"])
+        tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": mode})
         if behind.get("normalize"):
             kinds.append(("2_Normalize", "Normalize"))
     package = "sentence_transformers.sparse_encoder.models." if "splade" in behind else "sentence_transformers.models."

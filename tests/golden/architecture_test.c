@@ -1,11 +1,12 @@
 /* architecture_test.c - what every architecture and head makes of token ids, beside the reference libraries
- * (tests/golden/architectures), in every type at every level this processor has; each head alone and all of them in one
- * pass.
+ * (tests/golden/architectures), in every type at every level this processor has; each head alone, and all of them in
+ * one pass of two threads.
  *
  * The models have random weights, which are harder on few bits than trained ones: bounds for bf16 and int8 only tell
  * lost bits from a wrong graph.
  */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,6 +136,37 @@ static void run(const fixture *f, uint32_t heads, const hd_batch *outputs)
     hd__map_free(block, bytes);
 }
 
+typedef struct member {
+    const fixture *f;
+    const hd_batch *batch;
+    char *block;
+    hd_run run;
+} member;
+
+static void *run_member(void *data)
+{
+    member *m = data;
+    m->f->encoder->architecture->forward(m->f->encoder, &m->run, m->batch, input.n_tokens, 2, m->block);
+    return NULL;
+}
+
+/* All heads by a team of two. */
+static void run_team(const fixture *f, const hd_batch *outputs)
+{
+    const size_t bytes = f->encoder->architecture->scratch_bytes(f->encoder, input.n_tokens, 2);
+    hd_team team = {.n_members = 2};
+    hd_batch batch = *outputs;
+    batch.heads = f->encoder->heads;
+    char *block = hd__map_alloc(bytes);
+    assert_non_null(block);
+    member members[2] = {{f, &batch, block, {.team = &team}}, {f, &batch, block, {.team = &team, .rank = 1}}};
+    pthread_t second;
+    assert_int_equal(pthread_create(&second, NULL, run_member, &members[1]), 0);
+    run_member(&members[0]);
+    pthread_join(second, NULL);
+    hd__map_free(block, bytes);
+}
+
 static size_t n_rows_of(const head *h)
 {
     return h->out == weights_of || h->out == vectors_of ? (size_t)input.n_tokens : (size_t)input.n_sequences;
@@ -179,7 +211,7 @@ static void free_batch(hd_batch *b)
     free(b->scores);
 }
 
-/* Every head alone and beside the reference; then all of them at once, which must be the same bits. */
+/* Every head alone and beside the reference; all of them at once, by a team of two, must be the same bits. */
 static void check_model(fixture *f, const json_t *entry, const float *wanted)
 {
     const json_t *values = json_object_get(entry, "values");
@@ -188,7 +220,7 @@ static void check_model(fixture *f, const json_t *entry, const float *wanted)
     head heads[N_HEADS];
     uint32_t seen = HD_HEAD_TOKENS;
     list_heads(f->encoder, heads);
-    run(f, f->encoder->heads, &together);
+    run_team(f, &together);
     const char *name;
     json_t *count;
     json_object_foreach ((json_t *)(uintptr_t)values, name, count) {
