@@ -234,16 +234,13 @@ static hd_status add_keys(translation *t, value v)
     return HD_OK;
 }
 
-/* A file inside a model's folder stands for the folder. */
-static hd_status add_model_file(translation *t, value v)
+/* A safetensors file inside a model's folder stands for the folder; a GGUF file is a model. */
+static void add_model_file(translation *t, value v)
 {
-    static const char *const weights[] = {".gguf", ".safetensors"};
-    const size_t n = strlen(v.text);
+    static const char ending[] = ".safetensors";
+    const size_t n = strlen(v.text), n_ending = sizeof ending - 1;
     const char *slash = strrchr(v.text, '/'), *model = v.text;
-    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
-        const size_t ending = strlen(weights[i]);
-        if (n <= ending || strcasecmp(v.text + n - ending, weights[i]) != 0)
-            continue;
+    if (n > n_ending && strcasecmp(v.text + n - n_ending, ending) == 0) {
         const char *dir =
             hd__arena_strndup(t->arena, slash != NULL ? v.text : ".", slash != NULL ? (size_t)(slash - v.text) : 1);
         const char *config = dir != NULL ? hd__arena_printf(t->arena, "%s/config.json", dir) : NULL;
@@ -251,13 +248,8 @@ static hd_status add_model_file(translation *t, value v)
             t->no_memory = true;
         else if (hd__file_exists(config))
             model = dir;
-        else if (i == 0)
-            return hd__fail(t->err, HD_ERR_ARG,
-                            "%s: %s: GGUF files are not read; give the model's folder, or its name on the hub", v.source,
-                            v.text);
     }
     t->models[t->n_models++] = model;
-    return HD_OK;
 }
 
 /* "user/repo:quant": what is pulled are the repository's own weights. */
@@ -281,7 +273,7 @@ static hd_status take_valued(translation *t, const foreign *row, value v)
         t->models[t->n_models++] = v.text;
         t->is_tei = t->may_pull = true;
         return HD_OK;
-    case MODEL_FILE: return add_model_file(t, v);
+    case MODEL_FILE: add_model_file(t, v); return HD_OK;
     case MODEL_REPO: add_model_repo(t, v); return HD_OK;
     case REVISION: t->revision = v.text; return HD_OK;
     case SERVED_NAME: t->served_name = v.text; return HD_OK;

@@ -324,8 +324,12 @@ class StartLines(LifecycleTest):
         self.serve(env={"MODEL_ID": str(self.tiny("tiny-cls")), "HOSTNAME": "127.0.0.1", "DTYPE": "float32", "POOLING": "cls"})
         self.vector()
 
+    def test_a_gguf_file(self):
+        self.serve("-m", HERE.parent / "golden/gguf/tiny-cls-q8_0.gguf")
+        self.vector()
+
     def test_what_cannot_be_had(self):
-        self.fails("serve", "-m", "nomic.Q8_0.gguf", code=2, says="-m: nomic.Q8_0.gguf: GGUF files are not read")
+        self.fails("serve", "-m", "nomic.Q8_0.gguf", says='no model "nomic.Q8_0.gguf"')
         self.fails("serve", "--model-id", self.tiny("tiny-cls"), "--pooling", "splade", code=2, says="pooling 'splade' is not one of")
         self.fails("serve", "--lora", "x", code=2, says="--lora")
 
