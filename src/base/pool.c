@@ -60,7 +60,8 @@ void hd__pool_push(hd_pool *p, hd_task_node *node)
 {
     node->next = NULL;
     pthread_mutex_lock(&p->lock);
-    const bool is_needed = p->n_idle <= p->n_waiting && p->n_started < p->n_threads; /* the idle are for those before it */
+    /* The idle are for the tasks before it. While the pool is closed those that run do the rest. */
+    const bool is_needed = !p->stop && p->n_idle <= p->n_waiting && p->n_started < p->n_threads;
     if (is_needed && pthread_create(&p->threads[p->n_started], NULL, pool_main, p) == 0)
         p->n_started++;
     const bool alone = p->n_started == 0;
