@@ -231,6 +231,33 @@ void hd__file_writer_align(hd_file_writer *writer, size_t to)
     }
 }
 
+hd_status hd__file_writer_map(hd_file_writer *writer, size_t bytes, char **memory, hd_error *err)
+{
+    int failed = posix_fallocate(writer->fd, 0, (off_t)bytes);
+    if (failed != 0)
+        return hd__fail_errno(err, failed, "%s: no room for %zu bytes", writer->path, bytes);
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, writer->fd, 0);
+    if (mapped == MAP_FAILED)
+        return hd__fail_errno(err, errno, "%s: cannot map %zu bytes", writer->path, bytes);
+    writer->memory = *memory = mapped;
+    writer->memory_bytes = bytes;
+    return HD_OK;
+}
+
+static void unmap(hd_file_writer *writer)
+{
+    if (writer->memory != NULL)
+        munmap(writer->memory, writer->memory_bytes);
+    writer->memory = NULL;
+}
+
+void hd__file_writer_keep(hd_file_writer *writer, size_t bytes)
+{
+    unmap(writer);
+    if (ftruncate(writer->fd, (off_t)bytes) != 0)
+        writer->failed_errno = errno;
+}
+
 hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err)
 {
     hd_status status = HD_OK;
@@ -250,6 +277,7 @@ hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err)
 
 void hd__file_writer_abandon(hd_file_writer *writer)
 {
+    unmap(writer);
     if (writer->temp_path != NULL)
         unlink(writer->temp_path);
     if (writer->fd >= 0)

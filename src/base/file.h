@@ -41,11 +41,19 @@ typedef struct hd_file_writer {
     int fd;
     int failed_errno; /* 0: none */
     uint64_t n_written;
+    char *memory; /* NULL: not mapped */
+    size_t memory_bytes;
 } hd_file_writer;
 
 HD_MUST_USE hd_status hd__file_writer_open(hd_file_writer *writer, const char *path, hd_error *err);
 void hd__file_writer_add(hd_file_writer *writer, hd_span bytes);
 void hd__file_writer_align(hd_file_writer *writer, size_t to); /* zeroes up to a multiple of a power of two */
+
+/* The file's first `bytes` as memory to write to, in place of _add and _align: zeroed, and disk space set aside, so that
+ * writing cannot fail. It is there until _keep, which makes the file `bytes` long, no more than before. */
+HD_MUST_USE hd_status hd__file_writer_map(hd_file_writer *writer, size_t bytes, char **memory, hd_error *err);
+void hd__file_writer_keep(hd_file_writer *writer, size_t bytes);
+
 HD_MUST_USE hd_status hd__file_writer_commit(hd_file_writer *writer, hd_error *err);
 void hd__file_writer_abandon(hd_file_writer *writer);
 

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/parallel.h"
 
 #define LAYOUT_VERSION 3 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
@@ -22,14 +23,17 @@ struct hd_weights {
     const char *model_dir;
     const char *cache_path, *cache_dir; /* NULL: none */
     const char *key;
-    hd_tensors *tensors;   /* opened when needed */
-    hd_packed *packed;     /* mapped: where blobs come from */
-    hd_packed_blob *blobs; /* [n_blobs] packing: heap blobs in order of binding */
-    size_t n_blobs;
+    hd_tensors *tensors;      /* opened when needed */
+    hd_packed *packed;        /* mapped: where blobs come from */
+    hd_packed_plan plan;      /* of the measuring pass */
+    hd_packed_writer *writer; /* packing into the cache file; NULL: blobs are on the heap */
+    void **heap;              /* [n_heap] */
+    size_t n_heap;
     uint64_t n_bytes;
-    bool measuring;
-    float *rows; /* [PACK_ROWS * largest k] while packing */
-    size_t rows_capacity;
+    bool measuring, packing;
+    uint32_t n_threads;
+    float *rows; /* [n_threads, rows_each] while packing: rows on their way from tensor to blob */
+    size_t rows_each;
 };
 
 static const char *type_name(k_type type)
@@ -75,13 +79,14 @@ static size_t dir_len(const char *path)
 }
 
 hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
-                           bool repack, hd_weights **out, hd_error *err)
+                           bool repack, uint32_t n_threads, hd_weights **out, hd_error *err)
 {
     hd_weights *w = hd__calloc(1, sizeof *w);
     if (w == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", model_dir);
     hd__arena_init(&w->arena);
     w->type = type;
+    w->n_threads = n_threads;
     hd_kernels kernels;
     hd__kernels_fill(&kernels);
     w->i8_max = kernels.i8_weight_max;
@@ -89,8 +94,8 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
     w->model_dir = hd__arena_strndup(&w->arena, model_dir, strlen(model_dir));
     w->cache_path = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, strlen(cache_path)) : NULL;
     w->cache_dir = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, dir_len(cache_path)) : NULL;
-    w->blobs = hd__arena_calloc(&w->arena, MAX_BLOBS, sizeof *w->blobs);
-    if (w->model_dir == NULL || w->blobs == NULL || (cache_path != NULL && (!w->cache_path || !w->cache_dir))) {
+    w->heap = hd__arena_calloc(&w->arena, MAX_BLOBS, sizeof *w->heap);
+    if (w->model_dir == NULL || w->heap == NULL || (cache_path != NULL && (!w->cache_path || !w->cache_dir))) {
         status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory", model_dir);
         goto out;
     }
@@ -120,8 +125,9 @@ void hd__weights_close(hd_weights *w)
 {
     if (w == NULL)
         return;
-    for (size_t i = 0; i < w->n_blobs; i++)
-        hd__free((void *)(uintptr_t)w->blobs[i].bytes.ptr);
+    for (size_t i = 0; i < w->n_heap; i++)
+        hd__free(w->heap[i]);
+    hd__packed_writer_abandon(w->writer);
     hd__free(w->rows);
     hd__tensors_close(w->tensors);
     hd__packed_close(w->packed);
@@ -157,17 +163,51 @@ bool hd__weights_mapped(const hd_weights *w)
     return w->packed != NULL;
 }
 
+bool hd__weights_writing(const hd_weights *w)
+{
+    return w->writer != NULL;
+}
+
+static void not_kept(const hd_error *why)
+{
+    hd__log(HD_LOG_WARN, "packed weights not kept, the next start packs again: %s", why->text);
+}
+
 bool hd__weights_save(hd_weights *w)
 {
-    if (w->packed != NULL || w->cache_path == NULL)
-        return false;
     hd_error why = {0};
-    hd_status status = hd__dir_make(w->cache_dir, &why);
-    if (status == HD_OK)
-        status = hd__packed_write(w->cache_path, w->key, w->blobs, w->n_blobs, &why);
+    hd_status status = hd__packed_writer_commit(w->writer, &why);
+    w->writer = NULL;
     if (status != HD_OK)
-        hd__log(HD_LOG_WARN, "packed weights not kept, the next start packs again: %s", why.text);
+        not_kept(&why);
     return status == HD_OK;
+}
+
+/* Before the first blob is filled: opens the cache file, if there is to be one. */
+static void begin_packing(hd_weights *w)
+{
+    hd_error why = {0};
+    w->packing = true;
+    if (w->cache_path == NULL || w->plan.n_blobs == 0)
+        return;
+    if (hd__dir_make(w->cache_dir, &why) != HD_OK ||
+        hd__packed_writer_open(w->cache_path, w->key, &w->plan, &w->writer, &why) != HD_OK)
+        not_kept(&why);
+}
+
+/* Memory for a blob to fill: in the cache file, else on the heap. */
+static void *new_blob(hd_weights *w, const char *name, size_t bytes)
+{
+    if (!w->packing)
+        begin_packing(w);
+    if (w->writer != NULL)
+        return hd__packed_writer_add(w->writer, name, bytes);
+    void *fresh = hd__malloc_aligned(bytes);
+    if (fresh == NULL)
+        return NULL;
+    memset(fresh, 0, bytes);
+    w->heap[w->n_heap++] = fresh;
+    return fresh;
 }
 
 /* The blob "<name><suffix>" of `bytes`; *fill says that it is new, zeroed, and must be filled. */
@@ -179,6 +219,7 @@ static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, 
     if (w->measuring) {
         *blob = NULL;
         w->n_bytes = hd__add(w->n_bytes, bytes);
+        hd__packed_plan_add(&w->plan, strlen(name) + strlen(suffix), bytes);
         return HD_OK;
     }
     if (full == NULL)
@@ -190,13 +231,11 @@ static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, 
         *blob = found.ptr;
         return HD_OK;
     }
-    if (w->n_blobs == MAX_BLOBS)
+    if (w->n_heap == MAX_BLOBS)
         return hd__fail(err, HD_ERR_LIMIT, "%s: more than %d weight blobs", w->model_dir, MAX_BLOBS);
-    void *fresh = hd__malloc_aligned(bytes);
+    void *fresh = new_blob(w, full, bytes);
     if (fresh == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu bytes of \"%s\"", w->model_dir, bytes, full);
-    memset(fresh, 0, bytes);
-    w->blobs[w->n_blobs++] = (hd_packed_blob){full, hd__span(fresh, bytes)};
     w->n_bytes += bytes;
     *blob = *fill = fresh;
     return HD_OK;
@@ -233,17 +272,56 @@ static hd_status read_vector(hd_weights *w, const hd_tensors *tensors, const cha
     return hd__tensor_read_f32(t, 0, (uint64_t)n, out, err);
 }
 
-/* A buffer of n f32 for rows on their way from tensor to blob. */
-static hd_status rows_buffer(hd_weights *w, size_t n, hd_error *err)
+/* Each thread's buffer for n f32. */
+static hd_status rows_buffers(hd_weights *w, size_t n, hd_error *err)
 {
-    if (n <= w->rows_capacity)
+    n = hd__round_up(n, 64 / sizeof(float));
+    if (n <= w->rows_each)
         return HD_OK;
     hd__free(w->rows);
-    w->rows_capacity = 0;
-    w->rows = hd__malloc_aligned(hd__mul(n, sizeof(float)));
+    w->rows_each = 0;
+    w->rows = hd__malloc_aligned(hd__mul(hd__mul(n, w->n_threads), sizeof(float)));
     if (w->rows == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu weights", w->model_dir, n);
-    w->rows_capacity = n;
+    w->rows_each = n;
+    return HD_OK;
+}
+
+/* A matrix on its way: PACK_ROWS rows are a piece of it (base/parallel.h). */
+typedef struct row_pieces {
+    const hd_weights *w;
+    const hd_tensor *tensor;
+    int first, n, k; /* rows of the tensor, and values of a row */
+    k_type type;
+    int at; /* the first row's output channel */
+    void *to;
+    float *scale, *sum;
+    size_t word_stride; /* words only */
+} row_pieces;
+
+/* Reads a piece's rows into the worker's buffer. What was read of the tensor is let go from time to time: both whole
+ * matrices need never be in memory. */
+static hd_status read_piece(const row_pieces *p, size_t piece, uint32_t worker, int *row, int *n_rows, float **rows,
+                            hd_error *err)
+{
+    enum { FORGET_EVERY = 64 };
+    *row = (int)piece * PACK_ROWS;
+    *n_rows = p->n - *row < PACK_ROWS ? p->n - *row : PACK_ROWS;
+    *rows = p->w->rows + worker * p->w->rows_each;
+    if (piece % FORGET_EVERY == FORGET_EVERY - 1)
+        hd__tensor_forget(p->tensor);
+    return hd__tensor_read_f32(p->tensor, (uint64_t)(p->first + *row) * (uint64_t)p->k, (uint64_t)*n_rows * (uint64_t)p->k,
+                               *rows, err);
+}
+
+static hd_status run_pieces(hd_weights *w, hd_piece_fn *run, row_pieces *pieces, hd_error *err)
+{
+    enum { WORTH_A_THREAD = 4 }; /* pieces for each: less is done before a thread has started */
+    const size_t n = ((size_t)pieces->n + PACK_ROWS - 1) / PACK_ROWS;
+    const uint32_t n_threads = n / WORTH_A_THREAD < w->n_threads ? (uint32_t)(n / WORTH_A_THREAD) : w->n_threads;
+    HD_TRY(rows_buffers(w, hd__mul(PACK_ROWS, (size_t)pieces->k), err));
+    HD_TRY(hd__parallel(n_threads, n, run, pieces, err));
+    hd__tensor_forget(pieces->tensor);
     return HD_OK;
 }
 
@@ -261,23 +339,35 @@ static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_
     return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
 }
 
+static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
+{
+    const row_pieces *p = data;
+    int row, n_rows;
+    float *rows;
+    HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
+    k_pack_rows(p->type, p->w->i8_max, p->k, p->at + row, n_rows, rows, p->to, p->scale, p->sum);
+    return HD_OK;
+}
+
 /* Packs one part at output channel `at` of the matrix. */
 static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int at, int k,
                            void *panels, float *bias, float *scale, float *sum, hd_error *err)
 {
     const int n_all = part->n_all > part->n ? part->n_all : part->n;
-    const hd_tensor *t;
-    HD_TRY(find_weight(w, tensors, part, n_all, k, &t, err));
-    HD_TRY(rows_buffer(w, hd__mul(PACK_ROWS, (size_t)k), err));
-    for (int row = 0; row < part->n; row += PACK_ROWS) {
-        int n_rows = part->n - row < PACK_ROWS ? part->n - row : PACK_ROWS;
-        HD_TRY(hd__tensor_read_f32(t, (uint64_t)(part->first + row) * (uint64_t)k, (uint64_t)n_rows * (uint64_t)k, w->rows,
-                                   err));
-        k_pack_rows(type, w->i8_max, k, at + row, n_rows, w->rows, panels, scale, sum);
-    }
-    hd__tensor_forget(t);
+    row_pieces pieces = {.w = w,
+                         .first = part->first,
+                         .n = part->n,
+                         .k = k,
+                         .type = type,
+                         .at = at,
+                         .to = panels,
+                         .scale = scale,
+                         .sum = sum};
+    HD_TRY(find_weight(w, tensors, part, n_all, k, &pieces.tensor, err));
+    HD_TRY(run_pieces(w, pack_piece, &pieces, err));
     if (part->no_bias)
         return HD_OK;
+    const hd_tensor *t;
     HD_TRY(find_tensor(w, tensors, part->bias != NULL ? part->bias : part->prefix, part->bias != NULL ? "" : ".bias", 1,
                        n_all, 0, &t, err));
     return hd__tensor_read_f32(t, (uint64_t)part->first, (uint64_t)part->n, bias + at, err);
@@ -402,11 +492,21 @@ static void store_word(k_type type, const float *row, int n, size_t stride, size
     }
 }
 
+static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
+{
+    const row_pieces *p = data;
+    int row, n_rows;
+    float *rows;
+    HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
+    for (int i = 0; i < n_rows; i++)
+        store_word(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to, p->scale);
+    return HD_OK;
+}
+
 hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, hd_embedding *e, hd_error *err)
 {
     const void *blob;
     void *words, *scale = NULL;
-    const hd_tensor *t;
     e->type = w->type;
     e->word_stride = (size_t)k_padded(n);
     e->n = n;
@@ -418,14 +518,10 @@ hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n,
     }
     if (words == NULL)
         return HD_OK;
-    HD_TRY(find_tensor(w, w->tensors, tensor, "", 2, vocab, n, &t, err));
-    HD_TRY(rows_buffer(w, (size_t)n, err));
-    for (int i = 0; i < vocab; i++) {
-        HD_TRY(hd__tensor_read_f32(t, (uint64_t)i * (uint64_t)n, (uint64_t)n, w->rows, err));
-        store_word(e->type, w->rows, n, e->word_stride, (size_t)i, words, scale);
-    }
-    hd__tensor_forget(t);
-    return HD_OK;
+    row_pieces pieces = {
+        .w = w, .n = vocab, .k = n, .type = e->type, .to = words, .scale = scale, .word_stride = e->word_stride};
+    HD_TRY(find_tensor(w, w->tensors, tensor, "", 2, vocab, n, &pieces.tensor, err));
+    return run_pieces(w, store_piece, &pieces, err);
 }
 
 hd_status hd__weights_prefix(hd_weights *w, const char *const *candidates, const char *probe, const char **prefix,

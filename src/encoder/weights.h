@@ -18,7 +18,8 @@ typedef struct hd_weights hd_weights;
 /* Opens the weights of a model folder for one type of matrix products. cache_path (absolute) NULL: no cache. When the cache
  * file exists with the right key it is mapped, unless `repack`; otherwise the tensors are opened for packing. */
 HD_MUST_USE hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type,
-                                       const char *cache_path, bool repack, hd_weights **weights, hd_error *err);
+                                       const char *cache_path, bool repack, uint32_t n_threads, hd_weights **weights,
+                                       hd_error *err);
 void hd__weights_close(hd_weights *weights); /* NULL allowed */
 
 /* For weights that are not mapped: between begin and end, binding only adds up what the blobs would take; nothing is read,
@@ -33,7 +34,10 @@ bool hd__weights_mapped(const hd_weights *weights);
 /* A text that differs when the model's files or what is made of them do. Lives as long as the weights. */
 const char *hd__weights_key(const hd_weights *weights);
 
-/* After packing: writes the cache file and says whether it is there now. A failure is logged and is no error. */
+/* Whether blobs were packed into a cache file that is not in its place yet, as they are after a measuring pass when the
+ * file could be made. save then moves it there, and says whether it is: a failure is logged and is no error. Either way the
+ * blobs are gone, and the weights are to be opened again. */
+bool hd__weights_writing(const hd_weights *weights);
 bool hd__weights_save(hd_weights *weights);
 
 /* ---- what encoders bind ---- */

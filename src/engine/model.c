@@ -211,33 +211,32 @@ static hd_status take_weights(hd_model *m, uint64_t bytes, hd_error *err)
                     m->name, (double)bytes / 1e6, (double)e->memory_limit / 1e6, (double)in_use / 1e6);
 }
 
-/* Opens weights and an encoder over them, from the packed file or, when `repack`, past it. */
-static hd_status bind_weights(hd_model *m, bool repack, hd_error *err)
+/* Opens weights and an encoder over them, from the packed file at `path` (NULL: none) or, when `repack`, past it. */
+static hd_status bind_weights(hd_model *m, const char *path, bool repack, hd_error *err)
 {
     const k_type type = type_of(m->dtype);
     uint64_t bytes;
-    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, m->packed_path, repack, &m->weights, err));
+    HD_TRY(hd__weights_open(m->settings.dir, &m->settings, type, path, repack, m->engine->n_threads, &m->weights, err));
     HD_TRY(hd__encoder_measure(&m->settings, m->weights, hd__device_cpu(), type, &bytes, err));
     HD_TRY(take_weights(m, bytes, err));
     return hd__encoder_open(&m->settings, m->weights, hd__device_cpu(), type, &m->encoder, err);
 }
 
-/* Weights from the packed file if it is there and fits. Otherwise packs and writes it, and goes over to the mapped
- * file, whose pages the system may share and drop, where it could be written. */
+/* Weights from the packed file if it is there and fits. Otherwise packs into it, and goes over to the file in its place,
+ * whose pages the system may share and drop; where it cannot be written, to weights of this process alone. */
 static hd_status open_encoder(hd_model *m, hd_error *err)
 {
-    hd_status status = bind_weights(m, false, err);
+    hd_status status = bind_weights(m, m->packed_path, false, err);
     if (status == HD_ERR_FORMAT && m->weights != NULL && hd__weights_mapped(m->weights)) {
         hd__log(HD_LOG_WARN, "%s does not fit the model and is packed again", m->packed_path);
         unbind_weights(m);
-        status = bind_weights(m, true, err);
+        status = bind_weights(m, m->packed_path, true, err);
     }
-    if (status != HD_OK || m->packed_path == NULL || hd__weights_mapped(m->weights))
+    if (status != HD_OK || !hd__weights_writing(m->weights))
         return status;
-    if (!hd__weights_save(m->weights))
-        return HD_OK;
+    const bool kept = hd__weights_save(m->weights);
     unbind_weights(m);
-    return bind_weights(m, false, err);
+    return bind_weights(m, kept ? m->packed_path : NULL, false, err);
 }
 
 /* And knows what they are, where vectors are shared. */

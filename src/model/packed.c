@@ -2,6 +2,7 @@
 #include "model/packed.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/arena.h"
@@ -177,31 +178,88 @@ static void append_uint(hd_buffer *buffer, uint64_t value, size_t n_bytes)
         hd__buffer_append_char(buffer, (char)(unsigned char)(value >> (8 * i)));
 }
 
-static size_t table_len(const char *key, const hd_packed_blob *blobs, size_t n_blobs)
+void hd__packed_plan_add(hd_packed_plan *plan, size_t name_len, size_t bytes)
 {
-    size_t len = 4 + strlen(key) + 4;
-    for (size_t i = 0; i < n_blobs; i++)
-        len += 2 + strlen(blobs[i].name) + 3 * 8;
-    return len;
+    plan->n_blobs++;
+    plan->name_bytes += name_len;
+    plan->blob_bytes = hd__add(plan->blob_bytes, hd__add(bytes, align_of(bytes) - 1));
 }
 
-/* Writes the table; *end is where the last blob ends. */
-static void append_table(hd_buffer *table, const char *key, const hd_packed_blob *blobs, size_t n_blobs, uint64_t *end)
+struct hd_packed_writer {
+    hd_file_writer file;
+    char *memory, *key;
+    size_t memory_bytes;
+    blob *blobs; /* [plan.n_blobs] checksums at commit */
+    hd_packed_plan plan;
+    size_t n_blobs, name_bytes, at; /* added so far; where the last one ends */
+};
+
+static size_t table_len(const char *key, const hd_packed_plan *plan)
 {
-    uint64_t at = HEADER_BYTES + table_len(key, blobs, n_blobs);
-    append_uint(table, strlen(key), 4);
-    hd__buffer_append_text(table, key);
-    append_uint(table, n_blobs, 4);
-    for (size_t i = 0; i < n_blobs; i++) {
-        at = hd__round_up(at, align_of(blobs[i].bytes.len));
-        append_uint(table, strlen(blobs[i].name), 2);
-        hd__buffer_append_text(table, blobs[i].name);
-        append_uint(table, at, 8);
-        append_uint(table, blobs[i].bytes.len, 8);
-        append_uint(table, hd__hash64(blobs[i].bytes, CHECKSUM_SEED), 8);
-        at += blobs[i].bytes.len;
+    return 4 + strlen(key) + 4 + plan->n_blobs * (2 + 3 * 8) + plan->name_bytes;
+}
+
+static hd_status check_plan(const char *path, const char *key, const hd_packed_plan *plan, hd_error *err)
+{
+    if (strlen(key) > HD_LIMIT_PACKED_KEY_BYTES || plan->n_blobs > HD_LIMIT_TENSORS)
+        return hd__fail(err, HD_ERR_LIMIT, "%s: key of %zu bytes and %zu blobs, the limits are %u and %u", path, strlen(key),
+                        plan->n_blobs, HD_LIMIT_PACKED_KEY_BYTES, HD_LIMIT_TENSORS);
+    return HD_OK;
+}
+
+hd_status hd__packed_writer_open(const char *path, const char *key, const hd_packed_plan *plan, hd_packed_writer **out,
+                                 hd_error *err)
+{
+    HD_TRY(check_plan(path, key, plan, err));
+    hd_packed_writer *w = hd__calloc(1, sizeof *w);
+    if (w == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to write it", path);
+    hd_status status = hd__file_writer_open(&w->file, path, err);
+    if (status != HD_OK) {
+        hd__free(w);
+        return status;
     }
-    *end = at;
+    w->plan = *plan;
+    w->at = HEADER_BYTES + table_len(key, plan);
+    w->memory_bytes = hd__add(w->at, plan->blob_bytes);
+    w->key = hd__strdup(key);
+    w->blobs = hd__calloc(plan->n_blobs + 1, sizeof *w->blobs);
+    status = w->key == NULL || w->blobs == NULL ? hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its table", path)
+                                                : hd__file_writer_map(&w->file, w->memory_bytes, &w->memory, err);
+    if (status != HD_OK) {
+        hd__packed_writer_abandon(w);
+        return status;
+    }
+    *out = w;
+    return HD_OK;
+}
+
+void *hd__packed_writer_add(hd_packed_writer *w, const char *name, size_t bytes)
+{
+    const size_t at = hd__round_up(w->at, align_of(bytes)), len = strlen(name);
+    if (w->n_blobs == w->plan.n_blobs || len > w->plan.name_bytes - w->name_bytes || len > UINT16_MAX ||
+        at > w->memory_bytes || bytes > w->memory_bytes - at)
+        return NULL;
+    w->blobs[w->n_blobs++] = (blob){.name = hd__span(name, len), .bytes = hd__span(w->memory + at, bytes)};
+    w->name_bytes += len;
+    w->at = at + bytes;
+    return w->memory + at;
+}
+
+/* The table as planned; what was planned and not added would leave a hole in front of the blobs. */
+static void append_table(const hd_packed_writer *w, hd_buffer *table)
+{
+    append_uint(table, strlen(w->key), 4);
+    hd__buffer_append_text(table, w->key);
+    append_uint(table, w->n_blobs, 4);
+    for (size_t i = 0; i < w->n_blobs; i++) {
+        const blob *b = &w->blobs[i];
+        append_uint(table, b->name.len, 2);
+        hd__buffer_append(table, b->name.ptr, b->name.len);
+        append_uint(table, (uint64_t)(b->bytes.ptr - w->memory), 8);
+        append_uint(table, b->bytes.len, 8);
+        append_uint(table, hd__hash64(b->bytes, CHECKSUM_SEED), 8);
+    }
 }
 
 static void append_header(hd_buffer *header, hd_span table, uint64_t file_bytes)
@@ -217,48 +275,37 @@ static void append_header(hd_buffer *header, hd_span table, uint64_t file_bytes)
         append_uint(header, 0, 8);
 }
 
-static hd_status check_names(const char *path, const char *key, const hd_packed_blob *blobs, size_t n_blobs, hd_error *err)
+hd_status hd__packed_writer_commit(hd_packed_writer *w, hd_error *err)
 {
-    if (strlen(key) > HD_LIMIT_PACKED_KEY_BYTES || n_blobs > HD_LIMIT_TENSORS)
-        return hd__fail(err, HD_ERR_LIMIT, "%s: key of %zu bytes and %zu blobs, the limits are %u and %u", path, strlen(key),
-                        n_blobs, HD_LIMIT_PACKED_KEY_BYTES, HD_LIMIT_TENSORS);
-    for (size_t i = 0; i < n_blobs; i++) {
-        if (strlen(blobs[i].name) > UINT16_MAX)
-            return hd__fail(err, HD_ERR_LIMIT, "%s: name of a blob has %zu bytes, the limit is %u", path,
-                            strlen(blobs[i].name), UINT16_MAX);
-    }
-    return HD_OK;
-}
-
-static hd_status write_file(const char *path, hd_span header, hd_span table, const hd_packed_blob *blobs, size_t n_blobs,
-                            hd_error *err)
-{
-    hd_file_writer writer;
-    HD_TRY(hd__file_writer_open(&writer, path, err));
-    hd__file_writer_add(&writer, header);
-    hd__file_writer_add(&writer, table);
-    for (size_t i = 0; i < n_blobs; i++) {
-        hd__file_writer_align(&writer, align_of(blobs[i].bytes.len));
-        hd__file_writer_add(&writer, blobs[i].bytes);
-    }
-    return hd__file_writer_commit(&writer, err);
-}
-
-hd_status hd__packed_write(const char *path, const char *key, const hd_packed_blob *blobs, size_t n_blobs, hd_error *err)
-{
-    HD_TRY(check_names(path, key, blobs, n_blobs, err));
     hd_buffer header, table;
     hd__buffer_init(&header);
     hd__buffer_init(&table);
-    uint64_t end;
+    append_table(w, &table);
+    append_header(&header, hd__buffer_span(&table), w->at);
     hd_status status;
-    append_table(&table, key, blobs, n_blobs, &end);
-    append_header(&header, hd__buffer_span(&table), end);
-    if (table.failed || header.failed)
-        status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its table", path);
-    else
-        status = write_file(path, hd__buffer_span(&header), hd__buffer_span(&table), blobs, n_blobs, err);
+    if (table.failed || header.failed) {
+        status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its table", w->file.path);
+    } else if (table.len != table_len(w->key, &w->plan)) {
+        status = hd__fail(err, HD_ERR_ARG, "%s: %zu blobs were planned, %zu are there", w->file.path, w->plan.n_blobs,
+                          w->n_blobs);
+    } else {
+        memcpy(w->memory, header.ptr, header.len);
+        memcpy(w->memory + HEADER_BYTES, table.ptr, table.len);
+        hd__file_writer_keep(&w->file, w->at);
+        status = hd__file_writer_commit(&w->file, err);
+    }
     hd__buffer_clear(&header);
     hd__buffer_clear(&table);
+    hd__packed_writer_abandon(w);
     return status;
+}
+
+void hd__packed_writer_abandon(hd_packed_writer *w)
+{
+    if (w == NULL)
+        return;
+    hd__file_writer_abandon(&w->file);
+    hd__free(w->key);
+    hd__free(w->blobs);
+    hd__free(w);
 }

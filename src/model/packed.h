@@ -35,14 +35,28 @@ uint64_t hd__packed_bytes(const hd_packed *packed); /* length of the file */
 /* Checks every blob against its checksum. */
 HD_MUST_USE hd_status hd__packed_verify(const hd_packed *packed, hd_error *err);
 
-/* Writes a new file atomically. Blobs are the caller's until the call returns. Any number of processes may
- * write the same path at once: the last one wins and readers see a whole file. */
-typedef struct hd_packed_blob {
-    const char *name;
-    hd_span bytes;
-} hd_packed_blob;
+/* ---- writing ---- */
 
-HD_MUST_USE hd_status hd__packed_write(const char *path, const char *key, const hd_packed_blob *blobs, size_t n_blobs,
-                                       hd_error *err);
+/* What a file will hold, which must be known before: the table stands in front. Zeroed at first. */
+typedef struct hd_packed_plan {
+    size_t n_blobs, name_bytes, blob_bytes;
+} hd_packed_plan;
+
+void hd__packed_plan_add(hd_packed_plan *plan, size_t name_len, size_t bytes);
+
+/* Writes a new file in place and atomically: blobs are filled where they will lie, in a temporary file whose disk space is
+ * set aside, which commit moves to `path`. Any number of processes may write the same path at once: the last one
+ * wins and readers see a whole file. */
+typedef struct hd_packed_writer hd_packed_writer;
+
+HD_MUST_USE hd_status hd__packed_writer_open(const char *path, const char *key, const hd_packed_plan *plan,
+                                             hd_packed_writer **writer, hd_error *err);
+
+/* A blob to be filled until commit or abandon: zeroed, 64-byte aligned. name lives as long. NULL: not in the plan. */
+void *hd__packed_writer_add(hd_packed_writer *writer, const char *name, size_t bytes);
+
+/* Both free the writer; blobs are gone. */
+HD_MUST_USE hd_status hd__packed_writer_commit(hd_packed_writer *writer, hd_error *err);
+void hd__packed_writer_abandon(hd_packed_writer *writer); /* NULL allowed */
 
 #endif

@@ -252,7 +252,7 @@ static void check_type(const char *level, const json_t *entry, k_type type)
     snprintf(path, sizeof path, GOLDEN "%s.f32", f.name);
     hd__arena_init(&f.arena);
     if (hd__file_map_open(path, &map, &err) != HD_OK || hd__settings_read(dir, &f.arena, &f.settings, &err) != HD_OK ||
-        hd__weights_open(f.settings.dir, &f.settings, type, NULL, false, &f.weights, &err) != HD_OK ||
+        hd__weights_open(f.settings.dir, &f.settings, type, NULL, false, 1, &f.weights, &err) != HD_OK ||
         hd__encoder_open(&f.settings, f.weights, hd__device_cpu(), type, &f.encoder, &err) != HD_OK)
         fail_msg("%s: %s", f.name, err.text);
     check_model(&f, entry, (const float *)(const void *)map.bytes.ptr);

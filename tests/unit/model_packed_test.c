@@ -43,15 +43,43 @@ static const char *path_of_file(void)
     return scratch_path(&s, "model.heddle");
 }
 
+typedef struct content {
+    const char *name;
+    hd_span bytes;
+} content;
+
+static hd_status write_file(const char *path, const char *key, const content *blobs, size_t n)
+{
+    hd_packed_plan plan = {0};
+    hd_packed_writer *writer;
+    for (size_t i = 0; i < n; i++)
+        hd__packed_plan_add(&plan, strlen(blobs[i].name), blobs[i].bytes.len);
+    hd_status status = hd__packed_writer_open(path, key, &plan, &writer, &err);
+    if (status != HD_OK)
+        return status;
+    for (size_t i = 0; i < n; i++) {
+        char *to = hd__packed_writer_add(writer, blobs[i].name, blobs[i].bytes.len);
+        if (to == NULL) {
+            hd__packed_writer_abandon(writer);
+            return HD_ERR_LIMIT;
+        }
+        assert_int_equal((uintptr_t)to % 64, 0);
+        for (size_t b = 0; b < blobs[i].bytes.len; b++)
+            assert_int_equal(to[b], 0);
+        memcpy(to, blobs[i].bytes.ptr, blobs[i].bytes.len);
+    }
+    return hd__packed_writer_commit(writer, &err);
+}
+
 static hd_status write_blobs(const char *path, const char *key)
 {
-    hd_packed_blob blobs[N_BLOBS];
+    content blobs[N_BLOBS];
     static const char *const names[N_BLOBS] = {"empty", "small", "page", "more", "most"};
     for (size_t i = 0; i < sizeof contents; i++)
         contents[i] = (unsigned char)(i * 31 + 7);
     for (size_t i = 0; i < N_BLOBS; i++)
-        blobs[i] = (hd_packed_blob){names[i], hd__span(contents + i, i == 4 ? blob_bytes[i] - 4 : blob_bytes[i])};
-    return hd__packed_write(path, key, blobs, N_BLOBS, &err);
+        blobs[i] = (content){names[i], hd__span(contents + i, i == 4 ? blob_bytes[i] - 4 : blob_bytes[i])};
+    return write_file(path, key, blobs, N_BLOBS);
 }
 
 static hd_status open_status(const char *key)
@@ -108,7 +136,7 @@ static void writes_and_reads(void **state)
 static void writes_nothing_at_all(void **state)
 {
     (void)state;
-    assert_int_equal(hd__packed_write(path_of_file(), "", NULL, 0, &err), HD_OK);
+    assert_int_equal(write_file(path_of_file(), "", NULL, 0), HD_OK);
     assert_int_equal(open_status(""), HD_OK);
 }
 
@@ -116,8 +144,8 @@ static void writes_nothing_at_all(void **state)
 static void keeps_the_documented_format(void **state)
 {
     (void)state;
-    hd_packed_blob blob = {"ab", hd__span("xyz", 3)};
-    assert_int_equal(hd__packed_write(path_of_file(), "key", &blob, 1, &err), HD_OK);
+    content blob = {"ab", hd__span("xyz", 3)};
+    assert_int_equal(write_file(path_of_file(), "key", &blob, 1), HD_OK);
     size_t n;
     unsigned char *bytes = read_whole(&n);
     static const unsigned char table[] = {3, 0, 0, 0, 'k', 'e', 'y', 1, 0, 0, 0, 2, 0, 'a', 'b', 128,
@@ -214,9 +242,9 @@ static void checks_the_table_itself(void **state)
         {23, 2},   /* short of the end */
         {30, 128}, /* far past the end */
     };
-    hd_packed_blob blob = {"ab", hd__span("xyz", 3)};
+    content blob = {"ab", hd__span("xyz", 3)};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        assert_int_equal(hd__packed_write(path_of_file(), "key", &blob, 1, &err), HD_OK);
+        assert_int_equal(write_file(path_of_file(), "key", &blob, 1), HD_OK);
         size_t n;
         unsigned char *bytes = read_whole(&n);
         bytes[64 + changes[i].at] = changes[i].value;
@@ -227,8 +255,8 @@ static void checks_the_table_itself(void **state)
         free(bytes);
         assert_int_equal(open_status("key"), HD_ERR_FORMAT);
     }
-    hd_packed_blob twice[] = {blob, blob};
-    assert_int_equal(hd__packed_write(path_of_file(), "key", twice, 2, &err), HD_OK);
+    content twice[] = {blob, blob};
+    assert_int_equal(write_file(path_of_file(), "key", twice, 2), HD_OK);
     assert_int_equal(open_status("key"), HD_ERR_FORMAT);
     assert_non_null(strstr(err.text, "one name"));
 }
@@ -239,15 +267,33 @@ static void keeps_limits(void **state)
     char *text = malloc(HD_LIMIT_PACKED_KEY_BYTES + 2);
     memset(text, 'k', HD_LIMIT_PACKED_KEY_BYTES + 1);
     text[HD_LIMIT_PACKED_KEY_BYTES + 1] = '\0';
-    assert_int_equal(hd__packed_write(path_of_file(), text, NULL, 0, &err), HD_ERR_LIMIT);
-    assert_int_equal(hd__packed_write(path_of_file(), text + 1, NULL, 0, &err), HD_OK);
+    assert_int_equal(write_file(path_of_file(), text, NULL, 0), HD_ERR_LIMIT);
+    assert_int_equal(write_file(path_of_file(), text + 1, NULL, 0), HD_OK);
     assert_int_equal(open_status(text + 1), HD_OK);
-    hd_packed_blob blob = {text + HD_LIMIT_PACKED_KEY_BYTES + 1 - UINT16_MAX, hd__span("x", 1)};
-    assert_int_equal(hd__packed_write(path_of_file(), "", &blob, 1, &err), HD_OK);
+    content blob = {text + HD_LIMIT_PACKED_KEY_BYTES + 1 - UINT16_MAX, hd__span("x", 1)};
+    assert_int_equal(write_file(path_of_file(), "", &blob, 1), HD_OK);
     assert_int_equal(open_status(""), HD_OK);
     blob.name--;
-    assert_int_equal(hd__packed_write(path_of_file(), "", &blob, 1, &err), HD_ERR_LIMIT);
+    assert_int_equal(write_file(path_of_file(), "", &blob, 1), HD_ERR_LIMIT);
     free(text);
+}
+
+/* A blob that was not planned, one that is longer than planned, one that is missing: no file. */
+static void keeps_to_the_plan(void **state)
+{
+    (void)state;
+    hd_packed_plan plan = {0};
+    hd_packed_writer *writer;
+    hd__packed_plan_add(&plan, 3, 100);
+    assert_int_equal(hd__packed_writer_open(path_of_file(), "key", &plan, &writer, &err), HD_OK);
+    assert_null(hd__packed_writer_add(writer, "four", 100));
+    assert_null(hd__packed_writer_add(writer, "abc", 5000));
+    assert_non_null(hd__packed_writer_add(writer, "abc", 100));
+    assert_null(hd__packed_writer_add(writer, "", 0));
+    hd__packed_writer_abandon(writer);
+    assert_int_equal(hd__packed_writer_open(path_of_file(), "key", &plan, &writer, &err), HD_OK);
+    assert_int_equal(hd__packed_writer_commit(writer, &err), HD_ERR_ARG);
+    assert_false(hd__file_exists(path_of_file()));
 }
 
 /* Four processes write their own key again and again while this one reads: every file seen is whole. */
@@ -340,6 +386,7 @@ int main(void)
         TEST(sees_every_flipped_bit),
         TEST(checks_the_table_itself),
         TEST(keeps_limits),
+        TEST(keeps_to_the_plan),
         TEST(readers_see_whole_files_under_concurrent_writers),
         TEST(a_full_disk_leaves_the_old_file),
         TEST(survives_failing_allocations),
