@@ -3,6 +3,7 @@
  * What a request may look like is RFC 9112. The library parses it (strictly, see server.c); refused here is what it
  * lets pass and proxies disagree about: a length beside a transfer coding, or two lengths (section 6.3).
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -13,6 +14,8 @@
 #include "serve/trace_context.h"
 
 #define FIRST_BODY_BYTES (64u << 10) /* a longer one grows as it comes: what is announced need not come */
+#define LIGHT_CODED_BYTES 16384u     /* a compressed body this short */
+#define LIGHT_PLAIN_BYTES 65536u     /* that becomes no longer than this is inflated in some 0.2 ms */
 
 void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connection)
 {
@@ -302,62 +305,117 @@ static enum MHD_Result take_body(hd_flow *flow, const char *bytes, size_t n)
     return MHD_YES;
 }
 
-/* Undoes Content-Encoding. False: refused. */
-static bool decode_body(hd_flow *flow)
+/* True: there is a Content-Encoding to undo. One that nobody knows is refused. */
+static bool is_coded(hd_flow *flow)
 {
-    hd_server *s = flow->server;
-    hd_http_request *q = &flow->exchange.request;
-    const hd_span coding = hd__http_header(q, "Content-Encoding");
-    q->body = hd__buffer_span(&flow->body);
+    const hd_span coding = hd__http_header(&flow->exchange.request, "Content-Encoding");
     if (coding.len == 0 || strcasecmp(coding.ptr, "identity") == 0)
-        return true;
+        return false;
     if (strcasecmp(coding.ptr, "gzip") != 0 && strcasecmp(coding.ptr, "x-gzip") != 0 &&
         strcasecmp(coding.ptr, "deflate") != 0) {
         hd__flow_refuse(flow, HD_FAULT_ENCODING, "the body's Content-Encoding is neither gzip nor deflate");
         return false;
     }
-    hd_error err;
+    return true;
+}
+
+/* Inflates the body. HD_ERR_LIMIT: it would be longer than max_bytes. */
+static hd_status decode_body(hd_flow *flow, uint64_t max_bytes, hd_error *err)
+{
     hd_buffer plain;
     hd__buffer_init(&plain);
-    const hd_status status = hd__inflate(q->body, s->options.max_body_bytes, &plain, &err);
+    const hd_status status = hd__inflate(hd__buffer_span(&flow->body), max_bytes, &plain, err);
     if (status != HD_OK) {
         hd__buffer_clear(&plain);
-        hd__flow_refuse(flow,
-                        status == HD_ERR_LIMIT    ? HD_FAULT_BODY_BYTES
-                        : status == HD_ERR_MEMORY ? HD_FAULT_MEMORY
-                                                  : HD_FAULT_ENCODING,
-                        err.text);
-        return false;
+        return status;
     }
     hd__buffer_clear(&flow->body);
     flow->body = plain;
     account(flow, plain.len);
-    q->body = hd__buffer_span(&flow->body);
-    return true;
+    return HD_OK;
+}
+
+static void refuse_coded(hd_flow *flow, hd_status why, const char *text)
+{
+    const hd_fault_kind kind = why == HD_ERR_LIMIT    ? HD_FAULT_BODY_BYTES
+                               : why == HD_ERR_MEMORY ? HD_FAULT_MEMORY
+                                                      : HD_FAULT_ENCODING;
+    hd__flow_refuse(flow, kind, text);
+}
+
+static void begin(hd_flow *flow)
+{
+    hd_exchange *x = &flow->exchange;
+    x->request.body = hd__buffer_span(&flow->body);
+    atomic_store(&flow->state, HD_FLOW_BEGUN);
+    flow->endpoint->begin(x, flow->endpoint->data);
+}
+
+/* The connection is suspended: whoever finishes wakes it, or this does when the answer is there already. */
+static void fall_asleep(hd_flow *flow)
+{
+    int begun = HD_FLOW_BEGUN;
+    if (atomic_load(&flow->state) == HD_FLOW_BEGUN) {
+        hd__peer_watch(flow);
+        if (atomic_compare_exchange_strong(&flow->state, &begun, HD_FLOW_SLEEPS))
+            return;
+        hd__peer_unwatch(flow);
+    }
+    MHD_resume_connection(flow->connection);
+}
+
+static void inflate_and_begin(hd_task_node *node)
+{
+    hd_flow *flow = (hd_flow *)((char *)node - offsetof(hd_flow, node));
+    hd_error err;
+    const hd_status status = decode_body(flow, flow->server->options.max_body_bytes, &err);
+    if (status == HD_OK)
+        begin(flow);
+    else
+        refuse_coded(flow, status, err.text);
+    fall_asleep(flow);
+}
+
+/* What is short is inflated here; how long it becomes is only known then. True: the rest is for another thread. */
+static bool is_long_to_inflate(hd_flow *flow)
+{
+    const uint64_t max_bytes = flow->server->options.max_body_bytes;
+    const uint64_t light_bytes = max_bytes < LIGHT_PLAIN_BYTES ? max_bytes : LIGHT_PLAIN_BYTES;
+    hd_error err;
+    if (flow->body.len > LIGHT_CODED_BYTES)
+        return true;
+    const hd_status status = decode_body(flow, light_bytes, &err);
+    if (status == HD_ERR_LIMIT && light_bytes < max_bytes)
+        return true;
+    if (status == HD_OK)
+        begin(flow);
+    else
+        refuse_coded(flow, status, err.text);
+    return false;
 }
 
 /* The request is whole: gives it to its endpoint, and lets the connection sleep if the answer is not there yet. */
-static enum MHD_Result begin(hd_flow *flow)
+static enum MHD_Result take_end(hd_flow *flow)
 {
-    hd_exchange *x = &flow->exchange;
-    x->record.body_ns = hd__now_ns();
+    bool is_long = false;
+    flow->exchange.record.body_ns = hd__now_ns();
     hd__peer_phase(flow->peer, HD_PHASE_WORK);
     if (flow->too_large)
         hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
     else if (flow->body.failed)
         hd__flow_refuse(flow, HD_FAULT_MEMORY, "no memory for this request");
-    else if (decode_body(flow)) {
-        atomic_store(&flow->state, HD_FLOW_BEGUN);
-        flow->endpoint->begin(x, flow->endpoint->data);
-    }
+    else if (is_coded(flow))
+        is_long = is_long_to_inflate(flow);
+    else if (atomic_load(&flow->state) != HD_FLOW_ANSWERED)
+        begin(flow);
     if (atomic_load(&flow->state) == HD_FLOW_ANSWERED)
         return hd__flow_send(flow);
-    hd__peer_watch(flow);
     MHD_suspend_connection(flow->connection);
-    int begun = HD_FLOW_BEGUN;
-    if (!atomic_compare_exchange_strong(&flow->state, &begun, HD_FLOW_SLEEPS)) { /* answered meanwhile */
-        hd__peer_unwatch(flow);
-        MHD_resume_connection(flow->connection);
+    if (is_long) {
+        flow->node.run = inflate_and_begin;
+        hd__pool_push(flow->server->pool, &flow->node);
+    } else {
+        fall_asleep(flow);
     }
     return MHD_YES;
 }
@@ -380,7 +438,7 @@ enum MHD_Result hd__flow_handle(void *server, struct MHD_Connection *connection,
         return take_body(flow, upload, n);
     }
     switch ((hd_flow_state)atomic_load(&flow->state)) {
-    case HD_FLOW_BODY: return begin(flow);
+    case HD_FLOW_BODY: return take_end(flow);
     case HD_FLOW_ANSWERED: return hd__flow_send(flow);
     default: return MHD_YES;
     }

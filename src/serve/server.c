@@ -19,6 +19,7 @@
 #define TLS_FILE_BYTES (1u << 20)
 #define CPUS_PER_THREAD 4
 #define DEFAULT_CONNECTIONS 16384u
+#define INFLATING_THREADS 2
 #define RESERVED_FDS 64u /* for models' files, logs, and what else is open */
 
 static void set_default(uint32_t *value, uint32_t to)
@@ -173,6 +174,7 @@ hd_status hd__server_open(const hd_endpoint *endpoints, size_t n_endpoints, cons
     HD_TRY_OUT(read_tls(s, err));
     HD_TRY_OUT(open_sockets(s, err));
     HD_TRY_OUT(hd__watcher_start(s, err));
+    HD_TRY_OUT(hd__pool_open(INFLATING_THREADS, &s->pool, err));
     for (size_t i = 0; i < s->n_daemons; i++)
         HD_TRY_OUT(start_daemon(s, i, err));
 out:
@@ -230,6 +232,7 @@ void hd__server_close(hd_server *s)
         else if (s->listen_fds[i] >= 0)
             close(s->listen_fds[i]);
     }
+    hd__pool_close(s->pool); /* empty: a request in it would have been waited for, as for those that endpoints have */
     hd__watcher_stop(s);
     if (s->options.uds_path != NULL && s->options.n_listen_fds == 0)
         (void)unlink(s->options.uds_path);

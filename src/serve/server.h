@@ -1,7 +1,8 @@
 /* server.h - HTTP/1.1 on libmicrohttpd: listeners, TLS, routing, keys, limits, timeouts, draining. No protocol here.
  *
- * A request is read whole within the limits, matched with an endpoint, and handed to its `begin` on one of the
- * network threads; that must not take long (a few tens of microseconds): whatever does is handed on to other threads.
+ * A request is read whole within the limits, matched with an endpoint, and handed to its `begin`, mostly on one of the
+ * network threads; that must not take long (a few tens of microseconds): whatever does is handed on to other threads,
+ * as inflating a long body is here.
  * The connection sleeps until hd__exchange_finish, which any thread may call, begin itself included. A client that
  * goes away in between is noticed: `cancel` is called, and finish is still awaited.
  */

@@ -1,7 +1,8 @@
 /* server_int.h - what the files of this folder share, and nobody else sees.
  *
  * A peer is one connection, a flow one request on it. Peers and flows belong to the network thread of their
- * connection; server->lock guards the list of peers and who is being watched.
+ * connection, and to a thread of server->pool while it inflates the flow's body; server->lock guards the list of peers
+ * and who is being watched.
  */
 #ifndef HD_SERVE_SERVER_INT_H
 #define HD_SERVE_SERVER_INT_H
@@ -11,13 +12,14 @@
 #include <stdatomic.h>
 
 #include "base/limits.h"
+#include "base/pool.h"
 #include "serve/server.h"
 
 typedef struct hd_peer hd_peer;
 
 typedef enum hd_flow_state {
     HD_FLOW_HEAD,     /* the head is being looked at */
-    HD_FLOW_BODY,     /* the body comes in */
+    HD_FLOW_BODY,     /* the body comes in, or is being inflated */
     HD_FLOW_BEGUN,    /* the endpoint has it; its connection is not yet asleep */
     HD_FLOW_SLEEPS,   /* the endpoint has it; whoever finishes wakes the connection */
     HD_FLOW_ANSWERED, /* the response is written */
@@ -26,6 +28,7 @@ typedef enum hd_flow_state {
 
 typedef struct hd_flow {
     hd_exchange exchange; /* first, so that an exchange is its flow */
+    hd_task_node node;    /* in the server's pool while the body is inflated there */
     struct hd_server *server;
     hd_peer *peer;
     struct MHD_Connection *connection;
@@ -74,6 +77,7 @@ struct hd_server {
     int watch_fd; /* epoll: connections whose clients may go away while they sleep */
     pthread_t watcher;
     bool watcher_started;
+    hd_pool *pool; /* inflates long bodies */
     hd_peer *peers;
     atomic_bool stop, draining;
     uint64_t id_seed;

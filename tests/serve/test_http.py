@@ -193,6 +193,60 @@ class Plain(HttpTest):
             self.assertLess(time.monotonic() - start, 1)
 
 
+class Inflating(HttpTest):
+    """Bodies that take long to inflate. What is in them is no JSON from its 33rd byte on."""
+
+    def test_others_are_answered_meanwhile(self):
+        nested = request(gzip.compress(b"[" * (31 << 20), 1), "Content-Encoding: gzip")
+        statuses, health, stop = [], [], threading.Event()
+
+        def work():
+            while not stop.is_set():
+                statuses.append(self.raw(nested)[0])
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        with Raw(self) as raw:
+            for _ in range(100):
+                start = time.monotonic()
+                raw.send(head("/health", "GET"))
+                self.assertEqual(raw.answer()[0], 200)
+                health.append(time.monotonic() - start)
+                time.sleep(0.005)
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        self.assertGreater(len(statuses), 4)
+        self.assertEqual(set(statuses), {400})
+        self.assertLess(sorted(health)[50], 0.005)
+
+    def test_lengths(self):
+        plain = self.raw(request())[2]
+        for n in (16 << 10, 64 << 10, (64 << 10) + 1, 1 << 20, 32 << 20):  # all around what is inflated where
+            spaces = b" " * (n - len(BODY))
+            for level in (0, 9):  # as long as it was, and far shorter
+                data = gzip.compress(BODY + spaces, level)
+                if len(data) > 32 << 20:
+                    continue
+                status, _, body = self.raw(request(data, "Content-Encoding: gzip"))
+                self.assertEqual((status, body), (200, plain), (n, level))
+                self.assertEqual(self.raw(request(data[:-1], "Content-Encoding: gzip"))[0], 415, (n, level))
+        over = gzip.compress(b"[" * ((32 << 20) + 1))
+        self.assertEqual(self.raw(request(over, "Content-Encoding: gzip"))[0], 413)
+        with Raw(self) as raw:  # one after the other on one connection
+            data = request(gzip.compress(BODY + b" " * (1 << 20)), "Content-Encoding: gzip")
+            raw.send(data + request() + data)
+            self.assertEqual([raw.answer()[::2] for _ in range(3)], [(200, plain)] * 3)
+
+    def test_clients_that_go(self):
+        data = request(gzip.compress(b"[" * (31 << 20)), "Content-Encoding: gzip")
+        for _ in range(8):
+            with Raw(self) as raw:
+                raw.send(data)
+        self.assertEqual(self.ask("/health").status, 200)
+
+
 class Keys(HttpTest):
     options = ("--api-key", "one,two", "--api-key", "three")
 
