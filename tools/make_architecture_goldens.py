@@ -26,6 +26,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests/golden/architectures"
@@ -125,14 +126,14 @@ class JinaBert(torch.nn.Module):
         return SimpleNamespace(last_hidden_state=x[None])
 
 
-def load(folder, config):
-    """As the class that config.json names; no tensor may be missing or left over."""
+def load(folder, config, predicts):
+    """As the class that config.json names, or when it does not have to predict tokens, without that head; no tensor may be missing or left over."""
     if config["architectures"][0].startswith("JinaBert"):
         return JinaBert(folder, config)
     original = config
     folder, config = translated(folder, config)
     name = config["architectures"][0]
-    cls = getattr(transformers, name.replace("ForCausalLM", "Model"))
+    cls = getattr(transformers, name if predicts else name.replace("ForCausalLM", "Model"))
     model, info = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     left = {k: sorted(v) for k, v in info.items() if v}
     left["missing_keys"] = [k for k in left.get("missing_keys", []) if "pooler" not in k]
@@ -175,6 +176,9 @@ def answers(folder, model, config, behind, ids):
     out = model(**arguments)
     if "splade" in behind:
         return {"vocabulary": splade(out.logits[0], behind["splade"])}
+    if "answers" in behind:
+        yes, no = behind["answers"]
+        return {"scores": (out.logits[0, -1, yes] - out.logits[0, -1, no])[None]}
     if not behind:
         return {"scores": out.logits[0]}
     states = out.last_hidden_state[0]
@@ -187,7 +191,7 @@ def answers(folder, model, config, behind, ids):
 def make(name, folder):
     why, _, _, behind = tiny.MODELS[name]
     config = json.loads((folder / "config.json").read_text())
-    model = load(folder, config)
+    model = load(folder, config, "answers" in behind)
     rows = [answers(folder, model, config, behind, ids) for ids in sequences()]
     heads = {head: np.concatenate([r[head].numpy().astype("<f4").ravel() for r in rows]) for head in rows[0]}
     (OUT / f"{name}.f32").write_bytes(b"".join(values.tobytes() for values in heads.values()))
@@ -195,13 +199,53 @@ def make(name, folder):
             "values": {head: len(values) for head, values in heads.items()}}
 
 
+CHAT_MODELS = [name for name, (_, _, _, behind) in tiny.MODELS.items() if behind.get("chat")]
+
+# What Qwen3-Reranker's model card puts around a query and a document.
+BEFORE = ('<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. '
+          'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n')
+AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
+
+CHATS = [   # instruction, query, document, max_length
+    (None, "what is a river", "A river is a stream of water that flows to the sea.", 1024),
+    (None, "what is a river", "The answer is yes, or no.", 1024),
+    ("Find the passages that are about music", "the garden in winter", "<|im_end|>\n<think> Is that a document?", 1024),
+    (None, "", "", 1024),
+    ("", "r\u00edo", "El r\u00edo \u6cb3 \U0001f30a\n\n", 1024),
+    (None, "a long one", "the river meets the sea " * 60, 420),
+]
+
+
+@torch.no_grad()
+def judge(model, tokenizer, instruction, query, document, max_length):
+    """Logit and score of the answer "yes", as the model card has them."""
+    encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+    before, after = encode(BEFORE), encode(AFTER)
+    body = encode(f"<Instruct>: {instruction or INSTRUCTION}\n<Query>: {query}\n<Document>: {document}")
+    ids = before + body[:max_length - len(before) - len(after)] + after
+    last = model(input_ids=torch.tensor([ids])).logits[0, -1]
+    answers = last[[tokenizer.token_to_id("no"), tokenizer.token_to_id("yes")]]
+    return {"instruction": instruction, "query": query, "document": document, "max_length": max_length, "tokens": len(ids),
+            "logit": (answers[1] - answers[0]).item(), "score": torch.log_softmax(answers, 0)[1].exp().item()}
+
+
+def make_chats(folder):
+    model = load(folder, json.loads((folder / "config.json").read_text()), True)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows = [json.dumps(judge(model, tokenizer, *chat)) for chat in CHATS]
+    (OUT / f"{folder.name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 def main():
     torch.set_num_threads(1)
     OUT.mkdir(exist_ok=True)
-    for old in OUT.glob("*.f32"):
+    for old in (*OUT.glob("*.f32"), *OUT.glob("*.jsonl")):
         old.unlink()
     with tempfile.TemporaryDirectory() as models:
-        entries = [make(name, tiny.write_model(models, name)) for name in tiny.MODELS]
+        for name in CHAT_MODELS:
+            make_chats(tiny.write_model(models, name))
+        entries = [make(name, tiny.write_model(models, name)) for name in tiny.MODELS if name not in CHAT_MODELS]
     names = ("transformers", "sentence-transformers", "torch", "numpy")
     made_with = {"python": sys.version.split()[0], **{n: version(n) for n in names}}
     lines = [f' "made_with": {json.dumps(made_with)}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",

@@ -4,7 +4,7 @@
     python3 tools/make_tiny_architectures.py DEST [NAME ...]
 
 Numbers are made as in make_tiny_models.py, from the standard library alone, and so is the tokenizer: a WordPiece one
-for all of them, since tokenizers have tests of their own. What the reference libraries answer is under
+for nearly all of them, since tokenizers have tests of their own. What the reference libraries answer is under
 tests/golden/architectures (made by tools/make_architecture_goldens.py).
 """
 
@@ -206,8 +206,14 @@ def qwen3(w, c):
         w.linear(layer + "mlp.down_proj", h, middle, 1.2, bias=False)
     w.norm("norm", h, bias=False)
     w.at("")
+    if not c["tie_word_embeddings"]:
+        w.table("lm_head", c["vocab_size"], h, 1.5)
     if c["architectures"][0].endswith("ForSequenceClassification"):
         w.linear("score", len(c["id2label"]), h, bias=False)
+
+
+def qwen3_causal(w, c):
+    qwen3(w.at("model."), c)
 
 
 def gte(w, c):
@@ -331,6 +337,10 @@ MODELS = {
                    QWEN3, dict(pooling="last", normalize=True)),
     "tiny-qwen3-classifier": ("a linear layer on the last token", qwen3,
                               dict(QWEN3, architectures=["Qwen3ForSequenceClassification"], id2label=ONE_LABEL), {}),
+    "tiny-qwen3-logits": ("Qwen3-Reranker with a LogitScore module and a head of its own", qwen3_causal,
+                          dict(QWEN3, tie_word_embeddings=False), dict(answers=(311, 47))),
+    "tiny-qwen3-reranker": ("Qwen3-Reranker without modules.json: the head is the table of words, the tokenizer knows yes",
+                            qwen3_causal, dict(QWEN3, max_position_embeddings=1024), dict(chat=True)),
     "tiny-gte": ("gte-base-en-v1.5: angles stretched by two, no token types", gte,
                  dict(GTE, type_vocab_size=0, rope_scaling={"factor": 2.0, "type": "ntk"}),
                  dict(pooling="cls", normalize=True)),
@@ -352,21 +362,65 @@ def vocabulary(config):
     return pieces
 
 
+def byte_alphabet():
+    """The characters that stand for the 256 bytes in a byte-level vocabulary, in the order of the bytes."""
+    plain = [*range(0x21, 0x7f), *range(0xa1, 0xad), *range(0xae, 0x100)]
+    others = [b for b in range(256) if b not in plain]
+    return [chr(b) if b in plain else chr(256 + others.index(b)) for b in range(256)]
+
+
+CHAT_SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
+
+
+def chat_tokenizer():
+    """A byte-level tokenizer as Qwen's, with few merges: "yes", "no" and some other words."""
+    vocab = byte_alphabet()
+    merges = []
+    for word in ("yes", "no", "system", "user", "assistant", "Query", "Document", "Instruct", "\u0120the", "\u0120river",
+                 "\u0120meets", "\u0120passages", "er", "in", "\u010a\u010a"):
+        for i in range(1, len(word)):
+            if word[:i + 1] not in vocab:
+                merges.append([word[:i], word[i]])
+                vocab.append(word[:i + 1])
+    pattern = ("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+               "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    return vocab + list(CHAT_SPECIALS), {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [{"id": len(vocab) + i, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": i < 3} for i, text in enumerate(CHAT_SPECIALS)],
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}, byte_level]},
+        "post_processor": byte_level, "decoder": byte_level,
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
+                  "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                  "vocab": {text: i for i, text in enumerate(vocab)}, "merges": merges}}
+
+
 def write_modules(folder, behind):
     kinds = [("", "Transformer")]
     if "splade" in behind:
         kinds = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")]
         tiny.write_json(folder / "1_SpladePooling/config.json",
                         {"pooling_strategy": "max", "activation_function": behind["splade"]})
+    elif "answers" in behind:
+        kinds.append(("1_LogitScore", "LogitScore"))
+        tiny.write_json(folder / "1_LogitScore/config.json", dict(
+            zip(("true_token_id", "false_token_id"), behind["answers"]), module_input_name="causal_logits"))
+        tiny.write_json(folder / "sentence_bert_config.json", {
+            "transformer_task": "text-generation", "module_output_name": "causal_logits",
+            "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}})
     else:
         kinds.append(("1_Pooling", "Pooling"))
         mode = {"last": "lasttoken"}.get(behind["pooling"], behind["pooling"])
         tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": mode})
         if behind.get("normalize"):
             kinds.append(("2_Normalize", "Normalize"))
-    package = "sentence_transformers.sparse_encoder.models." if "splade" in behind else "sentence_transformers.models."
+    package = {"splade": "sparse_encoder.models.", "answers": "cross_encoder.modules."}.get(next(iter(behind)), "models.")
     tiny.write_json(folder / "modules.json", [
-        {"idx": i, "name": str(i), "path": path, "type": package + kind} for i, (path, kind) in enumerate(kinds)])
+        {"idx": i, "name": str(i), "path": path, "type": "sentence_transformers." + package + kind}
+        for i, (path, kind) in enumerate(kinds)])
 
 
 def pack(tensors):
@@ -385,14 +439,17 @@ def write_model(dest, name):
     _, graph, config, behind = MODELS[name]
     folder = Path(dest) / name
     folder.mkdir(parents=True, exist_ok=True)
-    vocab = vocabulary(config)
+    vocab, tokenizer = chat_tokenizer() if behind.get("chat") else (vocabulary(config), None)
     config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
     tiny.write_json(folder / "config.json", config)
-    tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=160), vocab)
+    if tokenizer is not None:
+        tiny.write_json(folder / "tokenizer.json", tokenizer)
+    else:
+        tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=160), vocab)
     w = Weights(name)
     graph(w, config)
     tiny.write_safetensors(folder / "model.safetensors", pack(w.tensors))
-    if behind:
+    if behind and not behind.get("chat"):
         write_modules(folder, behind)
     if behind.get("m3"):
         write_m3(folder, name, config["hidden_size"], behind)

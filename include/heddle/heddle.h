@@ -223,8 +223,8 @@ typedef enum hd_long_text {
 typedef struct hd_encode_options {
     uint32_t heads;          /* hd_head bits wanted; 0: HD_HEAD_DENSE. hd_encode and hd_job_start: that one alone */
     const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
-    const char *prompt;      /* put before each text, of a pair before the first; wins over prompt_name; "" for none at
-                              * all */
+    const char *prompt;      /* put before each text, of a pair before the first, or in place of Qwen3-Reranker's own
+                              * instruction; wins over prompt_name; "" for none at all */
     uint32_t dimensions;     /* keep the first so many values (Matryoshka), unit length again if the model is so; 0: all */
     uint32_t max_length;     /* tokens with specials, at most the model's; 0: the model's */
     bool no_normalize;       /* leave vectors as pooled even where the model's files ask for unit length */

@@ -45,7 +45,10 @@ static const cli_option rerank_options[] = {
      .min = 1,
      .max = UINT32_MAX,
      .help = "only the best N documents of QUERY"},
-    {.name = "prompt", .value = "TEXT", .text = &flag_prompt, .help = "put this before the query"},
+    {.name = "prompt",
+     .value = "TEXT",
+     .text = &flag_prompt,
+     .help = "put this before the query, or in place of a reranker's instruction"},
     {.name = "cut-second",
      .flag = &flag_cut_second,
      .help = "of what is too long cut the document alone, as FlagEmbedding does, not the longer of the two"},
@@ -279,7 +282,7 @@ const cli_command cli_rerank = {
     .notes =
         "Prints one line {\"index\", \"logit\", \"score\", \"document\"} for each document, the best first; with --input\n"
         "one line {\"logit\", \"score\"} for each pair, in the order they come. Models: cross-encoders, and those\n"
-        "with a vector for each token (bge-m3).\n\n"
+        "with a vector for each token (bge-m3), Qwen3-Reranker.\n\n"
         "  heddle rerank -m cross-encoder/ms-marco-MiniLM-L6-v2 \"how do tides work\" \"The moon ...\" \"A cake ...\"\n"
         "  heddle rerank -m BAAI/bge-reranker-v2-m3 --input pairs.jsonl --output scores.jsonl",
     .tables = {cli_model_options, rerank_options},

@@ -31,7 +31,7 @@ hd_status hd__bind_scores(hd_encoder *e, hd_weights *w, const hd_score_head_name
     const int hidden = (int)e->settings->hidden, n_labels = (int)e->settings->n_labels;
     const hd_linear_part out = {.prefix = names->out, .n = n_labels, .no_bias = names->no_out_bias};
     hd_row_head *head = &e->scores;
-    if ((e->settings->heads & HD_HEAD_SCORES) == 0)
+    if ((e->settings->heads & HD_HEAD_SCORES) == 0 || e->settings->judges)
         return HD_OK;
     if (names->dense != NULL)
         HD_TRY(bind_scores_dense(e, w, names, activation, &head->steps[head->n_steps++], err));
@@ -41,6 +41,22 @@ hd_status hd__bind_scores(hd_encoder *e, hd_weights *w, const hd_score_head_name
     head->n_pooled = hidden;
     head->n_out = n_labels;
     return hd__weights_linear(w, "scores.out", K_F32, &out, 1, hidden, &last->linear, err);
+}
+
+hd_status hd__bind_answers(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    const hd_linear_part decoder = {.prefix = names->decoder, .n = (int)set->vocab_size, .tied = names->words};
+    if (!set->judges)
+        return HD_OK;
+    hd_row_head *head = &e->scores;
+    hd_head_step *step = &head->steps[head->n_steps++];
+    step->activation = K_STORE;
+    head->pooling = set->score_pooling;
+    head->n_pooled = (int)set->hidden;
+    head->n_out = 1;
+    return hd__weights_difference(w, "scores.answers", &decoder, set->answers[1], set->answers[0], (int)set->hidden,
+                                  &step->linear, err);
 }
 
 hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)

@@ -1,7 +1,8 @@
 /* head.h - what is made of the last hidden states: any mix of heads from one pass.
  *
  *   DENSE    pooling and Dense modules, one vector for each sequence (pooling.h)
- *   SCORES   the same machinery with a classifier behind it
+ *   SCORES   the same machinery with a classifier behind it; or (w_yes - w_no) . x, what the logit of the answer "yes" is
+ *            above that of "no" (Qwen3-Reranker), of a head that predicts tokens
  *   SPARSE   by token: relu(w . x + b) for each token (bge-m3); by vocabulary: log(1 + relu(max over tokens of the
  *            masked-language head's logit)) for each id (SPLADE, Formal et al. 2021)
  *   MULTI    W x + b for each token, of unit length (ColBERT, Khattab and Zaharia 2020; bge-m3)
@@ -19,7 +20,8 @@ typedef struct hd_score_head_names {
     bool no_dense_bias, no_norm_bias, no_out_bias;
 } hd_score_head_names;
 
-/* What an architecture calls its masked-language head. The decoder may be the table of words. */
+/* What an architecture calls its masked-language head, or that which predicts the next token (no dense, no norm). The
+ * decoder may be the table of words. */
 typedef struct hd_vocab_head_names {
     const char *dense, *norm, *decoder, *decoder_bias, *words;
     bool no_dense_bias, no_norm_bias;
@@ -28,6 +30,8 @@ typedef struct hd_vocab_head_names {
 /* Bind a head when the settings ask for it. */
 HD_MUST_USE hd_status hd__bind_scores(hd_encoder *encoder, hd_weights *weights, const hd_score_head_names *names,
                                       hd_activation activation, hd_error *err);
+HD_MUST_USE hd_status hd__bind_answers(hd_encoder *encoder, hd_weights *weights, const hd_vocab_head_names *names,
+                                       hd_error *err);
 HD_MUST_USE hd_status hd__bind_vocab(hd_encoder *encoder, hd_weights *weights, const hd_vocab_head_names *names,
                                      hd_error *err);
 

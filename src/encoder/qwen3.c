@@ -1,5 +1,6 @@
-/* qwen3.c - Qwen3 (Yang et al. 2025) as an embedder: Qwen3-Embedding. A causal decoder, pre-norm with RMS norms, several
- * query heads to one head of keys and values, heads of queries and keys normalised before they are turned, SwiGLU:
+/* qwen3.c - Qwen3 (Yang et al. 2025) as an embedder and reranker: Qwen3-Embedding, Qwen3-Reranker. A causal decoder,
+ * pre-norm with RMS norms, several query heads to one head of keys and values, heads of queries and keys normalised before
+ * they are turned, SwiGLU:
  *
  *   x = word[id]
  *   for each layer:
@@ -8,7 +9,8 @@
  *     x = x + Wdown (silu(Wgate norm(x)) * Wup norm(x))
  *   heads(norm(x))
  *
- * Classifier: a linear layer on the last token.
+ * Classifier: a linear layer on the last token. Reranker: two rows of the layer that predicts what comes after it, "yes"
+ * less "no".
  */
 #include <stdio.h>
 
@@ -45,7 +47,7 @@ static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     static const char *const prefixes[] = {"", "model.", "0.auto_model.", NULL};
     const hd_settings *set = e->settings;
     const char *prefix;
-    char path[128];
+    char path[128], words[128];
     HD_TRY(hd__weights_prefix(w, prefixes, "embed_tokens.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
@@ -54,6 +56,8 @@ static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     e->final_norm.rms = true;
     e->rules[0].reach_ahead = 0;
     HD_TRY(hd__bind_rotary(e, set->rotary_theta, &e->rules[0], err));
+    snprintf(words, sizeof words, "%sembed_tokens.weight", prefix);
+    HD_TRY(hd__bind_answers(e, w, &(hd_vocab_head_names){.decoder = "lm_head", .words = words}, err));
     return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_IDENTITY, err);
 }
 

@@ -52,6 +52,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
     if (key != NULL)
         key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u", key, s->heads, s->n_labels,
                                s->position_offset, s->n_kv_heads, s->head_dim);
+    if (key != NULL && s->judges)
+        key = hd__arena_printf(&w->arena, "%s answers=%d,%d", key, s->answers[0], s->answers[1]);
     for (uint32_t i = 0; i < s->n_dense && key != NULL; i++) {
         const hd_dense_settings *d = &s->dense[i];
         hd_tensors *dense;
@@ -404,6 +406,30 @@ hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const
                              k_weights *linear, hd_error *err)
 {
     return bind_linear(w, w->tensors, name, type, parts, n_parts, k, linear, err);
+}
+
+hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linear_part *part, int row, int less, int k,
+                                 k_weights *linear, hd_error *err)
+{
+    k_weights result = {.type = K_F32, .n = 1, .k = k, .n_pad = k_padded(1), .k_pad = k_padded(k)};
+    const hd_tensor *t;
+    const void *blob;
+    void *panels, *bias;
+    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(K_F32, 1, k), &result.panels, &panels, err));
+    HD_TRY(bind_blob(w, name, ".bias", (size_t)result.n_pad * sizeof(float), &blob, &bias, err));
+    result.bias = blob;
+    *linear = result;
+    if (panels == NULL)
+        return HD_OK;
+    const size_t n = (size_t)k;
+    HD_TRY(find_weight(w, w->tensors, part, part->n, k, &t, err));
+    HD_TRY(rows_buffers(w, 2 * n, err));
+    HD_TRY(hd__tensor_read_f32(t, (uint64_t)row * n, n, w->rows, err));
+    HD_TRY(hd__tensor_read_f32(t, (uint64_t)less * n, n, w->rows + n, err));
+    for (size_t i = 0; i < n; i++)
+        w->rows[i] -= w->rows[n + i];
+    k_pack_rows(K_F32, w->i8_max, k, 0, 1, w->rows, panels, NULL, NULL);
+    return HD_OK;
 }
 
 hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_weights *linear, hd_error *err)

@@ -57,8 +57,12 @@ typedef struct hd_linear_part {
 HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, k_type type, const hd_linear_part *parts,
                                          int n_parts, int k, k_weights *linear, hd_error *err);
 
-/* The same from other files: a Dense module's folder, or one file with "weight" and "bias". Tensors only, never the cache
- * file's own. */
+/* Binds `name` as one channel in f32: a row of a part of part->n rows, less another one. No bias. */
+HD_MUST_USE hd_status hd__weights_difference(hd_weights *weights, const char *name, const hd_linear_part *part, int row,
+                                             int less, int k, k_weights *linear, hd_error *err);
+
+/* Linear layers from other files: a Dense module's folder, or one file with "weight" and "bias". Tensors only, never the
+ * cache file's own. */
 HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index,
                                         k_weights *linear, hd_error *err);
 HD_MUST_USE hd_status hd__weights_file_linear(hd_weights *weights, const char *file, const char *name, k_type type, int n,

@@ -270,11 +270,36 @@ static void find_unweighted(hd_model *m)
         m->unweighted_ids[i] = hd__tokenizer_added_id(m->tokenizer, names[i]);
 }
 
+/* The tokens that the prompt of a Qwen3-Reranker asks for. A file that names others is of a model with another prompt. */
+static hd_status find_answers(hd_model *m, hd_error *err)
+{
+    static const char *const texts[] = {"no", "yes"};
+    const hd_tokenize_options alone = {.no_specials = true};
+    hd_ids ids = {0};
+    hd_status status = HD_OK;
+    for (size_t i = 0; m->settings.judges && status == HD_OK && i < 2; i++) {
+        int32_t *answer = &m->settings.answers[i];
+        ids.n = 0;
+        status = hd__tokenizer_encode(m->tokenizer, hd__span_of(texts[i]), &alone, &ids, NULL, err);
+        if (status == HD_OK && (ids.n != 1 || (uint32_t)ids.ids[0] >= m->settings.vocab_size))
+            status =
+                hd__fail(err, HD_ERR_FORMAT, "%s: the answer \"%s\" is not one token of the vocabulary", m->name, texts[i]);
+        else if (status == HD_OK && *answer >= 0 && *answer != ids.ids[0])
+            status = hd__fail(err, HD_ERR_UNSUPPORTED, "%s: LogitScore has token %d for \"%s\", the tokenizer %d", m->name,
+                              *answer, texts[i], ids.ids[0]);
+        else if (status == HD_OK)
+            *answer = ids.ids[0];
+    }
+    hd__ids_clear(&ids);
+    return status;
+}
+
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
     HD_TRY(hd__model_tokenizer_open(m->settings.dir, &m->tokenizer, err));
     find_unweighted(m);
+    HD_TRY(find_answers(m, err));
     HD_TRY(open_identified(m, err));
     renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */

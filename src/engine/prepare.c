@@ -182,7 +182,8 @@ static hd_status encode_pair(preparation *p, const hd_tokenize_options *options,
     hd_job *job = p->job;
     hd_span whole = hd__span(first.ptr != NULL ? first.ptr : "", first.len);
     HD_TRY(pad_types(job, err));
-    HD_TRY(join_prompt(p, first, &whole, err));
+    if (!job->model->settings.judges)
+        HD_TRY(join_prompt(p, first, &whole, err));
     return hd__pair_encode(job, p->plan, options, whole, hd__span(second.ptr, second.len), truncated, err);
 }
 

@@ -52,7 +52,7 @@ static const char *class_of(const char *type)
 static bool runs(const char *class)
 {
     static const char *const known[] = {"Transformer", "MLMTransformer", "Pooling", "SpladePooling",
-                                        "Dense",       "Normalize",      "Dropout"};
+                                        "Dense",       "Normalize",      "Dropout", "LogitScore"};
     for (size_t i = 0; class != NULL && i < sizeof known / sizeof *known; i++) {
         if (strcmp(class, known[i]) == 0)
             return true;
@@ -360,14 +360,55 @@ static hd_status apply_sparse_modules(const hd_settings_reader *reader, const hd
     return apply_splade(reader, modules->modules[1].path, settings);
 }
 
+/* The ids of "yes" and "no". */
+static hd_status apply_logit_score(const hd_settings_reader *reader, const char *path, hd_settings *settings)
+{
+    static const char *const keys[] = {"false_token_id", "true_token_id"};
+    json_t *root;
+    const char *shown, *input = "causal_logits";
+    HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
+    hd_status status = HD_OK;
+    HD_TRY_OUT(hd__json_get_text(root, "module_input_name", shown, &input, reader->err));
+    if (strcmp(input, "causal_logits") != 0)
+        HD_TRY_OUT(hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                            "%s: \"module_input_name\" is \"%s\", Heddle runs \"causal_logits\"", shown, input));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        uint64_t id = UINT64_MAX;
+        HD_TRY_OUT(hd__json_get_uint(root, keys[i], 0, settings->vocab_size - 1, shown, &id, reader->err));
+        if (id == UINT64_MAX)
+            HD_TRY_OUT(hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: no \"%s\"; Heddle runs scores of two tokens", shown,
+                                keys[i]));
+        settings->answers[i] = (int32_t)id;
+    }
+out:
+    json_decref(root);
+    return status;
+}
+
+/* Transformer, then LogitScore and nothing else. */
+static hd_status apply_judging_modules(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
+{
+    if (modules->n != 2 || !settings->judges)
+        return hd__fail(
+            reader->err, HD_ERR_UNSUPPORTED,
+            "%s/%s: a LogitScore among %u modules behind \"%s\"; Heddle runs it alone behind \"Qwen3ForCausalLM\"",
+            reader->dir, modules_file, modules->n, settings->architecture);
+    settings->heads = HD_HEAD_SCORES;
+    return apply_logit_score(reader, modules->modules[1].path, settings);
+}
+
 hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
+    if (hd__modules_have(modules, "LogitScore"))
+        return apply_judging_modules(reader, modules, settings);
     if (hd__modules_have(modules, "SpladePooling"))
         return apply_sparse_modules(reader, modules, settings);
     if (modules->n == 1 && settings->heads == HD_HEAD_SCORES)
         return HD_OK; /* a classifier needs no more */
     settings->pooling = 0;
     settings->heads = HD_HEAD_DENSE;
+    settings->judges = false;
+    settings->n_labels = 0;
     for (uint32_t i = 1; i < modules->n; i++) {
         const char *type = modules->modules[i].type, *path = modules->modules[i].path;
         if (strcmp(type, "Dropout") == 0)

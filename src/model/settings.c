@@ -77,7 +77,8 @@ static hd_status read_sentence_config(const hd_settings_reader *reader, const hd
 {
     static const transformer_task features = {"feature-extraction", "token_embeddings", "last_hidden_state"},
                                   masks = {"fill-mask", "token_embeddings", "logits"},
-                                  classes = {"sequence-classification", "scores", "logits"};
+                                  classes = {"sequence-classification", "scores", "logits"},
+                                  answers = {"text-generation", "causal_logits", "logits"};
     static const char *const names[] = {
         "sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
         "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
@@ -88,6 +89,7 @@ static hd_status read_sentence_config(const hd_settings_reader *reader, const hd
     for (size_t i = 0; root == NULL && i < sizeof names / sizeof *names; i++)
         HD_TRY(hd__settings_file(reader, path, names[i], false, &root, &shown));
     const transformer_task *task = hd__modules_have(modules, "SpladePooling")             ? &masks
+                                   : hd__modules_have(modules, "LogitScore")              ? &answers
                                    : modules->n == 1 && settings->heads == HD_HEAD_SCORES ? &classes
                                                                                           : &features;
     hd_status status = root != NULL ? parse_sentence_config(root, task, shown, settings, max_length, reader->err) : HD_OK;

@@ -78,6 +78,8 @@ typedef struct hd_settings {
     uint32_t n_labels;              /* SCORES */
     const char *const *labels;      /* [n_labels] */
     bool labels_are_independent;    /* problem_type "multi_label_classification": a text may have several of them */
+    bool judges;                    /* SCORES: logit of the answer "yes" less that of "no", as Qwen3-Reranker's */
+    int32_t answers[2];             /* ids of "no" and "yes"; -1 until the tokenizer was asked */
     hd_activation score_activation; /* where the architecture leaves it to config.json */
     uint32_t score_pooling;         /* one of hd_pooling */
     uint32_t pooling;               /* hd_pooling bits, at least one */

@@ -459,10 +459,23 @@ static hd_status parse_labels(const hd_settings_reader *reader, const json_t *ro
     return HD_OK;
 }
 
+/* A Qwen3 that predicts tokens and comes without modules.json may be a Qwen3-Reranker: its text is what tells. */
+static void judge(hd_settings *settings)
+{
+    static const char *const labels[] = {"yes"};
+    settings->heads |= HD_HEAD_SCORES;
+    settings->judges = true;
+    settings->answers[0] = settings->answers[1] = -1;
+    settings->n_labels = 1;
+    settings->labels = labels;
+}
+
 /* The head that a class of transformers has, by its name; modules.json may say otherwise later. */
 static hd_status parse_heads(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
 {
     settings->heads = HD_HEAD_DENSE;
+    if (strcmp(settings->architecture, "Qwen3ForCausalLM") == 0)
+        judge(settings);
     if (!ends_with(settings->architecture, "ForSequenceClassification"))
         return HD_OK;
     settings->heads = HD_HEAD_SCORES;

@@ -580,6 +580,55 @@ static void reads_heads(void **state)
     assert_true(s.sparse_by_vocabulary && s.sparse_log_twice);
 }
 
+#define QWEN3 "{\"model_type\":\"qwen3\"," SMALL ",\"architectures\":[\"Qwen3ForCausalLM\"]}"
+#define LOGIT_SCORE(text)                                                                                                   \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {"config.json", QWEN3},                                                                                         \
+                {"modules.json", "[{\"path\":\"\",\"type\":\"sentence_transformers.cross_encoder.modules."                  \
+                                 "Transformer\"}" MODULE("1_LogitScore", "LogitScore") "]"},                                \
+                {"1_LogitScore/config.json", text},                                                                         \
+        }                                                                                                                   \
+    }
+
+/* Rerankers that answer yes or no. */
+static void reads_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+        hd_status status;
+    } bad[] = {
+        {"{\"true_token_id\":7}", "no \"false_token_id\"", HD_ERR_UNSUPPORTED},
+        {"{\"true_token_id\":7,\"false_token_id\":151936}", "\"false_token_id\"", HD_ERR_FORMAT},
+        {"{\"true_token_id\":\"yes\",\"false_token_id\":1}", "\"true_token_id\"", HD_ERR_FORMAT},
+        {"{\"module_input_name\":\"scores\"}", "\"causal_logits\"", HD_ERR_UNSUPPORTED},
+    };
+    hd_settings s = good((folder){{{"config.json", QWEN3}}});
+    assert_int_equal(s.heads, HD_HEAD_DENSE | HD_HEAD_SCORES);
+    assert_true(s.judges && s.answers[0] == -1 && s.answers[1] == -1);
+    s = good((folder)LOGIT_SCORE("{\"true_token_id\":7,\"false_token_id\":0,\"module_input_name\":\"causal_logits\"}"));
+    assert_int_equal(s.heads, HD_HEAD_SCORES);
+    assert_true(s.judges && s.answers[0] == 0 && s.answers[1] == 7);
+    assert_int_equal(s.score_pooling, HD_POOLING_LAST);
+    s = good((folder){{{"config.json", QWEN3},
+                       {"modules.json", "[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"}" MODULE(
+                                            "1_Pooling", "Pooling") "]"},
+                       {"1_Pooling/config.json", "{\"pooling_mode_lasttoken\":true}"}}});
+    assert_int_equal(s.heads, HD_HEAD_DENSE);
+    assert_true(!s.judges && s.n_labels == 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        folder f = LOGIT_SCORE(bad[i].text);
+        const hd_status status = read_folder(&f, &s);
+        if (status != bad[i].status || strstr(err.text, bad[i].says) == NULL)
+            fail_msg("case %zu: status %s, \"%s\"", i, hd_status_name(status), err.text);
+    }
+    folder f = LOGIT_SCORE("{}");
+    f.files[0].text = "{" BERT "}";
+    assert_int_equal(read_folder(&f, &s), HD_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "LogitScore"));
+}
+
 static void survives_failing_allocations(void **state)
 {
     (void)state;
@@ -614,6 +663,7 @@ int main(void)
         TEST(reads_a_real_folder),
         TEST(reads_families),
         TEST(reads_heads),
+        TEST(reads_answers),
         TEST(survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
