@@ -40,7 +40,7 @@
 #define HD_LIMIT_TOKEN_FILE_BYTES 4096u      /* access token of the hub */
 
 #define HD_LIMIT_BODY_BYTES (32u << 20) /* of a request, inflated */
-#define HD_LIMIT_HEAD_BYTES (8u << 10)  /* request line and headers, with some 70 bytes of the library's for each header */
+#define HD_LIMIT_HEAD_BYTES 7680u       /* request line, headers, 64 for each header, cookie, parameter; cookies twice */
 #define HD_LIMIT_REQUEST_HEADERS 64u
 #define HD_LIMIT_REQUEST_ID_BYTES 128u
 #define HD_LIMIT_BODY_JSON_DEPTH 32u   /* nested arrays and objects in a request */

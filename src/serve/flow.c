@@ -17,6 +17,18 @@
 #define LIGHT_CODED_BYTES 16384u     /* a compressed body this short */
 #define LIGHT_PLAIN_BYTES 65536u     /* that becomes no longer than this is inflated in some 0.2 ms */
 
+enum { RECORD_BYTES = 64 }; /* of the library's for each header, cookie and parameter: struct MHD_HTTP_Header, rounded */
+
+/* What a target takes of the connection's memory. */
+static size_t uri_bytes(const char *uri)
+{
+    size_t n_parameters = 0;
+    const char *at = strchr(uri, '?');
+    for (; at != NULL; at = strchr(at + 1, '&'))
+        n_parameters++;
+    return strlen(uri) + n_parameters * RECORD_BYTES;
+}
+
 void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connection)
 {
     hd_server *s = server;
@@ -33,6 +45,8 @@ void *hd__flow_uri(void *server, const char *uri, struct MHD_Connection *connect
     flow->uri = hd__arena_strndup(&flow->exchange.arena, uri, strlen(uri));
     hd__flow_forget(flow->peer);
     flow->peer->nascent = flow;
+    if (uri_bytes(uri) > HD_LIMIT_HEAD_BYTES)
+        hd__flow_refuse_uri(flow);
     return flow;
 }
 
@@ -148,6 +162,17 @@ static const char *read_headers(hd_flow *flow)
     return NULL;
 }
 
+/* What the head takes of the connection's memory: itself, a record for each field, and a copy of the cookies. */
+static size_t head_bytes(const hd_flow *flow)
+{
+    const int kinds = MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(flow->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const int n_fields = MHD_get_connection_values(flow->connection, (enum MHD_ValueKind)kinds, NULL, NULL);
+    const hd_span cookies = hd__http_header(&flow->exchange.request, "Cookie");
+    return (info != NULL ? info->header_size : 0) + (size_t)n_fields * RECORD_BYTES + cookies.len;
+}
+
 static uint64_t new_id(hd_server *s)
 {
     const uint64_t n = atomic_fetch_add(&s->n_ids, 1);
@@ -260,6 +285,7 @@ static enum MHD_Result take_head(hd_flow *flow, const char *method)
     x->request.method = method_of(method);
     x->request.peer = flow->peer->address;
     const char *wrong = read_headers(flow);
+    flow->n_head_bytes = head_bytes(flow);
     set_id(flow);
     set_trace(flow);
     if (wrong == NULL && !split_uri(flow))
@@ -269,6 +295,8 @@ static enum MHD_Result take_head(hd_flow *flow, const char *method)
         flow->closes = true;
         return hd__flow_send(flow);
     }
+    if (flow->n_head_bytes > HD_LIMIT_HEAD_BYTES)
+        return hd__flow_refuse_head(flow);
     x->request.accepts_gzip = accepts_gzip(&x->request);
     set_cors(flow);
     check_head(flow);
@@ -457,7 +485,7 @@ void hd__flow_completed(void *server, struct MHD_Connection *connection, void **
     *data = NULL;
     hd__peer_phase(flow->peer, HD_PHASE_IDLE);
     x->record.sent_ns = hd__now_ns();
-    x->record.aborted = how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    x->record.aborted = how != MHD_REQUEST_TERMINATED_COMPLETED_OK && !flow->sent_past;
     if (flow->head_done && x->record.aborted && atomic_load(&flow->state) == HD_FLOW_BODY)
         x->record.fault = how == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED ? HD_FAULT_BODY_TIME : HD_FAULT_CANCELLED;
     for (size_t i = 0; i < s->options.n_observers && flow->head_done; i++)

@@ -1,5 +1,7 @@
-/* reply.c - responses on their way out: refusals, CORS (https://fetch.spec.whatwg.org/#http-cors-protocol), gzip. */
+/* reply.c - responses on their way out: refusals, room for their heads, CORS
+ * (https://fetch.spec.whatwg.org/#http-cors-protocol), gzip. */
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "serve/server_int.h"
 
@@ -103,6 +105,82 @@ static bool add_headers(hd_flow *flow, struct MHD_Response *r)
     return ok;
 }
 
+static enum MHD_Result add_length(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    size_t *n = data;
+    (void)kind;
+    *n += strlen(name) + strlen(value) + 4;
+    return MHD_YES;
+}
+
+/* Whether the library can write the response's head. It closes the connection without an answer when it cannot, and
+ * also, before anything of ours is called, when it has no memory for the cookies' records. */
+static bool has_room(const hd_flow *flow, struct MHD_Response *r)
+{
+    enum {
+        OWN_BYTES = 192,  /* status line, Date, Content-Length, Connection */
+        AHEAD_BYTES = 128 /* of the next request, read together with this one's head */
+    };
+    size_t n = flow->n_head_bytes + OWN_BYTES + AHEAD_BYTES;
+    MHD_get_response_headers(r, add_length, &n);
+    return n <= HD_CONNECTION_BYTES;
+}
+
+/* Nothing but the status: with TLS there is no way past the library, and this is the shortest it can send. */
+static enum MHD_Result send_bare(hd_flow *flow)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result queued = MHD_NO;
+    flow->exchange.record.n_response_bytes = 0;
+    if (r != NULL && MHD_add_response_header(r, "Connection", "close") == MHD_YES)
+        queued = MHD_queue_response(flow->connection, (unsigned)flow->exchange.response.status, r);
+    if (r != NULL)
+        MHD_destroy_response(r);
+    return queued;
+}
+
+/* Past the library, on the socket itself. */
+static void send_past(hd_flow *flow, const char *phrase)
+{
+    const hd_http_response *response = &flow->exchange.response;
+    hd_buffer out;
+    hd__buffer_init(&out);
+    hd__buffer_printf(&out, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", response->status, phrase,
+                      response->body.len);
+    if (response->content_type != NULL)
+        hd__buffer_printf(&out, "Content-Type: %s\r\n", response->content_type);
+    hd__buffer_append_text(&out, "\r\n");
+    if (flow->exchange.request.method != HD_HTTP_HEAD)
+        hd__buffer_append(&out, response->body.ptr, response->body.len);
+    flow->sent_past = !out.failed && send(flow->peer->fd, out.ptr, out.len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)out.len;
+    hd__buffer_clear(&out);
+}
+
+enum MHD_Result hd__flow_refuse_head(hd_flow *flow)
+{
+    hd_exchange *x = &flow->exchange;
+    hd__buffer_reset(&x->response.body);
+    x->response.n_headers = 0;
+    hd__flow_refuse(flow, HD_FAULT_HTTP, "the request's head leaves no room for the response's");
+    x->response.status = 431;
+    x->record.n_response_bytes = x->response.body.len;
+    atomic_store(&flow->state, HD_FLOW_SENT);
+    hd__peer_phase(flow->peer, HD_PHASE_SEND);
+    if (MHD_get_connection_info(flow->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL)
+        return send_bare(flow);
+    send_past(flow, "Request Header Fields Too Large");
+    return MHD_NO; /* the library closes */
+}
+
+void hd__flow_refuse_uri(hd_flow *flow)
+{
+    hd__flow_refuse(flow, HD_FAULT_HTTP, "the request's target is too long");
+    flow->exchange.response.status = 414;
+    if (MHD_get_connection_info(flow->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) == NULL)
+        send_past(flow, "URI Too Long");
+    (void)shutdown(flow->peer->fd, SHUT_RDWR);
+}
+
 enum MHD_Result hd__flow_send(hd_flow *flow)
 {
     hd_exchange *x = &flow->exchange;
@@ -118,7 +196,12 @@ enum MHD_Result hd__flow_send(hd_flow *flow)
     x->record.n_response_bytes = body->len;
     atomic_store(&flow->state, HD_FLOW_SENT);
     enum MHD_Result queued = MHD_NO;
-    if (add_headers(flow, r))
+    const bool complete = add_headers(flow, r);
+    if (complete && !has_room(flow, r)) {
+        MHD_destroy_response(r);
+        return hd__flow_refuse_head(flow);
+    }
+    if (complete)
         queued = MHD_queue_response(flow->connection, (unsigned)x->response.status, r);
     MHD_destroy_response(r);
     return queued;

@@ -140,7 +140,7 @@ static hd_status start_daemon(hd_server *s, size_t i, hd_error *err)
         fd, MHD_OPTION_URI_LOG_CALLBACK, hd__flow_uri, s, MHD_OPTION_NOTIFY_COMPLETED, hd__flow_completed, s,
         MHD_OPTION_NOTIFY_CONNECTION, hd__peer_notify, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HD_LIMIT_HEAD_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+        (size_t)HD_CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
     if (s->daemons[i] == NULL)
         return hd__fail(err, HD_ERR_IO,
                         tls ? "cannot start the HTTP server: are %s and its key PEM files that belong together?"

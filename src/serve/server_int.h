@@ -15,6 +15,9 @@
 #include "base/pool.h"
 #include "serve/server.h"
 
+/* Of the library for each connection: where a head is read, its headers are listed and the response's head is written. */
+#define HD_CONNECTION_BYTES 8192u
+
 typedef struct hd_peer hd_peer;
 
 typedef enum hd_flow_state {
@@ -37,7 +40,9 @@ typedef struct hd_flow {
     hd_buffer body;
     uint64_t n_accounted; /* bytes of it in server->bodies_bytes */
     _Atomic int state;    /* hd_flow_state */
+    size_t n_head_bytes;  /* of HD_CONNECTION_BYTES taken by the request's head */
     bool head_done, too_large, closes;
+    bool sent_past; /* the response went past the library */
     hd_span origin; /* allowed, to be echoed; ptr NULL: no CORS headers */
     bool is_preflight;
 } hd_flow;
@@ -116,6 +121,12 @@ HD_MUST_USE hd_status hd__inflate(hd_span bytes, uint64_t max_bytes, hd_buffer *
 
 /* Writes the server's own refusal in the dialect of the path. */
 void hd__flow_refuse(hd_flow *flow, hd_fault_kind kind, const char *text);
+
+/* 431: the request's head leaves no room for a response's. Closes the connection. */
+enum MHD_Result hd__flow_refuse_head(hd_flow *flow);
+
+/* 414, before the head is whole: libmicrohttpd 0.9 waits for ever when it has no memory for a target's parameters. */
+void hd__flow_refuse_uri(hd_flow *flow);
 
 /* Hands the flow's response to the library. */
 enum MHD_Result hd__flow_send(hd_flow *flow);

@@ -166,6 +166,7 @@ class StrictModel(LoopbackTest):
 class Shapes(LoopbackTest):
     """Requests about whose end two readers may disagree. Never may what follows be taken for a request of its own."""
 
+    options = ("--cors-origin", "*")
     hidden = b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n"
 
     def sent(self, head, rest=b"", method=b"POST /v1/embeddings HTTP/1.1\r\nHost: h\r\n"):
@@ -241,12 +242,44 @@ class Shapes(LoopbackTest):
             (b"Host: h\r\n" + b"\r\n".join(b"X-%d: 1" % i for i in range(63)), 200),
             (b"Host: h\r\n" + b"\r\n".join(b"X-%d: 1" % i for i in range(64)), 400),
             (b"Host: h\r\nX: " + b"a" * 7500, 200),
+            (b"Host: h\r\nX: " + b"a" * (7680 - 2 * 64 - 38), 200),  # its 7,680 bytes, 64 of them for each of its two headers
+            (b"Host: h\r\nX: " + b"a" * (7680 - 2 * 64 - 37), 431),
             (b"Host: h\r\nX: " + b"a" * 8192, 431),
         ):
             client = self.client()
             client.send(get + head + b"\r\n\r\n")
             self.assertEqual(client.read().status, status, head[:80])
             client.close()
+
+    def test_heads_around_what_the_library_has_room_for(self):
+        """Each is answered: with 200 up to some length, and with 431 (a long target in the end with 414) from there on."""
+        text = b'{"input": "a"}'
+        for name, make, step in (
+            ("header", lambda n: b"GET /health HTTP/1.1\r\nHost: h\r\nX: " + b"a" * n + b"\r\n\r\n", 1),
+            ("query", lambda n: b"GET /health?" + b"a" * n + b" HTTP/1.1\r\nHost: h\r\n\r\n", 5),
+            ("parameters", lambda n: b"GET /health?" + b"&".join([b"a=b"] * (n // 68)) + b" HTTP/1.1\r\nHost: h\r\n\r\n", 68),
+            ("headers", lambda n: b"GET /health HTTP/1.1\r\nHost: h\r\n" + (b"X: " + b"a" * (n // 50 - 69) + b"\r\n") * 50 + b"\r\n", 50),
+            ("cookie", lambda n: b"GET /health HTTP/1.1\r\nHost: h\r\nCookie: a=" + b"b" * (n // 2 - 230) + b"\r\n\r\n", 8),
+            ("id", lambda n: b"GET /health HTTP/1.1\r\nHost: h\r\nX-Request-Id: " + b"i" * 128 + b"\r\nX: " + b"a" * (n - 210) + b"\r\n\r\n", 5),
+            ("preflight", lambda n: b"OPTIONS /embed HTTP/1.1\r\nHost: h\r\nOrigin: o\r\nAccess-Control-Request-Method: POST\r\n"
+             b"Access-Control-Request-Headers: " + b"a" * (n - 4000) + b"\r\n\r\n", 20),
+            ("body", lambda n: b"POST /v1/embeddings HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nX: " % len(text) + b"a" * n + b"\r\n\r\n" + text, 5),
+            ("pipelined", lambda n: b"GET /health HTTP/1.1\r\nHost: h\r\nX: " + b"a" * n + b"\r\n\r\nGET /health HTTP/1.1\r\nHost: " + b"h" * 300 + b"\r\n\r\n", 5),
+        ):
+            statuses = []
+            for n in range(7200, 9000 if step > 50 else 8400, step):
+                client = self.client()
+                client.send(make(n))
+                answer = client.read()
+                self.assertIsNotNone(answer, (name, n))
+                self.assertIn(answer.status, (200, 204, 414, 431), (name, n))
+                statuses.append(answer.status >= 400)
+                if statuses[-1]:
+                    self.assertIsNone(client.read(), (name, n))  # and closed
+                client.close()
+            self.assertEqual(statuses, sorted(statuses), name)
+            self.assertEqual((statuses[0], statuses[-1]), (False, True), name)
+        self.assert_serves()
 
     def test_pipelined_requests_are_answered_in_order(self):
         client = self.client()

@@ -402,6 +402,10 @@ class Stopping(unittest.TestCase):
         with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain, server_hostname="localhost") as s:
             s.sendall(request())
             self.assertTrue(s.recv(12).startswith(b"HTTP/1.1 200"))
+        for n, status in ((7400, b"200"), (7600, b"431"), (7800, b"431"), (9000, b"431")):  # too long to be answered in full
+            with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain, server_hostname="localhost") as s:
+                s.sendall(head("/health", "GET", "X: " + "a" * n))
+                self.assertEqual(s.recv(12), b"HTTP/1.1 " + status, n)
         broken = subprocess.run([str(PROGRAM), "serve", "--port", "0", "--tls-cert", key, "--tls-key", cert], capture_output=True,
                                 text=True, timeout=PATIENCE_S)
         self.assertEqual(broken.returncode, 1)
