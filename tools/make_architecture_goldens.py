@@ -5,9 +5,10 @@
     /tmp/goldens/bin/python tools/make_architecture_goldens.py
 
 Every model of tools/make_tiny_architectures.py reads a few sequences of ids in `transformers`, in float32 on the CPU, one
-at a time, so that no padding takes part; JinaBERT, for which it has no class, in a few lines of torch. Pooling, and bge-m3's two linear layers as FlagEmbedding applies them
-(serving semantics: relu(W h + b) for each token; W h + b of unit length), are a few lines here; SPLADE's pooling is
-sentence-transformers' own. tests/golden/architectures/README.md describes the files.
+at a time, so that no padding takes part; JinaBERT and model2vec, for which it has no classes, in a few lines of torch.
+Pooling, and bge-m3's two linear layers as FlagEmbedding applies them (serving semantics: relu(W h + b) for each token;
+W h + b of unit length), are a few lines here; SPLADE's pooling is sentence-transformers' own.
+tests/golden/architectures/README.md describes the files.
 """
 
 import json
@@ -126,8 +127,20 @@ class JinaBert(torch.nn.Module):
         return SimpleNamespace(last_hidden_state=x[None])
 
 
+class StaticTable:
+    """model2vec's StaticModel: its table with weights and mapping worked in."""
+
+    def __init__(self, folder):
+        tensors = load_file(folder / "model.safetensors")
+        self.rows = tensors["embeddings"]
+        if "mapping" in tensors:
+            self.rows = self.rows[tensors["mapping"]] * tensors["weights"][:, None]
+
+
 def load(folder, config, predicts):
     """As the class that config.json names, or when it does not have to predict tokens, without that head; no tensor may be missing or left over."""
+    if config["model_type"] == "model2vec":
+        return StaticTable(folder)
     if config["architectures"][0].startswith("JinaBert"):
         return JinaBert(folder, config)
     original = config
@@ -169,6 +182,8 @@ def splade(logits, activation):
 @torch.no_grad()
 def answers(folder, model, config, behind, ids):
     """{head: rows} for one sequence, as tests/golden/architecture_test.c asks for them."""
+    if "static" in behind:
+        return {"dense": model.rows[ids].mean(0)}
     types = types_of(ids, config)
     arguments = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
     if types is not None:

@@ -8,6 +8,7 @@ for nearly all of them, since tokenizers have tests of their own. What the refer
 tests/golden/architectures (made by tools/make_architecture_goldens.py).
 """
 
+import struct
 import sys
 from pathlib import Path
 
@@ -254,6 +255,13 @@ def jina_bert(w, c):
         w.norm(layer + "mlp.layernorm", h)
 
 
+def static(w, c):
+    """model2vec: half as many rows as tokens, a weight for each token."""
+    w.add("embeddings", [c["rows"], c["hidden_dim"]], 1.5)
+    if "mapped" in c:
+        w.add("weights", [c["vocab_size"]], 0.6, 1.0)
+
+
 # --- the models ---------------------------------------------------------------------------------------------
 
 BERT = {"model_type": "bert", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2,
@@ -287,6 +295,8 @@ GTE = dict(BERT, model_type="new", architectures=["NewModel"], position_embeddin
            pack_qkv=True, unpad_inputs=False, use_memory_efficient_attention=False)
 JINA_BERT = dict(BERT, architectures=["JinaBertForMaskedLM"], position_embedding_type="alibi", feed_forward_type="geglu",
                  emb_pooler="mean", num_attention_heads=6, hidden_size=96)
+STATIC = {"model_type": "model2vec", "architectures": ["StaticModel"], "hidden_dim": 80, "normalize": True,
+          "seq_length": 1000000, "pad_token_id": 0}
 ONE_LABEL, THREE_LABELS = {"0": "LABEL_0"}, {"0": "negative", "1": "neutral", "2": "positive"}
 
 MODELS = {
@@ -349,6 +359,9 @@ MODELS = {
                           {}),
     "tiny-jina": ("jina-embeddings-v2: a linear bias by distance; six heads, no power of two", jina_bert, JINA_BERT,
                   dict(pooling="mean", normalize=True)),
+    "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
+    "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
+                           dict(static=True)),
 }
 
 
@@ -400,6 +413,8 @@ def chat_tokenizer():
 
 def write_modules(folder, behind):
     kinds = [("", "Transformer")]
+    if "static" in behind:
+        kinds = [(".", "StaticEmbedding"), ("1_Normalize", "Normalize")]
     if "splade" in behind:
         kinds = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")]
         tiny.write_json(folder / "1_SpladePooling/config.json",
@@ -411,7 +426,7 @@ def write_modules(folder, behind):
         tiny.write_json(folder / "sentence_bert_config.json", {
             "transformer_task": "text-generation", "module_output_name": "causal_logits",
             "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}})
-    else:
+    elif "static" not in behind:
         kinds.append(("1_Pooling", "Pooling"))
         mode = {"last": "lasttoken"}.get(behind["pooling"], behind["pooling"])
         tiny.write_json(folder / "1_Pooling/config.json", {"pooling_mode": mode})
@@ -441,6 +456,8 @@ def write_model(dest, name):
     folder.mkdir(parents=True, exist_ok=True)
     vocab, tokenizer = chat_tokenizer() if behind.get("chat") else (vocabulary(config), None)
     config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
+    if "static" in behind:
+        config["rows"] = 311 if "mapped" in config else len(vocab)
     tiny.write_json(folder / "config.json", config)
     if tokenizer is not None:
         tiny.write_json(folder / "tokenizer.json", tokenizer)
@@ -448,7 +465,11 @@ def write_model(dest, name):
         tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=160), vocab)
     w = Weights(name)
     graph(w, config)
-    tiny.write_safetensors(folder / "model.safetensors", pack(w.tensors))
+    tensors = pack(w.tensors)
+    if "mapped" in config:
+        rows = [i * 7 % config["rows"] for i in range(len(vocab))]
+        tensors.append(("mapping", "I64", [len(vocab)], struct.pack(f"<{len(vocab)}q", *rows)))
+    tiny.write_safetensors(folder / "model.safetensors", tensors)
     if behind and not behind.get("chat"):
         write_modules(folder, behind)
     if behind.get("m3"):

@@ -131,6 +131,6 @@ HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *e
 uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
 
 extern const hd_architecture hd__bert, hd__roberta, hd__xlm_roberta, hd__camembert, hd__distilbert, hd__mpnet,
-    hd__nomic_bert, hd__modernbert, hd__qwen3, hd__gte, hd__jina_bert;
+    hd__nomic_bert, hd__modernbert, hd__qwen3, hd__gte, hd__jina_bert, hd__static;
 
 #endif

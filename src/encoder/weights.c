@@ -529,19 +529,75 @@ static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error
     return HD_OK;
 }
 
-hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, hd_embedding *e, hd_error *err)
+/* *words stays NULL when there is nothing to fill. */
+static hd_status bind_words(hd_weights *w, int vocab, int n, hd_embedding *e, void **words, void **scale, hd_error *err)
 {
     const void *blob;
-    void *words, *scale = NULL;
+    *scale = NULL;
     e->type = w->type;
     e->word_stride = (size_t)k_padded(n);
     e->n = n;
-    HD_TRY(
-        bind_blob(w, "words", "", hd__mul((size_t)vocab * e->word_stride, k_type_bytes(e->type)), &e->words, &words, err));
+    HD_TRY(bind_blob(w, "words", "", hd__mul((size_t)vocab * e->word_stride, k_type_bytes(e->type)), &e->words, words, err));
     if (e->type == K_I8) {
-        HD_TRY(bind_blob(w, "words", ".scale", (size_t)vocab * sizeof(float), &blob, &scale, err));
+        HD_TRY(bind_blob(w, "words", ".scale", (size_t)vocab * sizeof(float), &blob, scale, err));
         e->word_scale = blob;
     }
+    return HD_OK;
+}
+
+/* The i-th of a list of integers, to be a row of so many. */
+static hd_status mapped_row(const hd_tensor *mapping, int i, uint64_t n_rows, uint64_t *row, hd_error *err)
+{
+    const bool wide = mapping->type == HD_TENSOR_I64;
+    int64_t value = 0;
+    if ((!wide && mapping->type != HD_TENSOR_I32) || mapping->strides != NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is of %s, not of I64 or I32", mapping->file,
+                        mapping->name, hd__tensor_type_name(mapping->type));
+    memcpy(&value, mapping->bytes.ptr + (size_t)i * (wide ? 8 : 4), wide ? 8 : 4); /* little-endian, as files are */
+    if (value < 0 || (uint64_t)value >= n_rows)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": value %d is %lld, there are %llu rows", mapping->file,
+                        mapping->name, i, (long long)value, (unsigned long long)n_rows);
+    *row = (uint64_t)value;
+    return HD_OK;
+}
+
+hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding *e, hd_error *err)
+{
+    const hd_tensor *table, *mapping = NULL, *weights = NULL;
+    void *words, *scale;
+    HD_TRY(bind_words(w, vocab, n, e, &words, &scale, err));
+    if (words == NULL)
+        return HD_OK;
+    if (hd__tensors_find(w->tensors, "mapping") != NULL)
+        HD_TRY(find_tensor(w, w->tensors, "mapping", "", 1, vocab - 1, 0, &mapping, err));
+    if (hd__tensors_find(w->tensors, "weights") != NULL)
+        HD_TRY(find_tensor(w, w->tensors, "weights", "", 1, vocab - 1, 0, &weights, err));
+    table = hd__tensors_find(w->tensors, "embeddings");
+    if (table == NULL || table->n_dims != 2 || table->dims[1] != (uint64_t)n ||
+        (mapping == NULL && table->dims[0] != (uint64_t)vocab - 1))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" of %d values for each token", w->model_dir, n);
+    HD_TRY(rows_buffers(w, (size_t)n, err));
+    for (int id = 0; id < vocab - 1; id++) {
+        uint64_t row = (uint64_t)id;
+        float weight = 1.0f;
+        if (mapping != NULL)
+            HD_TRY(mapped_row(mapping, id, table->dims[0], &row, err));
+        if (weights != NULL)
+            HD_TRY(hd__tensor_read_f32(weights, (uint64_t)id, 1, &weight, err));
+        HD_TRY(hd__tensor_read_f32(table, row * (uint64_t)n, (uint64_t)n, w->rows, err));
+        for (int j = 0; j < n; j++)
+            w->rows[j] *= weight;
+        store_word(e->type, w->rows, n, e->word_stride, (size_t)id, words, scale);
+    }
+    memset(w->rows, 0, (size_t)n * sizeof *w->rows);
+    store_word(e->type, w->rows, n, e->word_stride, (size_t)vocab - 1, words, scale);
+    return HD_OK;
+}
+
+hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, hd_embedding *e, hd_error *err)
+{
+    void *words, *scale;
+    HD_TRY(bind_words(w, vocab, n, e, &words, &scale, err));
     if (words == NULL)
         return HD_OK;
     row_pieces pieces = {

@@ -84,6 +84,11 @@ HD_MUST_USE hd_status hd__weights_table(hd_weights *weights, const char *name, c
 HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor, int vocab, int n, hd_embedding *embedding,
                                         hd_error *err);
 
+/* The table of a model2vec file: row id is weights[id] * embeddings[mapping[id]], of tensors "embeddings" [rows, n] and,
+ * where they are there, "weights" and "mapping" [vocab - 1]; the last row is zero. */
+HD_MUST_USE hd_status hd__weights_static_words(hd_weights *weights, int vocab, int n, hd_embedding *embedding,
+                                               hd_error *err);
+
 /* The prefix under which the transformer's tensors are stored: "" or "bert." and the like, found by looking for
  * "<candidate><probe>". Lives as long as the weights. */
 HD_MUST_USE hd_status hd__weights_prefix(hd_weights *weights, const char *const *candidates, const char *probe,

@@ -133,7 +133,7 @@ struct hd_model {
     uint64_t id;           /* unlike that of any other model of this process, and of other weights of this one */
     uint64_t weights_hash; /* of the weights loaded last; 0: none */
     hd_arena arena;        /* settings and their texts; constant after open */
-    hd_settings settings;  /* but for its answers: those of the tokenizer, once loaded */
+    hd_settings settings;  /* but for answers and unknown_id: the tokenizer's, once loaded */
     hd_dtype dtype;
     hd_model_info info;      /* constant but for `loaded` and `load_failed` */
     const char *packed_path; /* NULL: no cache */

@@ -294,12 +294,21 @@ static hd_status find_answers(hd_model *m, hd_error *err)
     return status;
 }
 
+/* What a static model does to its tokenizer. */
+static void read_plainly(hd_model *m)
+{
+    hd__tokenizer_drop_specials(m->tokenizer);
+    m->settings.unknown_id = hd__tokenizer_unknown_id(m->tokenizer);
+}
+
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
     HD_TRY(hd__model_tokenizer_open(m->settings.dir, &m->tokenizer, err));
     find_unweighted(m);
     HD_TRY(find_answers(m, err));
+    if (m->settings.no_specials)
+        read_plainly(m);
     HD_TRY(open_identified(m, err));
     renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */

@@ -51,8 +51,8 @@ static const char *class_of(const char *type)
 
 static bool runs(const char *class)
 {
-    static const char *const known[] = {"Transformer", "MLMTransformer", "Pooling", "SpladePooling",
-                                        "Dense",       "Normalize",      "Dropout", "LogitScore"};
+    static const char *const known[] = {"Transformer", "MLMTransformer", "Pooling",    "SpladePooling",  "Dense",
+                                        "Normalize",   "Dropout",        "LogitScore", "StaticEmbedding"};
     for (size_t i = 0; class != NULL && i < sizeof known / sizeof *known; i++) {
         if (strcmp(class, known[i]) == 0)
             return true;
@@ -70,13 +70,16 @@ static hd_status add_module(const hd_settings_reader *reader, const json_t *entr
     HD_TRY(hd__json_get_text(entry, "path", shown, &path, reader->err));
     if (type == NULL || path == NULL)
         return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u has no \"%s\"", shown, i, type == NULL ? "type" : "path");
+    if (strcmp(path, ".") == 0)
+        path = "";
     if (path[0] != '\0' && !hd__path_is_below(hd__span_of(path)))
         return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u: \"path\" is \"%s\", not a path below the folder", shown,
                         i, path);
     if (!runs(class_of(type)))
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u: module type \"%s\" is none that Heddle runs", shown,
                         i, type);
-    bool transforms = strcmp(class_of(type), "Transformer") == 0 || strcmp(class_of(type), "MLMTransformer") == 0;
+    bool transforms = strcmp(class_of(type), "Transformer") == 0 || strcmp(class_of(type), "MLMTransformer") == 0 ||
+                      strcmp(class_of(type), "StaticEmbedding") == 0;
     if ((i == 0) != transforms)
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
                         "%s: entry %u is a %s; Heddle runs one Transformer, which comes first", shown, i, class_of(type));
@@ -397,8 +400,21 @@ static hd_status apply_judging_modules(const hd_settings_reader *reader, const h
     return apply_logit_score(reader, modules->modules[1].path, settings);
 }
 
+/* StaticEmbedding, then perhaps Normalize; the mean needs no module. */
+static hd_status apply_static_modules(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
+{
+    const bool normalizes = hd__modules_have(modules, "Normalize");
+    if (modules->n != 1u + normalizes || !settings->no_specials)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s/%s: Heddle runs StaticEmbedding of model2vec, alone or with Normalize", reader->dir,
+                        modules_file);
+    return normalizes ? apply_normalize(reader, modules->modules[1].path, settings) : HD_OK;
+}
+
 hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
+    if (hd__modules_have(modules, "StaticEmbedding"))
+        return apply_static_modules(reader, modules, settings);
     if (hd__modules_have(modules, "LogitScore"))
         return apply_judging_modules(reader, modules, settings);
     if (hd__modules_have(modules, "SpladePooling"))

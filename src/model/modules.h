@@ -3,8 +3,8 @@
  * modules.json is a list of {"type": "sentence_transformers…Class", "path": "1_Pooling", …}, run in order.
  * Heddle runs Transformer, Pooling, any number of Dense, then perhaps Normalize; Dropout does nothing once
  * training is over. A Transformer (older: MLMTransformer) and a SpladePooling are a sparse encoder, a Transformer and a
- * LogitScore a reranker that answers yes or no, a Transformer alone is a classifier if its config.json says so. Anything
- * else is refused by its name.
+ * LogitScore a reranker that answers yes or no, a StaticEmbedding a model without a transformer, a Transformer alone is a
+ * classifier if its config.json says so. Anything else is refused by its name.
  */
 #ifndef HD_MODEL_MODULES_H
 #define HD_MODEL_MODULES_H

@@ -285,12 +285,39 @@ static hd_status read_token_width(const char *path, hd_settings *settings, hd_er
     return status;
 }
 
+/* A static model's sizes, which its config.json leaves to its tensors: an id for each row of the table, or where tokens
+ * share rows of their mapping, and one more for empty texts. */
+static hd_status read_static_sizes(hd_settings *settings, hd_error *err)
+{
+    hd_tensors *tensors;
+    HD_TRY(hd__tensors_open(settings->dir, &tensors, err));
+    const hd_tensor *table = hd__tensors_find(tensors, "embeddings"), *mapping = hd__tensors_find(tensors, "mapping");
+    const hd_tensor *ids = mapping != NULL ? mapping : table;
+    hd_status status = HD_OK;
+    if (table == NULL || table->n_dims != 2 || table->dims[0] == 0 || table->dims[1] == 0 || ids->n_dims == 0 ||
+        ids->dims[0] == 0)
+        status = hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" of a row for each token", settings->dir);
+    else if (ids->dims[0] >= HD_LIMIT_VOCAB || table->dims[1] > HD_LIMIT_HIDDEN)
+        status = hd__fail(err, HD_ERR_LIMIT, "%s: %llu tokens of %llu values, the limits are %u and %u", settings->dir,
+                          (unsigned long long)ids->dims[0], (unsigned long long)table->dims[1], HD_LIMIT_VOCAB - 1,
+                          HD_LIMIT_HIDDEN);
+    if (status == HD_OK) {
+        settings->hidden = (uint32_t)table->dims[1];
+        settings->pad_id = (int32_t)ids->dims[0];
+        settings->vocab_size = (uint32_t)ids->dims[0] + 1;
+    }
+    hd__tensors_close(tensors);
+    return status;
+}
+
 hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
 {
     if (hd__file_exists(dir))
         return hd__gguf_settings_read(dir, arena, settings, err);
     hd_settings_source source = hd__settings_source_folder(dir);
     HD_TRY(hd__settings_read_from(&source, dir, arena, settings, err));
+    if (strcmp(settings->model_type, "model2vec") == 0)
+        return read_static_sizes(settings, err);
     if ((settings->heads & HD_HEAD_DENSE) == 0)
         return HD_OK;
     HD_TRY(find_linear(settings, "sparse_linear", arena, &settings->sparse_linear, err));

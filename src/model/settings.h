@@ -67,6 +67,8 @@ typedef struct hd_settings {
     uint32_t local_window, global_every;     /* such layers see so many places each way; every so many-th sees all */
     bool gated;                              /* the feed-forward has a gate */
     int32_t pad_id;                          /* -1: none */
+    bool no_specials;                        /* texts are read without what the tokenizer's template adds */
+    int32_t unknown_id; /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
 
     /* what happens to its output */
     uint32_t heads;                 /* HD_HEAD_* bits of what the files ask for */

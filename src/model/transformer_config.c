@@ -32,6 +32,7 @@ static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_setting
 static hd_status more_of_nomic(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_modernbert(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_model2vec(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 
 static const config_family families[] = {
     {
@@ -122,6 +123,17 @@ static const config_family families[] = {
                      .n_positions = 32768,
                      .pad_id = -1},
         .more = more_of_qwen3,
+    },
+    {
+        .model_type = "model2vec",
+        .hidden = "hidden_dim",
+        .defaults = {.hidden = 256,
+                     .n_heads = 1,
+                     .intermediate = 1,
+                     .norm_eps = 1e-12,
+                     .n_positions = HD_LIMIT_SEQUENCE,
+                     .pad_id = -1},
+        .more = more_of_model2vec,
     },
 };
 
@@ -362,6 +374,16 @@ static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_setting
     HD_TRY(get_u32(root, "head_dim", 2, HD_LIMIT_HEAD_DIM, shown, &s->head_dim, err));
     HD_TRY(get_u32(root, "num_key_value_heads", 1, HD_LIMIT_HIDDEN, shown, &s->n_kv_heads, err));
     return parse_theta(root, "rope_theta", "full_attention", shown, &s->rotary_theta, err);
+}
+
+/* No transformer at all: what there is of one is as small as can be. */
+static hd_status more_of_model2vec(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    s->head_dim = 2;
+    s->n_layers = 0;
+    s->no_specials = true;
+    s->unknown_id = -1;
+    return hd__json_get_bool(root, "normalize", shown, &s->normalize, err);
 }
 
 /* ---- all families ---- */

@@ -174,6 +174,21 @@ void hd__tokenizer_specials(const hd_tokenizer *tokenizer, hd_token_ids *before,
     *after = (hd_token_ids){t->after, t->n_after};
 }
 
+void hd__tokenizer_drop_specials(hd_tokenizer *tokenizer)
+{
+    tokenizer->template.n_before = tokenizer->template.n_after = tokenizer->template.n_pair = 0;
+}
+
+int32_t hd__tokenizer_unknown_id(const hd_tokenizer *tokenizer)
+{
+    switch (tokenizer->model.kind) {
+    case HD_MODEL_WORDPIECE: return tokenizer->model.wordpiece.unk_id;
+    case HD_MODEL_UNIGRAM: return tokenizer->model.unigram.unk_id;
+    case HD_MODEL_BPE: return tokenizer->model.bpe.unk_id;
+    }
+    return -1;
+}
+
 int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text)
 {
     for (size_t i = 0; i < tokenizer->n_added; i++)

@@ -78,6 +78,12 @@ HD_MUST_USE hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const 
 /* What the template puts before and after a text; as long as the tokenizer. */
 void hd__tokenizer_specials(const hd_tokenizer *tokenizer, hd_token_ids *before, hd_token_ids *after);
 
+/* Nothing is put around texts from here on. */
+void hd__tokenizer_drop_specials(hd_tokenizer *tokenizer);
+
+/* The id of what the model does not know; -1: it has none. */
+int32_t hd__tokenizer_unknown_id(const hd_tokenizer *tokenizer);
+
 /* The id of an added token, as special ones are, by its text; -1: there is none. */
 int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text);
 
