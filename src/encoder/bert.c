@@ -11,14 +11,14 @@
 #include "encoder/block.h"
 #include "encoder/head.h"
 
-static const hd_embedding_names embedding_names = {
+const hd_embedding_names hd__bert_embedding_names = {
     .words = "embeddings.word_embeddings",
     .positions = "embeddings.position_embeddings",
     .types = "embeddings.token_type_embeddings",
     .norm = "embeddings.LayerNorm",
 };
 
-static const hd_layer_names layer_names = {
+const hd_layer_names hd__bert_layer_names = {
     .layers = "encoder.layer.",
     .query = "attention.self.query",
     .key = "attention.self.key",
@@ -48,8 +48,8 @@ static hd_status bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     if (!set->absolute_positions)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: position_embedding_type must be \"absolute\"", set->dir);
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
-    HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
-    HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
+    HD_TRY(hd__bind_embedding(e, w, prefix, &hd__bert_embedding_names, err));
+    HD_TRY(hd__bind_layers(e, w, prefix, &hd__bert_layer_names, err));
     HD_TRY(hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err));
     return hd__bind_vocab(e, w, &vocab_names, err);
 }

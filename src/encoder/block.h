@@ -37,6 +37,10 @@ typedef struct hd_layer_names {
     bool begins_without_norm; /* the first layer has no attention_norm */
 } hd_layer_names;
 
+/* BERT's, which its descendants keep. */
+extern const hd_embedding_names hd__bert_embedding_names;
+extern const hd_layer_names hd__bert_layer_names;
+
 /* Binds settings->n_layers layers. */
 HD_MUST_USE hd_status hd__bind_layers(hd_encoder *encoder, hd_weights *weights, const char *prefix,
                                       const hd_layer_names *names, hd_error *err);

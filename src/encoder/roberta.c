@@ -7,25 +7,6 @@
 #include "encoder/block.h"
 #include "encoder/head.h"
 
-static const hd_embedding_names embedding_names = {
-    .words = "embeddings.word_embeddings",
-    .positions = "embeddings.position_embeddings",
-    .types = "embeddings.token_type_embeddings",
-    .norm = "embeddings.LayerNorm",
-};
-
-static const hd_layer_names layer_names = {
-    .layers = "encoder.layer.",
-    .query = "attention.self.query",
-    .key = "attention.self.key",
-    .value = "attention.self.value",
-    .attention_out = "attention.output.dense",
-    .attention_norm = "attention.output.LayerNorm",
-    .up = "intermediate.dense",
-    .down = "output.dense",
-    .output_norm = "output.LayerNorm",
-};
-
 static const hd_score_head_names score_names = {.dense = "classifier.dense", .out = "classifier.out_proj"};
 
 static const hd_vocab_head_names vocab_names = {
@@ -41,8 +22,8 @@ static hd_status roberta_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     static const char *const prefixes[] = {"", "roberta.", "model.", "0.auto_model.", NULL};
     const char *prefix;
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
-    HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
-    HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
+    HD_TRY(hd__bind_embedding(e, w, prefix, &hd__bert_embedding_names, err));
+    HD_TRY(hd__bind_layers(e, w, prefix, &hd__bert_layer_names, err));
     HD_TRY(hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err));
     return hd__bind_vocab(e, w, &vocab_names, err);
 }
