@@ -135,7 +135,8 @@ static hd_traces *open_traces(collector *c, hd_traces_options options)
 /* As the server makes it. */
 static hd_exchange request_of(const hd_http_header *headers, size_t n_headers)
 {
-    static uint64_t n;
+    static _Atomic uint64_t n_requests; /* several threads make them */
+    const uint64_t n = atomic_fetch_add(&n_requests, 1);
     const uint64_t now_ns = hd__now_ns();
     hd_exchange x = {.request = {.method = HD_HTTP_POST,
                                  .path = hd__span_of("/v1/embeddings"),
@@ -162,7 +163,7 @@ static hd_exchange request_of(const hd_http_header *headers, size_t n_headers)
     hd_trace_context *trace = &x.record.trace;
     if (!hd__trace_context_parse(hd__http_header(&x.request, "traceparent"), trace))
         *trace = (hd_trace_context){.trace_high = 1, .trace_low = hd__hash64(hd__span(&n, sizeof n), 1)};
-    trace->span = ++n;
+    trace->span = n + 1;
     return x;
 }
 

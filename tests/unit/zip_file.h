@@ -29,7 +29,7 @@ typedef struct zip_file {
 static inline void zip_uint(hd_buffer *b, uint64_t value, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i++)
-        hd__buffer_append_char(b, (char)(unsigned char)(value >> (8 * i)));
+        hd__buffer_append_char(b, i < sizeof value ? (char)(unsigned char)(value >> (8 * i)) : 0);
 }
 
 static inline zip_entry *zip_add(zip_file *z, const char *name, const void *bytes, size_t n)
