@@ -23,6 +23,7 @@ rss_kb() { awk '/^VmRSS/ {print $2}' "/proc/$server/status"; }
 
 start() {
     local from
+    : >"$work/log" # the last server's line is not this one's
     from=$(date +%s%N)
     "$heddle" serve --port 0 --no-access-log --model "$model" "$@" 2>"$work/log" &
     server=$!
