@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 
 void hd__buffer_init(hd_buffer *buffer)
 {
@@ -60,6 +61,44 @@ void hd__buffer_append_text(hd_buffer *buffer, const char *text)
 void hd__buffer_append_char(hd_buffer *buffer, char c)
 {
     hd__buffer_append(buffer, &c, 1);
+}
+
+void hd__buffer_append_uint(hd_buffer *buffer, uint64_t value, size_t n_bytes)
+{
+    char bytes[8];
+    for (size_t i = 0; i < n_bytes; i++)
+        bytes[i] = (char)(unsigned char)(value >> (8 * i));
+    hd__buffer_append(buffer, bytes, n_bytes);
+}
+
+void hd__buffer_append_json(hd_buffer *buffer, hd_span text)
+{
+    hd__buffer_append_char(buffer, '"');
+    for (size_t at = 0; at < text.len;) {
+        size_t plain = at; /* most text is ASCII without anything to escape */
+        while (plain < text.len && (unsigned char)(text.ptr[plain] - 0x20) < 0x5F && text.ptr[plain] != '"' &&
+               text.ptr[plain] != '\\')
+            plain++;
+        hd__buffer_append(buffer, text.ptr + at, plain - at);
+        at = plain;
+        if (at == text.len)
+            break;
+        size_t len;
+        bool valid;
+        const uint32_t c = hd__utf8_decode(text, at, &len, &valid);
+        if (c == '"' || c == '\\') {
+            hd__buffer_append_char(buffer, '\\');
+            hd__buffer_append_char(buffer, (char)c);
+        } else if (c < 0x20) {
+            hd__buffer_printf(buffer, "\\u%04x", c);
+        } else if (valid) {
+            hd__buffer_append(buffer, text.ptr + at, len);
+        } else {
+            hd__buffer_append_text(buffer, "\xEF\xBF\xBD");
+        }
+        at += len;
+    }
+    hd__buffer_append_char(buffer, '"');
 }
 
 void hd__buffer_append_base64(hd_buffer *buffer, hd_span bytes)

@@ -22,6 +22,8 @@ char *hd__buffer_reserve(hd_buffer *buffer, size_t n);
 void hd__buffer_append(hd_buffer *buffer, const void *bytes, size_t n);
 void hd__buffer_append_text(hd_buffer *buffer, const char *text);
 void hd__buffer_append_char(hd_buffer *buffer, char c);
+void hd__buffer_append_uint(hd_buffer *buffer, uint64_t value, size_t n_bytes); /* little-endian, up to 8 bytes */
+void hd__buffer_append_json(hd_buffer *buffer, hd_span text);    /* in JSON's quotes; what is not UTF-8 becomes U+FFFD */
 void hd__buffer_append_base64(hd_buffer *buffer, hd_span bytes); /* RFC 4648, with padding */
 void hd__buffer_printf(hd_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

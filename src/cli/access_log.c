@@ -127,7 +127,7 @@ static void append_json(hd_buffer *b, const hd_exchange *x)
     hd__buffer_append_text(b, ",\"peer\":");
     hd__write_cstr(b, x->request.peer);
     hd__buffer_printf(b, ",\"method\":\"%s\",\"path\":", method_name(x->request.method));
-    hd__write_text(b, x->request.path);
+    hd__buffer_append_json(b, x->request.path);
     hd__buffer_printf(b, ",\"status\":%d,\"bytes_in\":%llu,\"bytes_out\":%llu,\"ms\":%.3f", x->response.status,
                       (unsigned long long)r->n_body_bytes, (unsigned long long)r->n_response_bytes,
                       milliseconds(r->start_ns, r->sent_ns));
@@ -152,7 +152,7 @@ static void append_text(hd_buffer *b, const hd_exchange *x)
     const hd_http_record *r = &x->record;
     append_time(b);
     hd__buffer_printf(b, " %s %s ", x->request.peer, method_name(x->request.method));
-    hd__write_text(b, x->request.path); /* in quotes: what a client sends makes no second line */
+    hd__buffer_append_json(b, x->request.path); /* in quotes: what a client sends makes no second line */
     hd__buffer_printf(b, " %d %lluB %.2fms %s", x->response.status, (unsigned long long)r->n_response_bytes,
                       milliseconds(r->start_ns, r->sent_ns), x->request.id);
     if (r->model != NULL)

@@ -200,7 +200,7 @@ static hd_status write_ranking(run *r, const hd_text *documents, size_t n, hd_er
         hd__buffer_printf(b, "{\"index\": %zu, ", order[i]);
         append_scores(b, r, order[i]);
         hd__buffer_append_text(b, ", \"document\": ");
-        cli_json_text(b, hd__span(documents[order[i]].ptr, documents[order[i]].len));
+        hd__buffer_append_json(b, hd__span(documents[order[i]].ptr, documents[order[i]].len));
         hd__buffer_append_text(b, "}\n");
     }
     hd__free(order);

@@ -52,7 +52,7 @@ static hd_status write_tokens(run *r, hd_text text, hd_error *err)
     hd__buffer_append_text(to, "], \"tokens\": [");
     for (size_t i = 0; i < tokens.n; i++) {
         hd__buffer_append_text(to, i > 0 ? ", " : "");
-        cli_json_text(to, hd__span_of(hd_token_text(r->model, tokens.tokens[i].id)));
+        hd__buffer_append_json(to, hd__span_of(hd_token_text(r->model, tokens.tokens[i].id)));
     }
     hd__buffer_append_text(to, "], \"offsets\": [");
     for (size_t i = 0; i < tokens.n; i++) {

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/utf8.h"
 #include "cli/interrupt.h"
 
 #define FLUSH_BYTES (64u << 10)
@@ -107,24 +106,4 @@ void cli_output_abandon(cli_output *output)
     }
     output->fd = -1;
     hd__buffer_clear(&output->pending);
-}
-
-void cli_json_text(hd_buffer *buffer, hd_span text)
-{
-    hd__buffer_append_char(buffer, '"');
-    for (size_t at = 0, len; at < text.len; at += len) {
-        bool valid;
-        uint32_t c = hd__utf8_decode(text, at, &len, &valid);
-        if (c == '"' || c == '\\') {
-            hd__buffer_append_char(buffer, '\\');
-            hd__buffer_append_char(buffer, (char)c);
-        } else if (c < 0x20) {
-            hd__buffer_printf(buffer, "\\u%04x", c);
-        } else if (valid) {
-            hd__buffer_append(buffer, text.ptr + at, len);
-        } else {
-            hd__buffer_append_text(buffer, "\xEF\xBF\xBD");
-        }
-    }
-    hd__buffer_append_char(buffer, '"');
 }

@@ -31,7 +31,4 @@ HD_MUST_USE hd_status cli_output_patch(cli_output *output, hd_span header, hd_er
 HD_MUST_USE hd_status cli_output_commit(cli_output *output, hd_error *err);
 void cli_output_abandon(cli_output *output);
 
-/* A text in JSON's quotes. Bytes that are not UTF-8 become U+FFFD. */
-void cli_json_text(hd_buffer *buffer, hd_span text);
-
 #endif

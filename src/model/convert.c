@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/half.h"
+
 #define BLOCK 128 /* values */
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -21,25 +23,11 @@ static inline uint32_t not_finite(uint32_t bits)
     return (bits & 0x7fffffffu) + 0x00800000u;
 }
 
-static inline uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static inline float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static inline uint32_t f32_from_f64(uint64_t bits)
 {
     double value;
     memcpy(&value, &bits, sizeof value);
-    return bits_of((float)value);
+    return hd__float_bits((float)value);
 }
 
 static inline uint32_t f32_from_f32(uint32_t bits)
@@ -52,19 +40,9 @@ static inline uint32_t f32_from_bf16(uint16_t bits)
     return (uint32_t)bits << 16;
 }
 
-/* f16 is 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. Normal numbers need the exponent moved to
- * bias 127. Subnormal ones are fraction * 2^-24: the fraction goes below the exponent of 2^-14, where its
- * last bit weighs 2^-24, and 2^-14 is taken away again. No f32 subnormal appears on the way, so the result
- * does not depend on the thread's flush-to-zero mode. */
 static inline uint32_t f32_from_f16(uint16_t bits)
 {
-    uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
-    uint32_t rest = (uint32_t)(bits & 0x7fffu) << 13;
-    uint32_t normal = rest + ((127u - 15u) << 23);
-    uint32_t subnormal = bits_of(float_of(rest + 0x38800000u) - float_of(0x38800000u));
-    uint32_t is_subnormal = 0u - (uint32_t)(rest < 0x00800000u); /* all ones or none: no branch to vectorise */
-    uint32_t is_special = 0u - (uint32_t)(rest >= 0x0f800000u);
-    return sign | (is_special & 0x7f800000u) | (subnormal & is_subnormal) | (normal & ~is_subnormal);
+    return hd__half_widen(bits);
 }
 
 /* A loop over blocks, and one over what is left. Aliasing and alignment rule out pointer casts; memcpy of a

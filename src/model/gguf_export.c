@@ -110,11 +110,6 @@ static hd_status collect_tokens(export *e, const json_t *root, const char *path,
     return HD_OK;
 }
 
-static void put_length(hd_buffer *to, uint64_t n)
-{
-    hd__buffer_append(to, &n, sizeof n); /* little-endian, as convert.c sees to */
-}
-
 /* WordPiece's words with U+2581 in front, the other pieces without "##". */
 static void put_token(const token *t, uint32_t id, hd_buffer *texts, hd_buffer *types)
 {
@@ -129,7 +124,7 @@ static void put_token(const token *t, uint32_t id, hd_buffer *texts, hd_buffer *
     } else if (type == NORMAL) {
         begin = WORD_BEGIN;
     }
-    put_length(texts, strlen(begin) + strlen(text));
+    hd__buffer_append_uint(texts, strlen(begin) + strlen(text), 8);
     hd__buffer_append_text(texts, begin);
     hd__buffer_append_text(texts, text);
     hd__buffer_append(types, &type, sizeof type);

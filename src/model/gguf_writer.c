@@ -18,31 +18,23 @@ void hd__gguf_writer_clear(hd_gguf_writer *writer)
     hd__buffer_clear(&writer->tensors);
 }
 
-static void put_uint(hd_buffer *to, uint64_t value, size_t n_bytes)
-{
-    char bytes[8];
-    for (size_t i = 0; i < n_bytes; i++)
-        bytes[i] = (char)(unsigned char)(value >> (8 * i));
-    hd__buffer_append(to, bytes, n_bytes);
-}
-
 static void put_text(hd_buffer *to, hd_span text)
 {
-    put_uint(to, text.len, 8);
+    hd__buffer_append_uint(to, text.len, 8);
     hd__buffer_append(to, text.ptr, text.len);
 }
 
 static void begin_pair(hd_gguf_writer *writer, const char *key, hd_gguf_type type)
 {
     put_text(&writer->pairs, hd__span_of(key));
-    put_uint(&writer->pairs, type, 4);
+    hd__buffer_append_uint(&writer->pairs, type, 4);
     writer->n_pairs++;
 }
 
 void hd__gguf_put_uint(hd_gguf_writer *writer, const char *key, uint32_t value)
 {
     begin_pair(writer, key, HD_GGUF_U32);
-    put_uint(&writer->pairs, value, 4);
+    hd__buffer_append_uint(&writer->pairs, value, 4);
 }
 
 void hd__gguf_put_real(hd_gguf_writer *writer, const char *key, float value)
@@ -54,7 +46,7 @@ void hd__gguf_put_real(hd_gguf_writer *writer, const char *key, float value)
 void hd__gguf_put_bool(hd_gguf_writer *writer, const char *key, bool value)
 {
     begin_pair(writer, key, HD_GGUF_BOOL);
-    put_uint(&writer->pairs, value, 1);
+    hd__buffer_append_uint(&writer->pairs, value, 1);
 }
 
 void hd__gguf_put_text(hd_gguf_writer *writer, const char *key, hd_span value)
@@ -66,8 +58,8 @@ void hd__gguf_put_text(hd_gguf_writer *writer, const char *key, hd_span value)
 void hd__gguf_put_array(hd_gguf_writer *writer, const char *key, hd_gguf_type type, uint64_t n, hd_span values)
 {
     begin_pair(writer, key, HD_GGUF_ARRAY);
-    put_uint(&writer->pairs, type, 4);
-    put_uint(&writer->pairs, n, 8);
+    hd__buffer_append_uint(&writer->pairs, type, 4);
+    hd__buffer_append_uint(&writer->pairs, n, 8);
     hd__buffer_append(&writer->pairs, values.ptr, values.len);
 }
 
@@ -77,11 +69,11 @@ void hd__gguf_put_tensor(hd_gguf_writer *writer, const char *name, hd_tensor_typ
     hd_buffer *to = &writer->tensors;
     uint64_t n = 1, bytes = 0;
     put_text(to, hd__span_of(name));
-    put_uint(to, n_dims, 4);
+    hd__buffer_append_uint(to, n_dims, 4);
     for (uint32_t i = n_dims; i-- > 0; n *= dims[i])
-        put_uint(to, dims[i], 8);
-    put_uint(to, hd__gguf_tensor_type(type), 4);
-    put_uint(to, writer->data_bytes, 8);
+        hd__buffer_append_uint(to, dims[i], 8);
+    hd__buffer_append_uint(to, hd__gguf_tensor_type(type), 4);
+    hd__buffer_append_uint(to, writer->data_bytes, 8);
     if (!hd__tensor_type_size(type, n, &bytes))
         to->failed = true;
     writer->data_bytes += hd__round_up((size_t)bytes, ALIGNMENT);
@@ -95,9 +87,9 @@ hd_status hd__gguf_writer_end(const hd_gguf_writer *writer, hd_file_writer *file
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its header", file->path);
     hd__buffer_init(&head);
     hd__buffer_append_text(&head, "GGUF");
-    put_uint(&head, 3, 4);
-    put_uint(&head, writer->n_tensors, 8);
-    put_uint(&head, writer->n_pairs, 8);
+    hd__buffer_append_uint(&head, 3, 4);
+    hd__buffer_append_uint(&head, writer->n_tensors, 8);
+    hd__buffer_append_uint(&head, writer->n_pairs, 8);
     hd__file_writer_add(file, hd__buffer_span(&head));
     hd__file_writer_add(file, hd__buffer_span(&writer->pairs));
     hd__file_writer_add(file, hd__buffer_span(&writer->tensors));

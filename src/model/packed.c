@@ -172,12 +172,6 @@ hd_status hd__packed_verify(const hd_packed *packed, hd_error *err)
 
 /* ---- writing ---- */
 
-static void append_uint(hd_buffer *buffer, uint64_t value, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i++)
-        hd__buffer_append_char(buffer, (char)(unsigned char)(value >> (8 * i)));
-}
-
 void hd__packed_plan_add(hd_packed_plan *plan, size_t name_len, size_t bytes)
 {
     plan->n_blobs++;
@@ -249,16 +243,16 @@ void *hd__packed_writer_add(hd_packed_writer *w, const char *name, size_t bytes)
 /* The table as planned; what was planned and not added would leave a hole in front of the blobs. */
 static void append_table(const hd_packed_writer *w, hd_buffer *table)
 {
-    append_uint(table, strlen(w->key), 4);
+    hd__buffer_append_uint(table, strlen(w->key), 4);
     hd__buffer_append_text(table, w->key);
-    append_uint(table, w->n_blobs, 4);
+    hd__buffer_append_uint(table, w->n_blobs, 4);
     for (size_t i = 0; i < w->n_blobs; i++) {
         const blob *b = &w->blobs[i];
-        append_uint(table, b->name.len, 2);
+        hd__buffer_append_uint(table, b->name.len, 2);
         hd__buffer_append(table, b->name.ptr, b->name.len);
-        append_uint(table, (uint64_t)(b->bytes.ptr - w->memory), 8);
-        append_uint(table, b->bytes.len, 8);
-        append_uint(table, hd__hash64(b->bytes, CHECKSUM_SEED), 8);
+        hd__buffer_append_uint(table, (uint64_t)(b->bytes.ptr - w->memory), 8);
+        hd__buffer_append_uint(table, b->bytes.len, 8);
+        hd__buffer_append_uint(table, hd__hash64(b->bytes, CHECKSUM_SEED), 8);
     }
 }
 
@@ -266,13 +260,13 @@ static void append_header(hd_buffer *header, hd_span table, uint64_t file_bytes)
 {
     hd_hash128 checksum = hd__hash128(table, CHECKSUM_SEED);
     hd__buffer_append(header, magic, sizeof magic);
-    append_uint(header, FORMAT_VERSION, 1);
-    append_uint(header, table.len, 8);
-    append_uint(header, checksum.low, 8);
-    append_uint(header, checksum.high, 8);
-    append_uint(header, file_bytes, 8);
+    hd__buffer_append_uint(header, FORMAT_VERSION, 1);
+    hd__buffer_append_uint(header, table.len, 8);
+    hd__buffer_append_uint(header, checksum.low, 8);
+    hd__buffer_append_uint(header, checksum.high, 8);
+    hd__buffer_append_uint(header, file_bytes, 8);
     for (size_t i = 0; i < 3; i++)
-        append_uint(header, 0, 8);
+        hd__buffer_append_uint(header, 0, 8);
 }
 
 hd_status hd__packed_writer_commit(hd_packed_writer *w, hd_error *err)

@@ -1,8 +1,6 @@
 /* trace_json.c - see trace_json.h. */
 #include "serve/trace_json.h"
 
-#include "base/utf8.h"
-
 enum { KIND_INTERNAL = 1, KIND_SERVER = 2 }; /* Span.SpanKind */
 enum { STATUS_ERROR = 2 };                   /* Status.StatusCode */
 
@@ -10,20 +8,7 @@ enum { STATUS_ERROR = 2 };                   /* Status.StatusCode */
 
 static void put_text(hd_buffer *body, const char *text)
 {
-    const hd_span span = hd__span_of(text);
-    size_t len;
-    hd__buffer_append_char(body, '"');
-    for (size_t at = 0; at < span.len; at += len) {
-        bool valid;
-        const uint32_t code = hd__utf8_decode(span, at, &len, &valid);
-        if (code < 0x20 || code == '"' || code == '\\')
-            hd__buffer_printf(body, "\\u%04x", (unsigned)code);
-        else if (valid)
-            hd__buffer_append(body, span.ptr + at, len);
-        else
-            hd__buffer_append_text(body, "\xef\xbf\xbd");
-    }
-    hd__buffer_append_char(body, '"');
+    hd__buffer_append_json(body, hd__span_of(text));
 }
 
 static void put_attribute_name(hd_buffer *body, const char *key)

@@ -1,46 +1,15 @@
-/* answer.c - see answer.h. Base64 is RFC 4648, section 4, with padding. */
+/* answer.c - see answer.h. */
 #include "wire/answer.h"
 
-#include <assert.h>
 #include <math.h>
 
 #include "base/float_text.h"
-#include "base/utf8.h"
-
-void hd__write_text(hd_buffer *body, hd_span text)
-{
-    hd__buffer_append_char(body, '"');
-    for (size_t at = 0; at < text.len;) {
-        size_t plain = at; /* most text is ASCII without anything to escape */
-        while (plain < text.len && (unsigned char)(text.ptr[plain] - 0x20) < 0x5F && text.ptr[plain] != '"' &&
-               text.ptr[plain] != '\\')
-            plain++;
-        hd__buffer_append(body, text.ptr + at, plain - at);
-        at = plain;
-        if (at == text.len)
-            break;
-        size_t len;
-        bool valid;
-        const uint32_t c = hd__utf8_decode(text, at, &len, &valid);
-        if (c == '"' || c == '\\') {
-            hd__buffer_append_char(body, '\\');
-            hd__buffer_append_char(body, (char)c);
-        } else if (c < 0x20) {
-            hd__buffer_printf(body, "\\u%04x", c);
-        } else if (valid) {
-            hd__buffer_append(body, text.ptr + at, len);
-        } else {
-            hd__buffer_append_text(body, "\xEF\xBF\xBD");
-        }
-        at += len;
-    }
-    hd__buffer_append_char(body, '"');
-}
+#include "base/half.h"
 
 void hd__write_cstr(hd_buffer *body, const char *text)
 {
     if (text != NULL)
-        hd__write_text(body, hd__span_of(text));
+        hd__buffer_append_json(body, hd__span_of(text));
     else
         hd__buffer_append_text(body, "null");
 }
@@ -64,23 +33,6 @@ void hd__write_float(hd_buffer *body, float value)
 }
 
 /* ---- vectors ---- */
-
-/* IEEE 754 half precision, to nearest, ties to even. */
-static uint16_t half_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
-    if (magnitude >= 0x47800000) /* 65536 and more; NaN does not come here */
-        return (uint16_t)(sign | 0x7C00);
-    if (magnitude < 0x38800000) { /* below 2^-14: subnormal, counted in steps of 2^-24 */
-        float steps;
-        memcpy(&steps, &magnitude, sizeof steps);
-        return (uint16_t)(sign | (uint32_t)lrintf(steps * 0x1p24f));
-    }
-    const uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1);
-    return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
-}
 
 /* How many bytes one row takes. */
 static size_t row_bytes(size_t n, hd_vector_type type)
@@ -122,7 +74,7 @@ static void pack(const float *row, size_t n, hd_vector_type type, uint8_t *out)
     case HD_VECTOR_F32: memcpy(out, row, n * sizeof *row); break;
     case HD_VECTOR_F16:
         for (size_t i = 0; i < n; i++) {
-            const uint16_t half = half_of(row[i]);
+            const uint16_t half = hd__half_of(row[i]);
             memcpy(out + 2 * i, &half, sizeof half);
         }
         break;
@@ -148,14 +100,6 @@ static void write_floats(hd_buffer *body, const float *row, size_t n)
     body->len += (size_t)(to - start) + (n == 0);
 }
 
-static float half_value(uint16_t half)
-{
-    const int exponent = half >> 10 & 31;
-    const float m = (float)(half & 0x3FF);
-    const float v = exponent == 31 ? INFINITY : exponent == 0 ? ldexpf(m, -24) : ldexpf(1024.0f + m, exponent - 25);
-    return half & 0x8000 ? -v : v;
-}
-
 static void write_packed(hd_buffer *body, const uint8_t *bytes, size_t n_bytes, hd_vector_type type)
 {
     hd__buffer_append_char(body, '[');
@@ -163,7 +107,7 @@ static void write_packed(hd_buffer *body, const uint8_t *bytes, size_t n_bytes, 
         if (i > 0)
             hd__buffer_append_char(body, ',');
         if (type == HD_VECTOR_F16) {
-            hd__write_float(body, half_value((uint16_t)(bytes[i] | bytes[i + 1] << 8)));
+            hd__write_float(body, hd__float_of_bits(hd__half_widen((uint16_t)(bytes[i] | bytes[i + 1] << 8))));
             i++;
             continue;
         }

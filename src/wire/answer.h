@@ -4,8 +4,6 @@
 
 #include "wire/call.h"
 
-/* A text in quotes; bytes that are not UTF-8 become U+FFFD. */
-void hd__write_text(hd_buffer *body, hd_span text);
 void hd__write_cstr(hd_buffer *body, const char *text); /* NULL is null */
 void hd__write_uint(hd_buffer *body, uint64_t n);
 void hd__write_float(hd_buffer *body, float value);

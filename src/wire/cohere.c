@@ -310,7 +310,7 @@ static void write_embed(const hd_wire_request *request, const hd_call *call, con
     for (size_t i = 0; i < call->n_inputs; i++) {
         if (i > 0)
             hd__buffer_append_char(b, ',');
-        hd__write_text(b, hd__span(call->inputs[i].text.ptr, call->inputs[i].text.len));
+        hd__buffer_append_json(b, hd__span(call->inputs[i].text.ptr, call->inputs[i].text.len));
     }
     hd__buffer_printf(b, "],\"meta\":{\"api_version\":{\"version\":\"%s\"},\"billed_units\":{\"input_tokens\":", version);
     hd__write_uint(b, result->n_tokens_total);

@@ -253,7 +253,7 @@ static void write_rerank(const hd_wire_request *request, const hd_call *call, co
         if (call->return_text) {
             const hd_text text = call->inputs[s->index].text;
             hd__buffer_append_text(b, ",\"text\":");
-            hd__write_text(b, hd__span(text.ptr, text.len));
+            hd__buffer_append_json(b, hd__span(text.ptr, text.len));
         }
         hd__buffer_append_text(b, ",\"score\":");
         hd__write_float(b, s->score);
@@ -289,7 +289,7 @@ static void write_piece(hd_buffer *b, const char *piece)
 {
     const hd_span text = hd__span_of(piece);
     if (hd__utf8_valid_len(text) == text.len) {
-        hd__write_text(b, text);
+        hd__buffer_append_json(b, text);
         return;
     }
     for (size_t i = 0; i < text.len; i++) {
@@ -349,7 +349,7 @@ static void write_detokenize(const hd_wire_request *request, const hd_call *call
     (void)request;
     const hd_text text = call->n_inputs > 0 ? result->texts[0] : (hd_text){"", 0};
     hd__buffer_append_text(&response->body, "{\"content\":");
-    hd__write_text(&response->body, hd__span(text.ptr, text.len));
+    hd__buffer_append_json(&response->body, hd__span(text.ptr, text.len));
     hd__buffer_append_char(&response->body, '}');
 }
 

@@ -40,7 +40,7 @@ static void write_document(hd_buffer *body, const json_t *document)
     if (json_is_string(document)) {
         const hd_text text = hd__json_string(document);
         hd__buffer_append_text(body, "{\"text\":");
-        hd__write_text(body, hd__span(text.ptr, text.len));
+        hd__buffer_append_json(body, hd__span(text.ptr, text.len));
         hd__buffer_append_char(body, '}');
     } else if (json_dump_callback(document, append_json, body, JSON_COMPACT) != 0) {
         body->failed = true;

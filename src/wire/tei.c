@@ -497,7 +497,7 @@ static void write_rerank(const hd_wire_request *request, const hd_call *call, co
         hd__write_uint(b, s->index);
         if (call->return_text) {
             hd__buffer_append_text(b, ",\"text\":");
-            hd__write_text(b, hd__span(call->inputs[s->index].text.ptr, call->inputs[s->index].text.len));
+            hd__buffer_append_json(b, hd__span(call->inputs[s->index].text.ptr, call->inputs[s->index].text.len));
         }
         hd__buffer_append_text(b, ",\"score\":");
         hd__write_float(b, s->score);
@@ -617,7 +617,7 @@ static void write_token(hd_buffer *b, const hd_token *token, hd_span text, const
         hd__buffer_append_text(b, ",\"special\":true,\"start\":null,\"stop\":null}");
         return;
     }
-    hd__write_text(b, hd__span(text.ptr + token->byte_begin, token->byte_end - token->byte_begin));
+    hd__buffer_append_json(b, hd__span(text.ptr + token->byte_begin, token->byte_end - token->byte_begin));
     hd__buffer_append_text(b, ",\"special\":false,\"start\":");
     hd__write_uint(b, token->byte_begin);
     hd__buffer_append_text(b, ",\"stop\":");
@@ -688,7 +688,7 @@ static void write_decode(const hd_wire_request *request, const hd_call *call, co
     for (size_t i = 0; i < call->n_inputs; i++) {
         if (i > 0)
             hd__buffer_append_char(b, ',');
-        hd__write_text(b, hd__span(result->texts[i].ptr, result->texts[i].len));
+        hd__buffer_append_json(b, hd__span(result->texts[i].ptr, result->texts[i].len));
     }
     hd__buffer_append_char(b, ']');
 }

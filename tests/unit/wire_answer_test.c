@@ -36,11 +36,11 @@ static void expect(const char *wanted)
 static void test_texts(void **state)
 {
     (void)state;
-    hd__write_text(&body, hd__span("a\"b\\c\n\0d", 8));
+    hd__buffer_append_json(&body, hd__span("a\"b\\c\n\0d", 8));
     expect("\"a\\\"b\\\\c\\u000a\\u0000d\"");
-    hd__write_text(&body, hd__span_of("\xC3\xA9\x7F \xF0\x9F\x98\x80 \xFF \xE4\xB8"));
+    hd__buffer_append_json(&body, hd__span_of("\xC3\xA9\x7F \xF0\x9F\x98\x80 \xFF \xE4\xB8"));
     expect("\"\xC3\xA9\x7F \xF0\x9F\x98\x80 \xEF\xBF\xBD \xEF\xBF\xBD\"");
-    hd__write_text(&body, hd__span(NULL, 0));
+    hd__buffer_append_json(&body, hd__span(NULL, 0));
     expect("\"\"");
     hd__write_cstr(&body, NULL);
     expect("null");
