@@ -22,8 +22,12 @@ make_venv() {
     cmp -s "$2" "$1/requirements.txt" && return
     say "installing $2 into $1 (once)"
     "${PYTHON:-python3}" -m venv "$1" || die "cannot create $1: is python3-venv installed?"
-    # Without llama.cpp when it cannot be built; everything else has to be there.
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2" ||
+    # Without llama.cpp when it cannot be built; everything else has to be there. Where there is AMX, llama.cpp of GCC 12 dies
+    # at its first tile with an illegal instruction (the tile configuration it loads was not written yet), clang's does not.
+    if command -v clang++ >/dev/null; then
+        export CMAKE_ARGS="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++"
+    fi
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir -r "$2" ||
         "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r <(grep -v '^llama-cpp' "$2") ||
         die "pip could not install $2"
     cp "$2" "$1/requirements.txt"
