@@ -1,10 +1,15 @@
 /* cmd_info.c - `heddle info`: what this machine offers, what is used of it, and why. */
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include <curl/curlver.h>
+#include <hiredis/hiredis.h>
+#include <microhttpd.h>
 #include <openssl/crypto.h>
+#include <pcre2.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <utf8proc.h>
+#include <zlib.h>
 
 #include "base/json.h"
 #include "cli/commands.h"
@@ -88,8 +93,10 @@ static void print_for_people(const hd_machine *m, const char *store, size_t n_mo
     printf("\n%skernels%s\n", bold, plain);
     each_entry(print_kernel, NULL);
     printf("\n%smodels%s\n  %zu found; pulled ones are in %s/models\n", bold, plain, n_models, store);
-    printf("\n%sbuilt with%s\n  jansson %s, utf8proc %s, libcurl %s, %s\n", bold, plain, jansson_version_str(),
-           utf8proc_version(), LIBCURL_VERSION, OpenSSL_version(OPENSSL_VERSION));
+    printf("\n%slibraries%s\n  jansson %s, utf8proc %s, PCRE2 %d.%d, zlib %s, libmicrohttpd %s, %s;\n"
+           "  opened when they are needed: libcurl %s, hiredis %d.%d\n",
+           bold, plain, jansson_version_str(), utf8proc_version(), PCRE2_MAJOR, PCRE2_MINOR, zlibVersion(),
+           MHD_get_version(), OpenSSL_version(OPENSSL_VERSION), LIBCURL_VERSION, HIREDIS_MAJOR, HIREDIS_MINOR);
 }
 
 static void print_json(const hd_machine *m, const char *store, size_t n_models)

@@ -233,7 +233,7 @@ static int run_serve(int n_args, char **args)
 const cli_command cli_serve = {
     .name = "serve",
     .arguments = "",
-    .summary = "answer embedding requests over HTTP",
+    .summary = "Answers requests over HTTP, in the protocols of those who ask",
     .tables = {cli_serve_model_options, cli_serve_source_options, cli_serve_options, cli_serve_limit_options},
     .prepare = cli_serve_prepare,
     .notes = "Try\n"
