@@ -6,6 +6,7 @@
 
 Every model of tools/make_tiny_architectures.py reads a few sequences of ids in `transformers`, in float32 on the CPU, one
 at a time, so that no padding takes part; JinaBERT and model2vec, for which it has no classes, in a few lines of torch.
+Adapters are worked into the weights before, as xlm-roberta-flash-implementation's LoRAParametrization does on the way.
 Pooling, and bge-m3's two linear layers as FlagEmbedding applies them (serving semantics: relu(W h + b) for each token;
 W h + b of unit length), are a few lines here; SPLADE's pooling is sentence-transformers' own.
 tests/golden/architectures/README.md describes the files.
@@ -26,7 +27,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 import numpy as np
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ def sequences():
 
 def translation(config):
     """The config.json of models that came with code of their own, as transformers' class for the same weights reads it."""
-    if config["model_type"] == "nomic_bert":
+    if config.get("model_type") == "nomic_bert":
         keys = {"n_embd": "hidden_size", "n_head": "num_attention_heads", "n_layer": "num_hidden_layers",
                 "n_inner": "intermediate_size", "n_positions": "max_position_embeddings",
                 "layer_norm_epsilon": "layer_norm_eps"}
@@ -56,22 +57,72 @@ def translation(config):
         new.update({k: config[k] for k in ("model_type", "architectures", "vocab_size", "type_vocab_size", "pad_token_id")},
                    hidden_act="silu", rope_parameters={"rope_type": "default", "rope_theta": config["rotary_emb_base"]})
         return new
-    if config["model_type"] == "new":
+    if config.get("model_type") == "new":
         new = {k: v for k, v in config.items() if k not in ("rope_scaling", "rope_theta", "position_embedding_type")}
         new.update(model_type="gte", architectures=[config["architectures"][0].replace("New", "Gte")],
                    rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]})
         return new
+    if is_flash(config) and config["position_embedding_type"] == "rotary":
+        keep = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "hidden_act", "vocab_size",
+                "layer_norm_eps", "max_position_embeddings", "type_vocab_size", "pad_token_id")
+        return {k: config[k] for k in keep} | {
+            "model_type": "jina_embeddings_v3", "architectures": ["JinaEmbeddingsV3Model"],
+            "rope_parameters": {"rope_type": "default", "rope_theta": config["rotary_emb_base"]}}
+    if is_flash(config):
+        return {k: v for k, v in config.items() if k != "auto_map"}
     return config
 
 
-def translated(folder, config):
+def is_flash(config):
+    return "XLMRobertaFlashConfig" in config.get("auto_map", {}).get("AutoConfig", "")
+
+
+def merged(tensors, config, task):
+    """Weights without parametrizations: W, or with a task W + alpha / rank B A, of tables A B."""
+    scale = config.get("lora_alpha", 1) / config.get("lora_rank", 1)
+    plain = {}
+    for name, tensor in tensors.items():
+        stem = name.removesuffix(".parametrizations.weight.original")
+        if stem != name:
+            if task is not None:
+                a, b = (tensors[f"{stem}.parametrizations.weight.0.lora_{x}"][task] for x in "AB")
+                tensor = tensor + scale * (a @ b if "embeddings" in stem else b @ a)
+            plain[stem + ".weight"] = tensor.contiguous()
+        elif ".lora_" not in name:
+            plain[name] = tensor
+    return plain
+
+
+def roberta_names(tensors):
+    """Those of transformers' XLM-RoBERTa, as convert_roberta_weights_to_flash.py finds them."""
+    names = {"emb_ln": "embeddings.LayerNorm", "encoder.layers": "encoder.layer", "mixer.out_proj": "attention.output.dense",
+             "norm1": "attention.output.LayerNorm", "mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense",
+             "norm2": "output.LayerNorm"}
+    renamed = {}
+    for name, tensor in tensors.items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        if "mixer.Wqkv" not in name:
+            renamed[name] = tensor
+            continue
+        for part, values in zip(("query", "key", "value"), tensor.chunk(3)):
+            renamed[name.replace("mixer.Wqkv", "attention.self." + part)] = values.contiguous()
+    return renamed
+
+
+def translated(folder, config, task):
     new = translation(config)
     if new is config:
         return folder, config
-    other = folder.with_name(folder.name + "-translated")
+    other = folder.with_name(f"{folder.name}-translated-{task}")
     other.mkdir()
     (other / "config.json").write_text(json.dumps(new))
-    (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    if is_flash(config):
+        tensors = merged(tensors, config, task)
+    if new["model_type"] == "xlm-roberta":
+        tensors = roberta_names(tensors)
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
     return other, new
 
 
@@ -88,11 +139,13 @@ def stretch(model, config):
 
 
 class JinaBert(torch.nn.Module):
-    """jinaai/jina-bert-implementation in plain torch, for one sequence: transformers has no class for it."""
+    """jinaai/jina-bert-implementation and jinaai/jina-bert-v2-qk-post-norm in plain torch, for one sequence: transformers has
+    no class for them."""
 
     def __init__(self, folder, config):
         super().__init__()
-        self.config, self.weights = config, load_file(folder / "model.safetensors")
+        self.config = config
+        self.weights = {k.removeprefix("bert."): v for k, v in load_file(folder / "model.safetensors").items()}
 
     def linear(self, name, x):
         return torch.nn.functional.linear(x, self.weights[name + ".weight"], self.weights.get(name + ".bias"))
@@ -117,13 +170,25 @@ class JinaBert(torch.nn.Module):
         x = self.norm("embeddings.LayerNorm", x)
         for i in range(self.config["num_hidden_layers"]):
             layer = f"encoder.layer.{i}."
-            q, k, v = (split(self.linear(layer + "attention.self." + s, x)) for s in ("query", "key", "value"))
+            q, k, v = (self.linear(layer + "attention.self." + s, x) for s in ("query", "key", "value"))
+            has_qk_norms = layer + "layer_norm_1.weight" in self.weights
+            if has_qk_norms:
+                q, k = self.norm(layer + "attention.self.layer_norm_q", q), self.norm(layer + "attention.self.layer_norm_k", k)
+            q, k, v = split(q), split(k), split(v)
             p = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]) + bias, dim=-1)
-            x = self.norm(layer + "attention.output.LayerNorm",
-                          x + self.linear(layer + "attention.output.dense", (p @ v).transpose(0, 1).reshape(n, -1)))
-            gate, up = self.linear(layer + "mlp.gated_layers", x).chunk(2, dim=-1)
-            x = self.norm(layer + "mlp.layernorm",
-                          x + self.linear(layer + "mlp.wo", torch.nn.functional.gelu(gate) * up))
+            attention = self.norm(layer + "attention.output.LayerNorm",
+                                  x + self.linear(layer + "attention.output.dense", (p @ v).transpose(0, 1).reshape(n, -1)))
+            if has_qk_norms:
+                x = self.norm(layer + "layer_norm_1", x + attention)
+                up, gate = self.linear(layer + "mlp.up_gated_layer", x).chunk(2, dim=-1)
+                names = "mlp.down_layer", "layer_norm_2"
+            else:
+                x = attention
+                gate, up = self.linear(layer + "mlp.gated_layers", x).chunk(2, dim=-1)
+                names = "mlp.wo", "mlp.layernorm"
+            x = self.norm(layer + names[1], x + self.linear(layer + names[0], torch.nn.functional.gelu(gate) * up))
+        if "classifier.weight" in self.weights:
+            return SimpleNamespace(logits=self.linear("classifier", torch.tanh(self.linear("pooler.dense", x[:1]))))
         return SimpleNamespace(last_hidden_state=x[None])
 
 
@@ -137,14 +202,14 @@ class StaticTable:
             self.rows = self.rows[tensors["mapping"]] * tensors["weights"][:, None]
 
 
-def load(folder, config, predicts):
+def load(folder, config, predicts, task=None):
     """As the class that config.json names, or when it does not have to predict tokens, without that head; no tensor may be missing or left over."""
-    if config["model_type"] == "model2vec":
+    if config.get("model_type") == "model2vec":
         return StaticTable(folder)
     if config["architectures"][0].startswith("JinaBert"):
         return JinaBert(folder, config)
     original = config
-    folder, config = translated(folder, config)
+    folder, config = translated(folder, config, task)
     name = config["architectures"][0]
     cls = getattr(transformers, name if predicts else name.replace("ForCausalLM", "Model"))
     model, info = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
@@ -203,15 +268,27 @@ def answers(folder, model, config, behind, ids):
     return rows
 
 
-def make(name, folder):
+def make(name, folder, task):
+    """Without a task, or with one of the model's."""
     why, _, _, behind = tiny.MODELS[name]
     config = json.loads((folder / "config.json").read_text())
-    model = load(folder, config, "answers" in behind)
+    model = load(folder, config, "answers" in behind, task)
     rows = [answers(folder, model, config, behind, ids) for ids in sequences()]
     heads = {head: np.concatenate([r[head].numpy().astype("<f4").ravel() for r in rows]) for head in rows[0]}
-    (OUT / f"{name}.f32").write_bytes(b"".join(values.tobytes() for values in heads.values()))
-    return {"model": name, "why": why, "two_types": types_of([0, 0], config) is not None,
-            "values": {head: len(values) for head, values in heads.items()}}
+    file = name if task is None else f"{name}-{config['lora_adaptations'][task]}"
+    (OUT / f"{file}.f32").write_bytes(b"".join(values.tobytes() for values in heads.values()))
+    entry = {"model": name, "file": f"{file}.f32", "why": why, "two_types": types_of([0, 0], config) is not None,
+             "values": {head: len(values) for head, values in heads.items()}}
+    return entry if task is None else entry | {"task": config["lora_adaptations"][task]}
+
+
+def make_all(models):
+    for name, (_, _, config, _) in tiny.MODELS.items():
+        if name in CHAT_MODELS:
+            continue
+        folder = tiny.write_model(models, name)
+        for task in (None, *range(len(config.get("lora_adaptations", [])))):
+            yield make(name, folder, task)
 
 
 CHAT_MODELS = [name for name, (_, _, _, behind) in tiny.MODELS.items() if behind.get("chat")]
@@ -260,7 +337,7 @@ def main():
     with tempfile.TemporaryDirectory() as models:
         for name in CHAT_MODELS:
             make_chats(tiny.write_model(models, name))
-        entries = [make(name, tiny.write_model(models, name)) for name in tiny.MODELS if name not in CHAT_MODELS]
+        entries = list(make_all(models))
     names = ("transformers", "sentence-transformers", "torch", "numpy")
     made_with = {"python": sys.version.split()[0], **{n: version(n) for n in names}}
     lines = [f' "made_with": {json.dumps(made_with)}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",

@@ -8,6 +8,7 @@ for nearly all of them, since tokenizers have tests of their own. What the refer
 tests/golden/architectures (made by tools/make_architecture_goldens.py).
 """
 
+import json
 import struct
 import sys
 from pathlib import Path
@@ -240,6 +241,8 @@ def gte(w, c):
 
 def jina_bert(w, c):
     h, middle = c["hidden_size"], c["intermediate_size"]
+    if "id2label" in c:
+        w.at("bert.")
     w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
     w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
     w.norm("embeddings.LayerNorm", h)
@@ -253,6 +256,72 @@ def jina_bert(w, c):
         w.linear(layer + "mlp.gated_layers", 2 * middle, h, 1.2, bias=False)
         w.linear(layer + "mlp.wo", h, middle, 1.2)
         w.norm(layer + "mlp.layernorm", h)
+    if "id2label" in c:
+        w.linear("pooler.dense", h, h)
+        w.at("").linear("classifier", len(c["id2label"]), h)
+
+
+def jina_bert_qk(w, c):
+    h, middle = c["hidden_size"], c["intermediate_size"]
+    w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
+    w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
+    w.norm("embeddings.LayerNorm", h)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"encoder.layer.{i}."
+        w.linear(layer + "attention.self.query", h, h)
+        w.norm(layer + "attention.self.layer_norm_q", h)
+        w.linear(layer + "attention.self.key", h, h)
+        w.norm(layer + "attention.self.layer_norm_k", h)
+        w.linear(layer + "attention.self.value", h, h)
+        w.linear(layer + "attention.output.dense", h, h)
+        w.norm(layer + "attention.output.LayerNorm", h)
+        w.norm(layer + "layer_norm_1", h)
+        w.linear(layer + "mlp.up_gated_layer", 2 * middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.down_layer", h, middle, 1.2)
+        w.norm(layer + "layer_norm_2", h)
+
+
+def xlm_roberta_flash(w, c):
+    """With adapters, weights have the names that torch's parametrizations give them, and A and B of all tasks beside them;
+    the embedding's A is as long as the vocabulary."""
+    h, middle, heads = c["hidden_size"], c["intermediate_size"], c["architectures"][0]
+    tasks, rank = len(c.get("lora_adaptations") or []), c.get("lora_rank")
+
+    def adapted(name, rows, columns, gain, bias=True, table=False):
+        path = name + ".parametrizations.weight" if tasks else name
+        original = path + ".original" if tasks else path + ".weight"
+        if table:
+            w.add(original, [rows, columns], gain)
+        else:
+            w.matrix(original, rows, columns, gain)
+        if bias and not table:
+            w.add(name + ".bias", [rows], 0.3)
+        if tasks and table:
+            w.add(path + ".0.lora_A", [tasks, rows, rank], 1.0)
+            w.add(path + ".0.lora_B", [tasks, rank, columns], gain)
+        elif tasks:
+            w.add(path + ".0.lora_A", [tasks, rank, columns], 3 / columns ** 0.5)
+            w.add(path + ".0.lora_B", [tasks, rows, rank], gain)
+
+    if tasks or not heads.endswith("Model"):
+        w.at("roberta.")
+    adapted("embeddings.word_embeddings", c["vocab_size"], h, 1.5, table=True)
+    if c["position_embedding_type"] == "absolute":
+        w.table("embeddings.position_embeddings", c["max_position_embeddings"], h, 0.6)
+    adapted("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6, table=True)
+    w.norm("emb_ln", h)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"encoder.layers.{i}."
+        adapted(layer + "mixer.Wqkv", 3 * h, h, 1.4)
+        adapted(layer + "mixer.out_proj", h, h, 1.0)
+        w.norm(layer + "norm1", h)
+        adapted(layer + "mlp.fc1", middle, h, 1.2)
+        adapted(layer + "mlp.fc2", h, middle, 1.2)
+        w.norm(layer + "norm2", h)
+    if heads.endswith("ForSequenceClassification"):
+        w.at("")
+        w.linear("classifier.dense", h, h)
+        w.linear("classifier.out_proj", len(c["id2label"]), h)
 
 
 def static(w, c):
@@ -295,6 +364,15 @@ GTE = dict(BERT, model_type="new", architectures=["NewModel"], position_embeddin
            pack_qkv=True, unpad_inputs=False, use_memory_efficient_attention=False)
 JINA_BERT = dict(BERT, architectures=["JinaBertForMaskedLM"], position_embedding_type="alibi", feed_forward_type="geglu",
                  emb_pooler="mean", num_attention_heads=6, hidden_size=96)
+FLASH = {"auto_map": {"AutoConfig": "jinaai/xlm-roberta-flash-implementation--configuration_xlm_roberta.XLMRobertaFlashConfig"},
+         "hidden_size": 48, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 96,
+         "hidden_act": "gelu", "layer_norm_eps": 1e-5, "max_position_embeddings": 162, "type_vocab_size": 1,
+         "pad_token_id": 1, "use_flash_attn": True, "emb_pooler": None}
+JINA_V3 = dict(FLASH, architectures=["XLMRobertaModel"], position_embedding_type="rotary", rotary_emb_base=20000.0,
+               load_trained_adapters=True, lora_adaptations=["retrieval.query", "retrieval.passage", "separation"],
+               lora_alpha=1, lora_rank=4, lora_dropout_p=0.0, lora_main_params_trainable=False,
+               task_instructions={"retrieval.query": "Represent the query: ",
+                                  "retrieval.passage": "Represent the document: ", "separation": ""})
 STATIC = {"model_type": "model2vec", "architectures": ["StaticModel"], "hidden_dim": 80, "normalize": True,
           "seq_length": 1000000, "pad_token_id": 0}
 ONE_LABEL, THREE_LABELS = {"0": "LABEL_0"}, {"0": "negative", "1": "neutral", "2": "positive"}
@@ -359,6 +437,19 @@ MODELS = {
                           {}),
     "tiny-jina": ("jina-embeddings-v2: a linear bias by distance; six heads, no power of two", jina_bert, JINA_BERT,
                   dict(pooling="mean", normalize=True)),
+    "tiny-jina-code": ("jina-embeddings-v2-base-code: norms of queries, keys and of attention's sum; no model_type",
+                       jina_bert_qk, {k: v for k, v in JINA_BERT.items() if k != "model_type"} | {
+                           "auto_map": {"AutoConfig": "jinaai/jina-bert-v2-qk-post-norm--configuration_bert.JinaBertConfig"}},
+                       dict(pooling="mean", normalize=True)),
+    "tiny-jina-code-cls": ("the same where one row is read", jina_bert_qk, JINA_BERT, dict(pooling="cls", normalize=True)),
+    "tiny-jina-reranker": ("jina-reranker-v1: a pooler and one label", jina_bert,
+                           dict(JINA_BERT, architectures=["JinaBertForSequenceClassification"], id2label=ONE_LABEL), {}),
+    "tiny-jina-v3": ("jina-embeddings-v3: rotary positions, and adapters for three tasks", xlm_roberta_flash, JINA_V3,
+                     dict(pooling="mean", normalize=True, custom=True)),
+    "tiny-flash-reranker": ("jina-reranker-v2-base-multilingual: the same names with a table of positions, one label",
+                            xlm_roberta_flash,
+                            dict(FLASH, model_type="xlm-roberta", architectures=["XLMRobertaForSequenceClassification"],
+                                 position_embedding_type="absolute", id2label=ONE_LABEL), {}),
     "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
     "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
                            dict(static=True)),
@@ -436,6 +527,10 @@ def write_modules(folder, behind):
     tiny.write_json(folder / "modules.json", [
         {"idx": i, "name": str(i), "path": path, "type": "sentence_transformers." + package + kind}
         for i, (path, kind) in enumerate(kinds)])
+    if behind.get("custom"):
+        modules = json.loads((folder / "modules.json").read_text())
+        modules[0].update(type="custom_st.Transformer", kwargs=["task"])
+        tiny.write_json(folder / "modules.json", modules)
 
 
 def pack(tensors):

@@ -185,7 +185,9 @@ typedef struct hd_model_info {
     uint32_t max_length;             /* tokens, specials included */
     uint32_t n_layers, hidden_size, n_heads;
     uint32_t n_prompts;
-    bool normalizes; /* the model's own files ask for unit vectors */
+    uint32_t n_tasks;         /* jina-embeddings-v3: low-rank adapters, one for each task */
+    const char *const *tasks; /* [n_tasks] their names */
+    bool normalizes;          /* the model's own files ask for unit vectors */
     bool loaded;
     bool loading;             /* or being unloaded: whoever needs it waits */
     bool load_failed;         /* the last load did; the next use tries again */
@@ -223,6 +225,8 @@ typedef enum hd_long_text {
 typedef struct hd_encode_options {
     uint32_t heads;          /* hd_head bits wanted; 0: HD_HEAD_DENSE. hd_encode and hd_job_start: that one alone */
     const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
+    const char *task;        /* one of the model's tasks: its adapters take part, and where neither prompt_name nor prompt is
+                              * given, its prompt is put before each text; NULL: the weights as they are */
     const char *prompt;      /* put before each text, of a pair before the first, or in place of Qwen3-Reranker's own
                               * instruction; wins over prompt_name; "" for none at all */
     uint32_t dimensions;     /* keep the first so many values (Matryoshka), unit length again if the model is so; 0: all */
@@ -251,7 +255,7 @@ typedef struct hd_encode_stats {
 
 /* Encodes n texts. out is [n, dimensions] f32, rows in input order; every value is finite.
  * Empty text is valid. The same text gives the same bits alone or among others, on any number of threads.
- * HD_ERR_ARG (unknown option values), HD_ERR_NOT_FOUND (prompt_name), HD_ERR_FORMAT (strict),
+ * HD_ERR_ARG (unknown option values), HD_ERR_NOT_FOUND (prompt_name, task), HD_ERR_FORMAT (strict),
  * HD_ERR_UNSUPPORTED (a model without dense vectors, long_text that does not go with it), HD_ERR_NUMERIC, HD_ERR_MEMORY,
  * and whatever hd_model_load reports. On failure out is unspecified. */
 HD_API HD_MUST_USE hd_status hd_encode(hd_model *model, const hd_text *texts, size_t n, const hd_encode_options *options,

@@ -29,7 +29,9 @@
 #define HD_LIMIT_SEQUENCE 131072u     /* tokens in one sequence */
 #define HD_LIMIT_THREADS 1024u
 #define HD_LIMIT_PROMPTS 256u
-#define HD_LIMIT_LABELS 65536u /* of a classifier */
+#define HD_LIMIT_TASKS 256u         /* adapters of a model */
+#define HD_LIMIT_ADAPTER_RANK 1024u /* of one, and of all of a model together 65536 */
+#define HD_LIMIT_LABELS 65536u      /* of a classifier */
 #define HD_LIMIT_PATH_BYTES 4096u
 #define HD_LIMIT_MODEL_NAME_BYTES 128u /* owner, name and revision, each */
 #define HD_LIMIT_LINE_BYTES (1u << 30) /* one line of an input file */

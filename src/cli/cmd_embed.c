@@ -22,7 +22,8 @@
 #define RING_TEXTS 1536u /* texts in flight that keep all workers busy */
 #define WINDOW_BYTES (256u << 10)
 
-static const char *flag_prompt_name, *flag_prompt, *flag_input, *flag_output, *flag_input_format, *flag_output_format;
+static const char *flag_prompt_name, *flag_prompt, *flag_task, *flag_input, *flag_output, *flag_input_format,
+    *flag_output_format;
 static const char *flag_heads, *flag_long_text;
 static bool flag_no_normalize, flag_strict;
 static uint32_t flag_dimensions;
@@ -48,6 +49,10 @@ static const cli_option embed_options[] = {
      .help = "jsonl, npy or f32 (default: by the file's name, else jsonl)"},
     {.name = "prompt-name", .value = "NAME", .text = &flag_prompt_name, .help = "one of the model's prompts, such as query"},
     {.name = "prompt", .value = "TEXT", .text = &flag_prompt, .help = "put this before every text"},
+    {.name = "task",
+     .value = "NAME",
+     .text = &flag_task,
+     .help = "one of the model's tasks, such as retrieval.query: its adapters, and its prompt unless another is given"},
     {.name = "dimensions",
      .value = "N",
      .number = &flag_dimensions,
@@ -287,6 +292,7 @@ static hd_status set_up(run *r, hd_error *err)
     r->options = (hd_encode_options){
         .prompt_name = flag_prompt_name,
         .prompt = flag_prompt,
+        .task = flag_task,
         .dimensions = flag_dimensions,
         .no_normalize = flag_no_normalize,
         .strict = flag_strict,

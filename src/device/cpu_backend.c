@@ -78,11 +78,51 @@ static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, 
     }
 }
 
-static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows,
-                       int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride)
+static k_gemm_fn *gemm_of(const hd_kernels *kernels, k_type type)
 {
-    k_gemm_fn *gemm = w->type == K_I8 ? kernels->gemm_i8 : w->type == K_BF16 ? kernels->gemm_bf16 : kernels->gemm_f32;
+    return type == K_I8 ? kernels->gemm_i8 : type == K_BF16 ? kernels->gemm_bf16 : kernels->gemm_f32;
+}
+
+/* The low-rank rows of a change, cut by rows: they are few columns. */
+static k_low_rank cpu_lower(const hd_kernels *kernels, hd_run *run, const hd_change *change, const hd_act *act, int n_rows,
+                            int n_pad)
+{
+    enum { ROWS = 32, COLUMNS = K_PANEL * K_PANEL_STEP };
+    if (change == NULL || change->adapter == NULL)
+        return (k_low_rank){0};
+    const hd_adapter *adapter = change->adapter;
+    const int first = change->task * adapter->rank, end = first + adapter->rank;
+    for (hd_phase p = hd__phase_begin(run, (uint32_t)(n_rows + ROWS - 1) / ROWS); hd__phase_take(run, &p);) {
+        const int row = (int)p.begin * ROWS, stop = (int)p.end * ROWS < n_rows ? (int)p.end * ROWS : n_rows;
+        const hd_act part = hd__act_from(act, (size_t)row);
+        gemm_of(kernels, act->type)(&(k_gemm){
+            .w = &adapter->down,
+            .a = part.data,
+            .a_stride = part.stride,
+            .a_scale = part.scale,
+            .a_offset = part.offset,
+            .rows = stop - row,
+            .panel_begin = first / COLUMNS * K_PANEL_STEP,
+            .panel_end = (end + COLUMNS - 1) / COLUMNS * K_PANEL_STEP,
+            .epilogue = K_STORE,
+            .out_type = K_F32,
+            .out = change->low + (size_t)row * change->stride,
+            .out_stride = change->stride,
+        });
+    }
+    return (k_low_rank){.rank = adapter->rank,
+                        .low = change->low + first,
+                        .stride = change->stride,
+                        .lift = adapter->lift + (size_t)first * (size_t)n_pad};
+}
+
+static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_change *change,
+                       const hd_act *act, int n_rows, int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type,
+                       void *out, size_t out_stride)
+{
+    k_gemm_fn *gemm = gemm_of(kernels, w->type);
     assert(act->type == w->type);
+    const k_low_rank low_rank = cpu_lower(kernels, run, change, act, n_rows, w->n_pad);
     uint32_t n_units = (uint32_t)(panel_end - panel_begin) / K_PANEL_STEP;
     for (hd_phase p = hd__phase_begin(run, n_units); hd__phase_take(run, &p);) {
         gemm(&(k_gemm){
@@ -94,6 +134,7 @@ static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *
             .rows = n_rows,
             .panel_begin = panel_begin + (int)p.begin * K_PANEL_STEP,
             .panel_end = panel_begin + (int)p.end * K_PANEL_STEP,
+            .change = low_rank,
             .epilogue = epilogue,
             .out_type = out_type,
             .out = out,
@@ -161,12 +202,13 @@ static void cpu_ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
         int rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
         hd_act in = hd__act_from(&f->act, (size_t)row);
         if (f->gate != NULL)
-            cpu_linear(kernels, run, f->gate, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle, stride);
-        cpu_linear(kernels, run, f->up, &in, rows, 0, f->up->n_pad / K_PANEL, f->gate != NULL ? K_MUL : f->activation, type,
-                   middle, stride);
+            cpu_linear(kernels, run, f->gate, NULL, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle,
+                       stride);
+        cpu_linear(kernels, run, f->up, &f->up_change, &in, rows, 0, f->up->n_pad / K_PANEL,
+                   f->gate != NULL ? K_MUL : f->activation, type, middle, stride);
         if (convert)
             cpu_convert(kernels, run, f->middle, f->middle_stride, rows, f->up->n, &f->middle_act);
-        cpu_linear(kernels, run, f->down, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
+        cpu_linear(kernels, run, f->down, &f->down_change, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
                    f->x + (size_t)row * f->x_stride, f->x_stride);
         row += rows;
     }

@@ -30,6 +30,21 @@ typedef struct hd_embedding {
     int n;
 } hd_embedding;
 
+/* Low-rank changes of a product's weights (kernel/gemm.h), one for each task; rank 0: none. */
+typedef struct hd_adapter {
+    int rank;
+    k_weights down;    /* A: [n_tasks * rank, k] */
+    const float *lift; /* B transposed and scaled: [n_tasks * rank, n_pad] */
+} hd_adapter;
+
+/* The one of them that a pass is for. */
+typedef struct hd_change {
+    const hd_adapter *adapter; /* NULL: none */
+    int task;
+    float *low; /* [n_rows, stride]: room for what `down` makes of the rows */
+    size_t stride;
+} hd_change;
+
 /* ---- activations ---- */
 
 /* Hidden states as the next matrix product reads them (kernel/rows.h). */
@@ -63,6 +78,7 @@ typedef struct hd_attention {
 typedef struct hd_ffn {
     const k_weights *gate; /* NULL: not gated */
     const k_weights *up, *down;
+    hd_change up_change, down_change;
     k_epilogue activation;
     hd_act act; /* input rows */
     float *x;   /* [n_rows, x_stride] */
@@ -92,9 +108,11 @@ typedef struct hd_device_ops {
     void (*convert)(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n,
                     const hd_act *act);
 
-    /* out = epilogue(act . w + bias), output channels [16 * panel_begin, 16 * panel_end) into the same columns of out. */
-    void (*linear)(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_act *act, int n_rows,
-                   int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type, void *out, size_t out_stride);
+    /* out = epilogue(act . w + bias), output channels [16 * panel_begin, 16 * panel_end) into the same columns of out;
+     * change NULL: w as it is. */
+    void (*linear)(const hd_kernels *kernels, hd_run *run, const k_weights *w, const hd_change *change, const hd_act *act,
+                   int n_rows, int panel_begin, int panel_end, k_epilogue epilogue, k_type out_type, void *out,
+                   size_t out_stride);
 
     /* Turns the heads of queries or keys by their positions, in place. */
     void (*rotate)(const hd_kernels *kernels, hd_run *run, const k_rotary *rotary);

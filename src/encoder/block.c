@@ -54,12 +54,14 @@ static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
     return hd__weights_linear(b->w, name, b->e->type, parts, 3, (int)b->e->settings->hidden, linear, b->err);
 }
 
-static hd_status bind_norm(const layer_binder *b, const char *blob, const char *tensor, hd_norm *norm)
+/* Nothing for an architecture that does not name it. */
+static hd_status bind_norm(const layer_binder *b, const char *blob, const char *tensor, int n, hd_norm *norm)
 {
     char name[NAME_BYTES], path[NAME_BYTES];
+    if (tensor == NULL)
+        return HD_OK;
     name_of(b, blob, tensor, name, path);
-    HD_TRY(hd__weights_norm(b->w, name, path, (int)b->e->settings->hidden, !b->names->no_norm_bias, b->e->settings->norm_eps,
-                            norm, b->err));
+    HD_TRY(hd__weights_norm(b->w, name, path, n, !b->names->no_norm_bias, b->e->settings->norm_eps, norm, b->err));
     norm->rms = b->names->rms;
     return HD_OK;
 }
@@ -76,6 +78,30 @@ static hd_status bind_head_norm(const layer_binder *b, const char *blob, const c
         hd__weights_norm(b->w, name, path, (int)b->e->settings->head_dim, false, b->e->settings->norm_eps, &norm, b->err));
     *gamma = norm.gamma;
     return HD_OK;
+}
+
+/* The adapters of a product of as many sections as there are widths. */
+static hd_status bind_adapter(const layer_binder *b, const char *blob, const char *tensor, const int *widths, int n_widths,
+                              int k, hd_adapter *adapter)
+{
+    char name[NAME_BYTES], path[NAME_BYTES];
+    name_of(b, blob, tensor, name, path);
+    return hd__weights_adapter(b->w, name, path, b->e->settings, b->e->type, widths, n_widths, k, adapter, b->err);
+}
+
+/* Those of a layer: of products whose weights are one tensor, the feed-forward not gated. */
+static hd_status bind_adapters(const layer_binder *b, hd_layer *layer)
+{
+    const hd_layer_names *names = b->names;
+    const hd_settings *set = b->e->settings;
+    const int hidden = (int)set->hidden, middle = (int)set->intermediate;
+    const int qkv[] = {hd__q_width(set), hd__kv_width(set), hd__kv_width(set)};
+    if (set->n_tasks == 0)
+        return HD_OK;
+    HD_TRY(bind_adapter(b, "qkv", names->qkv, qkv, 3, hidden, &layer->qkv_adapter));
+    HD_TRY(bind_adapter(b, "attention_out", names->attention_out, &hidden, 1, hd__q_width(set), &layer->out_adapter));
+    HD_TRY(bind_adapter(b, "up", names->up, &middle, 1, hidden, &layer->up_adapter));
+    return bind_adapter(b, "down", names->down, &hidden, 1, middle, &layer->down_adapter);
 }
 
 static hd_status bind_ffn(const layer_binder *b, hd_layer *layer)
@@ -99,12 +125,16 @@ static hd_status bind_layer(const layer_binder *b, hd_layer *layer)
     HD_TRY(bind_qkv(b, &layer->qkv));
     HD_TRY(bind_head_norm(b, "q_norm", names->q_norm, &layer->q_gamma));
     HD_TRY(bind_head_norm(b, "k_norm", names->k_norm, &layer->k_gamma));
+    HD_TRY(bind_norm(b, "query_norm", names->query_norm, hd__q_width(set), &layer->query_norm));
+    HD_TRY(bind_norm(b, "key_norm", names->key_norm, hd__kv_width(set), &layer->key_norm));
+    HD_TRY(bind_norm(b, "inner_norm", names->inner_norm, (int)set->hidden, &layer->inner_norm));
     HD_TRY(bind_linear(b, "attention_out", names->attention_out, (int)set->hidden, 0, 0, hd__q_width(set),
                        names->no_out_bias, &layer->attention_out));
     if (b->i > 0 || !names->begins_without_norm)
-        HD_TRY(bind_norm(b, "attention_norm", names->attention_norm, &layer->attention_norm));
+        HD_TRY(bind_norm(b, "attention_norm", names->attention_norm, (int)set->hidden, &layer->attention_norm));
     HD_TRY(bind_ffn(b, layer));
-    return bind_norm(b, "output_norm", names->output_norm, &layer->output_norm);
+    HD_TRY(bind_adapters(b, layer));
+    return bind_norm(b, "output_norm", names->output_norm, (int)set->hidden, &layer->output_norm);
 }
 
 /* Rows of a table in the embedding sum. */
@@ -117,6 +147,18 @@ static hd_status bind_table(hd_weights *w, const char *name, const char *prefix,
     return hd__weights_table(w, name, &table, values, err);
 }
 
+/* The adapters of a table. */
+static hd_status bind_table_adapter(hd_encoder *e, hd_weights *w, const char *name, const char *prefix, const char *tensor,
+                                    uint32_t n_rows, hd_table_adapter *adapter, hd_error *err)
+{
+    char path[NAME_BYTES];
+    if (e->settings->n_tasks == 0)
+        return HD_OK;
+    snprintf(path, sizeof path, "%s%s", prefix, tensor);
+    adapter->n_rows = (int)n_rows;
+    return hd__weights_table_adapter(w, name, path, e->settings, (int)n_rows, &adapter->low, &adapter->lift, err);
+}
+
 hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, const hd_embedding_names *names,
                              hd_error *err)
 {
@@ -124,12 +166,15 @@ hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, c
     char path[NAME_BYTES];
     snprintf(path, sizeof path, "%s%s.weight", prefix, names->words);
     HD_TRY(hd__weights_words(w, path, (int)set->vocab_size, (int)set->hidden, &e->embedding, err));
+    HD_TRY(bind_table_adapter(e, w, "words", prefix, names->words, set->vocab_size, &e->word_adapter, err));
     if (names->positions != NULL)
         HD_TRY(bind_table(w, "positions", prefix, names->positions, set->position_offset, set->n_positions, set->hidden,
                           &e->embedding.positions, err));
     if (names->types != NULL)
         HD_TRY(
             bind_table(w, "token_type", prefix, names->types, 0, set->n_token_types, set->hidden, &e->embedding.types, err));
+    if (names->types != NULL)
+        HD_TRY(bind_table_adapter(e, w, "token_type", prefix, names->types, set->n_token_types, &e->type_adapter, err));
     if (names->norm == NULL)
         return HD_OK;
     snprintf(path, sizeof path, "%s%s", prefix, names->norm);
@@ -188,11 +233,43 @@ k_epilogue hd__epilogue_of(hd_activation activation)
     return K_STORE;
 }
 
+/* What the batch's task adds to x for rows `ids` (NULL: all 0) of a table. */
+static void embed_change(const hd_states *s, const hd_table_adapter *adapter, const int32_t *ids)
+{
+    const size_t task = s->batch->task - 1, n = s->encoder->settings->hidden, rank = s->encoder->settings->adapter_rank;
+    const float *lift = adapter->lift + task * rank * n;
+    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
+        for (size_t i = p.begin; i < p.end; i++) {
+            const size_t id = ids != NULL ? (size_t)ids[i] : 0;
+            const float *low = adapter->low + (task * (size_t)adapter->n_rows + id) * rank;
+            float *x = s->x + i * s->x_stride;
+            for (size_t r = 0; r < rank; r++) {
+                for (size_t j = 0; j < n; j++)
+                    x[j] += low[r] * lift[r * n + j];
+            }
+        }
+    }
+}
+
 void hd__embed(hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     e->device->embed(&e->kernels, s->run, &e->embedding, s->batch->ids, s->batch->positions, s->batch->types, s->n_rows,
                      s->x, s->x_stride);
+    if (s->batch->task > 0 && e->word_adapter.low != NULL)
+        embed_change(s, &e->word_adapter, s->batch->ids);
+    if (s->batch->task > 0 && e->type_adapter.low != NULL)
+        embed_change(s, &e->type_adapter, s->batch->types);
+}
+
+/* How the batch's task changes a product. */
+static hd_change change_of(const hd_states *s, const hd_adapter *adapter)
+{
+    const uint32_t task = s->batch->task;
+    return (hd_change){.adapter = task > 0 && adapter->rank > 0 ? adapter : NULL,
+                       .task = (int)task - 1,
+                       .low = s->low,
+                       .stride = s->low_stride};
 }
 
 void hd__norm(hd_states *s, const hd_norm *norm)
@@ -211,6 +288,32 @@ void hd__pre_norm(hd_states *s, const hd_norm *norm)
     e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, true, &s->in);
 }
 
+/* Panels [first, end) of a product's weights, as a product of its own. */
+static k_weights part_of(const k_weights *w, int first, int end)
+{
+    const size_t channel = (size_t)first * K_PANEL;
+    k_weights part = *w;
+    part.n = part.n_pad = (end - first) * K_PANEL;
+    part.panels = (const char *)w->panels + channel * (size_t)w->k_pad * k_type_bytes(w->type);
+    part.bias = w->bias + channel;
+    part.scale = w->scale != NULL ? w->scale + channel : NULL;
+    part.channel_sum = w->channel_sum != NULL ? w->channel_sum + channel : NULL;
+    return part;
+}
+
+/* Panels [first, end) of the product, normalised, into their columns of qkv. They pass through context in f32. */
+static void project_normed(const hd_states *s, const hd_layer *layer, int first, int end, const hd_norm *norm)
+{
+    const hd_encoder *e = s->encoder;
+    const k_weights part = part_of(&layer->qkv, first, end);
+    const hd_act to = {.type = e->qkv_type,
+                       .data = (char *)s->qkv + (size_t)first * K_PANEL * k_type_bytes(e->qkv_type),
+                       .stride = s->qkv_stride};
+    e->device->linear(&e->kernels, s->run, &part, NULL, &s->in, s->n_rows, 0, end - first, K_STORE, K_F32, s->context,
+                      s->context_stride);
+    e->device->norm(&e->kernels, s->run, norm, s->context, s->context_stride, s->n_rows, true, &to);
+}
+
 /* Sections [first, end) of the product for queries (0), keys (1) and values (2), into their columns of qkv. */
 static void project(const hd_states *s, const hd_layer *layer, int first, int end)
 {
@@ -218,8 +321,13 @@ static void project(const hd_states *s, const hd_layer *layer, int first, int en
     const int q_panels = k_padded(hd__q_width(e->settings)) / K_PANEL,
               kv_panels = k_padded(hd__kv_width(e->settings)) / K_PANEL;
     const int panels[] = {0, q_panels, q_panels + kv_panels, q_panels + 2 * kv_panels};
-    e->device->linear(&e->kernels, s->run, &layer->qkv, &s->in, s->n_rows, panels[first], panels[end], K_STORE, e->qkv_type,
-                      s->qkv, s->qkv_stride);
+    const hd_norm *norms[] = {&layer->query_norm, &layer->key_norm};
+    const hd_change change = change_of(s, &layer->qkv_adapter);
+    for (; first < 2 && first < end && norms[first]->n > 0; first++)
+        project_normed(s, layer, panels[first], panels[first + 1], norms[first]);
+    if (first < end)
+        e->device->linear(&e->kernels, s->run, &layer->qkv, &change, &s->in, s->n_rows, panels[first], panels[end], K_STORE,
+                          e->qkv_type, s->qkv, s->qkv_stride);
 }
 
 /* Norm and rotary positions of the heads of queries or keys, whose rows begin at `x`. */
@@ -276,6 +384,36 @@ static void attend(const hd_states *s, const hd_layer *layer, const char *keys, 
                          });
 }
 
+/* to[i] = from[i], or to[i] += from[i], for the rows worked on. */
+static void copy_rows(const hd_states *s, const float *from, float *to, bool add)
+{
+    const size_t n = s->encoder->settings->hidden;
+    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
+        for (size_t i = p.begin; i < p.end; i++) {
+            for (size_t j = i * s->x_stride; j < i * s->x_stride + n; j++)
+                to[j] = add ? to[j] + from[j] : from[j];
+        }
+    }
+}
+
+/* x += Wo in, by way of the layer's inner norm if it has one: its rows take the place of qkv, which are wider. */
+static void project_out(hd_states *s, const hd_layer *layer, const hd_act *in)
+{
+    const hd_encoder *e = s->encoder;
+    const hd_act none = {.type = K_F32};
+    const bool inner = layer->inner_norm.n > 0;
+    const hd_change change = change_of(s, &layer->out_adapter);
+    float *out = inner ? s->qkv : s->x;
+    if (inner)
+        copy_rows(s, s->x, out, false);
+    e->device->linear(&e->kernels, s->run, &layer->attention_out, &change, in, s->n_rows, 0,
+                      layer->attention_out.n_pad / K_PANEL, K_ADD, K_F32, out, s->x_stride);
+    if (inner) {
+        e->device->norm(&e->kernels, s->run, &layer->inner_norm, out, s->x_stride, s->n_rows, false, &none);
+        copy_rows(s, out, s->x, true);
+    }
+}
+
 void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
 {
     const hd_encoder *e = s->encoder;
@@ -292,8 +430,7 @@ void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
     attend(s, layer, keys, values);
     const hd_act context = hd__states_input(&s->act, s->context, s->context_stride);
     e->device->convert(&e->kernels, s->run, s->context, s->context_stride, s->n_rows, hd__q_width(set), &context);
-    e->device->linear(&e->kernels, s->run, &layer->attention_out, &context, s->n_rows, 0,
-                      layer->attention_out.n_pad / K_PANEL, K_ADD, K_F32, s->x, s->x_stride);
+    project_out(s, layer, &context);
 }
 
 void hd__ffn_block(hd_states *s, const hd_layer *layer)
@@ -304,6 +441,8 @@ void hd__ffn_block(hd_states *s, const hd_layer *layer)
                        .gate = layer->gate.n > 0 ? &layer->gate : NULL,
                        .up = &layer->up,
                        .down = &layer->down,
+                       .up_change = change_of(s, &layer->up_adapter),
+                       .down_change = change_of(s, &layer->down_adapter),
                        .activation = hd__epilogue_of(e->settings->activation),
                        .act = s->in,
                        .x = s->x,

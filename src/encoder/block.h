@@ -28,6 +28,8 @@ typedef struct hd_layer_names {
     const char *layers;                    /* "encoder.layer." */
     const char *query, *key, *value, *qkv; /* three tensors, or all in one, one below the other */
     const char *q_norm, *k_norm;           /* RMS norms of heads, or NULL */
+    const char *query_norm, *key_norm;     /* norms of all heads together, or NULL */
+    const char *inner_norm;                /* or NULL */
     const char *attention_out, *attention_norm;
     const char *up, *gate, *gate_up; /* gate NULL: not gated; or both in one, the gate above */
     const char *down, *output_norm;
@@ -61,7 +63,8 @@ void hd__norm(hd_states *states, const hd_norm *norm);
 /* The next product reads norm(x), or x when norm->n is 0; x stays. */
 void hd__pre_norm(hd_states *states, const hd_norm *norm);
 
-/* x += Wo attention(split(Wqkv in)), heads of queries and keys normalised and turned as the layer says. With `pick`, keys
+/* x += Wo attention(split(Wqkv in)), heads of queries and keys normalised and turned as the layer says; where it has an
+ * inner norm, x += inner_norm(x + Wo attention(split(Wqkv in))). With `pick`, keys
  * and values are of all tokens, and queries and all that follows of the rows that the heads read (hd__states_pick). */
 void hd__attention_block(hd_states *states, const hd_layer *layer, bool pick);
 

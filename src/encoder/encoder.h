@@ -19,6 +19,7 @@ typedef struct hd_batch {
     int n_spans;               /* 0: a vector for each sequence; else out is [n_spans, n_out], one for each of these */
     const int32_t *span_begin, *span_end; /* [n_spans] mean pooling: over the tokens [begin, end) of the batch */
     uint32_t heads;                       /* HD_HEAD_* bits, all of them of encoder->heads */
+    uint32_t task;                        /* 1 + that of settings->tasks whose adapters change the weights; 0: none */
     float *out;                           /* HD_HEAD_DENSE: [n_sequences, n_out] */
     float *token_states;                  /* HD_HEAD_TOKENS: [n_tokens, hidden], as pooling reads them */
     float *token_vectors;                 /* HD_HEAD_MULTI: [n_tokens, n_token_out], the row of every token */
@@ -60,8 +61,18 @@ typedef struct hd_layer {
     k_weights gate;                      /* n 0: the feed-forward is not gated */
     hd_norm attention_norm, output_norm; /* behind attention and feed-forward; pre-norm: before them, n 0: none */
     const float *q_gamma, *k_gamma;      /* [head_dim]: RMS norm of each head of queries and keys, or NULL */
+    hd_norm query_norm, key_norm;        /* of all heads of queries and keys together, or n 0 */
+    hd_norm inner_norm;                  /* behind attention once more, before it is added to the residual stream; or n 0 */
+    hd_adapter qkv_adapter, out_adapter, up_adapter, down_adapter; /* rank 0: none */
     const hd_attention_rule *rule;
 } hd_layer;
+
+/* Low-rank changes of a table's rows, one for each task: row i + sum_r low[task, i, r] * lift[task, r]. */
+typedef struct hd_table_adapter {
+    const float *low;  /* [n_tasks, n_rows, rank], or NULL: none */
+    const float *lift; /* [n_tasks, rank, hidden] */
+    int n_rows;
+} hd_table_adapter;
 
 /* One step behind pooling: norm(activation(W x + b)). */
 typedef struct hd_head_step {
@@ -96,6 +107,7 @@ struct hd_encoder {
     int block_rows;  /* rows of the feed-forward's wide middle at a time */
 
     hd_embedding embedding;
+    hd_table_adapter word_adapter, type_adapter;
     hd_norm embedding_norm, final_norm; /* n 0: none */
     hd_attention_rule rules[2];         /* [0] sees everything unless the architecture says otherwise */
     hd_layer *layers;                   /* [n_layers], on the arena */
@@ -131,6 +143,6 @@ HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *e
 uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
 
 extern const hd_architecture hd__bert, hd__roberta, hd__xlm_roberta, hd__camembert, hd__distilbert, hd__mpnet,
-    hd__nomic_bert, hd__modernbert, hd__qwen3, hd__gte, hd__jina_bert, hd__static;
+    hd__nomic_bert, hd__modernbert, hd__qwen3, hd__gte, hd__jina_bert, hd__xlm_roberta_flash, hd__static;
 
 #endif

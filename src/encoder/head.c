@@ -161,8 +161,8 @@ static void weigh_tokens(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const hd_act in = {.type = K_F32, .data = s->x, .stride = s->x_stride};
-    e->device->linear(&e->kernels, s->run, &e->token_weight, &in, s->n_rows, 0, K_PANEL_STEP, K_RELU, K_F32, s->context,
-                      s->context_stride);
+    e->device->linear(&e->kernels, s->run, &e->token_weight, NULL, &in, s->n_rows, 0, K_PANEL_STEP, K_RELU, K_F32,
+                      s->context, s->context_stride);
     for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++)
             s->batch->token_weights[i] = s->context[i * s->context_stride];
@@ -173,8 +173,8 @@ static void project_tokens(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const size_t n = (size_t)e->n_token_out;
-    e->device->linear(&e->kernels, s->run, &e->token_vector, &s->in, s->n_rows, 0, e->token_vector.n_pad / K_PANEL, K_STORE,
-                      K_F32, s->context, s->context_stride);
+    e->device->linear(&e->kernels, s->run, &e->token_vector, NULL, &s->in, s->n_rows, 0, e->token_vector.n_pad / K_PANEL,
+                      K_STORE, K_F32, s->context, s->context_stride);
     for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++) {
             const float *row = s->context + i * s->context_stride;
@@ -210,15 +210,15 @@ static void weigh_vocabulary(const hd_states *s)
     const hd_vocab_head *head = &e->vocab;
     const size_t vocab = (size_t)head->decoder.n, stride = k_row_stride(head->decoder.n, K_F32);
     float *logits = (float *)(void *)s->head, *all = s->batch->vocab_weights;
-    e->device->linear(&e->kernels, s->run, &head->dense, &s->in, s->n_rows, 0, head->dense.n_pad / K_PANEL, head->activation,
-                      K_F32, s->context, s->context_stride);
+    e->device->linear(&e->kernels, s->run, &head->dense, NULL, &s->in, s->n_rows, 0, head->dense.n_pad / K_PANEL,
+                      head->activation, K_F32, s->context, s->context_stride);
     const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
     e->device->norm(&e->kernels, s->run, &head->norm, s->context, s->context_stride, s->n_rows, false, &in);
     for (int at = 0; at < s->n_rows; at += VOCAB_ROWS) {
         const int n_rows = s->n_rows - at < VOCAB_ROWS ? s->n_rows - at : VOCAB_ROWS;
         const hd_act rows = hd__act_from(&in, (size_t)at);
-        e->device->linear(&e->kernels, s->run, &head->decoder, &rows, n_rows, 0, head->decoder.n_pad / K_PANEL, K_STORE,
-                          K_F32, logits, stride);
+        e->device->linear(&e->kernels, s->run, &head->decoder, NULL, &rows, n_rows, 0, head->decoder.n_pad / K_PANEL,
+                          K_STORE, K_F32, logits, stride);
         for (hd_phase p = hd__phase_begin(s->run, (uint32_t)vocab); hd__phase_take(s->run, &p);)
             take_greatest(s->batch, logits, stride, at, n_rows, vocab, p.begin, p.end);
     }

@@ -7,9 +7,17 @@
  *     x = norm(x + Wo attention(q, k, v) + b)
  *     x = norm(x + Wo (gelu(gate) * up) + b), gate and up the halves of W x
  *
- * config.json calls it "bert", with "position_embedding_type": "alibi" and a "feed_forward_type".
+ * jina-embeddings-v2-base-code ("jina-bert-v2-qk-post-norm") has three more norms in each layer, other names, and up above
+ * gate:
+ *
+ *     q = norm(q), k = norm(k), of all heads together
+ *     x = norm(x + norm(x + Wo attention(q, k, v) + b))
+ *
+ * config.json calls both "bert", with "position_embedding_type": "alibi" and a "feed_forward_type"; which of them it is the
+ * tensors say. Source: jinaai/jina-bert-implementation and jinaai/jina-bert-v2-qk-post-norm on the Hub.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "encoder/block.h"
@@ -34,6 +42,23 @@ static const hd_layer_names layer_names = {
     .no_up_bias = true,
 };
 
+static const hd_layer_names qk_norm_names = {
+    .layers = "encoder.layer.",
+    .query = "attention.self.query",
+    .key = "attention.self.key",
+    .value = "attention.self.value",
+    .query_norm = "attention.self.layer_norm_q",
+    .key_norm = "attention.self.layer_norm_k",
+    .attention_out = "attention.output.dense",
+    .inner_norm = "attention.output.LayerNorm",
+    .attention_norm = "layer_norm_1",
+    .gate_up = "mlp.up_gated_layer",
+    .gate_below = true,
+    .down = "mlp.down_layer",
+    .output_norm = "layer_norm_2",
+    .no_up_bias = true,
+};
+
 static const hd_score_head_names score_names = {.dense = "bert.pooler.dense", .out = "classifier"};
 
 /* 2^(-8 i / n) for i = 1, …, n when n is a power of two; otherwise those of the power of two below, then every second
@@ -46,6 +71,13 @@ static double slope_of(uint32_t head, uint32_t n_heads)
     if (head < power)
         return exp2(-8.0 * (double)(head + 1) / (double)power);
     return exp2(-8.0 * (double)(2 * (head - power) + 1) / (double)(2 * power));
+}
+
+static bool has_qk_norms(hd_weights *w, const char *prefix)
+{
+    char tensor[64];
+    snprintf(tensor, sizeof tensor, "%sencoder.layer.0.attention.self.layer_norm_q.weight", prefix);
+    return hd__weights_have(w, tensor, "layer.0.query_norm.gamma");
 }
 
 static hd_status bind_bias(hd_encoder *e, hd_error *err)
@@ -72,7 +104,7 @@ static hd_status jina_bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     const char *prefix;
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
-    HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
+    HD_TRY(hd__bind_layers(e, w, prefix, has_qk_norms(w, prefix) ? &qk_norm_names : &layer_names, err));
     HD_TRY(bind_bias(e, err));
     return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }

@@ -110,8 +110,8 @@ void hd__row_head_forward(const hd_encoder *e, const hd_row_head *head, hd_run *
     for (uint32_t k = 0; k < n_steps; k++) {
         const hd_head_step *step = &head->steps[k];
         hd_act act = {.type = K_F32, .data = rows, .stride = width};
-        e->device->linear(&e->kernels, run, &step->linear, &act, (int)n, 0, step->linear.n_pad / K_PANEL, step->activation,
-                          K_F32, next, width);
+        e->device->linear(&e->kernels, run, &step->linear, NULL, &act, (int)n, 0, step->linear.n_pad / K_PANEL,
+                          step->activation, K_F32, next, width);
         if (step->norm.n > 0)
             e->device->norm(&e->kernels, run, &step->norm, next, width, (int)n, false, &act);
         float *swap = rows;

@@ -40,6 +40,9 @@ static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *bas
     }
     s->middle = e->type == K_I8 ? hd__carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
     carve_act(base, &at, e, block_rows, middle, &s->middle_act);
+    const int low = (int)(e->settings->n_tasks * e->settings->adapter_rank);
+    s->low_stride = k_row_stride(low, K_F32);
+    s->low = low > 0 ? hd__carve(base, &at, tokens * s->low_stride * sizeof(float)) : NULL;
     s->picked_begin = hd__carve(base, &at, (tokens + 1) * sizeof(int32_t));
     s->picked_positions = hd__carve(base, &at, tokens * sizeof(int32_t));
     s->head = hd__carve(base, &at, hd__head_scratch_bytes(e, max_tokens));

@@ -7,6 +7,7 @@
  *   x        f32   [T, hidden]             act      type  [T, widest of hidden and queries] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   f32   [R, intermediate], int8 only      middle_act type [R, intermediate] (+ scale, offset [R])
+ *   low      f32   [T, n_tasks * rank], models with adapters only
  *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1], S = T
  *   head, and for each member the attention kernel's own
  *
@@ -39,6 +40,8 @@ typedef struct hd_states {
     float *middle;
     size_t middle_stride;
     hd_act middle_act;
+    float *low; /* [n_rows, low_stride]: what adapters make of the rows that a product reads */
+    size_t low_stride;
     char *head;
     char *attention;
     size_t attention_bytes; /* for each member */

@@ -52,6 +52,9 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
     if (key != NULL)
         key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u", key, s->heads, s->n_labels,
                                s->position_offset, s->n_kv_heads, s->head_dim);
+    if (key != NULL && s->n_tasks > 0)
+        key = hd__arena_printf(&w->arena, "%s tasks=%u rank=%u scale=%.17g", key, s->n_tasks, s->adapter_rank,
+                               s->adapter_scale);
     if (key != NULL && s->judges)
         key = hd__arena_printf(&w->arena, "%s answers=%d,%d", key, s->answers[0], s->answers[1]);
     for (uint32_t i = 0; i < s->n_dense && key != NULL; i++) {
@@ -243,6 +246,19 @@ static hd_status bind_blob(hd_weights *w, const char *name, const char *suffix, 
     return HD_OK;
 }
 
+/* A tensor by its name, or by the name that torch gives a weight once it has a parametrization. NULL: there is none. */
+static const hd_tensor *find_weight_tensor(const hd_tensors *tensors, const char *name)
+{
+    static const char weight[] = ".weight";
+    char other[512];
+    const hd_tensor *t = hd__tensors_find(tensors, name);
+    const size_t n = strlen(name), n_weight = sizeof weight - 1;
+    if (t != NULL || n < n_weight || strcmp(name + n - n_weight, weight) != 0)
+        return t;
+    snprintf(other, sizeof other, "%.*s.parametrizations.weight.original", (int)(n - n_weight), name);
+    return hd__tensors_find(tensors, other);
+}
+
 /* Tensor "<prefix><suffix>" with exactly the given shape (n_dims 1 or 2). */
 static hd_status find_tensor(hd_weights *w, const hd_tensors *tensors, const char *prefix, const char *suffix, int n_dims,
                              int rows, int columns, const hd_tensor **tensor, hd_error *err)
@@ -250,7 +266,7 @@ static hd_status find_tensor(hd_weights *w, const hd_tensors *tensors, const cha
     char *full = hd__arena_printf(&w->arena, "%s%s", prefix, suffix);
     if (full == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
-    const hd_tensor *t = hd__tensors_find(tensors, full);
+    const hd_tensor *t = find_weight_tensor(tensors, full);
     if (t == NULL)
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, full);
     bool fits = (int)t->n_dims == n_dims && t->dims[0] == (uint64_t)rows && (n_dims == 1 || t->dims[1] == (uint64_t)columns);
@@ -375,6 +391,32 @@ static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_li
     return hd__tensor_read_f32(t, (uint64_t)part->first, (uint64_t)part->n, bias + at, err);
 }
 
+/* Where a linear layer's blobs are to be filled; panels NULL: they are not. */
+typedef struct linear_fill {
+    void *panels, *bias, *scale, *sum;
+} linear_fill;
+
+/* The blobs of linear->type, n and k. */
+static hd_status bind_linear_blobs(hd_weights *w, const char *name, k_weights *linear, linear_fill *fill, hd_error *err)
+{
+    const void *blob;
+    linear->n_pad = k_padded(linear->n);
+    linear->k_pad = k_padded(linear->k);
+    const size_t vector_bytes = (size_t)linear->n_pad * sizeof(float);
+    *fill = (linear_fill){0};
+    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(linear->type, linear->n, linear->k), &linear->panels, &fill->panels,
+                     err));
+    HD_TRY(bind_blob(w, name, ".bias", vector_bytes, &blob, &fill->bias, err));
+    linear->bias = blob;
+    if (linear->type != K_I8)
+        return HD_OK;
+    HD_TRY(bind_blob(w, name, ".scale", vector_bytes, &blob, &fill->scale, err));
+    linear->scale = blob;
+    HD_TRY(bind_blob(w, name, ".sum", vector_bytes, &blob, &fill->sum, err));
+    linear->channel_sum = blob;
+    return HD_OK;
+}
+
 static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type,
                              const hd_linear_part *parts, int n_parts, int k, k_weights *linear, hd_error *err)
 {
@@ -382,22 +424,10 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
     for (int i = 1; i < n_parts; i++)
         n = k_padded(n) + parts[i].n;
     k_weights result = {.type = type, .n = n_parts == 1 ? n : k_padded(n), .k = k};
-    result.n_pad = k_padded(n);
-    result.k_pad = k_padded(k);
-    size_t vector_bytes = (size_t)result.n_pad * sizeof(float);
-    const void *blob;
-    void *panels, *bias, *scale = NULL, *sum = NULL;
-    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(type, result.n, k), &result.panels, &panels, err));
-    HD_TRY(bind_blob(w, name, ".bias", vector_bytes, &blob, &bias, err));
-    result.bias = blob;
-    if (type == K_I8) {
-        HD_TRY(bind_blob(w, name, ".scale", vector_bytes, &blob, &scale, err));
-        result.scale = blob;
-        HD_TRY(bind_blob(w, name, ".sum", vector_bytes, &blob, &sum, err));
-        result.channel_sum = blob;
-    }
-    for (int i = 0, at = 0; i < n_parts && panels != NULL; at += k_padded(parts[i++].n))
-        HD_TRY(pack_part(w, tensors, &parts[i], type, at, k, panels, bias, scale, sum, err));
+    linear_fill fill;
+    HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
+    for (int i = 0, at = 0; i < n_parts && fill.panels != NULL; at += k_padded(parts[i++].n))
+        HD_TRY(pack_part(w, tensors, &parts[i], type, at, k, fill.panels, fill.bias, fill.scale, fill.sum, err));
     *linear = result;
     return HD_OK;
 }
@@ -429,6 +459,102 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     for (size_t i = 0; i < n; i++)
         w->rows[i] -= w->rows[n + i];
     k_pack_rows(K_F32, w->i8_max, k, 0, 1, w->rows, panels, NULL, NULL);
+    return HD_OK;
+}
+
+/* Tensor "<prefix>.parametrizations.weight.0.<which>" of exactly these dimensions. */
+static hd_status find_adapter(hd_weights *w, const char *prefix, const char *which, const uint64_t dims[3],
+                              const hd_tensor **tensor, hd_error *err)
+{
+    char *name = hd__arena_printf(&w->arena, "%s.parametrizations.weight.0.%s", prefix, which);
+    if (name == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+    const hd_tensor *t = hd__tensors_find(w->tensors, name);
+    if (t == NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, name);
+    if (t->n_dims != 3 || memcmp(t->dims, dims, 3 * sizeof *dims) != 0)
+        return hd__fail(err, HD_ERR_FORMAT,
+                        "%s: tensor \"%s\" has %u dimensions [%llu, …], config.json says "
+                        "[%llu, %llu, %llu]",
+                        t->file, name, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
+                        (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2]);
+    *tensor = t;
+    return HD_OK;
+}
+
+/* lift[task, r, column] = scale * B[task, channel, r], a section's columns from a multiple of 64 on. */
+static hd_status fill_lift(hd_weights *w, const hd_tensor *b, const hd_settings *set, const int *widths, int n_widths,
+                           int n_pad, float *lift, hd_error *err)
+{
+    const size_t rank = set->adapter_rank, stride = (size_t)n_pad;
+    size_t at = 0;
+    HD_TRY(rows_buffers(w, PACK_ROWS * rank, err));
+    for (size_t task = 0; task < set->n_tasks; task++) {
+        size_t column = 0;
+        for (int i = 0; i < n_widths; column += (size_t)k_padded(widths[i++])) {
+            const size_t width = (size_t)widths[i];
+            for (size_t c = 0, n; c < width; c += n, at += n * rank) {
+                n = width - c < PACK_ROWS ? width - c : PACK_ROWS;
+                HD_TRY(hd__tensor_read_f32(b, at, n * rank, w->rows, err));
+                for (size_t j = 0; j < n * rank; j++)
+                    lift[(task * rank + j % rank) * stride + column + c + j / rank] =
+                        (float)(set->adapter_scale * (double)w->rows[j]);
+            }
+        }
+    }
+    return HD_OK;
+}
+
+hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *prefix, const hd_settings *set, k_type type,
+                              const int *widths, int n_widths, int k, hd_adapter *adapter, hd_error *err)
+{
+    const int n_low = (int)(set->n_tasks * set->adapter_rank);
+    int n_pad = 0, n = 0;
+    for (int i = 0; i < n_widths; n += widths[i++])
+        n_pad += k_padded(widths[i]);
+    hd_adapter result = {.rank = (int)set->adapter_rank, .down = {.type = type, .n = n_low, .k = k}};
+    linear_fill fill;
+    const void *blob;
+    void *lift;
+    char *down = hd__arena_printf(&w->arena, "%s.down", name);
+    if (down == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+    HD_TRY(bind_linear_blobs(w, down, &result.down, &fill, err));
+    HD_TRY(bind_blob(w, name, ".lift", hd__mul((size_t)n_low * (size_t)n_pad, sizeof(float)), &blob, &lift, err));
+    result.lift = blob;
+    *adapter = result;
+    if (lift == NULL)
+        return HD_OK;
+    const hd_tensor *b;
+    row_pieces pieces = {.w = w, .n = n_low, .k = k, .type = type, .to = fill.panels, .scale = fill.scale, .sum = fill.sum};
+    HD_TRY(find_adapter(w, prefix, "lora_A", (const uint64_t[]){set->n_tasks, set->adapter_rank, (uint64_t)k},
+                        &pieces.tensor, err));
+    HD_TRY(find_adapter(w, prefix, "lora_B", (const uint64_t[]){set->n_tasks, (uint64_t)n, set->adapter_rank}, &b, err));
+    HD_TRY(run_pieces(w, pack_piece, &pieces, err));
+    return fill_lift(w, b, set, widths, n_widths, n_pad, lift, err);
+}
+
+hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char *prefix, const hd_settings *set, int n_rows,
+                                    const float **low, const float **lift, hd_error *err)
+{
+    const size_t n_tasks = set->n_tasks, rank = set->adapter_rank, hidden = set->hidden;
+    const size_t n_low = hd__mul(n_tasks * rank, (size_t)n_rows), n_lift = n_tasks * rank * hidden;
+    const void *low_blob, *lift_blob;
+    void *fill_low, *fill;
+    HD_TRY(bind_blob(w, name, ".low", hd__mul(n_low, sizeof(float)), &low_blob, &fill_low, err));
+    HD_TRY(bind_blob(w, name, ".lift", hd__mul(n_lift, sizeof(float)), &lift_blob, &fill, err));
+    *low = low_blob;
+    *lift = lift_blob;
+    if (fill == NULL)
+        return HD_OK;
+    const hd_tensor *a, *b;
+    float *values = fill;
+    HD_TRY(find_adapter(w, prefix, "lora_A", (const uint64_t[]){n_tasks, (uint64_t)n_rows, rank}, &a, err));
+    HD_TRY(find_adapter(w, prefix, "lora_B", (const uint64_t[]){n_tasks, rank, hidden}, &b, err));
+    HD_TRY(hd__tensor_read_f32(a, 0, n_low, fill_low, err));
+    HD_TRY(hd__tensor_read_f32(b, 0, n_lift, values, err));
+    for (size_t i = 0; i < n_lift; i++)
+        values[i] = (float)(set->adapter_scale * (double)values[i]);
     return HD_OK;
 }
 
@@ -487,7 +613,7 @@ hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *tab
     *values = blob;
     if (fill == NULL)
         return HD_OK;
-    const hd_tensor *t = hd__tensors_find(w->tensors, table->tensor);
+    const hd_tensor *t = find_weight_tensor(w->tensors, table->tensor);
     if (t == NULL)
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, table->tensor);
     if (t->n_dims != 2 || t->dims[0] != first + rows || t->dims[1] != columns)
@@ -604,6 +730,12 @@ hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n,
         .w = w, .n = vocab, .k = n, .type = e->type, .to = words, .scale = scale, .word_stride = e->word_stride};
     HD_TRY(find_tensor(w, w->tensors, tensor, "", 2, vocab, n, &pieces.tensor, err));
     return run_pieces(w, store_piece, &pieces, err);
+}
+
+bool hd__weights_have(hd_weights *w, const char *tensor, const char *blob)
+{
+    hd_span found;
+    return w->packed != NULL ? hd__packed_find(w->packed, blob, &found) : find_weight_tensor(w->tensors, tensor) != NULL;
 }
 
 hd_status hd__weights_prefix(hd_weights *w, const char *const *candidates, const char *probe, const char **prefix,

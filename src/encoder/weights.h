@@ -42,6 +42,9 @@ bool hd__weights_save(hd_weights *weights);
 
 /* ---- what encoders bind ---- */
 
+/* A tensor "<layer>.weight" may also be called "<layer>.parametrizations.weight.original", as torch calls a weight that
+ * has a parametrization. */
+
 /* One piece of a linear layer: n rows of tensor "<prefix>.weight" [n, k] and of "<prefix>.bias" [n]. Several pieces are
  * stacked, each padded to a multiple of 64 channels (Q, K and V as one product). */
 typedef struct hd_linear_part {
@@ -60,6 +63,18 @@ HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, 
 /* Binds `name` as one channel in f32: a row of a part of part->n rows, less another one. No bias. */
 HD_MUST_USE hd_status hd__weights_difference(hd_weights *weights, const char *name, const hd_linear_part *part, int row,
                                              int less, int k, k_weights *linear, hd_error *err);
+
+/* Binds the adapters of a linear layer of k inputs, whose sections are as wide as `widths` says: tensors
+ * "<prefix>.parametrizations.weight.0.lora_A" [n_tasks, rank, k] and ".lora_B" [n_tasks, sum of widths, rank], of which
+ * settings know n_tasks, rank and scale. */
+HD_MUST_USE hd_status hd__weights_adapter(hd_weights *weights, const char *name, const char *prefix,
+                                          const hd_settings *settings, k_type type, const int *widths, int n_widths, int k,
+                                          hd_adapter *adapter, hd_error *err);
+
+/* Binds those of a table of n_rows: lora_A [n_tasks, n_rows, rank] as it is, and lora_B [n_tasks, rank, hidden] scaled. */
+HD_MUST_USE hd_status hd__weights_table_adapter(hd_weights *weights, const char *name, const char *prefix,
+                                                const hd_settings *settings, int n_rows, const float **low,
+                                                const float **lift, hd_error *err);
 
 /* Linear layers from other files: a Dense module's folder, or one file with "weight" and "bias". Tensors only, never the
  * cache file's own. */
@@ -88,6 +103,10 @@ HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor,
  * where they are there, "weights" and "mapping" [vocab - 1]; the last row is zero. */
 HD_MUST_USE hd_status hd__weights_static_words(hd_weights *weights, int vocab, int n, hd_embedding *embedding,
                                                hd_error *err);
+
+/* Whether there is a tensor, or where weights come from a cache file, the blob that would be made of it: for architectures
+ * of which some have parts that others lack. */
+bool hd__weights_have(hd_weights *weights, const char *tensor, const char *blob);
 
 /* The prefix under which the transformer's tensors are stored: "" or "bert." and the like, found by looking for
  * "<candidate><probe>". Lives as long as the weights. */

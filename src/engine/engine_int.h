@@ -82,6 +82,7 @@ struct hd_job {
     size_t n_texts;
     size_t first_text; /* what errors call the first */
     uint32_t heads;    /* hd_head bits */
+    uint32_t task;     /* 1 + that of settings.tasks; 0: none */
     float *out;        /* [n_texts, n_dimensions], the caller's; with parts [n_parts, n_dimensions] */
     uint32_t n_dimensions;
     bool normalize, raw_scores, is_late; /* late chunking: parts are means over tokens, and of no unit length */
@@ -279,8 +280,8 @@ HD_MUST_USE hd_status hd__identity_begin(hd_model *model, hd_buffer *files, hd_e
 HD_MUST_USE hd_status hd__identity_end(hd_model *model, const hd_buffer *files, hd_error *err);
 
 /* The key of a text. */
-HD_MUST_USE hd_status hd__store_key_make(const char *identity, int32_t pool_begin, const int32_t *ids, size_t n,
-                                         hd_store_key *key, hd_error *err);
+HD_MUST_USE hd_status hd__store_key_make(const char *identity, uint32_t task, int32_t pool_begin, const int32_t *ids,
+                                         size_t n, hd_store_key *key, hd_error *err);
 
 /* Asks the store for a prepared job, which goes to the queue afterwards; false when there is nobody to ask. */
 HD_MUST_USE bool hd__lookup_begin(hd_job *job);
@@ -295,6 +296,7 @@ typedef struct hd_plan {
     const char *prompt;
     uint32_t prompt_tokens; /* left out of pooling; 0: none */
     uint32_t heads, n_dimensions;
+    uint32_t task; /* 1 + that of settings.tasks; 0: none */
     hd_tokenize_options tokenize;
     bool normalize, refuse_longer, raw_scores, cut_second;
     hd_long_text long_text;

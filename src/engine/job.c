@@ -69,6 +69,7 @@ static hd_status new_job(hd_model *m, const hd_job_request *r, const hd_plan *pl
     job->n_texts = r->n;
     job->first_text = r->first;
     job->heads = plan->heads;
+    job->task = plan->task;
     job->n_dimensions = plan->n_dimensions;
     job->normalize = plan->normalize;
     job->raw_scores = plan->raw_scores;

@@ -1,8 +1,8 @@
 /* lookup.c - see lookup.h.
  *
  * What the vector cache does not have goes to the store in one request; the job enters the queue when the answer is
- * there, with what was not found. A vector's key is the SHA-256 of the model's identity, where pooling begins, and the
- * token ids. The identity is the SHA-256 of the weights' contents, of the settings that take part, of the type, of
+ * there, with what was not found. A vector's key is the SHA-256 of the model's identity, the task, where pooling begins, and
+ * the token ids. The identity is the SHA-256 of the weights' contents, of the settings that take part, of the type, of
  * Heddle's version and of the instruction sets: processes share vectors only where each would compute the same bits.
  */
 #include "engine/lookup.h"
@@ -41,7 +41,7 @@ static void add_text(hd_sha256 *hash, const char *text)
 static void add_settings(hd_sha256 *hash, const hd_model *m)
 {
     const hd_settings *s = &m->settings;
-    const double reals[] = {s->norm_eps, s->rotary_theta, s->rotary_theta_local, s->rotary_factor};
+    const double reals[] = {s->norm_eps, s->rotary_theta, s->rotary_theta_local, s->rotary_factor, s->adapter_scale};
     uint64_t levels = 0;
     for (int isa = 0; isa < HD_ISA_COUNT; isa++)
         levels |= (uint64_t)hd__isa_has((hd_isa)isa) << isa;
@@ -69,6 +69,8 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
         (uint64_t)s->pad_id,
         s->pooling,
         s->n_dense,
+        s->n_tasks,
+        s->adapter_rank,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         add_number(hash, numbers[i]);
@@ -147,13 +149,13 @@ hd_status hd__identity_end(hd_model *m, const hd_buffer *files, hd_error *err)
 
 /* ---- asking ---- */
 
-hd_status hd__store_key_make(const char *identity, int32_t pool_begin, const int32_t *ids, size_t n, hd_store_key *key,
-                             hd_error *err)
+hd_status hd__store_key_make(const char *identity, uint32_t task, int32_t pool_begin, const int32_t *ids, size_t n,
+                             hd_store_key *key, hd_error *err)
 {
     hd_sha256 *hash;
     HD_TRY(hd__sha256_new(&hash, err));
     add_text(hash, identity);
-    add_number(hash, (uint64_t)(uint32_t)pool_begin);
+    add_number(hash, (uint64_t)task << 32 | (uint32_t)pool_begin);
     hd__sha256_add(hash, hd__span(ids, n * sizeof *ids));
     hd__sha256_end(hash, key->hex);
     return HD_OK;
@@ -216,8 +218,8 @@ static bool make_keys(hd_job *job)
     bool made = job->store_keys != NULL;
     for (size_t i = 0; made && i < job->n_sequences; i++) {
         const hd_sequence *s = &job->sequences[i];
-        made = hd__store_key_make(job->model->shared_id, s->pool_begin, job->ids.ids + s->ids_at, (size_t)s->n_tokens,
-                                  &job->store_keys[i], &error) == HD_OK;
+        made = hd__store_key_make(job->model->shared_id, job->task, s->pool_begin, job->ids.ids + s->ids_at,
+                                  (size_t)s->n_tokens, &job->store_keys[i], &error) == HD_OK;
     }
     if (!made) {
         hd__free(job->store_keys);

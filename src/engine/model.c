@@ -72,6 +72,8 @@ static void fill_info(hd_model *m, const char *path)
         .hidden_size = s->hidden,
         .n_heads = s->n_heads,
         .n_prompts = s->n_prompts,
+        .n_tasks = s->n_tasks,
+        .tasks = s->tasks,
         .normalizes = s->normalize,
         .flops_per_token = hd__encoder_flops_per_token(s),
         .vocab_size = s->vocab_size,

@@ -41,12 +41,34 @@ static hd_status check_long_text(const hd_model *m, const hd_plan *plan, hd_erro
     return HD_OK;
 }
 
-static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, const char **prompt, hd_error *err)
+static hd_status find_task(const hd_model *m, const char *name, uint32_t *task, hd_error *err)
+{
+    char names[256] = "none";
+    size_t at = 0;
+    *task = 0;
+    for (uint32_t i = 0; i < m->settings.n_tasks && name != NULL; i++) {
+        if (strcmp(m->settings.tasks[i], name) == 0)
+            *task = i + 1;
+        if (at < sizeof names)
+            at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i > 0 ? ", " : "", m->settings.tasks[i]);
+    }
+    if (name == NULL || *task > 0)
+        return HD_OK;
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no task named \"%s\"; it has: %s", m->name, name, names);
+}
+
+/* The prompt itself, that of its name, that of the task, or the model's default, whichever is given first. */
+static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint32_t task, const char **prompt,
+                             hd_error *err)
 {
     const char *name = o->prompt_name != NULL ? o->prompt_name : m->settings.default_prompt_name;
     *prompt = "";
     if (o->prompt != NULL) {
         *prompt = o->prompt;
+        return HD_OK;
+    }
+    if (o->prompt_name == NULL && task > 0) {
+        *prompt = m->settings.task_prompts[task - 1];
         return HD_OK;
     }
     if (name[0] == '\0')
@@ -86,7 +108,8 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
         .cut_second = o->cut_second,
         .long_text = o->long_text,
     };
-    return find_prompt(m, o, &plan->prompt, err);
+    HD_TRY(find_task(m, o->task, &plan->task, err));
+    return find_prompt(m, o, plan->task, &plan->prompt, err);
 }
 
 hd_status hd__plan_check(const hd_model *m, const hd_plan *plan, hd_error *err)

@@ -1,7 +1,7 @@
 /* prepare.c - from texts, pairs and token ids to a job's sequences, on the caller's thread.
  *
- * The vector cache is asked here, by what determines a vector: the model, the token ids and types, and where pooling
- * begins. Texts that differ only in what the tokenizer drops share an entry.
+ * The vector cache is asked here, by what determines a vector: the model, the task, the token ids and types, and where
+ * pooling begins. Texts that differ only in what the tokenizer drops share an entry.
  *
  * What is too long for one sequence becomes several (hd_long_text): their vectors are parts of a row (hd_part), which are
  * joined when all are there. Late chunking takes its windows as jina-ai's long late chunking does
@@ -144,6 +144,8 @@ static hd_status add_sequence(preparation *p, size_t first, size_t text, hd_sequ
     s.pool_begin = s.pool_begin < s.n_tokens ? s.pool_begin : s.n_tokens - 1;
     s.job = job;
     s.key = hd__hash128(hd__span(job->ids.ids + first, bytes), m->id << 32 | (uint32_t)s.pool_begin);
+    if (job->task > 0)
+        s.key = hd__hash128(hd__span(&job->task, sizeof job->task), s.key.low ^ s.key.high);
     if (job->types.n > 0)
         s.key = hd__hash128(hd__span(job->types.ids + first, bytes), s.key.low ^ s.key.high);
     if (s.n_parts > 0)

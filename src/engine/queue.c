@@ -3,7 +3,8 @@
  * Callers take turns by deficit round robin (Shreedhar and Varghese, "Efficient fair queueing using deficit round
  * robin", 1995): a lane at its turn gets TURN_TOKENS of credit and keeps what it does not use, so that a caller with
  * long texts gets as many tokens as one with short ones. Within a lane the jobs take turns in the same way. What is
- * taken is of one model and for the same heads: lanes whose next job asks for others are passed over and keep their place.
+ * taken is of one model, for the same heads and the same task: lanes whose next job asks for others are passed over and keep
+ * their place.
  *
  * A sequence equal to one that is queued or being computed for the same heads follows it and gets its results. With the
  * vector cache it is computed once, whenever it comes: see ask_again.
@@ -249,8 +250,8 @@ bool hd__taken_grow(hd_worker *w)
 
 typedef struct group {
     hd_worker *worker;
-    hd_model *model; /* of the sequences it has */
-    uint32_t heads;  /* of their jobs */
+    hd_model *model;      /* of the sequences it has */
+    uint32_t heads, task; /* of their jobs */
     size_t n, most;
     uint64_t n_tokens, budget;
     bool full;
@@ -264,6 +265,7 @@ static void take_of_job(group *g, hd_lane *lane)
     if (g->n == 0) {
         g->model = job->model;
         g->heads = job->heads;
+        g->task = job->task;
         g->most = hd__most_sequences(job->model, job->heads);
         uint64_t share = (g->model->pending_tokens + e->n_threads - 1) / e->n_threads;
         g->budget = share < (uint64_t)g->model->group_tokens ? share : (uint64_t)g->model->group_tokens;
@@ -292,7 +294,8 @@ static void take_of_job(group *g, hd_lane *lane)
 
 static bool fits(const group *g, const hd_lane *lane)
 {
-    return g->n == 0 || (lane->head->model == g->model && lane->head->heads == g->heads);
+    const hd_job *job = lane->head;
+    return g->n == 0 || (job->model == g->model && job->heads == g->heads && job->task == g->task);
 }
 
 /* A lane's turn: its jobs one after the other. True when its credit is used up, and with it the turn. */

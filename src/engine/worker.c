@@ -293,6 +293,7 @@ static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot
         .span_begin = slot->span_begin,
         .span_end = slot->span_end,
         .heads = w->taken[first]->job->heads,
+        .task = w->taken[first]->job->task,
         .out = slot->out,
         .token_states = slot->token_states,
         .token_vectors = slot->token_vectors,

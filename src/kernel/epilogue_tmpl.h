@@ -13,13 +13,25 @@
 #define EP_PASTE(a, b) EP_PASTE_(a, b)
 #define ep_rows EP_PASTE(ep_rows_, EP_SUFFIX)
 
-/* Rows [first, first + n_rows) of the matrix, whose accumulators are acc[n_rows][EP_COLS], columns from col. */
-static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const int32_t *acc, int first, int n_rows,
-                                                          int col)
+/* y + sum_r low[r] * lift[r, :], r ascending. */
+static inline __attribute__((always_inline)) vf EP_PASTE(ep_changed_, EP_SUFFIX)(const k_low_rank *change, const float *low,
+                                                                                 const float *lift, size_t n_pad, vf y)
+{
+    for (int r = 0; r < change->rank; r++)
+        y = vf_fma(vf_set1(low[r]), vf_load(lift + (size_t)r * n_pad), y);
+    return y;
+}
+
+/* ep_rows, with or without a low-rank change; which, is a constant after inlining. */
+static inline __attribute__((always_inline)) void
+EP_PASTE(ep_all_, EP_SUFFIX)(const k_gemm *g, const int32_t *acc, int first, int n_rows, int col, const bool changed)
 {
     const size_t stride = g->out_stride;
     float *wide = (float *)g->out + (size_t)first * stride + (size_t)col;
     uint16_t *half = (uint16_t *)g->out + (size_t)first * stride + (size_t)col;
+    const float *low = changed ? g->change.low + (size_t)first * g->change.stride : NULL;
+    const float *lift = changed ? g->change.lift + col : NULL;
+    const size_t n_pad = (size_t)g->w->n_pad;
     vf bias[EP_VECS];
 #if EP_INT
     const float *row_scale = g->a_scale + first, *row_offset = g->a_offset + first;
@@ -46,6 +58,9 @@ static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const
         _Pragma("GCC unroll 4") for (int v = 0; v < EP_VECS; v++)                                                           \
         {                                                                                                                   \
             vf y = EP_Y;                                                                                                    \
+            if (changed)                                                                                                    \
+                y = EP_PASTE(ep_changed_, EP_SUFFIX)(&g->change, low + (size_t)r * g->change.stride, lift + v * VF_LANES,   \
+                                                     n_pad, y);                                                             \
             put(to + (size_t)r * stride + v * VF_LANES, expression);                                                        \
         }                                                                                                                   \
     }
@@ -78,4 +93,20 @@ static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const
 #undef EP_LOOP
 #undef EP_Y
 #undef EP_ROW
+}
+
+static __attribute__((noinline)) void EP_PASTE(ep_rows_changed_, EP_SUFFIX)(const k_gemm *g, const int32_t *acc, int first,
+                                                                            int n_rows, int col)
+{
+    EP_PASTE(ep_all_, EP_SUFFIX)(g, acc, first, n_rows, col, true);
+}
+
+/* Rows [first, first + n_rows) of the matrix, whose accumulators are acc[n_rows][EP_COLS], columns from col. */
+static inline __attribute__((always_inline)) void ep_rows(const k_gemm *g, const int32_t *acc, int first, int n_rows,
+                                                          int col)
+{
+    if (g->change.rank > 0)
+        EP_PASTE(ep_rows_changed_, EP_SUFFIX)(g, acc, first, n_rows, col);
+    else
+        EP_PASTE(ep_all_, EP_SUFFIX)(g, acc, first, n_rows, col, false);
 }

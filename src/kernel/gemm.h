@@ -1,6 +1,9 @@
 /* gemm.h - matrix products with packed weights: the contract of the gemm family.
  *
- *   y[m, n] = epilogue( sum_k a[m, k] * w[n, k] + bias[n] )
+ *   y[m, n] = epilogue( sum_k a[m, k] * w[n, k] + bias[n] + sum_r low[m, r] * lift[r, n] )
+ *
+ * The last sum is a low-rank change of the weights (LoRA, Hu et al. 2021), W + B A, without W being touched: low = A a is
+ * a product of its own beforehand, lift is B transposed. As a rule there is none.
  *
  * Weights are packed once into panels of 16 output channels, in groups of G consecutive k
  * (G = 1 for f32, 2 for bf16, 4 for int8), so that one 64-byte row holds 16 channels times one group:
@@ -66,6 +69,14 @@ typedef enum k_epilogue {
     K_TANH,
 } k_epilogue;
 
+/* Rows that are added to y, by their factors. */
+typedef struct k_low_rank {
+    int rank;         /* 0: none */
+    const float *low; /* [rows, stride] */
+    size_t stride;
+    const float *lift; /* [rank, n_pad of the weights], 64-byte aligned, 0 from n on */
+} k_low_rank;
+
 typedef struct k_gemm {
     const k_weights *w;
     const void *a;              /* [rows, a_stride] of the weights' type (uint8_t for int8), 64-byte aligned rows */
@@ -74,6 +85,7 @@ typedef struct k_gemm {
     const float *a_offset;      /* [rows], int8 only */
     int rows;                   /* at least 1 */
     int panel_begin, panel_end; /* which panels to compute: output columns [16 * begin, 16 * end) */
+    k_low_rank change;
     k_epilogue epilogue;
     k_type out_type;   /* K_F32 or K_BF16 (round to nearest even) */
     void *out;         /* [rows, out_stride], 64-byte aligned rows */

@@ -28,8 +28,13 @@ static void store_panel(const k_gemm *gemm, int row, int panel, const double sum
 {
     size_t at = (size_t)row * gemm->out_stride + (size_t)panel * K_PANEL;
     const float *bias = gemm->w->bias + (size_t)panel * K_PANEL;
+    const k_low_rank *change = &gemm->change;
     for (int c = 0; c < K_PANEL; c++) {
-        double y = epilogue(gemm->epilogue, sum[c] + (double)bias[c]);
+        double changed = sum[c] + (double)bias[c];
+        for (int r = 0; r < change->rank; r++)
+            changed += (double)change->low[(size_t)row * change->stride + (size_t)r] *
+                       (double)change->lift[(size_t)r * (size_t)gemm->w->n_pad + (size_t)panel * K_PANEL + (size_t)c];
+        double y = epilogue(gemm->epilogue, changed);
         float *wide = (float *)gemm->out + at + c;
         uint16_t *half = (uint16_t *)gemm->out + at + c;
         if (gemm->epilogue == K_ADD)

@@ -42,10 +42,13 @@ hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, 
 }
 
 /* The class of a dotted name of the sentence_transformers package, whose inner paths changed over the
- * versions; NULL for other packages, whose classes may share a name but are code that comes with the model. */
+ * versions; NULL for other packages, whose classes may share a name but are code that comes with the model. That of
+ * jina-embeddings-v3 is a Transformer, which also takes a task. */
 static const char *class_of(const char *type)
 {
     const char *dot = strrchr(type, '.');
+    if (strcmp(type, "custom_st.Transformer") == 0)
+        return "Transformer";
     return strncmp(type, "sentence_transformers.", strlen("sentence_transformers.")) == 0 && dot != NULL ? dot + 1 : NULL;
 }
 

@@ -67,6 +67,8 @@ typedef struct hd_settings {
     uint32_t local_window, global_every;     /* such layers see so many places each way; every so many-th sees all */
     bool gated;                              /* the feed-forward has a gate */
     int32_t pad_id;                          /* -1: none */
+    uint32_t n_tasks, adapter_rank;          /* low-rank adapters, one for each task; 0: none */
+    double adapter_scale;                    /* what their products are multiplied by */
     bool no_specials;                        /* texts are read without what the tokenizer's template adds */
     int32_t unknown_id; /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
 
@@ -97,6 +99,8 @@ typedef struct hd_settings {
     uint32_t n_prompts;
     const hd_prompt *prompts;        /* [n_prompts] */
     const char *default_prompt_name; /* "" for none */
+    const char *const *tasks;        /* [n_tasks] their names */
+    const char *const *task_prompts; /* [n_tasks] what is put before texts of a task; "" for nothing */
     const char *similarity;          /* "cosine" unless config_sentence_transformers.json says otherwise */
 } hd_settings;
 

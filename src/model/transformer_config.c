@@ -20,13 +20,27 @@ typedef struct config_family {
         int32_t pad_id;
     } defaults;
     bool has_token_types, may_lack_token_types;
-    bool counts_from_pad; /* positions begin at pad_token_id + 1, as in fairseq */
+    bool counts_from_pad; /* places in the table of positions begin at pad_token_id + 1, as in fairseq */
+    bool may_have_tasks;
     hd_status (*more)(const json_t *root, const char *shown, hd_settings *settings, hd_error *err); /* or NULL */
 } config_family;
 
 #define BERT_BASE_WIDTHS .hidden = 768, .n_heads = 12, .intermediate = 3072, .norm_eps = 1e-12
+#define XLM_ROBERTA_FLASH                                                                                                   \
+    .defaults = {.n_layers = 24,                                                                                            \
+                 .hidden = 1024,                                                                                            \
+                 .n_heads = 16,                                                                                             \
+                 .intermediate = 4096,                                                                                      \
+                 .norm_eps = 1e-5,                                                                                          \
+                 .vocab_size = 250002,                                                                                      \
+                 .n_positions = 8194,                                                                                       \
+                 .n_token_types = 1,                                                                                        \
+                 .pad_id = 1},                                                                                              \
+    .has_token_types = true, .may_lack_token_types = true, .counts_from_pad = true, .may_have_tasks = true,                 \
+    .more = more_of_flash
 
 static hd_status more_of_bert(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_flash(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_gte(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_nomic(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
@@ -62,6 +76,8 @@ static const config_family families[] = {
         .has_token_types = true,
         .counts_from_pad = true,
     },
+    {.model_type = "xlm_roberta_flash", XLM_ROBERTA_FLASH},
+    {.model_type = "jina_embeddings_v3", XLM_ROBERTA_FLASH}, /* what transformers calls it */
     {
         .model_type = "distilbert",
         .n_layers = "n_layers",
@@ -263,6 +279,33 @@ static hd_status more_of_bert(const json_t *root, const char *shown, hd_settings
     return HD_OK;
 }
 
+/* Rotary positions with the whole head turned, or a table. */
+static hd_status more_of_flash(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    static const fixed_field fixed[] = {{"rotary_emb_interleaved", false}, {"last_layer_subset", false}};
+    static const char *const unknown[] = {"rotary_emb_dim", "rotary_emb_scale_base"};
+    const char *positions = "rotary";
+    HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        const json_t *field = json_object_get(root, unknown[i]);
+        if (field != NULL && !json_is_null(field))
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\": Heddle turns whole heads by angles as they are", shown,
+                            unknown[i]);
+    }
+    HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
+    if (strcmp(positions, "rotary") != 0 && strcmp(positions, "absolute") != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED,
+                        "%s: \"position_embedding_type\" is \"%s\", Heddle runs \"rotary\" and \"absolute\"", shown,
+                        positions);
+    s->absolute_positions = true; /* the table is of angles, or of positions */
+    if (positions[0] == 'r') {
+        s->rotary_theta = strcmp(s->model_type, "jina_embeddings_v3") == 0 ? 20000 : 10000;
+        HD_TRY(parse_theta(root, "rotary_emb_base", "full_attention", shown, &s->rotary_theta, err));
+    }
+    s->model_type = "xlm_roberta_flash";
+    return HD_OK;
+}
+
 static hd_status more_of_gte(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
 {
     static const fixed_field fixed[] = {{"logn_attention_scale", false}};
@@ -423,7 +466,7 @@ static hd_status check_known(const json_t *root, const config_family *f, const c
     HD_TRY(hd__json_get_bool(root, "is_decoder", shown, &is_decoder, err));
     if (is_decoder)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"is_decoder\" is true, Heddle runs encoders", shown);
-    if (f->counts_from_pad) {
+    if (f->counts_from_pad && s->rotary_theta == 0) {
         s->position_offset = (uint32_t)(s->pad_id + 1);
         if (s->position_offset >= s->n_positions)
             return hd__fail(err, HD_ERR_FORMAT, "%s: \"max_position_embeddings\" is %u, but positions begin at %u", shown,
@@ -439,13 +482,61 @@ static bool ends_with(const char *text, const char *suffix)
     return n >= n_suffix && strcmp(text + n - n_suffix, suffix) == 0;
 }
 
-/* Without modules.json: the mean, or for a model made to predict the next token, the last token. */
+/* Without modules.json: the mean, or what Jina's models name themselves; for a model made to predict the next token, the
+ * last token. */
 static hd_status set_default_pooling(const json_t *root, const char *shown, hd_settings *settings, hd_error *err)
 {
     bool is_causal = true;
+    const char *pooler = "mean";
     HD_TRY(hd__json_get_bool(root, "is_causal", shown, &is_causal, err));
+    HD_TRY(hd__json_get_text(root, "emb_pooler", shown, &pooler, err));
     bool predicts = ends_with(settings->architecture, "ForCausalLM");
     settings->pooling = predicts && is_causal ? HD_POOLING_LAST : HD_POOLING_MEAN;
+    if (strcmp(pooler, "cls") == 0)
+        settings->pooling = HD_POOLING_CLS;
+    return HD_OK;
+}
+
+/* One task of "lora_adaptations", and its text in "task_instructions". */
+static hd_status parse_task(const hd_settings_reader *reader, const json_t *root, size_t i, const char *shown,
+                            const char **task, const char **prompt)
+{
+    const char *name = json_string_value(json_array_get(json_object_get(root, "lora_adaptations"), i)), *text = "";
+    if (name == NULL)
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"lora_adaptations\": entry %zu is not a name", shown, i);
+    HD_TRY(hd__json_get_text(json_object_get(root, "task_instructions"), name, shown, &text, reader->err));
+    HD_TRY(hd__settings_keep(reader, name, task));
+    return hd__settings_keep(reader, text, prompt);
+}
+
+/* Low-rank adapters (Hu et al. 2021), one for each task, that come with the weights: jina-embeddings-v3. */
+static hd_status parse_tasks(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
+{
+    const size_t n = json_array_size(json_object_get(root, "lora_adaptations"));
+    bool trained = false;
+    double alpha = 1.0;
+    settings->adapter_rank = 4;
+    HD_TRY(hd__json_get_bool(root, "load_trained_adapters", shown, &trained, reader->err));
+    HD_TRY(get_u32(root, "lora_rank", 1, HD_LIMIT_ADAPTER_RANK, shown, &settings->adapter_rank, reader->err));
+    HD_TRY(hd__json_get_real(root, "lora_alpha", -1e6, 1e6, shown, &alpha, reader->err));
+    if (!trained || n == 0) { /* without, those that would be added to the weights change nothing */
+        settings->adapter_rank = 0;
+        return HD_OK;
+    }
+    if (n > HD_LIMIT_TASKS || n * settings->adapter_rank > HD_LIMIT_HIDDEN)
+        return hd__fail(reader->err, HD_ERR_LIMIT,
+                        "%s: \"lora_adaptations\" has %zu tasks of rank %u, the limits are %u, and %u for both multiplied",
+                        shown, n, settings->adapter_rank, HD_LIMIT_TASKS, HD_LIMIT_HIDDEN);
+    const char **tasks = hd__arena_calloc(reader->arena, n, sizeof *tasks);
+    const char **prompts = hd__arena_calloc(reader->arena, n, sizeof *prompts);
+    if (tasks == NULL || prompts == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %zu tasks", shown, n);
+    for (size_t i = 0; i < n; i++)
+        HD_TRY(parse_task(reader, root, i, shown, &tasks[i], &prompts[i]));
+    settings->tasks = tasks;
+    settings->task_prompts = prompts;
+    settings->n_tasks = (uint32_t)n;
+    settings->adapter_scale = alpha / (double)settings->adapter_rank;
     return HD_OK;
 }
 
@@ -506,16 +597,37 @@ static hd_status parse_heads(const hd_settings_reader *reader, const json_t *roo
     return parse_labels(reader, root, shown, settings);
 }
 
+/* The class of the code that comes with a model: the last part of "jinaai/xlm-roberta-…--configuration_….XLMRoberta…". */
+static const char *class_of_code(const json_t *root)
+{
+    const char *name = json_string_value(json_object_get(json_object_get(root, "auto_map"), "AutoConfig"));
+    const char *dot = name != NULL ? strrchr(name, '.') : NULL;
+    return dot != NULL ? dot + 1 : "";
+}
+
+/* What the model is called in the table: its model_type, but where Jina's code goes by another's, or by none. */
+static hd_status find_model_type(const json_t *root, const char *shown, const char **model_type, hd_error *err)
+{
+    const char *class = class_of_code(root), *positions = "", *name = NULL;
+    HD_TRY(hd__json_get_text(root, "model_type", shown, &name, err));
+    HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
+    const bool is_xlm_roberta = name != NULL && strcmp(name, "xlm-roberta") == 0;
+    if (strcmp(class, "XLMRobertaFlashConfig") == 0 || (is_xlm_roberta && strcmp(positions, "rotary") == 0))
+        name = "xlm_roberta_flash";
+    else if (name == NULL && strcmp(class, "JinaBertConfig") == 0)
+        name = "bert";
+    *model_type = name;
+    return name != NULL ? HD_OK : hd__fail(err, HD_ERR_FORMAT, "%s: no \"model_type\"", shown);
+}
+
 hd_status hd__transformer_config(const hd_settings_reader *reader, const json_t *root, const char *shown,
                                  hd_settings *settings)
 {
     static const config_family stranger = {.defaults = {.norm_eps = 1e-12}};
     hd_error *err = reader->err;
-    const char *model_type = NULL, *positions = "absolute";
+    const char *model_type, *positions = "absolute";
     const config_family *family = &stranger;
-    HD_TRY(hd__json_get_text(root, "model_type", shown, &model_type, err));
-    if (model_type == NULL)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: no \"model_type\"", shown);
+    HD_TRY(find_model_type(root, shown, &model_type, err));
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         if (strcmp(families[i].model_type, model_type) == 0)
             family = &families[i];
@@ -534,6 +646,8 @@ hd_status hd__transformer_config(const hd_settings_reader *reader, const json_t 
                         shown);
     if (family != &stranger)
         HD_TRY(check_known(root, family, shown, settings, err));
+    if (family->may_have_tasks)
+        HD_TRY(parse_tasks(reader, root, shown, settings));
     HD_TRY(parse_heads(reader, root, shown, settings));
     return set_default_pooling(root, shown, settings, err);
 }

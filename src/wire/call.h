@@ -56,7 +56,8 @@ typedef struct hd_call {
     hd_text query;  /* RERANK */
 
     const char *prompt_name, *prompt; /* as hd_encode_options */
-    const char *const *prompt_names;  /* else the first of these that the model has, if any; ends with NULL */
+    const char *const *prompt_names;  /* else the first of these that the model has, if any; ends with NULL. The model's task
+                                       * is the first of them that it has adapters for */
     uint32_t heads;                   /* EMBED: hd_head bits beside the vector; 0: none */
     hd_long_text long_text;           /* EMBED */
     uint32_t dimensions;              /* 0: all */

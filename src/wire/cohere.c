@@ -9,8 +9,9 @@
  *           v1 without `embedding_types` answers "embeddings": [[…]]
  *
  * Source: https://docs.cohere.com/reference and the types of https://github.com/cohere-ai/cohere-python. `input_type` picks
- * the model's prompt for queries or documents where it has one. More than 96 texts are welcome, as many as the server
- * allows. `max_tokens_per_doc`, `max_chunks_per_doc` and `priority` are not looked at: pairs are cut to the model's length.
+ * the model's prompt, and adapters, for queries or documents where it has any. More than 96 texts are welcome, as many as
+ * the server allows. `max_tokens_per_doc`, `max_chunks_per_doc` and `priority` are not looked at: pairs are cut to the
+ * model's length.
  *
  * /v1/rerank is Jina's path too; Cohere's clients are known by their X-Fern headers or X-Client-Name, their requests by
  * `rank_fields` and `max_chunks_per_doc`.

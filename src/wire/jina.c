@@ -6,8 +6,8 @@
  *           "embedding_type": "float" | "base64" | "binary" | "ubinary", "truncate": false}  →  OpenAI's answer
  *
  * Source: https://jina.ai/embeddings/ and https://jina.ai/reranker/, https://api.jina.ai/redoc. `task` picks the model's
- * prompt for it where it has one. With `late_chunking` the inputs are pieces of one document (hd_long_text); it needs a
- * model with mean pooling. /v1/embeddings is OpenAI's otherwise; a request is Jina's by `task`, `late_chunking`,
+ * adapters and prompt for it where it has any. With `late_chunking` the inputs are pieces of one document (hd_long_text); it
+ * needs a model with mean pooling. /v1/embeddings is OpenAI's otherwise; a request is Jina's by `task`, `late_chunking`,
  * `normalized`, `embedding_type`, or inputs that are objects.
  *
  * Fields that Jina lacks: `prompt_name`, `prompt` and `timeout_ms`, "float16", "int8" and "uint8" as embedding_type, and

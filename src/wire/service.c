@@ -395,6 +395,17 @@ static const char *prompt_name(const work *w)
     return NULL;
 }
 
+/* The first of the call's names that is a task of the model's. */
+static const char *task_name(const work *w)
+{
+    const hd_model_info *info = &w->card.info;
+    for (const char *const *wanted = w->call.prompt_names; wanted != NULL && *wanted != NULL; wanted++)
+        for (uint32_t i = 0; i < info->n_tasks; i++)
+            if (strcmp(info->tasks[i], *wanted) == 0)
+                return *wanted;
+    return NULL;
+}
+
 static hd_encode_options encode_options(const work *w)
 {
     const hd_call *c = &w->call;
@@ -407,6 +418,7 @@ static hd_encode_options encode_options(const work *w)
         .raw_scores = c->raw_scores,
         .prompt_name = prompt_name(w),
         .prompt = c->prompt,
+        .task = task_name(w),
         .dimensions = c->dimensions,
         .max_length = c->max_length < most ? c->max_length : most,
         .no_normalize = c->no_normalize,
@@ -453,8 +465,8 @@ static bool cannot(work *w)
     hd_fault fault;
     if (w->call.task == HD_TASK_RERANK ? info->reranks : (heads_of(&w->call) & ~info->heads) == 0)
         return false;
-    HD_IGNORE(hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name,
-                        hd__task_name(w->call.task)));
+    HD_IGNORE(
+        hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name, hd__task_name(w->call.task)));
     answer_fault(w, &fault);
     return true;
 }

@@ -45,6 +45,7 @@ typedef struct fixture {
     hd_weights *weights;
     hd_encoder *encoder;
     hd_batch batch;
+    uint32_t task;
 } fixture;
 
 typedef struct head {
@@ -129,6 +130,7 @@ static void run(const fixture *f, uint32_t heads, const hd_batch *outputs)
     assert_non_null(block);
     hd_batch batch = *outputs;
     batch.heads = heads;
+    batch.task = f->task;
     hd_run alone = {0};
     hd__no_alloc_begin("forward");
     e->architecture->forward(e, &alone, &batch, input.n_tokens, 1, block);
@@ -157,6 +159,7 @@ static void run_team(const fixture *f, const hd_batch *outputs)
     hd_team team = {.n_members = 2};
     hd_batch batch = *outputs;
     batch.heads = f->encoder->heads;
+    batch.task = f->task;
     char *block = hd__map_alloc(bytes);
     assert_non_null(block);
     member members[2] = {{f, &batch, block, {.team = &team}}, {f, &batch, block, {.team = &team, .rank = 1}}};
@@ -243,18 +246,29 @@ static void check_model(fixture *f, const json_t *entry, const float *wanted)
     free_batch(&together);
 }
 
+/* The task that an entry is of; NULL: none. */
+static void find_task(fixture *f, const char *name)
+{
+    if (name == NULL)
+        return;
+    while (f->task < f->settings.n_tasks && strcmp(f->settings.tasks[f->task], name) != 0)
+        f->task++;
+    assert_true(f->task++ < f->settings.n_tasks);
+}
+
 static void check_type(const char *level, const json_t *entry, k_type type)
 {
     char dir[256], path[256];
     fixture f = {.name = json_string_value(json_object_get(entry, "model")), .level = level, .type = type};
     hd_file_map map;
     snprintf(dir, sizeof dir, "%s/models/%s", folder.dir, f.name);
-    snprintf(path, sizeof path, GOLDEN "%s.f32", f.name);
+    snprintf(path, sizeof path, GOLDEN "%s", json_string_value(json_object_get(entry, "file")));
     hd__arena_init(&f.arena);
     if (hd__file_map_open(path, &map, &err) != HD_OK || hd__settings_read(dir, &f.arena, &f.settings, &err) != HD_OK ||
         hd__weights_open(f.settings.dir, &f.settings, type, NULL, false, 1, &f.weights, &err) != HD_OK ||
         hd__encoder_open(&f.settings, f.weights, hd__device_cpu(), type, &f.encoder, &err) != HD_OK)
         fail_msg("%s: %s", f.name, err.text);
+    find_task(&f, json_string_value(json_object_get(entry, "task")));
     check_model(&f, entry, (const float *)(const void *)map.bytes.ptr);
     hd__encoder_close(f.encoder);
     hd__weights_close(f.weights);

@@ -20,6 +20,7 @@ typedef struct problem {
     k_epilogue epilogue;
     k_type out_type;
     bool saturate; /* int8: only the largest magnitudes */
+    int rank;      /* of a low-rank change of the weights */
 } problem;
 
 typedef struct operands {
@@ -160,6 +161,33 @@ static void expect_row(const problem *p, const operands *o, const double *a, con
     }
 }
 
+/* Rows that are added, and what they do to y and its bound. */
+static void make_change(kc *c, const problem *p, operands *o)
+{
+    const size_t rank = (size_t)p->rank, stride = rank + (size_t)kc_below(c, 20), n_pad = (size_t)o->w.n_pad;
+    float *low = kc_buffer(c, (size_t)p->rows * stride * sizeof *low, 4);
+    float *lift = kc_buffer(c, rank * n_pad * sizeof *lift, 64);
+    memset(lift, 0, rank * n_pad * sizeof *lift);
+    for (size_t i = 0; i < (size_t)p->rows; i++) {
+        for (size_t r = 0; r < stride; r++)
+            low[i * stride + r] = r < rank ? kc_value(c, KC_NORMAL) : NAN; /* beside it lie those of other tasks */
+    }
+    for (size_t r = 0; r < rank; r++)
+        kc_fill(c, KC_NORMAL, lift + r * n_pad, (size_t)p->n);
+    for (size_t i = 0; i < (size_t)p->rows; i++) {
+        for (size_t n = 0; n < (size_t)p->n; n++) {
+            double *y = o->y + i * (size_t)p->n + n, *bound = o->bound + i * (size_t)p->n + n, size = fabs(*y);
+            for (size_t r = 0; r < rank; r++) {
+                const double term = (double)low[i * stride + r] * (double)lift[r * n_pad + n];
+                *y += term;
+                size += fabs(term);
+            }
+            *bound += (double)(rank + 1) * KC_EPS * size;
+        }
+    }
+    o->gemm.change = (k_low_rank){.rank = p->rank, .low = low, .stride = stride, .lift = lift};
+}
+
 static double epilogue_of(k_epilogue epilogue, double y)
 {
     switch (epilogue) {
@@ -212,6 +240,8 @@ static void make(kc *c, const problem *p, operands *o)
     make_activations(c, p, &o->gemm, a);
     for (int i = 0; i < p->rows; i++)
         expect_row(p, o, a + (size_t)i * (size_t)p->k, weights, i);
+    if (p->rank > 0)
+        make_change(c, p, o);
 
     size_t bytes = rows * o->gemm.out_stride * k_type_bytes(p->out_type);
     o->before = kc_buffer(c, bytes, 64);
@@ -270,6 +300,7 @@ static void compare_rows(kc *c, const operands *o, const void *whole, int first,
     g.a = (const char *)g.a + (size_t)first * g.a_stride * k_type_bytes(o->w.type);
     g.a_scale += first;
     g.a_offset += first;
+    g.change.low = g.change.rank > 0 ? g.change.low + (size_t)first * g.change.stride : NULL;
     ((k_gemm_fn *)c->row->function)(&g);
     kc_same(c, "rows alone", out, (const char *)whole + (size_t)first * row_bytes, (size_t)n * row_bytes);
 }
@@ -295,7 +326,7 @@ static void check(kc *c, problem p)
 {
     if (p.epilogue == K_ADD)
         p.out_type = K_F32;
-    if (!kc_case(c, "rows %d n %d k %d, %s%s, %s to %s", p.rows, p.n, p.k, kc_data_names[p.data],
+    if (!kc_case(c, "rows %d n %d k %d rank %d, %s%s, %s to %s", p.rows, p.n, p.k, p.rank, kc_data_names[p.data],
                  p.saturate ? " saturating" : "", epilogue_names[p.epilogue], type_names[p.out_type]))
         return;
     operands o;
@@ -322,7 +353,7 @@ static void check(kc *c, problem p)
 /* NaN in one row makes that row NaN whatever the epilogue, and leaves the others' bits alone. */
 static void check_nan(kc *c, k_type type, k_epilogue epilogue, int rows)
 {
-    problem p = {type, rows, 96, 130, KC_NORMAL, epilogue, K_F32, false};
+    problem p = {type, rows, 96, 130, KC_NORMAL, epilogue, K_F32, false, 0};
     int bad = kc_below(c, rows);
     if (!kc_case(c, "NaN in row %d of %d, %s", bad, rows, epilogue_names[epilogue]))
         return;
@@ -349,7 +380,7 @@ static void check_nan(kc *c, k_type type, k_epilogue epilogue, int rows)
 /* Integer sums reach every level's widest intermediate and must still be exact: y is the sum itself. */
 static void check_saturation(kc *c, int k)
 {
-    problem p = {K_I8, 40, 64, k, KC_NORMAL, K_STORE, K_F32, true};
+    problem p = {K_I8, 40, 64, k, KC_NORMAL, K_STORE, K_F32, true, 0};
     if (!kc_case(c, "exact sums of 0 and %d by +-%d, k %d", act_max(c), weight_max(c), k))
         return;
     operands o;
@@ -385,7 +416,7 @@ static void check_saturation(kc *c, int k)
 /* Problems of other sizes take their data, epilogue and type of output in turn. */
 static problem turn(kc *c, k_type type, int rows, int n, int k)
 {
-    problem p = {type, rows, n, k, KC_NORMAL, K_STORE, K_F32, false};
+    problem p = {type, rows, n, k, KC_NORMAL, K_STORE, K_F32, false, 0};
     p.epilogue = (k_epilogue)kc_below(c, K_TANH + 1);
     p.out_type = kc_below(c, 2) != 0 ? K_BF16 : K_F32;
     p.data = p.epilogue == K_STORE || p.epilogue == K_ADD || p.epilogue == K_MUL ? (kc_data)kc_below(c, KC_DATA_COUNT)
@@ -409,8 +440,15 @@ void kc_check_gemm(kc *c)
         check(c, turn(c, type, rows, 64, 70));
     for (int data = 0; data < KC_DATA_COUNT; data++) {
         for (int epilogue = K_STORE; epilogue <= K_TANH; epilogue++) {
-            check(c, (problem){type, 17, 70, 100, (kc_data)data, (k_epilogue)epilogue, K_F32, false});
-            check(c, (problem){type, 17, 70, 100, (kc_data)data, (k_epilogue)epilogue, K_BF16, false});
+            check(c, (problem){type, 17, 70, 100, (kc_data)data, (k_epilogue)epilogue, K_F32, false, 0});
+            check(c, (problem){type, 17, 70, 100, (kc_data)data, (k_epilogue)epilogue, K_BF16, false, 0});
+        }
+    }
+    for (int rank = 1; rank <= 9; rank++) { /* epilogues in turn, every one more than once */
+        for (int i = 0; i <= K_TANH; i++) {
+            const k_epilogue epilogue = (k_epilogue)((i + rank) % (K_TANH + 1));
+            check(c, (problem){type, 1 + kc_below(c, 70), 1 + kc_below(c, 129), 1 + kc_below(c, 200), KC_NORMAL, epilogue,
+                               i % 2 != 0 ? K_BF16 : K_F32, false, rank});
         }
     }
     for (int i = 0; i < (int)(sizeof shapes / sizeof shapes[0]); i++) {

@@ -311,6 +311,78 @@ static void ffn_test(void **state)
     }
 }
 
+/* ---- low-rank changes ---- */
+
+enum { CHANNELS = 70, TASKS = 3 };
+
+typedef struct linear_arguments {
+    k_weights w;
+    hd_change change;
+    float *x;
+    hd_act act;
+    float *out;
+} linear_arguments;
+
+static void convert_and_multiply(const hd_kernels *kernels, hd_run *run, void *arguments)
+{
+    const linear_arguments *a = arguments;
+    const size_t stride = k_row_stride(HIDDEN, K_F32);
+    const hd_act as_it_is = {.type = K_F32, .data = a->x, .stride = stride};
+    hd__device_cpu()->convert(kernels, run, a->x, stride, ROWS, HIDDEN, &a->act);
+    hd__device_cpu()->linear(kernels, run, &a->w, &a->change, a->act.type == K_F32 ? &as_it_is : &a->act, ROWS, 0,
+                             a->w.n_pad / K_PANEL, K_STORE, K_F32, a->out, (size_t)a->w.n_pad);
+}
+
+/* Each task's product by the formula, alone and by a team; `rank` may put a task's columns across two steps of panels. */
+static void check_change(k_type type, int rank, double bound)
+{
+    const size_t stride = k_row_stride(HIDDEN, K_F32), bytes = ROWS * (size_t)k_padded(CHANNELS) * sizeof(float);
+    float *weights, *low_weights, *x = zeros(ROWS * stride * sizeof *x), *alone = zeros(bytes), *out = zeros(bytes);
+    linear_arguments a = {.w = pack(type, CHANNELS, HIDDEN, &weights), .x = x, .act = make_act(type, ROWS, HIDDEN)};
+    const size_t n_pad = (size_t)a.w.n_pad;
+    float *lift = zeros((size_t)(TASKS * rank) * n_pad * sizeof *lift);
+    hd_adapter adapter = {.rank = rank, .down = pack(type, TASKS * rank, HIDDEN, &low_weights), .lift = lift};
+    for (int i = 0; i < ROWS * HIDDEN; i++)
+        x[(size_t)(i / HIDDEN) * stride + (size_t)(i % HIDDEN)] = random_value();
+    for (int i = 0; i < TASKS * rank * CHANNELS; i++)
+        lift[(size_t)(i / CHANNELS) * n_pad + (size_t)(i % CHANNELS)] = random_value();
+    a.change = (hd_change){.adapter = &adapter, .stride = k_row_stride(TASKS * rank, K_F32)};
+    a.change.low = zeros(ROWS * a.change.stride * sizeof(float));
+    for (a.change.task = 0; a.change.task < TASKS; a.change.task++) {
+        a.out = alone;
+        by(1, convert_and_multiply, &a);
+        for (int i = 0; i < ROWS * CHANNELS; i++) {
+            const float *row = x + (size_t)(i / CHANNELS) * stride;
+            double want = product(&a.w, weights, row, NULL, i % CHANNELS);
+            for (int r = a.change.task * rank; r < (a.change.task + 1) * rank; r++)
+                want += product(&adapter.down, low_weights, row, NULL, r) *
+                        (double)lift[(size_t)r * n_pad + (size_t)(i % CHANNELS)];
+            const double got = (double)alone[(size_t)(i / CHANNELS) * n_pad + (size_t)(i % CHANNELS)];
+            if (!(fabs(got - want) <= bound))
+                fail_msg("type %d rank %d task %d: %g, not %g", (int)type, rank, a.change.task, got, want);
+        }
+        a.out = out;
+        by(N_MEMBERS, convert_and_multiply, &a);
+        assert_memory_equal(out, alone, bytes);
+    }
+    unpack(&a.w, weights);
+    unpack(&adapter.down, low_weights);
+    free_act(&a.act);
+    void *all[] = {x, alone, out, lift, a.change.low};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        hd__free(all[i]);
+}
+
+static void change_test(void **state)
+{
+    (void)state;
+    for (int rank = 4; rank <= 13; rank += 9) {
+        check_change(K_F32, rank, 1e-4);
+        check_change(K_BF16, rank, 0.5);
+        check_change(K_I8, rank, 1.0);
+    }
+}
+
 /* ---- embedding and rotation ---- */
 
 typedef struct rows_arguments {
@@ -383,10 +455,8 @@ int main(void)
     if (hd__isa_init(NULL) != HD_OK)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_test),
-        cmocka_unit_test(ffn_test),
-        cmocka_unit_test(rows_test),
-        cmocka_unit_test(block_rows_test),
+        cmocka_unit_test(attention_test), cmocka_unit_test(ffn_test),        cmocka_unit_test(change_test),
+        cmocka_unit_test(rows_test),      cmocka_unit_test(block_rows_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,15 +226,17 @@ static void test_keys(void **state)
     (void)state;
     const int32_t ids[] = {101, 7, 102};
     hd_store_key a, b;
-    MUST(hd__store_key_make("id", 0, ids, 3, &a, &err));
-    MUST(hd__store_key_make("id", 0, ids, 3, &b, &err));
+    MUST(hd__store_key_make("id", 0, 0, ids, 3, &a, &err));
+    MUST(hd__store_key_make("id", 0, 0, ids, 3, &b, &err));
     assert_string_equal(a.hex, b.hex);
     assert_int_equal(strlen(a.hex), 64);
-    MUST(hd__store_key_make("id", 1, ids, 3, &b, &err));
+    MUST(hd__store_key_make("id", 1, 0, ids, 3, &b, &err));
     assert_string_not_equal(a.hex, b.hex);
-    MUST(hd__store_key_make("id", 0, ids, 2, &b, &err));
+    MUST(hd__store_key_make("id", 0, 1, ids, 3, &b, &err));
     assert_string_not_equal(a.hex, b.hex);
-    MUST(hd__store_key_make("ie", 0, ids, 3, &b, &err));
+    MUST(hd__store_key_make("id", 0, 0, ids, 2, &b, &err));
+    assert_string_not_equal(a.hex, b.hex);
+    MUST(hd__store_key_make("ie", 0, 0, ids, 3, &b, &err));
     assert_string_not_equal(a.hex, b.hex);
 }
 

@@ -19,6 +19,14 @@
     "{\"idx\":1,\"name\":\"1\",\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.models.Pooling\"}"
 #define MODULE(path, type) ",{\"path\":\"" path "\",\"type\":\"sentence_transformers.models." type "\"}"
 
+#define FLASH                                                                                                               \
+    "\"auto_map\":{\"AutoConfig\":\"jinaai/xlm-roberta-flash-implementation--configuration_xlm_roberta."                    \
+    "XLMRobertaFlashConfig\"}"
+#define TASKS "{" FLASH ",\"load_trained_adapters\":true,\"lora_adaptations\":"
+#define TASKS_8 "\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\""
+#define TASKS_64 TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8
+#define MANY_TASKS "[" TASKS_64 "," TASKS_64 "," TASKS_64 "," TASKS_64 ",\"\"]"
+
 typedef struct file {
     const char *path, *text;
 } file;
@@ -365,6 +373,15 @@ static const struct {
     {CONFIG("{\"model_type\":\"new\",\"layer_norm_type\":\"rms_norm\"}"),
      HD_ERR_UNSUPPORTED,
      {"layer_norm_type", "rms_norm"}},
+    {CONFIG("{" FLASH ",\"position_embedding_type\":\"alibi\"}"), HD_ERR_UNSUPPORTED, {"position_embedding_type", "alibi"}},
+    {CONFIG("{" FLASH ",\"rotary_emb_interleaved\":true}"), HD_ERR_UNSUPPORTED, {"rotary_emb_interleaved", "true"}},
+    {CONFIG("{" FLASH ",\"rotary_emb_scale_base\":512}"), HD_ERR_UNSUPPORTED, {"rotary_emb_scale_base", "whole heads"}},
+    {CONFIG(TASKS "[\"a\",7]}"), HD_ERR_FORMAT, {"lora_adaptations", "entry 1"}},
+    {CONFIG(TASKS "[\"a\"],\"task_instructions\":{\"a\":7}}"), HD_ERR_FORMAT, {"config.json", "not a string"}},
+    {CONFIG(TASKS "[\"a\"],\"lora_rank\":0}"), HD_ERR_FORMAT, {"lora_rank", "1 to 1024"}},
+    {CONFIG(TASKS "[\"a\"],\"lora_rank\":1025}"), HD_ERR_FORMAT, {"lora_rank", "1025"}},
+    {CONFIG(TASKS MANY_TASKS ",\"lora_rank\":1}"), HD_ERR_LIMIT, {"257 tasks", "256"}},
+    {CONFIG(TASKS "[" TASKS_64 ",\"\"],\"lora_rank\":1024}"), HD_ERR_LIMIT, {"65 tasks of rank 1024", "65536"}},
     {CONFIG("{" BERT ",\"position_embedding_type\":\"alibi\",\"feed_forward_type\":\"original\"}"),
      HD_ERR_UNSUPPORTED,
      {"feed_forward_type", "original"}},
@@ -559,6 +576,68 @@ static void reads_families(void **state)
     assert_int_equal(s.activation, HD_ACTIVATION_RELU);
 }
 
+/* Jina's own code goes by XLM-RoBERTa's name or BERT's, or by none: the files of jina-embeddings-v3,
+ * jina-reranker-v2-base-multilingual, jina-embeddings-v2-base-code, and of transformers' port. */
+static void reads_jina(void **state)
+{
+    (void)state;
+    hd_settings s = good((folder){{
+        {"config.json",
+         "{\"architectures\":[\"XLMRobertaModel\"]," FLASH
+         ",\"emb_pooler\":null,\"hidden_act\":\"gelu\",\"hidden_size\":1024,"
+         "\"intermediate_size\":4096,\"layer_norm_eps\":1e-05,\"load_trained_adapters\":true,\"lora_adaptations\":["
+         "\"retrieval.query\",\"retrieval.passage\",\"separation\"],\"lora_alpha\":1,\"lora_dropout_p\":0.0,"
+         "\"lora_main_params_trainable\":false,\"lora_rank\":4,\"max_position_embeddings\":8194,\"num_attention_heads\":16,"
+         "\"num_hidden_layers\":24,\"pad_token_id\":1,\"position_embedding_type\":\"rotary\",\"rotary_emb_base\":20000.0,"
+         "\"truncate_dim\":null,\"type_vocab_size\":1,\"use_flash_attn\":true,\"vocab_size\":250002,\"task_instructions\":{"
+         "\"retrieval.query\":\"Represent the query: \",\"retrieval.passage\":\"\"}}"},
+        {"modules.json", "[{\"idx\":0,\"name\":\"transformer\",\"path\":\"\",\"type\":\"custom_st.Transformer\",\"kwargs\":["
+                         "\"task\"]}" MODULE("1_Pooling", "Pooling") MODULE("2_Normalize", "Normalize") "]"},
+        {"1_Pooling/config.json", "{\"pooling_mode_cls_token\":false,\"pooling_mode_mean_tokens\":true}"},
+        {"tokenizer_config.json", "{\"model_max_length\":8194}"},
+    }});
+    assert_string_equal(s.model_type, "xlm_roberta_flash");
+    assert_true(s.rotary_theta == 20000.0 && s.n_positions == 8194 && s.max_length == 8194 && s.position_offset == 0);
+    assert_true(s.n_token_types == 1 && s.pooling == HD_POOLING_MEAN && s.normalize && s.heads == HD_HEAD_DENSE);
+    assert_true(s.n_tasks == 3 && s.adapter_rank == 4 && s.adapter_scale == 0.25);
+    assert_string_equal(s.tasks[0], "retrieval.query");
+    assert_string_equal(s.task_prompts[0], "Represent the query: ");
+    assert_string_equal(s.tasks[2], "separation");
+    assert_string_equal(s.task_prompts[2], "");
+    s = good((folder){{{"config.json", "{\"model_type\":\"xlm-roberta\"," FLASH
+                                       ",\"position_embedding_type\":\"absolute\",\"max_position_embeddings\":1026,"
+                                       "\"architectures\":[\"XLMRobertaForSequenceClassification\"],\"id2label\":{"
+                                       "\"0\":\"LABEL_0\"}," SMALL "}"}}});
+    assert_string_equal(s.model_type, "xlm_roberta_flash");
+    assert_true(s.rotary_theta == 0.0 && s.n_positions == 1024 && s.position_offset == 2 && s.n_tasks == 0);
+    assert_true(s.heads == HD_HEAD_SCORES && s.n_labels == 1);
+    s = good((folder){{{"config.json", "{\"model_type\":\"xlm-roberta\",\"position_embedding_type\":\"rotary\"," SMALL
+                                       ",\"lora_adaptations\":[\"a\"],\"emb_pooler\":\"cls\"}"}}});
+    assert_string_equal(s.model_type, "xlm_roberta_flash");
+    assert_true(s.rotary_theta == 10000.0 && s.pooling == HD_POOLING_CLS);
+    assert_true(s.n_tasks == 0 && s.adapter_rank == 0); /* adapters that nobody has trained yet */
+    s = good((folder){{{"config.json", "{\"model_type\":\"jina_embeddings_v3\"," SMALL "}"}}});
+    assert_string_equal(s.model_type, "xlm_roberta_flash");
+    assert_true(s.rotary_theta == 20000.0);
+    s = good(
+        (folder){{{"config.json", "{\"auto_map\":{\"AutoConfig\":\"jinaai/jina-bert-v2-qk-post-norm--configuration_bert."
+                                  "JinaBertConfig\"},\"position_embedding_type\":\"alibi\"," SMALL
+                                  ",\"feed_forward_type\":\"geglu\",\"emb_pooler\":\"mean\"}"}}});
+    assert_string_equal(s.model_type, "jina_bert");
+    assert_int_equal(s.pooling, HD_POOLING_MEAN);
+}
+
+/* As many tasks as may be, of as high a rank as may be together. */
+static void reads_many_tasks(void **state)
+{
+    (void)state;
+    hd_settings s =
+        good((folder){{{"config.json", TASKS "[" TASKS_64 "," TASKS_64 "," TASKS_64 "," TASKS_64 "],\"lora_rank\":256}"}}});
+    assert_int_equal(s.n_tasks, HD_LIMIT_TASKS);
+    s = good((folder){{{"config.json", TASKS "[" TASKS_64 "],\"lora_rank\":1024}"}}});
+    assert_int_equal(s.adapter_rank, HD_LIMIT_ADAPTER_RANK);
+}
+
 /* Heads that config.json and modules.json ask for. */
 static void reads_heads(void **state)
 {
@@ -665,6 +744,8 @@ int main(void)
         TEST(keeps_limits),
         TEST(reads_a_real_folder),
         TEST(reads_families),
+        TEST(reads_jina),
+        TEST(reads_many_tasks),
         TEST(reads_heads),
         TEST(reads_answers),
         TEST(survives_failing_allocations),
