@@ -320,10 +320,14 @@ HD_API HD_MUST_USE hd_status hd_job_wait(hd_job *job, hd_encode_stats *stats, hd
  * taken leaves the queue at once. */
 HD_API void hd_job_cancel(hd_job *job);
 
-/* Token ids in place of a text, specials included: they are taken as they are, but for the cut to max_length. */
+/* Token ids in place of a text, specials included: they are taken as they are, but for the cut to max_length. Text may
+ * stand among them: id -1 - k stands for the tokens of texts[k], which come with specials of their own where they come
+ * first, and without anywhere else. */
 typedef struct hd_token_ids {
     const int32_t *ids; /* NULL: none, the text counts */
     size_t n;
+    const hd_text *texts; /* [n_texts], or NULL: ids alone */
+    size_t n_texts;
 } hd_token_ids;
 
 typedef struct hd_job_options {

@@ -20,6 +20,7 @@ typedef struct preparation {
     hd_buffer joined; /* prompt and text */
     hd_ids prompt;    /* long texts: the prompt's tokens alone */
     hd_ids content;   /* long texts: a text's tokens alone */
+    hd_ids mixed;     /* ids with text among them, all as ids */
 } preparation;
 
 /* ---- room ---- */
@@ -209,6 +210,40 @@ static hd_status encode(preparation *p, const hd_text *texts, size_t i, uint32_t
     return status == HD_OK ? HD_OK : hd__fail(err, status, "text %zu: %s", job->first_text + i, why.text);
 }
 
+/* p->mixed = the ids with the tokens of the texts among them. */
+static hd_status mix(preparation *p, size_t i, hd_token_ids given, hd_error *err)
+{
+    hd_tokenize_options options = p->plan->tokenize;
+    options.max_length = 0;
+    p->mixed.n = 0;
+    for (size_t k = 0; k < given.n; k++) {
+        const int64_t text = -1 - (int64_t)given.ids[k];
+        options.no_specials = k > 0 || p->plan->tokenize.no_specials;
+        if (text < 0) {
+            HD_TRY(hd__ids_append(&p->mixed, &given.ids[k], 1, err));
+            continue;
+        }
+        if ((size_t)text >= given.n_texts)
+            return hd__fail(err, HD_ERR_ARG, "text %zu: token id %d stands for text %lld of %zu", p->job->first_text + i,
+                            given.ids[k], (long long)text, given.n_texts);
+        const hd_span span = hd__span(given.texts[text].ptr != NULL ? given.texts[text].ptr : "", given.texts[text].len);
+        HD_TRY(hd__tokenizer_encode(p->job->model->tokenizer, span, &options, &p->mixed, NULL, err));
+    }
+    return HD_OK;
+}
+
+/* The ids that came in place of text i; ids NULL: none did. Valid until the next call. */
+static hd_status find_ids(preparation *p, size_t i, hd_token_ids *given, hd_error *err)
+{
+    const hd_job *job = p->job;
+    *given = job->options.ids != NULL ? job->options.ids[i] : (hd_token_ids){0};
+    if (given->ids == NULL || given->texts == NULL)
+        return HD_OK;
+    HD_TRY(mix(p, i, *given, err));
+    *given = (hd_token_ids){.ids = p->mixed.ids != NULL ? p->mixed.ids : given->ids, .n = p->mixed.n};
+    return HD_OK;
+}
+
 /* Appends ids that came in place of text i. */
 static hd_status take_ids(preparation *p, size_t i, hd_token_ids given, hd_error *err)
 {
@@ -224,10 +259,11 @@ static hd_status add_text(preparation *p, const hd_text *texts, size_t i, hd_err
 {
     hd_job *job = p->job;
     const size_t first = job->ids.n;
-    const hd_token_ids *given = job->options.ids != NULL ? &job->options.ids[i] : NULL;
+    hd_token_ids given;
     hd_sequence s = {.row = (uint32_t)i};
-    if (given != NULL && given->ids != NULL) {
-        HD_TRY(take_ids(p, i, *given, err));
+    HD_TRY(find_ids(p, i, &given, err));
+    if (given.ids != NULL) {
+        HD_TRY(take_ids(p, i, given, err));
         return add_sequence(p, first, i, s, err);
     }
     bool truncated;
@@ -283,21 +319,22 @@ static hd_status add_windowed(preparation *p, const hd_text *texts, size_t i, hd
     static const hd_token_ids nothing[3];
     hd_job *job = p->job;
     const size_t first = job->ids.n;
-    const hd_token_ids *given = job->options.ids != NULL && job->options.ids[i].ids != NULL ? &job->options.ids[i] : NULL;
+    hd_token_ids given;
     bool truncated;
-    HD_TRY(given != NULL ? hd__ids_append(&job->ids, given->ids, given->n, err) : encode(p, texts, i, 0, &truncated, err));
+    HD_TRY(find_ids(p, i, &given, err));
+    HD_TRY(given.ids != NULL ? hd__ids_append(&job->ids, given.ids, given.n, err) : encode(p, texts, i, 0, &truncated, err));
     if (job->ids.n - first <= p->plan->tokenize.max_length) {
         const hd_sequence s = {.row = (uint32_t)job->n_parts,
-                               .pool_begin = given == NULL ? (int32_t)p->plan->prompt_tokens : 0};
+                               .pool_begin = given.ids == NULL ? (int32_t)p->plan->prompt_tokens : 0};
         HD_TRY(add_part(job, (hd_part){.row = (uint32_t)i, .weight = 1}, err));
         return add_sequence(p, first, i, s, err);
     }
     job->ids.n = first;
-    if (given != NULL)
-        return add_windows(p, i, given->ids, given->n, nothing, err);
+    if (given.ids != NULL)
+        return add_windows(p, i, given.ids, given.n, nothing, err);
     p->content.n = 0;
     HD_TRY(encode_alone(p, hd__span(texts[i].ptr, texts[i].len), &p->content, err));
-    hd_token_ids around[3] = {[1] = {p->prompt.ids, p->prompt.n}};
+    hd_token_ids around[3] = {[1] = {.ids = p->prompt.ids, .n = p->prompt.n}};
     hd__tokenizer_specials(job->model->tokenizer, &around[0], &around[2]);
     return add_windows(p, i, p->content.ids, p->content.n, around, err);
 }
@@ -337,10 +374,11 @@ static hd_status join_pieces(preparation *p, const hd_text *texts, size_t n, siz
     HD_TRY(hd__ids_append(&p->content, before.ids, before.n, err));
     HD_TRY(hd__ids_append(&p->content, p->prompt.ids, p->prompt.n, err));
     for (size_t i = 0; i < n; i++) {
-        const hd_token_ids *given = job->options.ids != NULL ? &job->options.ids[i] : NULL;
+        hd_token_ids given;
         const size_t first = p->content.n;
-        if (given != NULL && given->ids != NULL)
-            HD_TRY(hd__ids_append(&p->content, given->ids, given->n, err));
+        HD_TRY(find_ids(p, i, &given, err));
+        if (given.ids != NULL)
+            HD_TRY(hd__ids_append(&p->content, given.ids, given.n, err));
         else
             HD_TRY(encode_alone(p, hd__span(texts[i].ptr, texts[i].len), &p->content, err));
         if (p->content.n == first)
@@ -396,5 +434,6 @@ out:
     hd__buffer_clear(&p.joined);
     hd__ids_clear(&p.prompt);
     hd__ids_clear(&p.content);
+    hd__ids_clear(&p.mixed);
     return status;
 }

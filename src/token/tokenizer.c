@@ -170,8 +170,8 @@ const char *hd__tokenizer_token(const hd_tokenizer *tokenizer, int32_t id)
 void hd__tokenizer_specials(const hd_tokenizer *tokenizer, hd_token_ids *before, hd_token_ids *after)
 {
     const hd_template *t = &tokenizer->template;
-    *before = (hd_token_ids){t->before, t->n_before};
-    *after = (hd_token_ids){t->after, t->n_after};
+    *before = (hd_token_ids){.ids = t->before, .n = t->n_before};
+    *after = (hd_token_ids){.ids = t->after, .n = t->n_after};
 }
 
 void hd__tokenizer_drop_specials(hd_tokenizer *tokenizer)

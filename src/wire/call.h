@@ -39,11 +39,10 @@ typedef enum hd_vector_type {
     HD_VECTOR_UBINARY
 } hd_vector_type;
 
-/* Text, or token ids in its place (ids not NULL). */
+/* Text, or token ids in its place (ids.ids not NULL). */
 typedef struct hd_input {
     hd_text text;
-    const int32_t *ids; /* [n_ids], specials included: taken as they are */
-    size_t n_ids;
+    hd_token_ids ids; /* specials included: taken as they are */
     hd_text pair; /* CLASSIFY of pairs: the second text; ptr NULL: none */
 } hd_input;
 

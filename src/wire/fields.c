@@ -92,11 +92,12 @@ typedef struct reader {
 
 static hd_status wrong_type(const reader *r)
 {
-    return hd__fault(r->fault, HD_FAULT_TYPE, r->name, "`%s` is not a string%s%s%s%s", r->name,
+    return hd__fault(r->fault, HD_FAULT_TYPE, r->name, "`%s` is not a string%s%s%s%s%s", r->name,
                      r->forms & HD_INPUT_TEXTS ? ", a list of strings" : "",
                      r->forms & HD_INPUT_IDS ? ", a list of token ids" : "",
                      r->forms & HD_INPUT_LISTS ? ", a list of lists of token ids" : "",
-                     r->forms & HD_INPUT_OBJECTS ? ", a list of objects with a string `text`" : "");
+                     r->forms & HD_INPUT_OBJECTS ? ", a list of objects with a string `text`" : "",
+                     r->forms & HD_INPUT_MIXED ? ", or of both" : "");
 }
 
 static hd_status read_text(const reader *r, const json_t *string, hd_input *input)
@@ -107,26 +108,60 @@ static hd_status read_text(const reader *r, const json_t *string, hd_input *inpu
     return HD_OK;
 }
 
+static bool has_id(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_is_integer(json_array_get(list, i)))
+            return true;
+    return false;
+}
+
+static hd_status read_id(const reader *r, const json_t *item, int32_t *id)
+{
+    if (!json_is_integer(item))
+        return wrong_type(r);
+    const json_int_t v = json_integer_value(item);
+    if (v < 0 || v > INT32_MAX)
+        return hd__fault(r->fault, HD_FAULT_VALUE, r->name, "`%s`: %lld is no token id", r->name, (long long)v);
+    *id = (int32_t)v;
+    return HD_OK;
+}
+
 static hd_status read_ids(const reader *r, const json_t *list, hd_input *input)
 {
     const size_t n = json_array_size(list);
+    size_t n_texts = 0;
     if (n == 0)
         return hd__fault(r->fault, HD_FAULT_EMPTY, r->name, "`%s` holds an empty list of token ids", r->name);
+    for (size_t i = 0; i < n && (r->forms & HD_INPUT_MIXED) != 0; i++)
+        n_texts += json_is_string(json_array_get(list, i));
     int32_t *ids = hd__arena_calloc(r->request->arena, n, sizeof *ids);
-    if (ids == NULL)
+    hd_text *texts = n_texts > 0 ? hd__arena_calloc(r->request->arena, n_texts, sizeof *texts) : NULL;
+    if (ids == NULL || (n_texts > 0 && texts == NULL))
         return hd__fault(r->fault, HD_FAULT_MEMORY, NULL, "no memory for %zu token ids", n);
+    input->ids = (hd_token_ids){.ids = ids, .n = n, .texts = texts};
     for (size_t i = 0; i < n; i++) {
-        const json_t *id = json_array_get(list, i);
-        if (!json_is_integer(id))
-            return wrong_type(r);
-        const json_int_t v = json_integer_value(id);
-        if (v < 0 || v > INT32_MAX)
-            return hd__fault(r->fault, HD_FAULT_VALUE, r->name, "`%s`: %lld is no token id", r->name, (long long)v);
-        ids[i] = (int32_t)v;
+        const json_t *item = json_array_get(list, i);
+        if (json_is_string(item) && n_texts > 0) {
+            texts[input->ids.n_texts] = hd__json_string(item);
+            ids[i] = -1 - (int32_t)input->ids.n_texts++;
+        } else {
+            HD_TRY(read_id(r, item, &ids[i]));
+        }
     }
-    input->ids = ids;
-    input->n_ids = n;
     return HD_OK;
+}
+
+/* {"prompt_string": …}: a list of texts is one text there. */
+static hd_status read_prompt(const reader *r, const json_t *object, hd_input *input)
+{
+    const json_t *prompt = json_object_get(object, "prompt_string");
+    if (json_object_get(object, "multimodal_data") != NULL)
+        return hd__fault(r->fault, HD_FAULT_VALUE, r->name, "`%s`: models that embed text take no `multimodal_data`",
+                         r->name);
+    return json_is_string(prompt)  ? read_text(r, prompt, input)
+           : json_is_array(prompt) ? read_ids(r, prompt, input)
+                                   : wrong_type(r);
 }
 
 static hd_status read_item(const reader *r, const json_t *item, hd_input *input)
@@ -134,7 +169,9 @@ static hd_status read_item(const reader *r, const json_t *item, hd_input *input)
     if (json_is_string(item) && (r->forms & HD_INPUT_TEXTS) != 0)
         return read_text(r, item, input);
     if (json_is_array(item) && (r->forms & HD_INPUT_LISTS) != 0)
-        return read_ids(r, item, input);
+        return json_array_size(item) == 0 || has_id(item) ? read_ids(r, item, input) : wrong_type(r);
+    if (json_is_object(item) && (r->forms & HD_INPUT_MIXED) != 0)
+        return read_prompt(r, item, input);
     const json_t *text = json_object_get(item, "text");
     if (json_is_string(text) && (r->forms & HD_INPUT_OBJECTS) != 0)
         return read_text(r, text, input);
@@ -161,7 +198,8 @@ hd_status hd__field_inputs(const hd_wire_request *request, const char *name, uns
     if (f == NULL)
         return hd__fault(fault, HD_FAULT_MISSING, name, "`%s` is missing", name);
     const bool is_list = json_is_array(f);
-    const bool is_ids = is_list && (forms & HD_INPUT_IDS) != 0 && json_is_integer(json_array_get(f, 0));
+    const bool is_ids = is_list && (forms & HD_INPUT_IDS) != 0 &&
+                        ((forms & HD_INPUT_MIXED) != 0 ? has_id(f) : json_is_integer(json_array_get(f, 0)));
     const size_t n = is_list && !is_ids ? json_array_size(f) : 1;
     if (is_list && json_array_size(f) == 0)
         return hd__fault(fault, HD_FAULT_EMPTY, name, "`%s` cannot be an empty list", name);
@@ -171,6 +209,8 @@ hd_status hd__field_inputs(const hd_wire_request *request, const char *name, uns
         HD_TRY(read_ids(&r, f, &inputs[0]));
     else if (json_is_string(f) && (forms & HD_INPUT_TEXT) != 0)
         HD_TRY(read_text(&r, f, &inputs[0]));
+    else if (json_is_object(f) && (forms & HD_INPUT_MIXED) != 0)
+        HD_TRY(read_prompt(&r, f, &inputs[0]));
     else if (!is_list)
         return wrong_type(&r);
     for (size_t i = 0; is_list && !is_ids && i < n; i++)

@@ -32,6 +32,8 @@ enum {
     HD_INPUT_LISTS = 8,     /* [[1, 2], …]; with TEXTS also mixed with strings */
     HD_INPUT_OBJECTS = 16,  /* [{"text": "…"}, …]; with TEXTS also mixed with strings */
     HD_INPUT_NO_EMPTY = 32, /* empty text is a fault */
+    HD_INPUT_MIXED = 64,    /* [1, "…", 2] wherever a list of ids may be; {"prompt_string": "…" or a list of ids and texts}
+                             * wherever a string may be: what llama.cpp calls a prompt */
 };
 
 /* *inputs = n zeroed inputs on the arena. Faults: INPUTS (n is more than settings->max_inputs), MEMORY. */

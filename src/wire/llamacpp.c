@@ -2,6 +2,8 @@
  *
  *   POST /embedding, and /embeddings and /v1/embeddings with "content":
  *     {"content": "…" | ["…", [1, 2]] | [1, 2], "embd_normalize": 2}  →  [{"index": 0, "embedding": [[…]]}]
+ *     A list with an id in it is one input: text among ids counts as its tokens, with specials only where it comes first.
+ *     {"prompt_string": "…" | [1, "…"]} may stand for an input.
  *   POST /v1/embeddings with "input" and "embd_normalize": OpenAI's request and answer
  *   POST /rerank, /reranking, /v1/reranking
  *     {"query": "…", "documents": ["…"], "top_n": n}  →  {"model", "object": "list", "usage", "results": [{"index",
@@ -129,7 +131,8 @@ static hd_status read_norm(const json_t *body, int *norm, hd_fault *fault)
 
 static hd_status read_input(const hd_wire_request *request, const char *name, hd_call *call, hd_fault *fault)
 {
-    const unsigned forms = HD_INPUT_TEXT | HD_INPUT_TEXTS | HD_INPUT_IDS | HD_INPUT_LISTS | HD_INPUT_NO_EMPTY;
+    const unsigned forms =
+        HD_INPUT_TEXT | HD_INPUT_TEXTS | HD_INPUT_IDS | HD_INPUT_LISTS | HD_INPUT_NO_EMPTY | HD_INPUT_MIXED;
     if (hd__field(request->body, name) == NULL)
         return hd__fault(fault, HD_FAULT_MISSING, name, "\"input\" or \"content\" must be provided");
     const hd_status status = hd__field_inputs(request, name, forms, call, fault);
@@ -507,10 +510,15 @@ static const char schemas[] =
     "\"output_dtype\":{\"type\":[\"string\",\"null\"],"
     "\"enum\":[\"float\",\"float16\",\"int8\",\"uint8\",\"binary\",\"ubinary\",null]},"
     "\"timeout_ms\":{\"type\":[\"integer\",\"null\"],\"minimum\":1}}},"
-    "\"Input\":{\"anyOf\":[{\"type\":\"string\",\"minLength\":1},"
-    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":0}},"
-    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"anyOf\":[{\"type\":\"string\",\"minLength\":1},"
-    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":0}}]}}]},"
+    "\"Input\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Prompt\"},"
+    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/Prompt\"}}]},"
+    "\"Prompt\":{\"anyOf\":[{\"type\":\"string\",\"minLength\":1},{\"$ref\":\"#/components/schemas/Tokens\"},"
+    "{\"type\":\"object\",\"required\":[\"prompt_string\"],\"properties\":{\"multimodal_data\":false,"
+    "\"prompt_string\":{\"anyOf\":[{\"type\":\"string\",\"minLength\":1},"
+    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/Token\"}}]}}}]},"
+    "\"Tokens\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/Token\"},"
+    "\"contains\":{\"type\":\"integer\"}},"
+    "\"Token\":{\"anyOf\":[{\"type\":\"integer\",\"minimum\":0,\"maximum\":2147483647},{\"type\":\"string\"}]},"
     "\"EmbeddingResponse\":{\"anyOf\":[{\"type\":\"array\",\"items\":{\"type\":\"object\","
     "\"required\":[\"index\",\"embedding\"],\"properties\":{\"index\":{\"type\":\"integer\"},"
     "\"embedding\":{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}}}}},"

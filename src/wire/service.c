@@ -364,8 +364,8 @@ static bool prepare(work *w, engine_inputs *in)
     for (size_t i = 0; i < c->n_inputs; i++) {
         in->texts[i] = c->inputs[i].text;
         in->pairs[i] = c->inputs[i].pair;
-        in->ids[i] = (hd_token_ids){c->inputs[i].ids, c->inputs[i].n_ids};
-        any_ids |= c->inputs[i].ids != NULL;
+        in->ids[i] = c->inputs[i].ids;
+        any_ids |= c->inputs[i].ids.ids != NULL;
         any_pairs |= c->inputs[i].pair.ptr != NULL;
     }
     in->ids = any_ids ? in->ids : NULL;
@@ -570,14 +570,14 @@ static void free_text(void *data)
 static hd_status detokenize_all(work *w, hd_text *all, hd_error *err)
 {
     for (size_t i = 0; i < w->call.n_inputs; i++) {
-        const hd_input *input = &w->call.inputs[i];
-        HD_TRY(hd_detokenize(hd__models_handle(w->entry), input->ids, input->n_ids, w->call.no_specials, &all[i], err));
+        const hd_token_ids *input = &w->call.inputs[i].ids;
+        HD_TRY(hd_detokenize(hd__models_handle(w->entry), input->ids, input->n, w->call.no_specials, &all[i], err));
         hd_status status = hd__arena_on_clear(&w->exchange->arena, free_text, &all[i]);
         if (status != HD_OK) {
             hd_text_free(&all[i]);
             return hd__fail(err, status, "no memory for texts");
         }
-        w->result.n_tokens_total += input->n_ids;
+        w->result.n_tokens_total += input->n;
     }
     return HD_OK;
 }

@@ -200,7 +200,7 @@ static uint64_t count_all_characters(const hd_call *call)
     uint64_t n = call->n_inputs * count_characters(call->query);
     for (size_t i = 0; i < call->n_inputs; i++) {
         const hd_input *input = &call->inputs[i];
-        n += input->ids != NULL ? input->n_ids : count_characters(input->text) + count_characters(input->pair);
+        n += input->ids.ids != NULL ? input->ids.n : count_characters(input->text) + count_characters(input->pair);
     }
     return n;
 }

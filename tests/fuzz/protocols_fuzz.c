@@ -139,13 +139,13 @@ static void check_call(const hd_call *call)
     require(call->task <= HD_TASK_DETOKENIZE && (!computes || call->n_inputs > 0));
     for (size_t i = 0; i < call->n_inputs; i++) {
         const hd_input *in = &call->inputs[i];
-        require(in->ids != NULL ? in->n_ids > 0
+        require(in->ids.ids != NULL ? in->ids.n > 0
                                 : in->text.ptr != NULL || in->text.len == 0 || call->task == HD_TASK_DETOKENIZE);
         volatile uint8_t sum = 0; /* all of it is there to be read */
-        for (size_t k = 0; in->ids == NULL && k < in->text.len; k++)
+        for (size_t k = 0; in->ids.ids == NULL && k < in->text.len; k++)
             sum ^= (uint8_t)in->text.ptr[k];
-        for (size_t k = 0; k < in->n_ids; k++)
-            sum ^= (uint8_t)in->ids[k];
+        for (size_t k = 0; k < in->ids.n; k++)
+            sum ^= (uint8_t)in->ids.ids[k];
     }
     require(call->n_inputs <= MAX_INPUTS || call->task == HD_TASK_RERANK);
 }

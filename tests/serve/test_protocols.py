@@ -106,6 +106,12 @@ class LlamaCpp(ServedTest):
         self.assertEqual(len(ids), len(self.json("/tokenize", {"content": TEXTS[2]})["tokens"]) + 2)
         got = self.json("/embedding", {"content": [ids, TEXTS[2]]})
         self.close(got[0]["embedding"], got[1]["embedding"])
+        rest = self.json("/tokenize", {"content": TEXTS[0]})["tokens"]
+        got = self.json("/embedding", {"content": [[*ids, 9, *rest], [TEXTS[2], 9, TEXTS[0]], {"prompt_string": TEXTS[2]}]})
+        self.close(got[1]["embedding"], got[0]["embedding"])
+        self.close(got[2]["embedding"], self.vectors(TEXTS[2]))
+        [one] = self.json("/embedding", {"content": [TEXTS[2], 9, TEXTS[0]]})
+        self.close(one["embedding"], got[0]["embedding"])
         pieces = self.json("/tokenize", {"content": "hello", "with_pieces": True})["tokens"]
         self.assertEqual("".join(token["piece"].removeprefix("##") for token in pieces), "hello")
         self.assertEqual(self.json("/tokenize", {"content": ""})["tokens"], [])

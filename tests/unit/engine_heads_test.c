@@ -58,7 +58,7 @@ static size_t ids_of(const json_t *list, int32_t *ids)
 
 static void encode_ids(const int32_t *ids, size_t n, uint32_t heads, bool raw_scores, hd_output *output)
 {
-    const hd_token_ids given = {ids, n};
+    const hd_token_ids given = {.ids = ids, .n = n};
     const hd_encode_options options = {.heads = heads, .raw_scores = raw_scores};
     const hd_job_options job_options = {.ids = &given, .outputs = output};
     const hd_text nothing = {0};

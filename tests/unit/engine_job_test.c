@@ -153,7 +153,7 @@ static hd_token_ids *many_ids(void)
     for (int i = 0; i < MANY; i++) {
         for (int k = 0; k < LENGTH; k++)
             ids[i][k] = 5 + (i >> k % 13 & 1) + 2 * (k % 7);
-        all[i] = (hd_token_ids){ids[i], LENGTH};
+        all[i] = (hd_token_ids){.ids = ids[i], .n = LENGTH};
     }
     return all;
 }
@@ -439,10 +439,59 @@ static void test_cut(void **state)
     must_fail(hd_job_submit(model, &text, 1, &options, &job_options, a, &job, &err), HD_ERR_LIMIT,
               "text 0 has 20 tokens, the limit is 5");
     static const int32_t outside[] = {5, 1 << 30}, below[] = {-1};
-    job_options.ids = (hd_token_ids[]){{outside, 2}};
+    job_options.ids = (hd_token_ids[]){{.ids = outside, .n = 2}};
     must_fail(hd_job_submit(model, &text, 1, NULL, &job_options, a, &job, &err), HD_ERR_FORMAT, "token id 1073741824");
-    job_options.ids = (hd_token_ids[]){{below, 1}};
+    job_options.ids = (hd_token_ids[]){{.ids = below, .n = 1}};
     must_fail(hd_job_submit(model, &text, 1, NULL, &job_options, a, &job, &err), HD_ERR_FORMAT, "token id -1");
+    hd_engine_close(engine);
+}
+
+/* The vector of these ids, perhaps with texts among them. How many tokens they are. */
+static uint32_t encode_given(hd_model *model, hd_token_ids ids, const hd_encode_options *options, float *out)
+{
+    hd_job *job;
+    uint32_t n_tokens = 0;
+    MUST(hd_job_submit(model, no_texts, 1, options, &(hd_job_options){.ids = &ids, .n_tokens = &n_tokens}, out, &job, &err));
+    MUST(hd_job_wait(job, NULL, &err));
+    return n_tokens;
+}
+
+/* Text among ids is its tokens, with specials where it comes first. */
+static void test_text_among_ids(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    const hd_text texts[] = {text_of("river stone the house"), text_of("garden river")};
+    static const int32_t among[] = {-1, 7, -2, 7}, beyond[] = {7, -3};
+    const hd_token_ids mixed = {.ids = among, .n = 4, .texts = texts, .n_texts = 2},
+                       wrong = {.ids = beyond, .n = 2, .texts = texts, .n_texts = 2};
+    int32_t ids[64];
+    size_t n = 0;
+    float a[256], b[256];
+    for (size_t i = 0; i < 2; i++) {
+        hd_tokens tokens;
+        MUST(hd_tokenize(model, texts[i], &(hd_encode_options){.no_specials = i > 0}, &tokens, &err));
+        for (size_t k = 0; k < tokens.n; k++)
+            ids[n++] = tokens.tokens[k].id;
+        ids[n++] = 7;
+        hd_tokens_free(&tokens);
+    }
+    assert_int_equal(n, 4 + 2 + 1 + 2 + 1);
+    encode_given(model, (hd_token_ids){.ids = ids, .n = n}, NULL, a);
+    assert_int_equal(encode_given(model, mixed, NULL, b), n);
+    same_bits(a, b, width_of(model), "text among ids");
+    hd_encode_options options = {.max_length = 3, .cut_front = true};
+    encode_given(model, (hd_token_ids){.ids = ids + n - 3, .n = 3}, NULL, a);
+    encode_given(model, mixed, &options, b);
+    same_bits(a, b, width_of(model), "their end");
+    options.long_text = HD_LONG_WINDOWS;
+    encode_given(model, (hd_token_ids){.ids = ids, .n = n}, &options, a);
+    encode_given(model, mixed, &options, b);
+    same_bits(a, b, width_of(model), "their windows");
+    hd_job *job;
+    must_fail(hd_job_submit(model, no_texts, 1, NULL, &(hd_job_options){.ids = &wrong}, a, &job, &err), HD_ERR_ARG,
+              "text 0: token id -3 stands for text 2 of 2");
     hd_engine_close(engine);
 }
 
@@ -602,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_callbacks),
         cmocka_unit_test(test_queue_limit),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_text_among_ids),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_texts),

@@ -61,7 +61,7 @@ static size_t ids_of(hd_text text, const char *prompt, bool no_specials, int32_t
 
 static void encode_ids(const int32_t *ids, size_t n, float *vector)
 {
-    const hd_token_ids given = {ids, n};
+    const hd_token_ids given = {.ids = ids, .n = n};
     const hd_job_options job_options = {.ids = &given};
     const hd_text nothing = {0};
     hd_job *job;
@@ -169,7 +169,7 @@ static void late_means(const int32_t *ids, size_t n, size_t window, const size_t
     memset(means, 0, n_pieces * width * sizeof *means);
     for (size_t begin = 0, end = 0; end < n; begin += window - overlap) {
         end = n - begin < window ? n : begin + window;
-        const hd_token_ids given = {ids + begin, end - begin};
+        const hd_token_ids given = {.ids = ids + begin, .n = end - begin};
         const hd_text nothing = {0};
         hd_output output;
         const hd_encode_options options = {.heads = HD_HEAD_TOKENS};

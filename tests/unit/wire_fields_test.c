@@ -153,7 +153,7 @@ static hd_status inputs(const char *text, unsigned forms)
 static void assert_text(size_t i, const char *text, size_t n)
 {
     assert_true(i < t.call.n_inputs);
-    assert_null(t.call.inputs[i].ids);
+    assert_null(t.call.inputs[i].ids.ids);
     assert_int_equal(t.call.inputs[i].text.len, n);
     assert_memory_equal(t.call.inputs[i].text.ptr, text, n);
 }
@@ -161,8 +161,8 @@ static void assert_text(size_t i, const char *text, size_t n)
 static void assert_ids(size_t i, const int32_t *ids, size_t n)
 {
     assert_true(i < t.call.n_inputs);
-    assert_int_equal(t.call.inputs[i].n_ids, n);
-    assert_memory_equal(t.call.inputs[i].ids, ids, n * sizeof *ids);
+    assert_int_equal(t.call.inputs[i].ids.n, n);
+    assert_memory_equal(t.call.inputs[i].ids.ids, ids, n * sizeof *ids);
 }
 
 static void test_forms(void **state)

@@ -12,6 +12,8 @@ static const hd_model_card card = {
     .vocab_size = 30522};
 static const hd_model_card raw_card = {.name = "raw", .state = HD_MODEL_UNLOADED, .info = {.path = "/models/raw"}};
 
+#define ERROR(code, text, type) "{'error':{'code':" #code ",'message':'" text "','type':'" type "'}}"
+
 static hd_result two_rows(const hd_model_card *model)
 {
     return (hd_result){.model = model, .echo = "m", .vectors = rows, .n_dimensions = 2, .n_tokens_total = 9};
@@ -26,17 +28,65 @@ static void test_embedding(void **state)
     assert_int_equal(t.call.truncate, HD_TRUNCATE_DEFAULT);
     assert_answer(&unit, "[{'index':0,'embedding':[[3.0,4.0]]}]");
     assert_int_equal(ask("POST /embedding", "{'input':['one',[1,2]]}"), HD_OK);
-    assert_int_equal(t.call.inputs[1].n_ids, 2);
+    assert_int_equal(t.call.inputs[1].ids.n, 2);
     assert_answer(&raw, "[{'index':0,'embedding':[[0.6,0.8]]},{'index':1,'embedding':[[-1.0,0.0]]}]");
     assert_int_equal(ask("POST /embedding", "{'content':[101,102]}"), HD_OK);
     assert_int_equal(t.call.n_inputs, 1);
-    assert_int_equal(t.call.inputs[0].ids[1], 102);
+    assert_int_equal(t.call.inputs[0].ids.ids[1], 102);
     assert_int_equal(ask("POST /embedding", "{'content':'one','dimensions':2,'prompt':'p: ','prompt_name':'q',"
                                             "'truncate':'START','output_dtype':'ubinary','timeout_ms':9,'model':'m'}"),
                      HD_OK);
     assert_int_equal(t.call.dimensions, 2);
     assert_int_equal(t.call.truncate, HD_TRUNCATE_START);
     assert_answer(&unit, "[{'index':0,'embedding':[[192]]}]");
+}
+
+/* What llama-server calls a prompt: text among ids, and objects. */
+static void assert_mixed(size_t i, const int32_t *ids, size_t n, const char *const *texts, size_t n_texts)
+{
+    const hd_token_ids *got = &t.call.inputs[i].ids;
+    assert_int_equal(got->n, n);
+    assert_memory_equal(got->ids, ids, n * sizeof *ids);
+    assert_int_equal(got->n_texts, n_texts);
+    for (size_t k = 0; k < n_texts; k++) {
+        assert_int_equal(got->texts[k].len, strlen(texts[k]));
+        assert_memory_equal(got->texts[k].ptr, texts[k], got->texts[k].len);
+    }
+}
+
+static void test_mixed(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("POST /embedding", "{'content':['one',7,'','two',8]}"), HD_OK);
+    assert_int_equal(t.call.n_inputs, 1);
+    assert_true(t.call.is_single);
+    assert_mixed(0, (int32_t[]){-1, 7, -2, -3, 8}, 5, (const char *const[]){"one", "", "two"}, 3);
+    assert_int_equal(ask("POST /embedding", "{'content':['one',[7,'two'],{'prompt_string':['a','b']},"
+                                            "{'prompt_string':'c'}]}"),
+                     HD_OK);
+    assert_int_equal(t.call.n_inputs, 4);
+    assert_null(t.call.inputs[0].ids.ids);
+    assert_mixed(1, (int32_t[]){7, -1}, 2, (const char *const[]){"two"}, 1);
+    assert_mixed(2, (int32_t[]){-1, -2}, 2, (const char *const[]){"a", "b"}, 2);
+    assert_memory_equal(t.call.inputs[3].text.ptr, "c", 2);
+    assert_int_equal(ask("POST /v1/embeddings", "{'input':{'prompt_string':'c'},'embd_normalize':2}"), HD_OK);
+    assert_true(t.call.is_single);
+    static const char *const wrong[] = {"{'content':[1,'a',1.5]}", "{'content':[['a','b']]}", "{'content':[1,['a']]}",
+                                        "{'content':{'prompt':'a'}}", "{'content':[{'prompt_string':1}]}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_refused("POST /embedding", wrong[i], HD_FAULT_TYPE, 400,
+                       ERROR(400,
+                             "`content` is not a string, a list of strings, a list of token ids, a list of lists of token "
+                             "ids, or of both",
+                             "invalid_request_error"));
+    assert_refused("POST /embedding", "{'content':[1,'a',-1]}", HD_FAULT_VALUE, 400,
+                   ERROR(400, "`content`: -1 is no token id", "invalid_request_error"));
+    assert_refused("POST /embedding", "{'content':{'prompt_string':'a','multimodal_data':[]}}", HD_FAULT_VALUE, 400,
+                   ERROR(400, "`content`: models that embed text take no `multimodal_data`", "invalid_request_error"));
+    assert_refused("POST /embedding", "{'content':{'prompt_string':[]}}", HD_FAULT_EMPTY, 400,
+                   ERROR(400, "Input content cannot be empty", "invalid_request_error"));
+    assert_int_equal(ask("POST /v1/embeddings", "{'input':[1,'a']}"), HD_ERR_ARG); /* OpenAI's, which has none of it */
+    assert_string_equal(t.dialect->name, "openai");
 }
 
 static void test_norms(void **state)
@@ -80,8 +130,6 @@ static void test_claims(void **state)
                            "{'index':1,'embedding':'AACAvwAAAAA=','encoding_format':'base64','object':'embedding'}]}");
 }
 
-#define ERROR(code, text, type) "{'error':{'code':" #code ",'message':'" text "','type':'" type "'}}"
-
 static void test_embedding_refusals(void **state)
 {
     (void)state;
@@ -95,7 +143,8 @@ static void test_embedding_refusals(void **state)
                    ERROR(400, "Input content cannot be empty", "invalid_request_error"));
     assert_refused("POST /embedding", "{'content':[1.5]}", HD_FAULT_TYPE, 400,
                    ERROR(400,
-                         "`content` is not a string, a list of strings, a list of token ids, a list of lists of token ids",
+                         "`content` is not a string, a list of strings, a list of token ids, a list of lists of token ids, "
+                         "or of both",
                          "invalid_request_error"));
     assert_refused(
         "POST /embedding", "{'content':'a','encoding_format':'hex'}", HD_FAULT_VALUE, 400,
@@ -215,7 +264,7 @@ static void test_detokenize(void **state)
     assert_int_equal(ask("POST /detokenize", "{'tokens':[7592,2088]}"), HD_OK);
     assert_int_equal(t.call.task, HD_TASK_DETOKENIZE);
     assert_int_equal(t.call.n_inputs, 1);
-    assert_int_equal(t.call.inputs[0].ids[0], 7592);
+    assert_int_equal(t.call.inputs[0].ids.ids[0], 7592);
     assert_answer(&result, "{'content':'hello \\'world\\''}");
     assert_int_equal(ask("POST /detokenize", "{'tokens':[]}"), HD_OK);
     assert_int_equal(t.call.task, HD_TASK_REPLY);
@@ -290,12 +339,19 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embedding),       cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_claims),          cmocka_unit_test(test_embedding_refusals),
-        cmocka_unit_test(test_faults),          cmocka_unit_test(test_rerank),
-        cmocka_unit_test(test_rerank_refusals), cmocka_unit_test(test_tokenize),
-        cmocka_unit_test(test_detokenize),      cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_refused_routes),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_embedding),
+        cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_embedding_refusals),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_rerank),
+        cmocka_unit_test(test_rerank_refusals),
+        cmocka_unit_test(test_tokenize),
+        cmocka_unit_test(test_detokenize),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_refused_routes),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, transcript_begin, transcript_end);
 }

@@ -26,8 +26,8 @@ static void test_reads(void **state)
 
     assert_int_equal(ask("POST /v1/embeddings", "{'input':[5,6,7],'encoding_format':'base64','dimensions':2}"), HD_OK);
     assert_true(t.call.is_single && t.call.n_inputs == 1 && t.call.base64 && t.call.dimensions == 2);
-    assert_int_equal(t.call.inputs[0].n_ids, 3);
-    assert_int_equal(t.call.inputs[0].ids[2], 7);
+    assert_int_equal(t.call.inputs[0].ids.n, 3);
+    assert_int_equal(t.call.inputs[0].ids.ids[2], 7);
 
     assert_int_equal(ask("POST /v1/embeddings", "{'input':['a\\u0000b',[0],[2147483647]],'prompt_name':'q','prompt':'p',"
                                                 "'normalize':false,'truncate':'START','output_dtype':'ubinary',"
@@ -35,7 +35,7 @@ static void test_reads(void **state)
                      HD_OK);
     assert_true(!t.call.is_single && t.call.n_inputs == 3);
     assert_int_equal(t.call.inputs[0].text.len, 3);
-    assert_int_equal(t.call.inputs[2].ids[0], INT32_MAX);
+    assert_int_equal(t.call.inputs[2].ids.ids[0], INT32_MAX);
     assert_string_equal(t.call.prompt_name, "q");
     assert_string_equal(t.call.prompt, "p");
     assert_true(t.call.no_normalize && t.call.timeout_ms == 7);

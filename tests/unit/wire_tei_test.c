@@ -173,14 +173,14 @@ static void inputs_in_all_their_forms(void **state)
     assert_int_equal(call.n_inputs, 3);
     assert_false(call.is_single);
     must_be_text(call.inputs[2].text, "c");
-    assert_int_equal(call.inputs[1].n_ids, 2);
-    assert_int_equal(call.inputs[1].ids[1], 4);
-    assert_null(call.inputs[0].ids);
+    assert_int_equal(call.inputs[1].ids.n, 2);
+    assert_int_equal(call.inputs[1].ids.ids[1], 4);
+    assert_null(call.inputs[0].ids.ids);
 
     must_ask("/embed_all", "{'inputs': [101, 102]}");
     assert_int_equal(call.task, HD_TASK_EMBED_ALL);
     assert_int_equal(call.n_inputs, 1);
-    assert_int_equal(call.inputs[0].n_ids, 2);
+    assert_int_equal(call.inputs[0].ids.n, 2);
 
     must_ask("/embed_sparse", "{'inputs': 'a\\u0000b'}");
     assert_int_equal(call.task, HD_TASK_SPARSE);
@@ -259,7 +259,7 @@ static void vertex_is_embed_many_times(void **state)
     assert_int_equal(call.n_inputs, 3);
     must_be_text(call.inputs[0].text, "a");
     must_be_text(call.inputs[1].text, "b");
-    assert_int_equal(call.inputs[2].n_ids, 2);
+    assert_int_equal(call.inputs[2].ids.n, 2);
     assert_true(call.no_normalize);
     assert_string_equal(call.prompt_name, "q");
     answer(&(hd_result){.model = &plain, .vectors = vectors, .n_dimensions = 2});
