@@ -43,6 +43,44 @@ class OpenApi(ServedTest):
             self.assertIn(path, document["paths"])
         self.assertEqual(document, self.document("/api-doc/openapi.json"))
 
+    # A request that each operation takes, and the fields that Heddle adds to protocols.
+    BODIES = {
+        "/rerank": {"query": "a", "documents": ["b"]}, "/reranking": {"query": "a", "documents": ["b"]},
+        "/v1/rerank": {"query": "a", "documents": ["b"]}, "/v1/reranking": {"query": "a", "documents": ["b"]},
+        "/v2/rerank": {"query": "a", "documents": ["b"]}, "/v1/embeddings": {"input": "a"}, "/embeddings": {"input": "a"},
+        "/embedding": {"content": "a"}, "/embed": {"inputs": "a"}, "/embed_all": {"inputs": "a"},
+        "/embed_sparse": {"inputs": "a"}, "/predict": {"inputs": "a"}, "/tokenize": {"inputs": "a"},
+        "/v1/embed": {"texts": ["a"]}, "/v2/embed": {"texts": ["a"], "embedding_types": ["float"], "input_type": "search_query"},
+        "/api/embed": {"input": "a"}, "/api/embeddings": {"prompt": "a"},
+        "/similarity": {"inputs": {"source_sentence": "a", "sentences": ["b"]}},
+    }
+    EXTRAS = ("prompt_name", "prompt", "truncate", "normalize", "output_dtype", "raw_scores", "timeout_ms", "heads", "long_text")
+
+    def properties(self, document, schema):
+        """Names of the fields of all schemas that it may be."""
+        if "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        parts = [self.properties(document, part) for kind in ("anyOf", "oneOf", "allOf") for part in schema.get(kind, [])]
+        return set(schema.get("properties", {})).union(*parts)
+
+    def test_every_field_is_documented(self):
+        """What is refused when it has a wrong type is read; what is read is in the document, and the other way around."""
+        document, n_read = self.document(), 0
+        for path, body in self.BODIES.items():
+            schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+            documented = self.properties(document, schema)
+            for name in self.EXTRAS:
+                if name in body:
+                    continue
+                answer = self.ask(path, {**body, name: {"no": "such"}})
+                is_read = answer.status in (400, 413, 422) and f"`{name}`".encode() in answer.body
+                n_read += is_read
+                if is_read:
+                    self.assertIn(name, documented, path)
+                elif json.dumps(schema).count("$ref") == 1:
+                    self.assertNotIn(name, documented, (path, answer.status, answer.body))
+        self.assertGreater(n_read, 60)
+
     @unittest.skipIf(importlib.util.find_spec("schemathesis") is None, "schemathesis is not installed")
     def test_schemathesis(self):
         shared, own = [], []
