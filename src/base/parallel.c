@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/thread_name.h"
+
 #define MAX_HELPERS 31
 
 typedef struct loop {
@@ -37,13 +39,19 @@ static void *work(void *data)
     return NULL;
 }
 
+static void *helper_main(void *data)
+{
+    hd__thread_name("heddle-parallel");
+    return work(data);
+}
+
 hd_status hd__parallel(uint32_t n_threads, size_t n, hd_piece_fn *run, void *data, hd_error *err)
 {
     loop l = {.run = run, .data = data, .n = n, .lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t helpers[MAX_HELPERS];
     uint32_t n_helpers = 0;
     while (n_helpers < MAX_HELPERS && n_helpers + 1 < n_threads && n_helpers + 1 < n &&
-           pthread_create(&helpers[n_helpers], NULL, work, &l) == 0)
+           pthread_create(&helpers[n_helpers], NULL, helper_main, &l) == 0)
         n_helpers++;
     work(&l);
     for (uint32_t i = 0; i < n_helpers; i++)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/alloc.h"
+#include "base/thread_name.h"
 
 struct hd_pool {
     pthread_mutex_t lock;
@@ -12,10 +13,11 @@ struct hd_pool {
     pthread_t *threads; /* [n_threads], n_started of them live */
     uint32_t n_threads, n_started, n_idle;
     size_t n_waiting; /* tasks that no thread has */
+    const char *name;
     bool stop;
 };
 
-hd_status hd__pool_open(uint32_t n_threads, hd_pool **out, hd_error *err)
+hd_status hd__pool_open(const char *name, uint32_t n_threads, hd_pool **out, hd_error *err)
 {
     hd_pool *p = hd__calloc(1, sizeof *p);
     pthread_t *threads = hd__calloc(n_threads, sizeof *threads);
@@ -26,6 +28,7 @@ hd_status hd__pool_open(uint32_t n_threads, hd_pool **out, hd_error *err)
     }
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
+    p->name = name;
     p->threads = threads;
     p->n_threads = n_threads;
     *out = p;
@@ -35,6 +38,7 @@ hd_status hd__pool_open(uint32_t n_threads, hd_pool **out, hd_error *err)
 static void *pool_main(void *data)
 {
     hd_pool *p = data;
+    hd__thread_name(p->name);
     pthread_mutex_lock(&p->lock);
     while (!p->stop || p->head != NULL) {
         hd_task_node *node = p->head;

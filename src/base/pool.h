@@ -13,8 +13,8 @@ typedef struct hd_task_node {
     void (*run)(struct hd_task_node *node);
 } hd_task_node;
 
-/* Threads start with the first task. */
-HD_MUST_USE hd_status hd__pool_open(uint32_t n_threads, hd_pool **pool, hd_error *err);
+/* Threads start with the first task. `name` is theirs (thread_name.h) and lives as long as the pool. */
+HD_MUST_USE hd_status hd__pool_open(const char *name, uint32_t n_threads, hd_pool **pool, hd_error *err);
 
 /* Any thread. The node is the pool's until run is called, and the task's from then on. When not even one thread can
  * be started the task runs here and now. */

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread_name.h"
 #include "wire/answer.h"
 
 #define MAX_PENDING_BYTES (4u << 20)
@@ -32,6 +33,7 @@ static void *writer_main(void *unused)
 {
     hd_buffer out;
     (void)unused;
+    hd__thread_name("heddle-log");
     hd__buffer_init(&out);
     pthread_mutex_lock(&lock);
     while (!stop || pending.len > 0) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "cli/access_log.h"
 #include "cli/commands.h"
 #include "cli/page_status.h"
@@ -137,6 +138,7 @@ static hd_status open_service(serving *s, hd_error *err)
 static void *preload(void *data)
 {
     serving *s = data;
+    hd__thread_name("heddle-preload");
     hd__models_preload(s->models);
     hd__service_set_ready(s->service, true);
     return NULL;

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread_name.h"
+
 #define MAX_JOBS 64
 
 static atomic_int signal_seen;
@@ -21,8 +23,9 @@ static const char *guarded_file;
 
 static void *watch(void *unused)
 {
-    (void)unused;
     int number;
+    (void)unused;
+    hd__thread_name("heddle-signals");
     if (sigwait(&signals, &number) != 0)
         return NULL;
     atomic_store(&signal_seen, number);

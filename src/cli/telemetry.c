@@ -137,7 +137,7 @@ hd_status cli_telemetry_open(cli_telemetry *t, hd_error *err)
         .data = t,
     };
     HD_TRY(hd__metrics_open(&options, &t->metrics, err));
-    HD_TRY(hd__pool_open(1, &t->writer, err));
+    HD_TRY(hd__pool_open("heddle-metrics", 1, &t->writer, err));
     return open_traces(t, err);
 }
 

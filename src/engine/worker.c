@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread_name.h"
 #include "engine/engine_int.h"
 
 /* ---- slots ---- */
@@ -471,6 +472,7 @@ static void *worker_main(void *data)
 {
     hd_worker *w = data;
     hd_engine *e = w->engine;
+    hd__thread_name("heddle-worker");
     pthread_mutex_lock(&e->lock);
     while (!e->stop || e->lanes != NULL || e->finished != NULL) {
         int n_tokens;

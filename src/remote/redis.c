@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "remote/redis_library.h"
 
 #define RETRY_LEAST_MS 100
@@ -439,6 +440,7 @@ static void *redis_main(void *data)
     uint32_t retry_ms = RETRY_LEAST_MS;
     hd_error error;
     sigset_t pipe_signal; /* hiredis writes to sockets that the peer may have closed */
+    hd__thread_name("heddle-redis");
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);

@@ -492,9 +492,5 @@ void hd__flow_completed(void *server, struct MHD_Connection *connection, void **
         s->options.observers[i].request_done(x, s->options.observers[i].data);
     atomic_fetch_sub(&s->bodies_bytes, flow->n_accounted);
     free_flow(flow);
-    if (atomic_fetch_sub(&s->n_flows, 1) == 1 && atomic_load(&s->draining)) {
-        pthread_mutex_lock(&s->lock);
-        pthread_cond_broadcast(&s->quiet);
-        pthread_mutex_unlock(&s->lock);
-    }
+    atomic_fetch_sub(&s->n_flows, 1);
 }

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/thread_name.h"
 #include "serve/server_int.h"
 
 #define SWEEP_MS 500
@@ -46,6 +47,7 @@ static void open_peer(hd_server *s, struct MHD_Connection *connection, void **co
         return;
     p->server = s;
     p->fd = fd->connect_fd;
+    p->opened_ns = hd__now_ns();
     name_peer(p, address != NULL ? address->client_addr : NULL);
     hd__peer_phase(p, HD_PHASE_IDLE);
     atomic_fetch_add(&s->n_accepted, 1);
@@ -63,6 +65,7 @@ void hd__peer_notify(void *server, struct MHD_Connection *connection, void **con
 {
     hd_server *s = server;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        hd__thread_name("heddle-net"); /* the library starts these threads and has a name for them */
         open_peer(s, connection, context);
         return;
     }
@@ -88,6 +91,8 @@ void hd__peer_phase(hd_peer *p, hd_phase phase)
                                   [HD_PHASE_WORK] = 0, /* the endpoint's own */
                                   [HD_PHASE_SEND] = o->send_timeout_ms};
     atomic_store(&p->phase, phase);
+    if (phase == HD_PHASE_BODY)
+        atomic_store(&p->has_asked, true);
     atomic_store(&p->deadline_ns, limits_ms[phase] != 0 ? hd__now_ns() + limits_ms[phase] * MILLISECOND_NS : 0);
 }
 
@@ -159,6 +164,7 @@ static void sweep(hd_server *s)
 static void *watcher_main(void *data)
 {
     hd_server *s = data;
+    hd__thread_name("heddle-watch");
     uint64_t swept_ns = hd__now_ns();
     while (!atomic_load(&s->stop)) {
         struct epoll_event events[64];
@@ -200,13 +206,29 @@ void hd__watcher_stop(hd_server *s)
 
 /* ---- stopping ---- */
 
-void hd__peers_close_idle(hd_server *s)
+/* A request is under way, or its first bytes are here, or so new a connection will bring its first one in a moment. */
+static bool is_busy(const hd_peer *p, uint64_t now_ns)
 {
+    enum { FIRST_REQUEST_MS = 100 };
+    char byte;
+    if (atomic_load(&p->phase) != HD_PHASE_IDLE || recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        return true;
+    return !atomic_load(&p->has_asked) && now_ns - p->opened_ns < FIRST_REQUEST_MS * MILLISECOND_NS;
+}
+
+size_t hd__peers_close_idle(hd_server *s)
+{
+    size_t n_busy = 0;
     pthread_mutex_lock(&s->lock);
-    for (hd_peer *p = s->peers; p != NULL; p = p->after)
-        if (atomic_load(&p->phase) == HD_PHASE_IDLE)
+    const uint64_t now_ns = hd__now_ns();
+    for (hd_peer *p = s->peers; p != NULL; p = p->after) {
+        if (is_busy(p, now_ns))
+            n_busy++;
+        else
             (void)shutdown(p->fd, SHUT_RDWR);
+    }
     pthread_mutex_unlock(&s->lock);
+    return n_busy;
 }
 
 uint64_t hd__peers_cancel(hd_server *s)

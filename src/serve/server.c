@@ -3,11 +3,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -156,11 +158,6 @@ hd_status hd__server_open(const hd_endpoint *endpoints, size_t n_endpoints, cons
     if (s == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a server");
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->quiet, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     s->watch_fd = -1;
     s->options = *options;
     s->endpoints = endpoints;
@@ -174,7 +171,7 @@ hd_status hd__server_open(const hd_endpoint *endpoints, size_t n_endpoints, cons
     HD_TRY_OUT(read_tls(s, err));
     HD_TRY_OUT(open_sockets(s, err));
     HD_TRY_OUT(hd__watcher_start(s, err));
-    HD_TRY_OUT(hd__pool_open(INFLATING_THREADS, &s->pool, err));
+    HD_TRY_OUT(hd__pool_open("heddle-inflate", INFLATING_THREADS, &s->pool, err));
     for (size_t i = 0; i < s->n_daemons; i++)
         HD_TRY_OUT(start_daemon(s, i, err));
 out:
@@ -191,17 +188,29 @@ uint16_t hd__server_port(const hd_server *s)
     return s->port;
 }
 
-/* Waits until no request is under way. */
+static const struct timespec look_again = {.tv_nsec = 2000000};
+
+/* Lets the network threads take the connections that the kernel has already made: their clients may have sent a request
+ * each, and closing the socket would reset them. Not for ever: more come all the time. */
+static void take_backlog(int fd)
+{
+    enum { LONGEST_MS = 500 };
+    const uint64_t end_ns = hd__now_ns() + LONGEST_MS * 1000000ull;
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    while (poll(&waiting, 1, 0) > 0 && hd__now_ns() < end_ns)
+        nanosleep(&look_again, NULL);
+}
+
+/* Ends idle connections until no request is under way any more. */
 static bool wait_quiet(hd_server *s, uint32_t timeout_ms)
 {
     const uint64_t end_ns = hd__now_ns() + timeout_ms * 1000000ull;
-    const struct timespec until = {(time_t)(end_ns / 1000000000u), (long)(end_ns % 1000000000u)};
-    pthread_mutex_lock(&s->lock);
-    int result = 0;
-    while (atomic_load(&s->n_flows) > 0 && result != ETIMEDOUT)
-        result = pthread_cond_timedwait(&s->quiet, &s->lock, &until);
-    pthread_mutex_unlock(&s->lock);
-    return atomic_load(&s->n_flows) == 0;
+    for (;;) {
+        const bool is_quiet = hd__peers_close_idle(s) == 0 && atomic_load(&s->n_flows) == 0;
+        if (is_quiet || hd__now_ns() >= end_ns)
+            return is_quiet;
+        nanosleep(&look_again, NULL);
+    }
 }
 
 uint64_t hd__server_drain(hd_server *s)
@@ -209,12 +218,12 @@ uint64_t hd__server_drain(hd_server *s)
     enum { CANCEL_TIMEOUT_MS = 5000 };
     atomic_store(&s->draining, true);
     for (size_t i = 0; i < s->n_daemons; i++) {
+        take_backlog(s->listen_fds[i]);
         const int fd = s->daemons[i] != NULL ? MHD_quiesce_daemon(s->daemons[i]) : -1;
         if (fd >= 0)
             close(fd);
         s->listen_fds[i] = -1;
     }
-    hd__peers_close_idle(s);
     if (wait_quiet(s, s->options.drain_timeout_ms))
         return 0;
     const uint64_t n = hd__peers_cancel(s);
@@ -238,7 +247,6 @@ void hd__server_close(hd_server *s)
         (void)unlink(s->options.uds_path);
     hd__free(s->tls_cert);
     hd__free(s->tls_key);
-    pthread_cond_destroy(&s->quiet);
     pthread_mutex_destroy(&s->lock);
     hd__free(s);
 }

@@ -62,15 +62,16 @@ struct hd_peer {
     uint64_t address_hash;
     _Atomic uint64_t deadline_ns; /* when the phase it is in has taken too long; 0: no limit */
     _Atomic int phase;            /* hd_phase */
-    hd_flow *nascent;             /* its head is not whole yet: the library may drop it without a word */
-    hd_flow *watched;             /* asleep, and to be cancelled when the client goes; with the lock */
+    uint64_t opened_ns;
+    atomic_bool has_asked; /* a request's head came */
+    hd_flow *nascent;      /* its head is not whole yet: the library may drop it without a word */
+    hd_flow *watched;      /* asleep, and to be cancelled when the client goes; with the lock */
 };
 
 #define HD_MAX_DAEMONS 16
 
 struct hd_server {
     pthread_mutex_t lock;
-    pthread_cond_t quiet; /* n_flows reached 0 */
     hd_server_options options;
     const hd_endpoint *endpoints;
     size_t n_endpoints;
@@ -151,8 +152,8 @@ void hd__peer_unwatch(hd_flow *flow);
 HD_MUST_USE hd_status hd__watcher_start(hd_server *server, hd_error *err);
 void hd__watcher_stop(hd_server *server);
 
-/* Ends connections that are between requests. */
-void hd__peers_close_idle(hd_server *server);
+/* Ends connections that are between requests; how many have a request under way or on its way. */
+size_t hd__peers_close_idle(hd_server *server);
 
 /* Cancels what sleeps; how many. */
 uint64_t hd__peers_cancel(hd_server *server);

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "serve/trace_json.h"
 
 #define MOST_RETRY_FACTOR 32u
@@ -225,6 +226,7 @@ static void send_batch(hd_traces *t, uint32_t n)
 static void *run(void *data)
 {
     hd_traces *t = data;
+    hd__thread_name("heddle-traces");
     for (;;) {
         const bool last = atomic_load(&t->closing);
         if (!last && atomic_load(&t->n_queued) < t->options.batch_size)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 
 #define RETRY_AFTER_S 5              /* while a model is pulled */
 #define PULL_AGAIN_NS 30000000000ull /* after a pull that failed */
@@ -145,6 +146,7 @@ static void pull(hd_model_entry *entry)
 static void *pull_thread(void *data)
 {
     hd_model_entry *entry = data;
+    hd__thread_name("heddle-pull");
     pull(entry);
     pthread_mutex_lock(&entry->models->lock);
     entry->thread_runs = false;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/pool.h"
+#include "base/thread_name.h"
 
 #define LIGHT_BODY_BYTES 16384u /* parsed and tokenised in well under a millisecond */
 #define LIGHT_VALUES 16384u     /* of vectors; written in about as much */
@@ -816,6 +817,7 @@ void hd__service_cancel(const hd_service_path *path, hd_exchange *x)
 static void *timer_main(void *data)
 {
     hd_service *s = data;
+    hd__thread_name("heddle-timer");
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
         work *w = s->first;
@@ -910,7 +912,7 @@ hd_status hd__service_open(hd_engine *engine, hd_models *models, const hd_servic
     s->sampled_ns = hd__now_ns();
     hd_status status;
     HD_TRY_OUT(collect_paths(s, err));
-    HD_TRY_OUT(hd__pool_open(options->n_threads != 0 ? options->n_threads : 2, &s->pool, err));
+    HD_TRY_OUT(hd__pool_open("heddle-wire", options->n_threads != 0 ? options->n_threads : 2, &s->pool, err));
     int failed = pthread_create(&s->timer, NULL, timer_main, s);
     s->timer_started = failed == 0;
     if (failed != 0)

@@ -505,6 +505,26 @@ class Stopping(LoopbackTest):
             self.client()
 
 
+class StoppingBeforeTheyAreRead(LoopbackTest):
+    def test_what_the_kernel_has_taken_is_answered(self):
+        """Connections that nobody has accepted yet, and requests that nobody has read yet, when the signal comes."""
+        known, idle = [self.client() for _ in range(20)], self.client()
+        for client in (*known, idle):
+            self.assertEqual(client.post("/v1/embeddings", {"input": "known"}).status, 200)
+        self.server.send_signal(signal.SIGSTOP)
+        clients = [*known, *(self.client() for _ in range(100))]
+        for i, client in enumerate(clients):
+            client.send(post("/v1/embeddings", {"input": f"unread {i}", "model": str(i)}))
+        self.server.send_signal(signal.SIGTERM)
+        self.server.send_signal(signal.SIGCONT)
+        for i, client in enumerate(clients):
+            answer = client.read()
+            self.assertIsNotNone(answer, f"request {i} got no answer")
+            self.assertEqual((answer.status, answer.json["model"], answer.headers["connection"]), (200, str(i), "close"))
+        self.assertEqual(idle.socket.recv(1), b"")
+        self.assertEqual(self.server.wait(PATIENCE_S), 0)
+
+
 class StoppingWhileTheyAsk(LoopbackTest):
     def test_answers_are_whole_to_the_last(self):
         cut, whole, lock = [], [], threading.Lock()

@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 import zlib
+from pathlib import Path
 
 from serving import PATIENCE_S, PROGRAM, ServedTest, tiny_models
 
@@ -96,6 +97,12 @@ class Plain(HttpTest):
         self.assertEqual(self.raw(head("http://h/health", "GET"))[0], 200)
         self.assertEqual(self.raw(head("/%68ealth?x=1", "GET"))[0], 200)
         self.assertEqual(self.raw(head("/health%00", "GET"))[0], 400)
+
+    def test_threads_have_names(self):
+        self.json("/v1/embeddings", {"input": "whose work is this"})
+        names = [(task / "comm").read_text().strip() for task in Path(f"/proc/{self.server.pid}/task").iterdir()]
+        self.assertLessEqual({"heddle-worker", "heddle-net", "heddle-watch", "heddle-timer"}, set(names))
+        self.assertEqual(names.count("heddle"), 1)  # the one that waits for signals
 
     def test_keep_alive_and_pipelining(self):
         with Raw(self) as raw:

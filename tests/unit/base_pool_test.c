@@ -37,7 +37,7 @@ static void note(hd_task_node *node)
 static hd_pool *open_pool(uint32_t n_threads)
 {
     hd_pool *pool;
-    assert_int_equal(hd__pool_open(n_threads, &pool, &err), HD_OK);
+    assert_int_equal(hd__pool_open("test", n_threads, &pool, &err), HD_OK);
     n_done = 0;
     return pool;
 }
@@ -166,7 +166,7 @@ static void test_no_memory(void **state)
     for (uint64_t n = 0; n < 2; n++) {
         hd_pool *pool;
         hd__alloc_fail_after(n, 1);
-        const hd_status status = hd__pool_open(4, &pool, &err);
+        const hd_status status = hd__pool_open("test", 4, &pool, &err);
         hd__alloc_fail_off();
         assert_int_equal(status, HD_ERR_MEMORY);
     }
