@@ -2,10 +2,12 @@
  *
  *   bench_gemm_onednn [LEVEL...]      levels: amx avx512-bf16 avx512-vnni avx512 avx-vnni avx2; all by default
  *
+ * prints a table in Markdown for each level and type; the last ones are kept in bench/results/.
+ *
  * The shapes are those of MiniLM and bge-small, bge-base and bge-m3. Both have packed their weights beforehand
  * (oneDNN: format "any", then a reorder) and read plain rows of activations. int8 is u8 by s8 to s32 in oneDNN
  * and to scaled f32 with bias in Heddle; f32 and bf16 write f32, Heddle with bias. Results are compared first.
- * Times are taken in turns (ours, theirs, ours, ...), and medians compared.
+ * Times are taken in turns (ours, theirs, ours, ...), and the least of each compared.
  *
  * Each level runs in a process of its own, because both libraries ask for their limit once: HEDDLE_CPU and
  * ONEDNN_MAX_CPU_ISA. For tiles bench/peers/cpuid_mask.c is loaded, because oneDNN stops with an illegal instruction
@@ -24,8 +26,8 @@
 #include "base/clock.h"
 #include "kernel/kernels.h"
 
-#define ROUNDS 41
-#define SAMPLE_NS 300000u /* short, so that most pass undisturbed on a machine with other work */
+#define ROUNDS 61
+#define SAMPLE_NS 200000u /* short, so that most pass undisturbed on a machine with other work */
 
 static const struct {
     const char *name, *heddle, *onednn;
@@ -238,60 +240,57 @@ static double sample(const product *p, void (*call)(const product *))
     return (double)(now - start) / (double)calls;
 }
 
-static int ascending(const void *a, const void *b)
+/* Times both; returns how many times faster ours is, and our GFLOP/s. */
+static double run(product *p, dnnl_engine_t engine, double *gflops)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Prints one line; returns how many times faster ours is. */
-static double run(product *p, const char *level, const char *model, dnnl_engine_t engine)
-{
-    double ours[ROUNDS], theirs[ROUNDS], flops = 2.0 * p->rows * p->n * p->k;
+    double ours = INFINITY, theirs = INFINITY;
     set_up_ours(p);
     set_up_theirs(p, engine);
     compare(p);
     for (int i = 0; i < ROUNDS; i++) {
-        ours[i] = sample(p, call_ours);
-        theirs[i] = sample(p, call_theirs);
+        ours = fmin(ours, sample(p, call_ours));
+        theirs = fmin(theirs, sample(p, call_theirs));
     }
     tear_down(p);
-    qsort(ours, ROUNDS, sizeof ours[0], ascending);
-    qsort(theirs, ROUNDS, sizeof theirs[0], ascending);
-    double a = ours[ROUNDS / 2], b = theirs[ROUNDS / 2];
-    printf("%-12s %-5s %-18s %4d x %4d x %4d %9.1f %9.1f GFLOP/s %6.2fx\n", level, type_names[p->type], model, p->rows, p->n,
-           p->k, flops / a, flops / b, b / a);
-    fflush(stdout);
-    return b / a;
+    *gflops = 2.0 * p->rows * p->n * p->k / ours;
+    return theirs / ours;
 }
 
 static void run_type(const char *level, k_type type, dnnl_engine_t engine)
 {
-    static const int rows[] = {16, 64, 128, 256, 512};
+    static const int rows[] = {16, 32, 64, 128, 256, 512};
+    enum { N_ROWS = sizeof rows / sizeof rows[0] };
     hd_kernels kernels;
     hd__kernels_fill(&kernels);
     k_gemm_fn *const ours[] = {kernels.gemm_f32, kernels.gemm_bf16, kernels.gemm_i8};
     double log_sum = 0.0, worst = INFINITY;
     int count = 0;
+    printf("%s, %s: GFLOP/s (times oneDNN's)\n\n| n x k, rows:", level, type_names[type]);
+    for (int r = 0; r < N_ROWS; r++)
+        printf(" | %d", rows[r]);
+    printf(" |\n|---|---:|---:|---:|---:|---:|---:|\n");
     for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
         int h = models[m].hidden, f = models[m].inner;
         const int shapes[][2] = {{3 * h, h}, {h, h}, {f, h}, {h, f}};
         for (int s = 0; s < 4; s++) {
-            for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++, count++) {
+            printf("| %d x %d, %s", shapes[s][0], shapes[s][1], models[m].model);
+            for (int r = 0; r < N_ROWS; r++, count++) {
                 product p = {.type = type,
                              .rows = rows[r],
                              .n = shapes[s][0],
                              .k = shapes[s][1],
                              .ours = ours[type],
                              .weight_max = kernels.i8_weight_max};
-                double ratio = run(&p, level, models[m].model, engine);
+                double gflops, ratio = run(&p, engine, &gflops);
+                printf(" | %.0f (%.2f)", gflops, ratio);
+                fflush(stdout);
                 log_sum += log(ratio);
                 worst = fmin(worst, ratio);
             }
+            printf(" |\n");
         }
     }
-    printf("%-12s %-5s ours to oneDNN: %.2fx in the geometric mean, %.2fx at worst\n\n", level, type_names[type],
-           exp(log_sum / count), worst);
+    printf("\nGeometric mean %.2f, least %.2f.\n\n", exp(log_sum / count), worst);
 }
 
 /* In the process that was started for one level. */

@@ -3,10 +3,10 @@
  *   scores   s[32 keys, 32 queries]  A = k (16 rows of 32 dimensions), B = qt, pairs of dimensions
  *   output   o[32 dims, 32 queries]  A = vt, v transposed (16 dimensions of 32 keys), B = p, pairs of keys
  *
- * Tiles: 0..3 accumulators (rows 0..15 and 16..31 by queries 0..15 and 16..31), 4 5 = A, 6 7 = B. All are full: k and v
- * are copied once for a head, 32 keys after 32 keys so that they are read in the order in which they lie, with zeros
- * after the last key, whose weights are zero. Of few keys only the last, incomplete 32 of k are copied. Head dimensions that
- * are not a multiple of 32 go through f32.
+ * Tiles: 0..3 accumulators (rows 0..15 and 16..31 by queries 0..15 and 16..31), 4 5 = A, 6 7 = B. A second 16 without
+ * keys or queries is left out. All tiles are full: k and v are copied once for a head, 32 keys after 32 keys so that they
+ * are read in the order in which they lie, with zeros after the last key, whose weights are zero. Of few keys only the last,
+ * incomplete 32 of k are copied. Head dimensions that are not a multiple of 32 go through f32.
  */
 #if defined(__x86_64__)
 
@@ -17,11 +17,14 @@
 
 k_attention_fn k_attention_bf16_amx, k_attention_bf16_avx512;
 
-/* c[32][32] (+)= sum over n_steps of a[32 rows][32] . b[16 pairs][32]; a advances by a_step elements, b by 16 rows. */
-static inline void product32(const uint16_t *a, size_t a_stride, size_t a_step, const uint32_t *b, int n_steps, bool first,
-                             float *c)
+/* c (+)= sum over n_steps of a . b, b advancing by 16 rows of pairs and a by a_step elements; c and b have PAIRS_WIDTH
+ * columns. c is n_rows x n_cols tiles, 1 or 2 each, constants after inlining: what lies beyond is not touched. */
+static inline __attribute__((always_inline)) void product(const uint16_t *a, size_t a_stride, size_t a_step,
+                                                          const uint32_t *b, int n_steps, bool first, float *c,
+                                                          const int n_rows, const int n_cols)
 {
     const size_t c_bytes = PAIRS_WIDTH * 4;
+    float *const below = c + 16 * PAIRS_WIDTH;
     if (first) {
         _tile_zero(0);
         _tile_zero(1);
@@ -29,24 +32,35 @@ static inline void product32(const uint16_t *a, size_t a_stride, size_t a_step, 
         _tile_zero(3);
     } else {
         _tile_loadd(0, c, c_bytes);
-        _tile_loadd(1, c + 16, c_bytes);
-        _tile_loadd(2, c + 16 * PAIRS_WIDTH, c_bytes);
-        _tile_loadd(3, c + 16 * PAIRS_WIDTH + 16, c_bytes);
+        if (n_cols > 1)
+            _tile_loadd(1, c + 16, c_bytes);
+        if (n_rows > 1)
+            _tile_loadd(2, below, c_bytes);
+        if (n_rows > 1 && n_cols > 1)
+            _tile_loadd(3, below + 16, c_bytes);
     }
     for (int i = 0; i < n_steps; i++, a += a_step, b += 16 * PAIRS_WIDTH) {
         _tile_loadd(4, a, a_stride * 2);
         _tile_loadd(6, b, PAIRS_WIDTH * 4);
-        _tile_loadd(7, b + 16, PAIRS_WIDTH * 4);
-        _tile_loadd(5, a + 16 * a_stride, a_stride * 2);
+        if (n_cols > 1)
+            _tile_loadd(7, b + 16, PAIRS_WIDTH * 4);
+        if (n_rows > 1)
+            _tile_loadd(5, a + 16 * a_stride, a_stride * 2);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+        if (n_cols > 1)
+            _tile_dpbf16ps(1, 4, 7);
+        if (n_rows > 1)
+            _tile_dpbf16ps(2, 5, 6);
+        if (n_rows > 1 && n_cols > 1)
+            _tile_dpbf16ps(3, 5, 7);
     }
     _tile_stored(0, c, c_bytes);
-    _tile_stored(1, c + 16, c_bytes);
-    _tile_stored(2, c + 16 * PAIRS_WIDTH, c_bytes);
-    _tile_stored(3, c + 16 * PAIRS_WIDTH + 16, c_bytes);
+    if (n_cols > 1)
+        _tile_stored(1, c + 16, c_bytes);
+    if (n_rows > 1)
+        _tile_stored(2, below, c_bytes);
+    if (n_rows > 1 && n_cols > 1)
+        _tile_stored(3, below + 16, c_bytes);
 }
 
 /* to[n_padded][dim] from row `first` on; rows from n_k on are zero. */
@@ -84,31 +98,38 @@ static void begin(void *state, const k_span *span)
     pairs_pack_q(pairs_q_rows(t, span), t->q_stride, span->n, t->head_dim, pairs_q(t, span));
 }
 
-static void keys(void *state, const k_span *span)
+/* n_cols: tiles of queries. */
+static inline __attribute__((always_inline)) void keys_of(pairs_head *h, const k_span *span, const int n_cols)
 {
     uint32_t p[PAIRS_KEYS / 2 * PAIRS_WIDTH] __attribute__((aligned(64)));
     float s[PAIRS_KEYS * PAIRS_WIDTH] __attribute__((aligned(64)));
-    pairs_head *h = state;
     const k_attention *t = h->t;
     const int dim = t->head_dim, n_keys = span->n_keys, n_tiles = (n_keys + 31) / 32;
     const uint16_t *v = (const uint16_t *)h->v + (size_t)span->key * (size_t)dim;
     const bool first = k_span_is_first(span);
-    vf *max = h->max[span->block], *sum = h->sum[span->block];
-    uint32_t *qt = pairs_q(t, span);
+    const uint32_t *qt = pairs_q(t, span);
     float *o = pairs_o(t, span);
-    for (int i = 0; i < n_tiles; i++) {
-        const int key = span->key + 32 * i;
+    for (int i = 0; i < n_keys; i += 32) {
+        const int key = span->key + i;
         const size_t stride = key < h->n_lying ? t->kv_stride : (size_t)dim;
-        const uint16_t *k = key < h->n_lying ? t->k : h->k;
-        product32(k + (size_t)key * stride, stride, 32, qt, dim / 32, true, s + 32 * i * PAIRS_WIDTH);
+        const uint16_t *k = (const uint16_t *)(key < h->n_lying ? t->k : h->k) + (size_t)key * stride;
+        if (n_keys - i > 16)
+            product(k, stride, 32, qt, dim / 32, true, s + i * PAIRS_WIDTH, 2, n_cols);
+        else
+            product(k, stride, 32, qt, dim / 32, true, s + i * PAIRS_WIDTH, 1, n_cols);
     }
     float factor = pairs_scores(t, span, s);
-    if (span->n > 16)
-        pairs_softmax(s, n_keys, 16 * n_tiles, factor, first, max, sum, p, o, dim, 2);
-    else
-        pairs_softmax(s, n_keys, 16 * n_tiles, factor, first, max, sum, p, o, dim, 1);
+    pairs_softmax(s, n_keys, 16 * n_tiles, factor, first, h->max[span->block], h->sum[span->block], p, o, dim, n_cols);
     for (int d = 0; d < dim; d += 32)
-        product32(v + 32 * d, 32, (size_t)(32 * dim), p, n_tiles, first, o + d * PAIRS_WIDTH);
+        product(v + 32 * d, 32, (size_t)(32 * dim), p, n_tiles, first, o + d * PAIRS_WIDTH, 2, n_cols);
+}
+
+static void keys(void *state, const k_span *span)
+{
+    if (span->n > 16)
+        keys_of(state, span, 2);
+    else
+        keys_of(state, span, 1);
 }
 
 static void end(void *state, const k_span *span)
@@ -126,7 +147,9 @@ void k_attention_bf16_amx(const k_attention *t)
     }
     const int dim = t->head_dim, n_padded = (t->n_k + 31) / 32 * 32;
     uint16_t *k = (uint16_t *)((float *)t->scratch + k_span_floats(dim)), *v = k + (size_t)n_padded * (size_t)dim;
-    pairs_head h = {.t = t, .k = k, .v = v, .n_lying = t->n_k <= PAIRS_KEYS ? t->n_k / 32 * 32 : 0};
+    pairs_head h;
+    pairs_head_of(&h, t, k, v);
+    h.n_lying = t->n_k <= PAIRS_KEYS ? t->n_k / 32 * 32 : 0;
     pack_k(t->k, t->kv_stride, h.n_lying, t->n_k, dim, n_padded, k);
     pack_v(t->v, t->kv_stride, t->n_k, dim, n_padded, v);
     amx_configure((int[8]){16, 16, 16, 16, 16, 16, 16, 16});

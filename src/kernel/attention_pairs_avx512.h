@@ -14,10 +14,11 @@
 #define PAIRS_WIDTH 32
 #define PAIRS_KEYS 256 /* keys in a block: 32 KB of scores */
 
-/* qt[head_dim / 2][32 queries] pairs from q rows; lanes beyond n_queries are zero. */
+/* qt[head_dim / 2][32 queries] pairs from q rows; lanes beyond n_queries are zero, a second 16 without
+ * queries untouched. */
 static inline void pairs_pack_q(const uint16_t *q, size_t stride, int n_queries, int head_dim, uint32_t *qt)
 {
-    for (int i = 0; i < PAIRS_WIDTH; i += 16) {
+    for (int i = 0; i < n_queries; i += 16) {
         for (int d = 0; d < head_dim; d += 32) {
             vf block[16];
             for (int r = 0; r < 16; r++)
@@ -131,6 +132,15 @@ typedef struct pairs_head {
     int n_lying; /* keys from the first on that are read where they lie, not from k (tiles) */
     vf max[K_SPAN_QUERIES / PAIRS_WIDTH][2], sum[K_SPAN_QUERIES / PAIRS_WIDTH][2];
 } pairs_head;
+
+/* max and sum are left as they are: to clear them, 2 KB, is felt with 16 tokens. */
+static inline void pairs_head_of(pairs_head *h, const k_attention *t, const void *k, const void *v)
+{
+    h->t = t;
+    h->k = k;
+    h->v = v;
+    h->n_lying = 0;
+}
 
 /* q goes to the first half of the block's memory; the second is o. */
 static inline uint32_t *pairs_q(const k_attention *t, const k_span *span)

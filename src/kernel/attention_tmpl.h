@@ -135,10 +135,20 @@ static void at_end(void *state, const k_span *span)
                 t->out + (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim), t->out_stride);
 }
 
+static inline __attribute__((always_inline)) void at_attend(const k_attention *t, const float *k, const float *v,
+                                                            size_t kv_stride, k_span_fn *begin)
+{
+    at_head h; /* no initialiser: it would clear max and sum, 2 KB, which is felt with 16 tokens */
+    h.t = t;
+    h.k = k;
+    h.v = v;
+    h.kv_stride = kv_stride;
+    k_span_visit(t, AT_WIDTH, AT_KEYS, &h, begin, at_keys, at_end);
+}
+
 void AT_PASTE(k_attention_f32_, AT_SUFFIX)(const k_attention *t)
 {
-    at_head h = {.t = t, .k = t->k, .v = t->v, .kv_stride = t->kv_stride};
-    k_span_visit(t, AT_WIDTH, AT_KEYS, &h, at_begin_f32, at_keys, at_end);
+    at_attend(t, t->k, t->v, t->kv_stride, at_begin_f32);
 }
 
 /* k and v are widened once, queries block by block: arithmetic is all in f32. */
@@ -148,6 +158,5 @@ void AT_PASTE(k_attention_bf16_, AT_SUFFIX)(const k_attention *t)
     float *k = (float *)t->scratch + k_span_floats(t->head_dim), *v = k + (size_t)t->n_k * wide;
     at_widen(t->k, t->kv_stride, t->n_k, t->head_dim, k, wide);
     at_widen(t->v, t->kv_stride, t->n_k, t->head_dim, v, wide);
-    at_head h = {.t = t, .k = k, .v = v, .kv_stride = wide};
-    k_span_visit(t, AT_WIDTH, AT_KEYS, &h, at_begin_bf16, at_keys, at_end);
+    at_attend(t, k, v, wide, at_begin_bf16);
 }
