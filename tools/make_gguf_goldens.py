@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/gguf: GGUF files of a small model by llama.cpp's own converter, and what its blocks of quantised
-values mean.
+"""Makes tests/golden/gguf: GGUF files of a small model by llama.cpp's own converter, what it writes for a model of each
+architecture, what its blocks of quantised values mean, and a tokenizer of SentencePiece's BPE.
 
-    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0
+    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0 \
+        sentencepiece==0.2.3 llama-cpp-python==0.3.36
     /tmp/goldens/bin/python tools/make_gguf_goldens.py LLAMA_CPP
 
 LLAMA_CPP is a checkout of llama.cpp with convert_hf_to_gguf.py in it. tests/golden/gguf/README.md describes the files.
 """
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -31,7 +34,8 @@ import runpy, sys
 sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0])
 from conversion.base import TextModel
-TextModel.get_vocab_base_pre = lambda self, tokenizer: "default"
+pre = sys.argv.pop(1)
+TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
 runpy.run_path(sys.argv[0] + "/convert_hf_to_gguf.py", run_name="__main__")
 """
 
@@ -41,10 +45,45 @@ BLOCKS = [("Q4_0", 32, [0]), ("Q4_1", 32, [0, 2]), ("Q5_0", 32, [0]), ("Q5_1", 3
 N_BLOCKS = 3
 
 
-def convert(llama, folder, kind, out):
+def convert(llama, folder, kind, out, pre="default"):
     env = dict(os.environ, PYTHONPATH=str(Path(llama) / "gguf-py"))
-    subprocess.run([sys.executable, "-c", CONVERT, llama, str(folder), "--outtype", kind, "--outfile", str(out)], env=env,
-                   check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", CONVERT, llama, pre, str(folder), "--outtype", kind, "--outfile", str(out)],
+                   env=env, check=True, capture_output=True)
+
+
+def digest(raw):
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def describe(path):
+    """Keys (type, 9 for arrays before that of their values, and a digest of the values) and tensors (type, shape, digest)."""
+    reader = gguf.GGUFReader(path)
+    keys, tensors = {}, {}
+    for name, field in reader.fields.items():
+        if name.startswith(("GGUF.", "general.")):
+            continue
+        first = 5 if field.types[0] == gguf.GGUFValueType.ARRAY else 3
+        keys[name] = [[int(t) for t in field.types[:2 if first == 5 else 1]],
+                      digest(b"".join(part.tobytes() for part in field.parts[first:]))]
+    for t in reader.tensors:
+        tensors[t.name] = [int(t.tensor_type), [int(n) for n in reversed(t.shape)], digest(t.data.tobytes())]
+    return keys, tensors
+
+
+def write_converted(llama, temp):
+    """One line a model: what the converter writes as F16."""
+    import make_tiny_gguf_models as models
+    lines = []
+    for name, (_, tokenizer, _) in models.MODELS.items():
+        stem = "qwen2" if tokenizer == "chat" else tokenizer.stem if tokenizer else ""
+        pre = {"roberta": "roberta-bpe", "modernbert": "modern-bert", "qwen2": "qwen2"}.get(stem, "default")
+        path = Path(temp) / f"{name}.gguf"
+        # by its name the converter knows a folder with a Qwen3-Reranker
+        folder = models.write_model(Path(temp) / "gguf", name)
+        convert(llama, folder, "f16", path, pre)
+        keys, tensors = describe(path)
+        lines.append(json.dumps({"model": name, "keys": keys, "tensors": tensors}))
+    (OUT / "converted.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_blocks(path):
@@ -65,8 +104,6 @@ def write_blocks(path):
 def reference(folder, path, out):
     """The vectors of the Hub's folder with the weights that the GGUF file holds."""
     from sentence_transformers import SentenceTransformer
-    import json
-    sys.path.insert(0, str(ROOT / "tools"))
     arch = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, 8)
     held = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(path).tensors}
     weights = load_file(folder / "model.safetensors")
@@ -87,10 +124,12 @@ def main():
         sys.exit(__doc__)
     llama = sys.argv[1]
     OUT.mkdir(parents=True, exist_ok=True)
+    sys.path.insert(0, str(ROOT / "tools"))
     write_blocks(OUT / "blocks.bin")
     with tempfile.TemporaryDirectory() as temp:
         subprocess.run([sys.executable, str(ROOT / "tools/make_tiny_models.py"), temp, MODEL], check=True,
                        stdout=subprocess.DEVNULL)
+        write_converted(llama, temp)
         folder = Path(temp) / MODEL
         for kind in ("f16", "q8_0"):
             convert(llama, folder, kind, OUT / f"{MODEL}-{kind}.gguf")

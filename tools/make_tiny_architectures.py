@@ -545,11 +545,9 @@ def write_m3(folder, name, hidden, behind):
         tiny.write_safetensors(folder / f"{file}.safetensors", pack(w.tensors))
 
 
-def write_model(dest, name):
-    _, graph, config, behind = MODELS[name]
-    folder = Path(dest) / name
+def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
+    """A model with as many tokens as vocab has; tokenizer is its tokenizer.json, or None for a WordPiece one of vocab."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocab, tokenizer = chat_tokenizer() if behind.get("chat") else (vocabulary(config), None)
     config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
     if "static" in behind:
         config["rows"] = 311 if "mapped" in config else len(vocab)
@@ -569,6 +567,13 @@ def write_model(dest, name):
         write_modules(folder, behind)
     if behind.get("m3"):
         write_m3(folder, name, config["hidden_size"], behind)
+
+
+def write_model(dest, name):
+    _, graph, config, behind = MODELS[name]
+    folder = Path(dest) / name
+    vocab, tokenizer = chat_tokenizer() if behind.get("chat") else (vocabulary(config), None)
+    write_folder(folder, name, graph, config, behind, vocab, tokenizer)
     return folder
 
 

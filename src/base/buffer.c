@@ -127,6 +127,39 @@ void hd__buffer_append_base64(hd_buffer *buffer, hd_span bytes)
     buffer->len += (bytes.len + 2) / 3 * 4;
 }
 
+static uint32_t base64_digit(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (uint32_t)(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return (uint32_t)(c - 'a') + 26;
+    if (c >= '0' && c <= '9')
+        return (uint32_t)(c - '0') + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
+bool hd__base64_decode(hd_span base64, char *out, size_t *len)
+{
+    *len = 0;
+    if (base64.len % 4 != 0)
+        return false;
+    for (size_t at = 0; at < base64.len; at += 4) {
+        size_t n = 4;
+        while (at + 4 == base64.len && n > 2 && base64.ptr[at + n - 1] == '=')
+            n--;
+        uint32_t bits = 0;
+        for (size_t i = 0; i < 4; i++) {
+            uint32_t digit = i < n ? base64_digit(base64.ptr[at + i]) : 0;
+            if (digit > 63)
+                return false;
+            bits = bits << 6 | digit;
+        }
+        for (size_t i = 0; i + 1 < n; i++)
+            out[(*len)++] = (char)(bits >> (16 - 8 * i));
+    }
+    return true;
+}
+
 void hd__buffer_printf(hd_buffer *buffer, const char *format, ...)
 {
     va_list args, again;

@@ -27,6 +27,9 @@ void hd__buffer_append_json(hd_buffer *buffer, hd_span text);    /* in JSON's qu
 void hd__buffer_append_base64(hd_buffer *buffer, hd_span bytes); /* RFC 4648, with padding */
 void hd__buffer_printf(hd_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The bytes that base64 with its padding stands for; out has room for base64.len / 4 * 3. False when it is none. */
+bool hd__base64_decode(hd_span base64, char *out, size_t *len);
+
 static inline hd_span hd__buffer_span(const hd_buffer *buffer)
 {
     return hd__span(buffer->ptr, buffer->len);

@@ -16,6 +16,7 @@
 #define HD_LIMIT_VOCAB 2000000u
 #define HD_LIMIT_VOCAB_BYTES (64u << 20)        /* all entries of a vocabulary */
 #define HD_LIMIT_TOKEN_BYTES 4096u              /* one vocabulary entry */
+#define HD_LIMIT_PIECE_BYTES 256u               /* one that merges are made of, by SentencePiece's scores */
 #define HD_LIMIT_ADDED_TOKENS 16384u            /* of one tokenizer */
 #define HD_LIMIT_REGEX_BYTES 16384u             /* of a tokenizer */
 #define HD_LIMIT_REGEX_CLASSES_BYTES (1u << 20) /* of one, written out */

@@ -46,7 +46,8 @@ hd_status hd__bind_scores(hd_encoder *e, hd_weights *w, const hd_score_head_name
 hd_status hd__bind_answers(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)
 {
     const hd_settings *set = e->settings;
-    const hd_linear_part decoder = {.prefix = names->decoder, .n = (int)set->vocab_size, .tied = names->words};
+    const hd_linear_part all = {.prefix = names->decoder, .n = (int)set->vocab_size, .tied = names->words};
+    const hd_linear_part alone = {.prefix = "score", .n = 2};
     if (!set->judges)
         return HD_OK;
     hd_row_head *head = &e->scores;
@@ -55,8 +56,10 @@ hd_status hd__bind_answers(hd_encoder *e, hd_weights *w, const hd_vocab_head_nam
     head->pooling = set->score_pooling;
     head->n_pooled = (int)set->hidden;
     head->n_out = 1;
-    return hd__weights_difference(w, "scores.answers", &decoder, set->answers[1], set->answers[0], (int)set->hidden,
-                                  &step->linear, err);
+    return set->answers_alone
+               ? hd__weights_difference(w, "scores.answers", &alone, 0, 1, (int)set->hidden, &step->linear, err)
+               : hd__weights_difference(w, "scores.answers", &all, set->answers[1], set->answers[0], (int)set->hidden,
+                                        &step->linear, err);
 }
 
 hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)

@@ -2,23 +2,17 @@
  *
  * Cross-encoders read query and document together. Models with a vector for each token read them apart; what is
  * compared then is their late interaction (MaxSim, Khattab and Zaharia 2020), as soon as the query is there, so that token
- * vectors of documents are not kept. Qwen3-Reranker reads a chat that asks for yes or no; its texts are those of
- * https://huggingface.co/Qwen/Qwen3-Reranker-0.6B.
+ * vectors of documents are not kept. Qwen3-Reranker reads a chat that asks for yes or no (qwen3_prompt.h).
  */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "engine/engine_int.h"
+#include "model/qwen3_prompt.h"
 
 /* ---- pairs ---- */
 
 #define FIRST_SHARE(max_length) ((max_length) / 4 * 3 + (max_length) % 4 * 3 / 4) /* of a pair, before its second is cut */
-
-static const char qwen3_before[] =
-    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. "
-    "Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n";
-static const char qwen3_after[] = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
-static const char qwen3_instruction[] = "Given a web search query, retrieve relevant passages that answer the query";
 
 /* The document is cut so that all of what follows it stays. */
 static hd_status encode_chat(hd_job *job, const hd_plan *plan, const hd_tokenize_options *options, hd_span query,
@@ -32,14 +26,14 @@ static hd_status encode_chat(hd_job *job, const hd_plan *plan, const hd_tokenize
     hd_status status;
     const size_t first = job->ids.n;
     hd__buffer_init(&body);
-    hd__buffer_printf(&body, "<Instruct>: %s\n<Query>: ", plan->prompt[0] != '\0' ? plan->prompt : qwen3_instruction);
+    hd__buffer_printf(&body, "<Instruct>: %s\n<Query>: ", plan->prompt[0] != '\0' ? plan->prompt : HD_QWEN3_INSTRUCTION);
     hd__buffer_append(&body, query.ptr, query.len);
     hd__buffer_append_text(&body, "\n<Document>: ");
     hd__buffer_append(&body, document.ptr, document.len);
     if (body.failed)
         HD_TRY_OUT(hd__fail(err, HD_ERR_MEMORY, "no memory for a text of %zu bytes", query.len + document.len));
-    HD_TRY_OUT(hd__tokenizer_encode(tokenizer, hd__span_of(qwen3_before), &whole, &job->ids, NULL, err));
-    HD_TRY_OUT(hd__tokenizer_encode(tokenizer, hd__span_of(qwen3_after), &whole, &after, NULL, err));
+    HD_TRY_OUT(hd__tokenizer_encode(tokenizer, hd__span_of(HD_QWEN3_BEFORE), &whole, &job->ids, NULL, err));
+    HD_TRY_OUT(hd__tokenizer_encode(tokenizer, hd__span_of(HD_QWEN3_AFTER), &whole, &after, NULL, err));
     const size_t around = job->ids.n - first + after.n;
     if (cut.max_length != 0 && cut.max_length <= around)
         HD_TRY_OUT(hd__fail(err, HD_ERR_LIMIT, "the prompt of %zu tokens leaves nothing of %u", around, cut.max_length));

@@ -160,6 +160,15 @@ const hd_gguf_pair *hd__gguf_find(const hd_gguf *gguf, const char *key)
     return hd__name_table_find(&gguf->keys, hd__span_of(key), &i) ? &gguf->pairs[i] : NULL;
 }
 
+const hd_tensor *hd__gguf_find_tensor(const hd_gguf *gguf, const char *name)
+{
+    for (size_t i = 0; i < gguf->n_tensors; i++) {
+        if (strcmp(gguf->tensors[i].name, name) == 0)
+            return &gguf->tensors[i];
+    }
+    return NULL;
+}
+
 static hd_status wrong_type(const hd_gguf *gguf, const hd_gguf_pair *pair, const char *wanted, hd_error *err)
 {
     return hd__fail(err, HD_ERR_FORMAT, "%s: key \"%s\" is %s%s, not %s", gguf->file, pair->key,

@@ -32,6 +32,18 @@ typedef enum hd_gguf_type {
     HD_GGUF_F64,
 } hd_gguf_type;
 
+/* Values of tokenizer.ggml.token_type. */
+typedef enum hd_gguf_token_type {
+    HD_GGUF_TOKEN_NORMAL = 1,
+    HD_GGUF_TOKEN_UNKNOWN,
+    HD_GGUF_TOKEN_CONTROL,
+    HD_GGUF_TOKEN_USER_DEFINED,
+    HD_GGUF_TOKEN_UNUSED,
+    HD_GGUF_TOKEN_BYTE,
+} hd_gguf_token_type;
+
+#define HD_GGUF_WORD_BEGIN "\xE2\x96\x81" /* U+2581, what stands for a space in front of a word */
+
 /* A key and where its value lies. */
 typedef struct hd_gguf_pair {
     const char *key;
@@ -61,6 +73,7 @@ bool hd__gguf_is(hd_span bytes);
 HD_MUST_USE hd_status hd__gguf_parse(hd_span bytes, const char *file, hd_arena *arena, hd_gguf *gguf, hd_error *err);
 
 const hd_gguf_pair *hd__gguf_find(const hd_gguf *gguf, const char *key); /* NULL when there is none */
+const hd_tensor *hd__gguf_find_tensor(const hd_gguf *gguf, const char *name);
 
 /* A missing key leaves *value as it was; one of another type or out of range is HD_ERR_FORMAT. */
 HD_MUST_USE hd_status hd__gguf_get_uint(const hd_gguf *gguf, const char *key, uint64_t max, uint64_t *value, hd_error *err);

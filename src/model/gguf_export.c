@@ -4,24 +4,28 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
+#include "base/log.h"
 #include "model/gguf_names.h"
+#include "model/gguf_settings.h"
+#include "model/gguf_vocab.h"
 #include "model/gguf_writer.h"
+#include "model/qwen3_prompt.h"
 #include "model/quantise.h"
+#include "model/tensors.h"
 
-#define WORD_BEGIN "\xE2\x96\x81"                               /* U+2581 */
-enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 }; /* tokenizer.ggml.token_type */
-enum { PIECE = 16384 };                                         /* values converted at a time, a multiple of every block */
-
+/* A tensor of the file: values of one of the folder, in one run or in two. */
 typedef struct planned {
     const hd_tensor *from;
     const char *name;
     hd_tensor_type type;
+    uint64_t first[2], n[2]; /* values of a run; n[1] is 0 when there is one */
 } planned;
 
 typedef struct export
 {
     const hd_settings *settings;
+    const hd_gguf_names *names;
+    const char *architecture; /* GGUF's */
     hd_tensor_type type;
     hd_arena arena;
     hd_gguf_writer writer;
@@ -29,8 +33,9 @@ typedef struct export
     hd_tensors *tensors;
     planned *plan; /* [n_plan] */
     size_t n_plan;
-    float *values; /* [PIECE] */
-    char *bytes;   /* [PIECE * 4] */
+    int32_t answers[2]; /* ids of "no" and "yes" */
+    float *values;      /* [HD_TENSOR_PIECE] */
+    char *bytes;        /* [HD_TENSOR_PIECE * 4] */
     hd_error *err;
 }
 export;
@@ -45,180 +50,159 @@ static hd_status refuse(const export *e, const char *what)
     return hd__fail(e->err, HD_ERR_UNSUPPORTED, "%s: GGUF has no place for %s", e->settings->dir, what);
 }
 
+static bool is_architecture(const export *e, const char *name)
+{
+    return strcmp(e->architecture, name) == 0;
+}
+
 /* ---- settings ---- */
+
+/* Models of llama.cpp's by hd_settings' model_type; their tensors' names are in gguf_names.c. */
+static hd_status find_architecture(export *e)
+{
+    static const struct {
+        const char *model_type, *architecture;
+    } known[] = {
+        {"bert", "bert"},       {"roberta", "bert"},          {"xlm-roberta", "bert"},       {"camembert", "bert"},
+        {"distilbert", "bert"}, {"nomic_bert", "nomic-bert"}, {"jina_bert", "jina-bert-v2"}, {"modernbert", "modern-bert"},
+        {"qwen3", "qwen3"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(e->settings->model_type, known[i].model_type) == 0)
+            e->architecture = known[i].architecture;
+    }
+    e->names = hd__gguf_names(e->settings->model_type);
+    if (e->architecture == NULL || e->names == NULL)
+        return hd__fail(e->err, HD_ERR_UNSUPPORTED,
+                        "%s: models of type \"%s\" are not written as GGUF: llama.cpp runs bert, roberta, xlm-roberta, "
+                        "camembert, distilbert, nomic_bert, jina_bert, modernbert and qwen3",
+                        e->settings->dir, e->settings->model_type);
+    return HD_OK;
+}
+
+/* A classifier, as against vectors or the answer of a Qwen3-Reranker. */
+static bool classifies(const hd_settings *s)
+{
+    return s->heads == HD_HEAD_SCORES && !s->judges;
+}
+
+static hd_status check_places(const export *e)
+{
+    const hd_settings *s = e->settings;
+    const bool gated = is_architecture(e, "nomic-bert") || is_architecture(e, "qwen3");
+    const bool classifier_has_place = e->names->head[0].gguf != NULL && !is_architecture(e, "qwen3");
+    if (s->n_dense > 0)
+        return refuse(e, "Dense modules");
+    if (classifies(s) ? !classifier_has_place : !s->judges && (s->heads & HD_HEAD_DENSE) == 0)
+        return refuse(e, "its heads");
+    if ((s->heads & (HD_HEAD_SPARSE | HD_HEAD_MULTI)) != 0)
+        hd__log(HD_LOG_WARN, "%s: GGUF has no place for its sparse and multi-vector heads: they are left out", s->dir);
+    if (s->activation != (gated ? HD_ACTIVATION_SILU : HD_ACTIVATION_GELU) &&
+        !(is_architecture(e, "modern-bert") && s->activation == HD_ACTIVATION_SILU))
+        return refuse(e, "its activation");
+    if (classifies(s) && is_architecture(e, "modern-bert") && s->score_activation != HD_ACTIVATION_GELU)
+        return refuse(e, "its classifier's activation");
+    if (s->lower_case)
+        return refuse(e, "\"do_lower_case\"");
+    if ((s->heads & HD_HEAD_DENSE) != 0 && !s->judges && hd__gguf_pooling_type(s->pooling) == 0)
+        return refuse(e, "its pooling: mean, cls and last have one");
+    return HD_OK;
+}
+
+static void put_uint(export *e, const char *key, uint32_t value)
+{
+    char full[96];
+    snprintf(full, sizeof full, "%s.%s", e->architecture, key);
+    hd__gguf_put_uint(&e->writer, full, value);
+}
+
+static void put_real(export *e, const char *key, double value)
+{
+    char full[96];
+    snprintf(full, sizeof full, "%s.%s", e->architecture, key);
+    hd__gguf_put_real(&e->writer, full, (float)value);
+}
+
+static hd_status put_texts(export *e, const char *key, const char *const *values, uint32_t n)
+{
+    hd_buffer texts;
+    hd__buffer_init(&texts);
+    for (uint32_t i = 0; i < n; i++) {
+        hd__buffer_append_uint(&texts, strlen(values[i]), 8);
+        hd__buffer_append_text(&texts, values[i]);
+    }
+    hd__gguf_put_array(&e->writer, key, HD_GGUF_TEXT, n, hd__buffer_span(&texts));
+    const bool failed = texts.failed;
+    hd__buffer_clear(&texts);
+    return failed ? no_memory(e) : HD_OK;
+}
+
+/* What becomes of the last hidden states. */
+static hd_status put_heads(export *e)
+{
+    static const char *const answers[] = {"yes", "no"}, *const templates[] = {"rerank"};
+    const hd_settings *s = e->settings;
+    char labels[96];
+    if (!classifies(s) && !s->judges) {
+        put_uint(e, "pooling_type", hd__gguf_pooling_type(s->pooling));
+        return HD_OK;
+    }
+    put_uint(e, "pooling_type", HD_GGUF_POOLING_RANK);
+    snprintf(labels, sizeof labels, "%s.classifier.output_labels", e->architecture);
+    if (classifies(s))
+        return put_texts(e, labels, s->labels, s->n_labels);
+    hd__gguf_put_text(&e->writer, "tokenizer.chat_template.rerank", hd__span_of(HD_QWEN3_TEMPLATE));
+    HD_TRY(put_texts(e, "tokenizer.chat_templates", templates, 1));
+    return put_texts(e, labels, answers, 2);
+}
+
+static void put_modern(export *e)
+{
+    const hd_settings *s = e->settings;
+    put_uint(e, "attention.sliding_window", s->local_window * 2);
+    put_uint(e, "attention.sliding_window_pattern", s->global_every);
+    put_uint(e, "vocab_size", s->vocab_size);
+    put_real(e, "rope.freq_base", s->rotary_theta);
+    put_real(e, "rope.freq_base_swa", s->rotary_theta_local);
+    hd__gguf_put_text(&e->writer, "modern-bert.rope.scaling.type", hd__span_of("none"));
+    hd__gguf_put_text(&e->writer, "modern-bert.hidden_activation",
+                      hd__span_of(s->activation == HD_ACTIVATION_SILU ? "silu" : "gelu"));
+    if (classifies(s))
+        put_uint(e, "classifier.pooling_type", hd__gguf_pooling_type(s->score_pooling));
+}
 
 static hd_status put_settings(export *e)
 {
     const hd_settings *s = e->settings;
     hd_gguf_writer *w = &e->writer;
-    if (strcmp(s->model_type, "bert") != 0)
-        return hd__fail(e->err, HD_ERR_UNSUPPORTED,
-                        "%s: models of type \"%s\" are not written as GGUF, those of type \"bert\" are", s->dir,
-                        s->model_type);
-    if (s->n_dense > 0 || s->heads != HD_HEAD_DENSE || s->activation != HD_ACTIVATION_GELU)
-        return refuse(e, s->n_dense > 0 ? "Dense modules" : s->heads != HD_HEAD_DENSE ? "its heads" : "its activation");
-    const uint32_t pooling = s->pooling == HD_POOLING_MEAN   ? 1
-                             : s->pooling == HD_POOLING_CLS  ? 2
-                             : s->pooling == HD_POOLING_LAST ? 3
-                                                             : 0;
-    if (pooling == 0)
-        return refuse(e, "its pooling: mean, cls and last have one");
-    hd__gguf_put_text(w, "general.architecture", hd__span_of("bert"));
+    const bool qwen3 = is_architecture(e, "qwen3");
+    hd__gguf_put_text(w, "general.architecture", hd__span_of(e->architecture));
     hd__gguf_put_text(w, "general.type", hd__span_of("model"));
     hd__gguf_put_uint(w, "general.file_type", e->type == HD_TENSOR_F32 ? 0 : e->type == HD_TENSOR_F16 ? 1 : 7);
     hd__gguf_put_uint(w, "general.quantization_version", 2);
-    hd__gguf_put_uint(w, "bert.block_count", s->n_layers);
-    hd__gguf_put_uint(w, "bert.context_length", s->n_positions);
-    hd__gguf_put_uint(w, "bert.embedding_length", s->hidden);
-    hd__gguf_put_uint(w, "bert.feed_forward_length", s->intermediate);
-    hd__gguf_put_uint(w, "bert.attention.head_count", s->n_heads);
-    hd__gguf_put_real(w, "bert.attention.layer_norm_epsilon", (float)s->norm_eps);
-    hd__gguf_put_bool(w, "bert.attention.causal", false);
-    hd__gguf_put_uint(w, "bert.pooling_type", pooling);
-    hd__gguf_put_uint(w, "tokenizer.ggml.token_type_count", s->n_token_types);
-    return HD_OK;
-}
-
-/* ---- tokenizer ---- */
-
-typedef struct token {
-    const char *text;
-    int32_t type;
-} token;
-
-static hd_status collect_tokens(export *e, const json_t *root, const char *path, token *tokens)
-{
-    const uint32_t n = e->settings->vocab_size;
-    const char *text;
-    json_t *value;
-    size_t i;
-    json_object_foreach (json_object_get(json_object_get(root, "model"), "vocab"), text, value) {
-        const json_int_t id = json_integer_value(value);
-        if (!json_is_integer(value) || id < 0 || id >= (json_int_t)n)
-            return hd__fail(e->err, HD_ERR_FORMAT,
-                            "%s: token \"%s\" has an id that is not below config.json's vocab_size %u", path, text, n);
-        tokens[id] = (token){text, NORMAL};
+    put_uint(e, "block_count", s->n_layers);
+    put_uint(e, "context_length", s->n_positions);
+    put_uint(e, "embedding_length", s->hidden);
+    put_uint(e, "feed_forward_length", s->intermediate);
+    put_uint(e, "attention.head_count", s->n_heads);
+    put_real(e, qwen3 ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", s->norm_eps);
+    if (qwen3) {
+        put_uint(e, "attention.head_count_kv", s->n_kv_heads);
+        put_uint(e, "attention.key_length", s->head_dim);
+        put_uint(e, "attention.value_length", s->head_dim);
+        put_real(e, "rope.freq_base", s->rotary_theta);
+    } else {
+        char key[96];
+        snprintf(key, sizeof key, "%s.attention.causal", e->architecture);
+        hd__gguf_put_bool(w, key, false);
     }
-    json_array_foreach (json_object_get(root, "added_tokens"), i, value) {
-        const json_int_t id = json_integer_value(json_object_get(value, "id"));
-        text = json_string_value(json_object_get(value, "content"));
-        if (text == NULL || id < 0 || id >= (json_int_t)n)
-            return hd__fail(e->err, HD_ERR_FORMAT, "%s: added token %zu has no text, or an id that is not below %u", path, i,
-                            n);
-        tokens[id] = (token){text, json_is_true(json_object_get(value, "special")) ? CONTROL : USER_DEFINED};
-    }
-    return HD_OK;
-}
-
-/* WordPiece's words with U+2581 in front, the other pieces without "##". */
-static void put_token(const token *t, uint32_t id, hd_buffer *texts, hd_buffer *types)
-{
-    char unused[24];
-    int32_t type = t->text != NULL ? t->type : UNUSED;
-    const char *text = t->text, *begin = "";
-    if (text == NULL) {
-        snprintf(unused, sizeof unused, "[PAD%u]", id);
-        text = unused;
-    } else if (type == NORMAL && strncmp(text, "##", 2) == 0) {
-        text += 2;
-    } else if (type == NORMAL) {
-        begin = WORD_BEGIN;
-    }
-    hd__buffer_append_uint(texts, strlen(begin) + strlen(text), 8);
-    hd__buffer_append_text(texts, begin);
-    hd__buffer_append_text(texts, text);
-    hd__buffer_append(types, &type, sizeof type);
-}
-
-static hd_status put_id(export *e, const token *tokens, const char *text, const char *key, bool required)
-{
-    for (uint32_t i = 0; text != NULL && i < e->settings->vocab_size; i++) {
-        if (tokens[i].text != NULL && strcmp(tokens[i].text, text) == 0) {
-            hd__gguf_put_uint(&e->writer, key, i);
-            return HD_OK;
-        }
-    }
-    return required ? hd__fail(e->err, HD_ERR_FORMAT, "%s/tokenizer.json: no token for %s", e->settings->dir, key) : HD_OK;
-}
-
-/* The text of the special token at one end of a single text's template. */
-static const char *template_end(const json_t *root, bool last)
-{
-    const json_t *processor = json_object_get(root, "post_processor"), *single = json_object_get(processor, "single");
-    const json_t *piece = json_array_get(single, last ? json_array_size(single) - 1 : 0);
-    if (single != NULL)
-        return json_string_value(json_object_get(json_object_get(piece, "SpecialToken"), "id"));
-    return json_string_value(json_array_get(json_object_get(processor, last ? "sep" : "cls"), 0));
-}
-
-static hd_status put_specials(export *e, const json_t *root, const token *tokens)
-{
-    hd_gguf_writer *w = &e->writer;
-    const char *unk = json_string_value(json_object_get(json_object_get(root, "model"), "unk_token"));
-    const char *end = template_end(root, true);
-    HD_TRY(put_id(e, tokens, template_end(root, false), "tokenizer.ggml.bos_token_id", true));
-    HD_TRY(put_id(e, tokens, end, "tokenizer.ggml.eos_token_id", true));
-    HD_TRY(put_id(e, tokens, end, "tokenizer.ggml.seperator_token_id", true));
-    HD_TRY(put_id(e, tokens, unk, "tokenizer.ggml.unknown_token_id", true));
-    HD_TRY(put_id(e, tokens, "[MASK]", "tokenizer.ggml.mask_token_id", false));
-    if (e->settings->pad_id >= 0)
-        hd__gguf_put_uint(w, "tokenizer.ggml.padding_token_id", (uint32_t)e->settings->pad_id);
-    hd__gguf_put_bool(w, "tokenizer.ggml.add_bos_token", true);
-    hd__gguf_put_bool(w, "tokenizer.ggml.add_eos_token", true);
-    return HD_OK;
-}
-
-static hd_status put_normalizer(export *e, const json_t *root)
-{
-    const json_t *normalizer = json_object_get(root, "normalizer"), *accents = json_object_get(normalizer, "strip_accents");
-    const char *type = json_string_value(json_object_get(normalizer, "type"));
-    if (type == NULL || strcmp(type, "BertNormalizer") != 0)
-        return refuse(e, "a normaliser other than BERT's");
-    hd__gguf_put_bool(&e->writer, "tokenizer.ggml.normalizer.lowercase",
-                      json_is_true(json_object_get(normalizer, "lowercase")));
-    if (json_is_boolean(accents))
-        hd__gguf_put_bool(&e->writer, "tokenizer.ggml.normalizer.strip_accents", json_is_true(accents));
-    return HD_OK;
-}
-
-static hd_status put_vocabulary(export *e, const json_t *root, const char *path)
-{
-    const uint32_t n = e->settings->vocab_size;
-    const char *type = json_string_value(json_object_get(json_object_get(root, "model"), "type"));
-    token *tokens = hd__arena_calloc(&e->arena, n, sizeof *tokens);
-    if (tokens == NULL)
-        return no_memory(e);
-    if (type == NULL || strcmp(type, "WordPiece") != 0)
-        return hd__fail(e->err, HD_ERR_UNSUPPORTED, "%s: a tokenizer of type \"%s\" is not written as GGUF, WordPiece is",
-                        path, type != NULL ? type : "");
-    HD_TRY(collect_tokens(e, root, path, tokens));
-    hd__gguf_put_text(&e->writer, "tokenizer.ggml.model", hd__span_of("bert"));
-    hd__gguf_put_text(&e->writer, "tokenizer.ggml.pre", hd__span_of("default"));
-    hd_buffer texts, types;
-    hd__buffer_init(&texts);
-    hd__buffer_init(&types);
-    for (uint32_t i = 0; i < n; i++)
-        put_token(&tokens[i], i, &texts, &types);
-    hd__gguf_put_array(&e->writer, "tokenizer.ggml.tokens", HD_GGUF_TEXT, n, hd__buffer_span(&texts));
-    hd__gguf_put_array(&e->writer, "tokenizer.ggml.token_type", HD_GGUF_I32, n, hd__buffer_span(&types));
-    const bool failed = texts.failed || types.failed;
-    hd__buffer_clear(&texts);
-    hd__buffer_clear(&types);
-    HD_TRY(failed ? no_memory(e) : HD_OK);
-    HD_TRY(put_specials(e, root, tokens));
-    return put_normalizer(e, root);
-}
-
-static hd_status put_tokenizer(export *e)
-{
-    json_t *root;
-    const char *path = hd__arena_printf(&e->arena, "%s/tokenizer.json", e->settings->dir);
-    if (path == NULL)
-        return no_memory(e);
-    HD_TRY(hd__json_read(path, &root, e->err));
-    hd_status status = put_vocabulary(e, root, path);
-    json_decref(root);
-    return status;
+    if (is_architecture(e, "nomic-bert"))
+        put_real(e, "rope.freq_base", s->rotary_theta);
+    if (is_architecture(e, "modern-bert"))
+        put_modern(e);
+    else if (!qwen3)
+        hd__gguf_put_uint(w, "tokenizer.ggml.token_type_count", s->n_token_types > 0 ? s->n_token_types : 1);
+    return put_heads(e);
 }
 
 /* ---- tensors ---- */
@@ -228,10 +212,18 @@ static bool begins_with(const char *text, const char *begin)
     return strncmp(text, begin, strlen(begin)) == 0;
 }
 
-/* What vectors do not depend on. */
-static bool is_left_out(const char *name)
+/* What vectors do not depend on: poolers, masked-language heads, tables of numbers from 0 on. */
+static bool is_left_out(const export *e, const char *name)
 {
-    return begins_with(name, "pooler.") || begins_with(name, "cls.") || strcmp(name, "embeddings.position_ids") == 0;
+    static const char *const beginnings[] = {"pooler.", "cls.", "lm_head.", "vocab_", "head.", "decoder."};
+    const size_t n = strlen(e->names->prefix);
+    if (strncmp(name, e->names->prefix, n) == 0)
+        name += n;
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        if (begins_with(name, beginnings[i]))
+            return true;
+    }
+    return strcmp(name, "embeddings.position_ids") == 0;
 }
 
 /* "gamma" and "beta" are what old checkpoints call a LayerNorm's weight and bias. */
@@ -252,45 +244,101 @@ static hd_tensor_type type_of(const export *e, const hd_tensor *t, const char *g
     return t->dims[1] % hd__tensor_type_block(e->type) == 0 ? e->type : HD_TENSOR_F16;
 }
 
+static void plan(export *e, const planned *p, uint64_t n_rows)
+{
+    uint64_t dims[HD_LIMIT_TENSOR_DIMS];
+    memcpy(dims, p->from->dims, sizeof dims);
+    if (p->from->n_dims == 2)
+        dims[0] = n_rows;
+    hd__gguf_put_tensor(&e->writer, p->name, p->type, p->from->n_dims, dims);
+    e->plan[e->n_plan++] = *p;
+}
+
+/* RoBERTa's table of positions begins with rows that no text reaches. */
+static hd_status plan_tensor(export *e, const hd_tensor *t)
+{
+    const char *gguf, *name = modern_name(t->name, &e->arena);
+    if (name == NULL)
+        return no_memory(e);
+    HD_TRY(hd__gguf_name_from_hub(e->names, name, &e->arena, &gguf, e->err));
+    const bool of_head = gguf != NULL && (begins_with(gguf, "cls") || (e->settings->judges && begins_with(gguf, "output.")));
+    if (of_head ? !classifies(e->settings) : gguf == NULL && is_left_out(e, name))
+        return HD_OK;
+    if (gguf == NULL)
+        return hd__fail(e->err, HD_ERR_UNSUPPORTED, "%s: GGUF has no name for tensor \"%s\"", t->file, t->name);
+    planned p = {.from = t, .name = gguf, .type = type_of(e, t, gguf), .n = {t->n_elements}};
+    uint64_t n_rows = t->n_dims == 2 ? t->dims[0] : 1;
+    if (t->n_dims == 2 && strcmp(gguf, "position_embd.weight") == 0) {
+        const uint64_t front = e->settings->position_offset;
+        if (front >= n_rows)
+            return hd__fail(e->err, HD_ERR_FORMAT, "%s: tensor \"%s\" has %llu rows, positions begin at %llu", t->file,
+                            t->name, (unsigned long long)n_rows, (unsigned long long)front);
+        p.first[0] = front * t->dims[1];
+        p.n[0] -= p.first[0];
+        n_rows -= front;
+    }
+    plan(e, &p, n_rows);
+    return HD_OK;
+}
+
+/* The rows of "yes" and "no" of the layer that predicts tokens, or of the table of words where that is it. */
+static hd_status plan_answers(export *e)
+{
+    const hd_settings *s = e->settings;
+    const hd_tensor *t = hd__tensors_find(e->tensors, "lm_head.weight");
+    const char *const words[] = {"model.embed_tokens.weight", "embed_tokens.weight"};
+    for (size_t i = 0; t == NULL && i < 2; i++)
+        t = hd__tensors_find(e->tensors, words[i]);
+    if (t == NULL || t->n_dims != 2 || t->dims[0] != s->vocab_size)
+        return hd__fail(e->err, HD_ERR_FORMAT, "%s: no layer of %u tokens to take \"yes\" and \"no\" from", s->dir,
+                        s->vocab_size);
+    planned p = {.from = t, .name = "cls.output.weight", .type = type_of(e, t, "cls.output.weight")};
+    for (size_t i = 0; i < 2; i++) {
+        const int32_t id = s->answers[1 - i] >= 0 ? s->answers[1 - i] : e->answers[1 - i];
+        if (id < 0 || (uint32_t)id >= s->vocab_size)
+            return hd__fail(e->err, HD_ERR_FORMAT, "%s/tokenizer.json: \"%s\" is not one token of the vocabulary", s->dir,
+                            i == 0 ? "yes" : "no");
+        p.first[i] = (uint64_t)id * t->dims[1];
+        p.n[i] = t->dims[1];
+    }
+    plan(e, &p, 2);
+    return HD_OK;
+}
+
 static hd_status plan_tensors(export *e)
 {
     HD_TRY(hd__tensors_open(e->settings->dir, &e->tensors, e->err));
     const size_t n = hd__tensors_count(e->tensors);
-    e->plan = hd__arena_calloc(&e->arena, n, sizeof *e->plan);
+    e->plan = hd__arena_calloc(&e->arena, n + 1, sizeof *e->plan);
     if (e->plan == NULL)
         return no_memory(e);
-    for (size_t i = 0; i < n; i++) {
-        const hd_tensor *t = hd__tensors_at(e->tensors, i);
-        const char *name = modern_name(begins_with(t->name, "bert.") ? t->name + strlen("bert.") : t->name, &e->arena),
-                   *gguf;
-        if (name == NULL)
-            return no_memory(e);
-        if (is_left_out(name))
-            continue;
-        HD_TRY(hd__gguf_name_from_hub(hd__gguf_names("bert"), name, &e->arena, &gguf, e->err));
-        if (gguf == NULL)
-            return hd__fail(e->err, HD_ERR_UNSUPPORTED, "%s: GGUF has no name for tensor \"%s\"", t->file, t->name);
-        e->plan[e->n_plan] = (planned){t, gguf, type_of(e, t, gguf)};
-        hd__gguf_put_tensor(&e->writer, gguf, e->plan[e->n_plan++].type, t->n_dims, t->dims);
+    for (size_t i = 0; i < n; i++)
+        HD_TRY(plan_tensor(e, hd__tensors_at(e->tensors, i)));
+    return e->settings->judges ? plan_answers(e) : HD_OK;
+}
+
+static hd_status write_run(export *e, const planned *p, uint64_t first, uint64_t n)
+{
+    for (uint64_t at = 0; at < n; at += HD_TENSOR_PIECE) {
+        const uint64_t left = n - at, n_piece = left < HD_TENSOR_PIECE ? left : HD_TENSOR_PIECE;
+        uint64_t bytes = 0;
+        HD_TRY(hd__tensor_read_f32(p->from, first + at, n_piece, e->values, e->err));
+        if (p->type == HD_TENSOR_F32)
+            memcpy(e->bytes, e->values, (size_t)n_piece * sizeof *e->values);
+        else if (p->type == HD_TENSOR_F16)
+            hd__quantise_f16(e->values, (size_t)n_piece, e->bytes);
+        else
+            hd__quantise_q8_0(e->values, (size_t)n_piece, e->bytes);
+        hd__tensor_type_size(p->type, n_piece, &bytes);
+        hd__file_writer_add(&e->file, hd__span(e->bytes, (size_t)bytes));
     }
     return HD_OK;
 }
 
 static hd_status write_tensor(export *e, const planned *p)
 {
-    for (uint64_t at = 0; at < p->from->n_elements; at += PIECE) {
-        const uint64_t left = p->from->n_elements - at, n = left < PIECE ? left : PIECE;
-        uint64_t bytes = 0;
-        HD_TRY(hd__tensor_read_f32(p->from, at, n, e->values, e->err));
-        if (p->type == HD_TENSOR_F32)
-            memcpy(e->bytes, e->values, (size_t)n * sizeof *e->values);
-        else if (p->type == HD_TENSOR_F16)
-            hd__quantise_f16(e->values, (size_t)n, e->bytes);
-        else
-            hd__quantise_q8_0(e->values, (size_t)n, e->bytes);
-        hd__tensor_type_size(p->type, n, &bytes);
-        hd__file_writer_add(&e->file, hd__span(e->bytes, (size_t)bytes));
-    }
+    for (size_t i = 0; i < 2; i++)
+        HD_TRY(write_run(e, p, p->first[i], p->n[i]));
     hd__file_writer_align(&e->file, 32);
     hd__tensor_forget(p->from);
     return HD_OK;
@@ -310,12 +358,14 @@ static hd_status write_file(export *e, const char *path)
 
 static hd_status run(export *e, const char *path)
 {
-    e->values = hd__arena_alloc(&e->arena, PIECE * sizeof *e->values);
-    e->bytes = hd__arena_alloc(&e->arena, PIECE * sizeof *e->values);
+    e->values = hd__arena_alloc(&e->arena, HD_TENSOR_PIECE * sizeof *e->values);
+    e->bytes = hd__arena_alloc(&e->arena, HD_TENSOR_PIECE * sizeof *e->values);
     if (e->values == NULL || e->bytes == NULL)
         return no_memory(e);
+    HD_TRY(find_architecture(e));
+    HD_TRY(check_places(e));
     HD_TRY(put_settings(e));
-    HD_TRY(put_tokenizer(e));
+    HD_TRY(hd__gguf_put_vocab(&e->writer, e->settings, e->answers, e->err));
     HD_TRY(plan_tensors(e));
     return write_file(e, path);
 }

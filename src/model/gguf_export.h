@@ -1,8 +1,9 @@
-/* gguf_export.h - a BERT model of the Hub's layout as a GGUF file that llama.cpp reads: the inverse of gguf_settings.h,
- * gguf_tokenizer.h and gguf_names.h.
+/* gguf_export.h - a model of the Hub's layout as a GGUF file that llama.cpp runs: the inverse of gguf_settings.h,
+ * gguf_tokenizer.h and gguf_names.h, for every architecture that llama.cpp has and Heddle runs.
  *
- * What GGUF has no place for is refused (Dense modules, other heads) or, where vectors stay what they are, left out: the
- * pooler, the masked-language head, prompts, a max_seq_length.
+ * What GGUF has no place for is refused (Dense modules, heads other than vectors and scores) or, where vectors stay what
+ * they are, left out: poolers that nothing reads, masked-language heads, bge-m3's sparse and multi-vector heads (which is
+ * said), prompts, a max_seq_length. Of a Qwen3-Reranker's head there are two rows.
  */
 #ifndef HD_MODEL_GGUF_EXPORT_H
 #define HD_MODEL_GGUF_EXPORT_H

@@ -3,26 +3,45 @@
 
 #include "base/limits.h"
 
-/* BERT, RoBERTa, XLM-RoBERTa */
-static const hd_gguf_name bert_names[] = {
+#define BERT_BODY                                                                                                           \
+    {"token_embd", "embeddings.word_embeddings"}, {"position_embd", "embeddings.position_embeddings"},                      \
+        {"token_types", "embeddings.token_type_embeddings"}, {"token_embd_norm", "embeddings.LayerNorm"},                   \
+        {"blk.%u.attn_q", "encoder.layer.%u.attention.self.query"},                                                         \
+        {"blk.%u.attn_k", "encoder.layer.%u.attention.self.key"},                                                           \
+        {"blk.%u.attn_v", "encoder.layer.%u.attention.self.value"},                                                         \
+        {"blk.%u.attn_output", "encoder.layer.%u.attention.output.dense"},                                                  \
+        {"blk.%u.attn_output_norm", "encoder.layer.%u.attention.output.LayerNorm"},                                         \
+        {"blk.%u.ffn_up", "encoder.layer.%u.intermediate.dense"}, {"blk.%u.ffn_down", "encoder.layer.%u.output.dense"},     \
+    {                                                                                                                       \
+        "blk.%u.layer_output_norm", "encoder.layer.%u.output.LayerNorm"                                                     \
+    }
+
+static const hd_gguf_name no_names[] = {{NULL, NULL}};
+
+/* A pooler is a tanh behind a linear layer, which is what llama.cpp makes of "cls". */
+static const hd_gguf_name bert_body[] = {BERT_BODY, {"cls", "pooler.dense"}, {NULL, NULL}};
+static const hd_gguf_name bert_head[] = {{"cls.output", "classifier"}, {NULL, NULL}};
+
+static const hd_gguf_name roberta_body[] = {BERT_BODY, {NULL, NULL}};
+static const hd_gguf_name roberta_head[] = {
+    {"cls", "classifier.dense"}, {"cls.output", "classifier.out_proj"}, {NULL, NULL}};
+
+static const hd_gguf_name distilbert_body[] = {
     {"token_embd", "embeddings.word_embeddings"},
     {"position_embd", "embeddings.position_embeddings"},
-    {"token_types", "embeddings.token_type_embeddings"},
     {"token_embd_norm", "embeddings.LayerNorm"},
-    {"blk.%u.attn_q", "encoder.layer.%u.attention.self.query"},
-    {"blk.%u.attn_k", "encoder.layer.%u.attention.self.key"},
-    {"blk.%u.attn_v", "encoder.layer.%u.attention.self.value"},
-    {"blk.%u.attn_output", "encoder.layer.%u.attention.output.dense"},
-    {"blk.%u.attn_output_norm", "encoder.layer.%u.attention.output.LayerNorm"},
-    {"blk.%u.ffn_up", "encoder.layer.%u.intermediate.dense"},
-    {"blk.%u.ffn_down", "encoder.layer.%u.output.dense"},
-    {"blk.%u.layer_output_norm", "encoder.layer.%u.output.LayerNorm"},
-    {"cls", "classifier.dense"},
-    {"cls.output", "classifier.out_proj"},
+    {"blk.%u.attn_q", "transformer.layer.%u.attention.q_lin"},
+    {"blk.%u.attn_k", "transformer.layer.%u.attention.k_lin"},
+    {"blk.%u.attn_v", "transformer.layer.%u.attention.v_lin"},
+    {"blk.%u.attn_output", "transformer.layer.%u.attention.out_lin"},
+    {"blk.%u.attn_output_norm", "transformer.layer.%u.sa_layer_norm"},
+    {"blk.%u.ffn_up", "transformer.layer.%u.ffn.lin1"},
+    {"blk.%u.ffn_down", "transformer.layer.%u.ffn.lin2"},
+    {"blk.%u.layer_output_norm", "transformer.layer.%u.output_layer_norm"},
     {NULL, NULL},
 };
 
-static const hd_gguf_name nomic_names[] = {
+static const hd_gguf_name nomic_body[] = {
     {"token_embd", "embeddings.word_embeddings"},
     {"token_types", "embeddings.token_type_embeddings"},
     {"token_embd_norm", "emb_ln"},
@@ -37,7 +56,7 @@ static const hd_gguf_name nomic_names[] = {
 };
 
 /* The feed-forward's two halves are one tensor in both. */
-static const hd_gguf_name jina_v2_names[] = {
+static const hd_gguf_name jina_body[] = {
     {"token_embd", "embeddings.word_embeddings"},
     {"token_types", "embeddings.token_type_embeddings"},
     {"token_embd_norm", "embeddings.LayerNorm"},
@@ -52,7 +71,7 @@ static const hd_gguf_name jina_v2_names[] = {
     {NULL, NULL},
 };
 
-static const hd_gguf_name modern_names[] = {
+static const hd_gguf_name modern_body[] = {
     {"token_embd", "embeddings.tok_embeddings"},
     {"token_embd_norm", "embeddings.norm"},
     {"output_norm", "final_norm"},
@@ -65,36 +84,45 @@ static const hd_gguf_name modern_names[] = {
     {NULL, NULL},
 };
 
-static const hd_gguf_name qwen3_names[] = {
-    {"token_embd", "model.embed_tokens"},
-    {"output_norm", "model.norm"},
-    {"output", "lm_head"},
-    {"blk.%u.attn_norm", "model.layers.%u.input_layernorm"},
-    {"blk.%u.attn_q", "model.layers.%u.self_attn.q_proj"},
-    {"blk.%u.attn_k", "model.layers.%u.self_attn.k_proj"},
-    {"blk.%u.attn_v", "model.layers.%u.self_attn.v_proj"},
-    {"blk.%u.attn_output", "model.layers.%u.self_attn.o_proj"},
-    {"blk.%u.attn_q_norm", "model.layers.%u.self_attn.q_norm"},
-    {"blk.%u.attn_k_norm", "model.layers.%u.self_attn.k_norm"},
-    {"blk.%u.ffn_norm", "model.layers.%u.post_attention_layernorm"},
-    {"blk.%u.ffn_gate", "model.layers.%u.mlp.gate_proj"},
-    {"blk.%u.ffn_up", "model.layers.%u.mlp.up_proj"},
-    {"blk.%u.ffn_down", "model.layers.%u.mlp.down_proj"},
+static const hd_gguf_name modern_head[] = {
+    {"cls", "head.dense"}, {"cls.norm", "head.norm"}, {"cls.output", "classifier"}, {NULL, NULL}};
+
+static const hd_gguf_name qwen3_body[] = {
+    {"token_embd", "embed_tokens"},
+    {"output_norm", "norm"},
+    {"blk.%u.attn_norm", "layers.%u.input_layernorm"},
+    {"blk.%u.attn_q", "layers.%u.self_attn.q_proj"},
+    {"blk.%u.attn_k", "layers.%u.self_attn.k_proj"},
+    {"blk.%u.attn_v", "layers.%u.self_attn.v_proj"},
+    {"blk.%u.attn_output", "layers.%u.self_attn.o_proj"},
+    {"blk.%u.attn_q_norm", "layers.%u.self_attn.q_norm"},
+    {"blk.%u.attn_k_norm", "layers.%u.self_attn.k_norm"},
+    {"blk.%u.ffn_norm", "layers.%u.post_attention_layernorm"},
+    {"blk.%u.ffn_gate", "layers.%u.mlp.gate_proj"},
+    {"blk.%u.ffn_up", "layers.%u.mlp.up_proj"},
+    {"blk.%u.ffn_down", "layers.%u.mlp.down_proj"},
     {NULL, NULL},
 };
 
-const hd_gguf_name *hd__gguf_names(const char *architecture)
+/* "cls.output" has the rows of "yes" and "no" of the layer that predicts tokens. */
+static const hd_gguf_name qwen3_head[] = {{"output", "lm_head"}, {"cls.output", "score"}, {NULL, NULL}};
+
+const hd_gguf_names *hd__gguf_names(const char *model_type)
 {
-    static const struct {
-        const char *architecture;
-        const hd_gguf_name *names;
-    } tables[] = {
-        {"bert", bert_names},          {"nomic-bert", nomic_names}, {"jina-bert-v2", jina_v2_names},
-        {"modern-bert", modern_names}, {"qwen3", qwen3_names},
+    static const hd_gguf_names tables[] = {
+        {"bert", "bert.", bert_body, bert_head},
+        {"roberta", "roberta.", roberta_body, roberta_head},
+        {"xlm-roberta", "roberta.", roberta_body, roberta_head},
+        {"camembert", "roberta.", roberta_body, roberta_head},
+        {"distilbert", "distilbert.", distilbert_body, no_names},
+        {"nomic_bert", "bert.", nomic_body, no_names},
+        {"jina_bert", "bert.", jina_body, no_names},
+        {"modernbert", "model.", modern_body, modern_head},
+        {"qwen3", "model.", qwen3_body, qwen3_head},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (strcmp(architecture, tables[i].architecture) == 0)
-            return tables[i].names;
+        if (strcmp(model_type, tables[i].model_type) == 0)
+            return &tables[i];
     }
     return NULL;
 }
@@ -122,31 +150,50 @@ static bool match(const char *stem, const char *name, uint32_t *layer, const cha
     return strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
 }
 
-static hd_status rename_by(const hd_gguf_name *table, bool to_hub, const char *name, hd_arena *arena, const char **out,
-                           hd_error *err)
+static const hd_gguf_name *find_row(const hd_gguf_name *row, bool by_gguf, const char *name, uint32_t *layer,
+                                    const char **suffix)
+{
+    while (row->gguf != NULL && !match(by_gguf ? row->gguf : row->hub, name, layer, suffix))
+        row++;
+    return row->gguf != NULL ? row : NULL;
+}
+
+static hd_status compose(const char *prefix, const char *stem, uint32_t layer, const char *suffix, hd_arena *arena,
+                         const char **name, hd_error *err)
+{
+    const char *number = strstr(stem, "%u");
+    *name = number == NULL
+                ? hd__arena_printf(arena, "%s%s%s", prefix, stem, suffix)
+                : hd__arena_printf(arena, "%s%.*s%u%s%s", prefix, (int)(number - stem), stem, layer, number + 2, suffix);
+    return *name != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for the name of a tensor");
+}
+
+hd_status hd__gguf_name_to_hub(const hd_gguf_names *names, const char *gguf, bool has_head, hd_arena *arena,
+                               const char **name, hd_error *err)
 {
     uint32_t layer = 0;
-    const char *suffix;
-    *out = NULL;
-    for (; table->gguf != NULL; table++) {
-        if (!match(to_hub ? table->gguf : table->hub, name, &layer, &suffix))
-            continue;
-        const char *stem = to_hub ? table->hub : table->gguf, *number = strstr(stem, "%u");
-        *out = number == NULL ? hd__arena_printf(arena, "%s%s", stem, suffix)
-                              : hd__arena_printf(arena, "%.*s%u%s%s", (int)(number - stem), stem, layer, number + 2, suffix);
-        return *out != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for the name of a tensor");
+    const char *suffix, *prefix = "";
+    const hd_gguf_name *row = find_row(names->head, true, gguf, &layer, &suffix);
+    *name = NULL;
+    if (row == NULL) {
+        row = find_row(names->body, true, gguf, &layer, &suffix);
+        prefix = has_head ? names->prefix : "";
     }
-    return HD_OK;
+    return row != NULL ? compose(prefix, row->hub, layer, suffix, arena, name, err) : HD_OK;
 }
 
-hd_status hd__gguf_name_to_hub(const hd_gguf_name *table, const char *gguf, hd_arena *arena, const char **name,
-                               hd_error *err)
-{
-    return rename_by(table, true, gguf, arena, name, err);
-}
-
-hd_status hd__gguf_name_from_hub(const hd_gguf_name *table, const char *hub, hd_arena *arena, const char **name,
+hd_status hd__gguf_name_from_hub(const hd_gguf_names *names, const char *hub, hd_arena *arena, const char **name,
                                  hd_error *err)
 {
-    return rename_by(table, false, hub, arena, name, err);
+    const char *const prefixes[] = {"", names->prefix, "model.", "0.auto_model."};
+    uint32_t layer = 0;
+    const char *suffix;
+    const hd_gguf_name *row = find_row(names->head, false, hub, &layer, &suffix);
+    *name = NULL;
+    for (size_t i = 0; row == NULL && i < sizeof prefixes / sizeof *prefixes; i++) {
+        const size_t n = strlen(prefixes[i]);
+        if (strncmp(hub, prefixes[i], n) == 0)
+            row = find_row(names->body, false, hub + n, &layer, &suffix);
+    }
+    return row != NULL ? compose("", row->gguf, layer, suffix, arena, name, err) : HD_OK;
 }

@@ -3,13 +3,10 @@
 
 #include <stdio.h>
 
-#include "base/file.h"
 #include "base/limits.h"
-
-#define WORD_BEGIN "\xE2\x96\x81" /* U+2581 */
-
-/* tokenizer.ggml.token_type */
-enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
+#include "model/gguf_files.h"
+#include "model/gguf_merges.h"
+#include "model/gguf_pre.h"
 
 typedef struct vocabulary {
     const hd_gguf *gguf;
@@ -24,7 +21,7 @@ typedef struct vocabulary {
 
 static int type_of(const vocabulary *v, uint32_t id)
 {
-    int32_t type = NORMAL;
+    int32_t type = HD_GGUF_TOKEN_NORMAL;
     if (v->types != NULL)
         memcpy(&type, v->types + (size_t)id * sizeof type, sizeof type);
     return type;
@@ -34,7 +31,7 @@ static int type_of(const vocabulary *v, uint32_t id)
 static bool is_added(const vocabulary *v, uint32_t id)
 {
     const int type = type_of(v, id);
-    return type == UNKNOWN || type == CONTROL || type == USER_DEFINED;
+    return type == HD_GGUF_TOKEN_UNKNOWN || type == HD_GGUF_TOKEN_CONTROL || type == HD_GGUF_TOKEN_USER_DEFINED;
 }
 
 static hd_status no_memory(const vocabulary *v)
@@ -133,9 +130,9 @@ static void put_added_tokens(const vocabulary *v, bool mask_strips)
             continue;
         hd__buffer_printf(v->json, "%s{\"id\":%u,\"content\":", first ? "" : ",", i);
         put_string(v, v->tokens[i]);
-        hd__buffer_printf(v->json,
-                          ",\"single_word\":false,\"lstrip\":%s,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
-                          mask_strips && i == v->mask ? "true" : "false", type_of(v, i) == USER_DEFINED ? "false" : "true");
+        hd__buffer_printf(
+            v->json, ",\"single_word\":false,\"lstrip\":%s,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
+            mask_strips && i == v->mask ? "true" : "false", type_of(v, i) == HD_GGUF_TOKEN_USER_DEFINED ? "false" : "true");
         first = false;
     }
     put(v, "],");
@@ -205,7 +202,8 @@ static bool is_cased(const vocabulary *v)
 {
     for (uint32_t id = 0; id < v->n; id++) {
         const hd_span token = v->tokens[id];
-        if (type_of(v, id) != NORMAL || !hd__span_begins(token, WORD_BEGIN) || token.ptr[token.len - 1] == ']')
+        if (type_of(v, id) != HD_GGUF_TOKEN_NORMAL || !hd__span_begins(token, HD_GGUF_WORD_BEGIN) ||
+            token.ptr[token.len - 1] == ']')
             continue;
         for (size_t i = 0; i < token.len; i++) {
             if (token.ptr[i] >= 'A' && token.ptr[i] <= 'Z')
@@ -219,11 +217,11 @@ static bool is_cased(const vocabulary *v)
 static void put_piece_of_word(const vocabulary *v, uint32_t id)
 {
     hd_span token = v->tokens[id];
-    const bool begins = hd__span_begins(token, WORD_BEGIN);
+    const bool begins = hd__span_begins(token, HD_GGUF_WORD_BEGIN);
     const bool bracketed = token.len > 1 && token.ptr[0] == '[' && token.ptr[token.len - 1] == ']';
     put(v, "\"");
     if (begins && !is_added(v, id))
-        token = hd__span(token.ptr + strlen(WORD_BEGIN), token.len - strlen(WORD_BEGIN));
+        token = hd__span(token.ptr + strlen(HD_GGUF_WORD_BEGIN), token.len - strlen(HD_GGUF_WORD_BEGIN));
     else if (!bracketed && !is_added(v, id))
         put(v, "##");
     put_escaped(v, token);
@@ -252,7 +250,7 @@ static hd_status write_wordpiece(vocabulary *v)
     put_string(v, v->tokens[v->unk]);
     put(v, ",\"vocab\":{");
     for (uint32_t i = 0, n = 0; i < v->n; i++) {
-        if (type_of(v, i) == UNUSED)
+        if (type_of(v, i) == HD_GGUF_TOKEN_UNUSED)
             continue;
         put(v, n++ > 0 ? "," : "");
         put_piece_of_word(v, i);
@@ -263,6 +261,25 @@ static hd_status write_wordpiece(vocabulary *v)
 }
 
 /* ---- Unigram ---- */
+
+static float score_of(const vocabulary *v, uint32_t id)
+{
+    float score;
+    memcpy(&score, v->scores + (size_t)id * sizeof score, sizeof score);
+    return score;
+}
+
+static hd_status check_scores(const vocabulary *v)
+{
+    if (v->scores == NULL)
+        return hd__fail(v->err, HD_ERR_FORMAT, "%s: no tokenizer.ggml.scores", v->gguf->file);
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (!__builtin_isfinite(score_of(v, i)))
+            return hd__fail(v->err, HD_ERR_FORMAT, "%s: tokenizer.ggml.scores: that of token %u is not a finite number",
+                            v->gguf->file, i);
+    }
+    return HD_OK;
+}
 
 /* White space is one space whatever tokenizer.ggml.remove_extra_whitespaces says: so it is in XLM-RoBERTa, and the converter
  * takes the flag from a field that is about decoding. */
@@ -275,8 +292,7 @@ static hd_status write_unigram(vocabulary *v)
     HD_TRY(need_token(v, v->unk, "tokenizer.ggml.unknown_token_id"));
     HD_TRY(need_token(v, v->bos, "tokenizer.ggml.bos_token_id"));
     HD_TRY(need_token(v, v->eos, "tokenizer.ggml.eos_token_id"));
-    if (v->scores == NULL)
-        return hd__fail(v->err, HD_ERR_FORMAT, "%s: no tokenizer.ggml.scores", v->gguf->file);
+    HD_TRY(check_scores(v));
     put_added_tokens(v, true);
     if (charsmap != NULL && charsmap->n > 0) {
         put(v, "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
@@ -285,92 +301,67 @@ static hd_status write_unigram(vocabulary *v)
     }
     const char *scheme = prefix ? "always" : "never";
     put(v, "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},");
-    hd__buffer_printf(v->json, "{\"type\":\"Metaspace\",\"replacement\":\"" WORD_BEGIN "\",\"prepend_scheme\":\"%s\"}]},",
-                      scheme);
+    hd__buffer_printf(
+        v->json, "{\"type\":\"Metaspace\",\"replacement\":\"" HD_GGUF_WORD_BEGIN "\",\"prepend_scheme\":\"%s\"}]},", scheme);
     put_template(v, v->bos, v->eos, true, 0);
     hd__buffer_printf(v->json,
-                      "\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"" WORD_BEGIN "\",\"prepend_scheme\":\"%s\"},"
+                      "\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"" HD_GGUF_WORD_BEGIN
+                      "\",\"prepend_scheme\":\"%s\"},"
                       "\"model\":{\"type\":\"Unigram\",\"unk_id\":%llu,\"vocab\":[",
                       scheme, (unsigned long long)v->unk);
     for (uint32_t i = 0; i < v->n; i++) {
-        float score;
-        memcpy(&score, v->scores + (size_t)i * sizeof score, sizeof score);
-        if (!__builtin_isfinite(score))
-            return hd__fail(v->err, HD_ERR_FORMAT, "%s: tokenizer.ggml.scores: that of token %u is not a finite number",
-                            v->gguf->file, i);
         put(v, i > 0 ? ",[" : "[");
         put_string(v, v->tokens[i]);
-        put_number(v, ",%.17g]", (double)score); /* all digits of the double that it is in tokenizer.json */
+        put_number(v, ",%.17g]", (double)score_of(v, i)); /* all digits of the double that it is in tokenizer.json */
     }
     put(v, "]}}");
     return HD_OK;
 }
 
-/* ---- byte-level BPE ---- */
+/* ---- BPE ---- */
 
-/* What tokenizer.ggml.pre stands for in front of the merges. */
-static const struct {
-    const char *name, *settings;
-    bool roberta; /* pairs with two separators */
-} pre_tokenizers[] = {
-#define GPT2                                                                                                                \
-    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true},"
-    {"gpt-2", GPT2, false},
-    {"roberta-bpe", GPT2, true},
-    {"jina-v2-code", GPT2, true},
-    {"modern-bert", "\"normalizer\":{\"type\":\"NFC\"}," GPT2, false},
-    {"qwen2",
-     "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
-     "\"pattern\":{\"Regex\":\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}|"
-     " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\","
-     "\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":false}]},",
-     false},
-};
-
-static hd_status put_pre_tokenizer(const vocabulary *v, bool *roberta)
+/* Which specials there are, by the keys that say so. */
+static hd_status read_specials(vocabulary *v, bool bos, bool eos)
 {
-    hd_span pre = {"", 0};
-    HD_TRY(hd__gguf_get_text(v->gguf, "tokenizer.ggml.pre", &pre, v->err));
-    for (size_t i = 0; i < sizeof pre_tokenizers / sizeof *pre_tokenizers; i++) {
-        if (!hd__span_is(pre, pre_tokenizers[i].name))
-            continue;
-        put(v, pre_tokenizers[i].settings);
-        *roberta = pre_tokenizers[i].roberta;
-        return HD_OK;
-    }
-    return hd__fail(
-        v->err, HD_ERR_UNSUPPORTED,
-        "%s: tokenizer.ggml.pre is \"%.*s\", Heddle runs gpt-2, roberta-bpe, jina-v2-code, modern-bert and qwen2",
-        v->gguf->file, (int)(pre.len < 64 ? pre.len : 64), pre.ptr);
+    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.add_bos_token", &bos, v->err));
+    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.add_eos_token", &eos, v->err));
+    if (bos)
+        HD_TRY(need_token(v, v->bos, "tokenizer.ggml.bos_token_id"));
+    if (eos)
+        HD_TRY(need_token(v, v->eos, "tokenizer.ggml.eos_token_id"));
+    v->bos = bos ? v->bos : UINT64_MAX;
+    v->eos = eos ? v->eos : UINT64_MAX;
+    return HD_OK;
 }
 
-static hd_status write_bpe(vocabulary *v)
+/* Added tokens are among the vocabulary, so that they keep their ids. Unknown characters are dropped where there is no
+ * unknown token. */
+static void put_bpe_model(const vocabulary *v, bool plain, bool ignore_merges)
 {
-    const hd_gguf_pair *merges;
-    bool add_bos = false, add_eos = false, roberta = false;
-    HD_TRY(hd__gguf_get_array(v->gguf, "tokenizer.ggml.merges", HD_GGUF_TEXT, UINT64_MAX, &merges, v->err));
-    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.add_bos_token", &add_bos, v->err));
-    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.add_eos_token", &add_eos, v->err));
-    if (add_bos)
-        HD_TRY(need_token(v, v->bos, "tokenizer.ggml.bos_token_id"));
-    if (add_eos)
-        HD_TRY(need_token(v, v->eos, "tokenizer.ggml.eos_token_id"));
-    if (merges == NULL)
-        return hd__fail(v->err, HD_ERR_FORMAT, "%s: no tokenizer.ggml.merges", v->gguf->file);
-    put_added_tokens(v, true);
-    HD_TRY(put_pre_tokenizer(v, &roberta));
-    put_template(v, add_bos ? v->bos : UINT64_MAX, add_eos ? v->eos : UINT64_MAX, roberta, 0);
-    put(v, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true},"
-           "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
-           "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{");
+    put(v, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
+           "\"unk_token\":");
+    if (plain && v->unk != UINT64_MAX)
+        put_string(v, v->tokens[v->unk]);
+    else
+        put(v, "null");
+    hd__buffer_printf(v->json, ",\"fuse_unk\":%s,\"byte_fallback\":%s,\"ignore_merges\":%s,\"vocab\":{",
+                      plain ? "true" : "false", plain ? "true" : "false", ignore_merges ? "true" : "false");
     for (uint32_t i = 0, n = 0; i < v->n; i++) {
-        if (type_of(v, i) == UNUSED || is_added(v, i))
+        if (type_of(v, i) == HD_GGUF_TOKEN_UNUSED)
             continue;
         put(v, n++ > 0 ? "," : "");
         put_string(v, v->tokens[i]);
         put_number(v, ":%.0f", i);
     }
     put(v, "},\"merges\":[");
+}
+
+static hd_status put_merges(const vocabulary *v)
+{
+    const hd_gguf_pair *merges;
+    HD_TRY(hd__gguf_get_array(v->gguf, "tokenizer.ggml.merges", HD_GGUF_TEXT, UINT64_MAX, &merges, v->err));
+    if (merges == NULL)
+        return hd__fail(v->err, HD_ERR_FORMAT, "%s: no tokenizer.ggml.merges", v->gguf->file);
     hd_cursor c = hd__cursor(merges->bytes);
     for (uint64_t i = 0; i < merges->n; i++) {
         put(v, i > 0 ? "," : "");
@@ -380,9 +371,97 @@ static hd_status write_bpe(vocabulary *v)
     return HD_OK;
 }
 
+static const char plain_decoder[] =
+    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"" HD_GGUF_WORD_BEGIN
+    "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]},";
+
+static hd_status write_bpe(vocabulary *v)
+{
+    hd_span name = {"", 0};
+    bool lowercase = false;
+    HD_TRY(hd__gguf_get_text(v->gguf, "tokenizer.ggml.pre", &name, v->err));
+    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.normalizer.lowercase", &lowercase, v->err));
+    HD_TRY(read_specials(v, false, false));
+    const hd_gguf_pre *pre = hd__gguf_pre_find(name);
+    if (pre == NULL)
+        return hd__fail(v->err, HD_ERR_UNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\", Heddle runs %s", v->gguf->file,
+                        (int)(name.len < 64 ? name.len : 64), name.ptr, hd__gguf_pre_names);
+    put_added_tokens(v, true);
+    hd__buffer_printf(v->json, "\"normalizer\":%s,\"pre_tokenizer\":%s,",
+                      lowercase && strcmp(pre->normalizer, "null") == 0 ? "{\"type\":\"Lowercase\"}" : pre->normalizer,
+                      pre->pre_tokenizer);
+    put_template(v, v->bos, v->eos, pre->two_separators, 0);
+    if (pre->plain)
+        hd__buffer_printf(v->json, plain_decoder, "");
+    else
+        put(v, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true},");
+    put_bpe_model(v, pre->plain, pre->ignore_merges);
+    return put_merges(v);
+}
+
+/* Words are what is between spaces, and runs of punctuation. */
+static hd_status write_whitespace(vocabulary *v)
+{
+    bool lowercase = false;
+    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.normalizer.lowercase", &lowercase, v->err));
+    HD_TRY(read_specials(v, false, false));
+    put_added_tokens(v, true);
+    hd__buffer_printf(v->json, "\"normalizer\":%s,\"pre_tokenizer\":{\"type\":\"Whitespace\"},",
+                      lowercase ? "{\"type\":\"Lowercase\"}" : "null");
+    put_template(v, v->bos, v->eos, true, 0);
+    put(v, "\"decoder\":null,");
+    put_bpe_model(v, true, false);
+    return put_merges(v);
+}
+
+/* ---- BPE of SentencePiece's ---- */
+
+static hd_status put_merges_of_scores(const vocabulary *v, const bool *is_piece)
+{
+    hd_buffer merges;
+    hd__buffer_init(&merges);
+    const hd_status status = hd__gguf_merges(v->tokens, v->scores, is_piece, v->n, v->gguf->file, &merges, v->err);
+    for (size_t at = 0; status == HD_OK && at < merges.len; at += sizeof(hd_gguf_merge)) {
+        hd_gguf_merge merge;
+        memcpy(&merge, merges.ptr + at, sizeof merge);
+        put(v, at > 0 ? ",[" : "[");
+        put_string(v, v->tokens[merge.left]);
+        put(v, ",");
+        put_string(v, v->tokens[merge.right]);
+        put(v, "]");
+    }
+    put(v, "]}}");
+    hd__buffer_clear(&merges);
+    return status;
+}
+
+static hd_status write_sentencepiece(vocabulary *v, hd_arena *arena)
+{
+    bool prefix = true;
+    HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.add_space_prefix", &prefix, v->err));
+    HD_TRY(read_specials(v, true, false));
+    HD_TRY(need_token(v, v->unk, "tokenizer.ggml.unknown_token_id"));
+    HD_TRY(check_scores(v));
+    bool *is_piece = hd__arena_calloc(arena, v->n, sizeof *is_piece);
+    if (is_piece == NULL)
+        return no_memory(v);
+    for (uint32_t i = 0; i < v->n; i++)
+        is_piece[i] = type_of(v, i) == HD_GGUF_TOKEN_NORMAL;
+    put_added_tokens(v, false);
+    put(v, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
+    put(v, prefix ? "{\"type\":\"Prepend\",\"prepend\":\"" HD_GGUF_WORD_BEGIN "\"}," : "");
+    put(v, "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" HD_GGUF_WORD_BEGIN
+           "\"}]},\"pre_tokenizer\":null,");
+    put_template(v, v->bos, v->eos, false, 0);
+    hd__buffer_printf(v->json, plain_decoder,
+                      prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}" : "");
+    put_bpe_model(v, true, false);
+    return put_merges_of_scores(v, is_piece);
+}
+
 /* ---- the whole ---- */
 
-static hd_status write_kind(vocabulary *v)
+static hd_status write_kind(vocabulary *v, hd_arena *arena)
 {
     hd_span model = {"", 0};
     HD_TRY(hd__gguf_get_text(v->gguf, "tokenizer.ggml.model", &model, v->err));
@@ -393,8 +472,13 @@ static hd_status write_kind(vocabulary *v)
         return write_unigram(v);
     if (hd__span_is(model, "gpt2"))
         return write_bpe(v);
-    return hd__fail(v->err, HD_ERR_UNSUPPORTED, "%s: tokenizer.ggml.model is \"%.*s\", Heddle runs bert, t5 and gpt2",
-                    v->gguf->file, (int)(model.len < 64 ? model.len : 64), model.ptr);
+    if (hd__span_is(model, "llama"))
+        return write_sentencepiece(v, arena);
+    if (hd__span_is(model, "whitespace"))
+        return write_whitespace(v);
+    return hd__fail(v->err, HD_ERR_UNSUPPORTED,
+                    "%s: tokenizer.ggml.model is \"%.*s\", Heddle runs bert, t5, gpt2, llama and whitespace", v->gguf->file,
+                    (int)(model.len < 64 ? model.len : 64), model.ptr);
 }
 
 hd_status hd__gguf_write_tokenizer(const hd_gguf *gguf, hd_buffer *json, hd_error *err)
@@ -404,7 +488,7 @@ hd_status hd__gguf_write_tokenizer(const hd_gguf *gguf, hd_buffer *json, hd_erro
     hd__arena_init(&arena);
     hd_status status = read_vocabulary(&v, &arena);
     if (status == HD_OK)
-        status = write_kind(&v);
+        status = write_kind(&v, &arena);
     if (status == HD_OK && json->failed)
         status = no_memory(&v);
     hd__arena_clear(&arena);
@@ -413,15 +497,14 @@ hd_status hd__gguf_write_tokenizer(const hd_gguf *gguf, hd_buffer *json, hd_erro
 
 hd_status hd__gguf_read_tokenizer(const char *path, hd_buffer *json, hd_error *err)
 {
-    hd_file_map map;
-    hd_gguf gguf;
+    hd_gguf_files files;
     hd_arena arena;
-    HD_TRY(hd__file_map_open(path, &map, err));
     hd__arena_init(&arena);
-    hd_status status = hd__gguf_parse(map.bytes, path, &arena, &gguf, err);
-    if (status == HD_OK)
-        status = hd__gguf_write_tokenizer(&gguf, json, err);
+    hd_status status = hd__gguf_open(path, &arena, &files, err);
+    if (status == HD_OK) {
+        status = hd__gguf_write_tokenizer(&files.gguf, json, err);
+        hd__gguf_close(&files);
+    }
     hd__arena_clear(&arena);
-    hd__file_map_close(&map);
     return status;
 }

@@ -3,7 +3,9 @@
  * tokenizer.ggml.model says which kind it is:
  *   "bert"  WordPiece. Tokens that begin a word are stored with U+2581 in front, those that go on in one without their "##".
  *   "t5"    Unigram with the SentencePiece normaliser's table (XLM-RoBERTa's)
- *   "gpt2"  byte-level BPE, whose pre-tokenizer tokenizer.ggml.pre names
+ *   "llama" BPE of SentencePiece's: merges are made of scores (gguf_merges.h), unknown characters are bytes
+ *   "gpt2"  BPE with merges, mostly byte-level; tokenizer.ggml.pre names what is in front of them (gguf_pre.h)
+ *   "whitespace"  BPE of plain characters within words (jina-embeddings-v2-base-zh)
  * The texts that are found before anything else are those of type control, unknown and user defined.
  *
  * Source: llama.cpp's converter and llama-vocab.cpp.

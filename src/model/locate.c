@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "model/gguf_files.h"
 #include "model/settings.h"
 #include "model/tensors.h"
 
@@ -77,7 +78,8 @@ static bool is_model_dir(const char *dir)
     return has_file(dir, "config.json") || has_file(dir, "modules.json");
 }
 
-/* The one GGUF file of a folder, in the arena; NULL when there is none or several. */
+/* The one GGUF file of a folder, or the first part of the one that there is in parts, in the arena; NULL when there is none
+ * or several. */
 static hd_status find_gguf(const char *dir, hd_arena *arena, const char **path, hd_error *err)
 {
     static const char suffix[] = ".gguf";
@@ -88,7 +90,9 @@ static hd_status find_gguf(const char *dir, hd_arena *arena, const char **path, 
     const struct dirent *entry;
     while (handle != NULL && status == HD_OK && (entry = readdir(handle)) != NULL) {
         size_t n = strlen(entry->d_name), n_suffix = sizeof suffix - 1;
-        if (n <= n_suffix || strcmp(entry->d_name + n - n_suffix, suffix) != 0)
+        uint32_t number, count;
+        if (n <= n_suffix || strcmp(entry->d_name + n - n_suffix, suffix) != 0 ||
+            (hd__gguf_name_is_part(entry->d_name, &number, &count) && number > 1))
             continue;
         *path = n_found++ == 0 ? hd__arena_printf(arena, "%s/%s", dir, entry->d_name) : NULL;
         if (n_found == 1 && *path == NULL)

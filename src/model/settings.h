@@ -84,6 +84,7 @@ typedef struct hd_settings {
     bool labels_are_independent;    /* problem_type "multi_label_classification": a text may have several of them */
     bool judges;                    /* SCORES: logit of the answer "yes" less that of "no", as Qwen3-Reranker's */
     int32_t answers[2];             /* ids of "no" and "yes"; -1 until the tokenizer was asked */
+    bool answers_alone;             /* the head has the rows of "yes" and "no" alone, in this order, as GGUF's */
     hd_activation score_activation; /* where the architecture leaves it to config.json */
     uint32_t score_pooling;         /* one of hd_pooling */
     uint32_t pooling;               /* hd_pooling bits, at least one */

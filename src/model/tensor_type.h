@@ -31,6 +31,8 @@ typedef enum hd_tensor_type {
     HD_TENSOR_Q6_K,
 } hd_tensor_type;
 
+enum { HD_TENSOR_PIECE = 16384 }; /* values converted at a time, a multiple of every block */
+
 /* "F32" */
 const char *hd__tensor_type_name(hd_tensor_type type);
 

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "model/convert.h"
 #include "model/dequantise.h"
+#include "model/gguf_files.h"
 #include "model/gguf_names.h"
 #include "model/gguf_settings.h"
 #include "model/name_table.h"
@@ -42,28 +43,8 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* GGUF's tensors under the Hub's names. Those without one there (rotary frequencies) keep their own. */
-static hd_status parse_gguf(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
-{
-    hd_gguf gguf;
-    const char *architecture;
-    HD_TRY(hd__gguf_parse(bytes, path, arena, &gguf, err));
-    HD_TRY(hd__gguf_architecture(&gguf, &architecture, err));
-    for (size_t i = 0; i < gguf.n_tensors; i++) {
-        const char *name;
-        HD_TRY(hd__gguf_name_to_hub(hd__gguf_names(architecture), gguf.tensors[i].name, arena, &name, err));
-        if (name != NULL)
-            gguf.tensors[i].name = name;
-    }
-    *tensors = gguf.tensors;
-    *n = gguf.n_tensors;
-    return HD_OK;
-}
-
 static hd_status parse_file(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
 {
-    if (hd__gguf_is(bytes))
-        return parse_gguf(bytes, path, arena, tensors, n, err);
     if (hd__torch_zip_is(bytes))
         return hd__torch_zip_parse(bytes, path, arena, tensors, n, err);
     if (bytes.len > 1 && bytes.ptr[0] == '\x80' && bytes.ptr[1] <= 5) /* a bare pickle */
@@ -138,6 +119,46 @@ static hd_status load(hd_tensors *set, const char *const *paths, size_t n_paths,
     HD_TRY(open_files(set, paths, n_paths, err));
     HD_TRY(index_names(set, err));
     return describe(set, paths, err);
+}
+
+/* ---- GGUF ---- */
+
+/* Tensors under the Hub's names. Those without one there (rotary frequencies) keep their own. */
+static hd_status rename_all(const hd_gguf *gguf, hd_arena *arena, hd_error *err)
+{
+    const char *model_type, *name;
+    HD_TRY(hd__gguf_model_type(gguf, &model_type, err));
+    const hd_gguf_names *names = hd__gguf_names(model_type);
+    const bool has_head = hd__gguf_has_head(gguf);
+    for (size_t i = 0; i < gguf->n_tensors; i++) {
+        HD_TRY(hd__gguf_name_to_hub(names, gguf->tensors[i].name, has_head, arena, &name, err));
+        if (name != NULL)
+            gguf->tensors[i].name = name;
+    }
+    return HD_OK;
+}
+
+static hd_status load_gguf(hd_tensors *set, const char *path, hd_error *err)
+{
+    hd_gguf_files files;
+    HD_TRY(hd__gguf_open(path, &set->arena, &files, err));
+    set->maps = files.maps;
+    set->n_maps = files.n;
+    set->tensors = files.gguf.tensors;
+    set->n = files.gguf.n_tensors;
+    HD_TRY(rename_all(&files.gguf, &set->arena, err));
+    HD_TRY(index_names(set, err));
+    return describe(set, files.paths, err);
+}
+
+/* One file of any format. */
+static hd_status load_file(hd_tensors *set, const char *path, hd_error *err)
+{
+    hd_file_map map;
+    HD_TRY(hd__file_map_open(path, &map, err));
+    const bool is_gguf = hd__gguf_is(map.bytes);
+    hd__file_map_close(&map);
+    return is_gguf ? load_gguf(set, path, err) : load(set, &path, 1, err);
 }
 
 /* ---- shards ---- */
@@ -259,7 +280,7 @@ hd_status hd__tensors_open(const char *dir, hd_tensors **tensors, hd_error *err)
     else if (i % 2 == 0) /* behind an index */
         status = load_shards(set, dir, path, err);
     else
-        status = load(set, &path, 1, err);
+        status = load_file(set, path, err);
     if (status == HD_OK)
         *tensors = set;
     else
@@ -271,7 +292,7 @@ hd_status hd__tensors_open_file(const char *path, hd_tensors **tensors, hd_error
 {
     hd_tensors *set = set_new();
     const char *kept = set != NULL ? hd__arena_strndup(&set->arena, path, strlen(path)) : NULL;
-    hd_status status = kept != NULL ? load(set, &kept, 1, err) : hd__fail(err, HD_ERR_MEMORY, no_memory, path);
+    hd_status status = kept != NULL ? load_file(set, kept, err) : hd__fail(err, HD_ERR_MEMORY, no_memory, path);
     if (status == HD_OK)
         *tensors = set;
     else

@@ -1,8 +1,8 @@
 /* tensors.h - the named tensors of a model, whatever files hold them.
  *
  * Files stay mapped while the set is open; nothing is copied or converted until somebody reads. What a file is its first
- * bytes say: safetensors (safetensors.h), what torch.save writes (torch_zip.h), or GGUF (gguf.h), whose tensors appear under
- * the names that the Hub's files of the same model have (gguf_names.h).
+ * bytes say: safetensors (safetensors.h), what torch.save writes (torch_zip.h), or GGUF (gguf.h, gguf_files.h), whose
+ * tensors appear under the names that the Hub's files of the same model have (gguf_names.h).
  */
 #ifndef HD_MODEL_TENSORS_H
 #define HD_MODEL_TENSORS_H

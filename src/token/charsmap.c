@@ -1,6 +1,7 @@
 /* charsmap.c - see charsmap.h. Nothing in a map is believed: units and texts out of its range are not there. */
 #include "token/charsmap.h"
 
+#include "base/buffer.h"
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "token/grapheme.h"
@@ -42,40 +43,6 @@ hd_status hd__charsmap_read(hd_span bytes, const char *file, hd_arena *arena, hd
     return HD_OK;
 }
 
-static uint32_t base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (uint32_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint32_t)(c - 'a') + 26;
-    if (c >= '0' && c <= '9')
-        return (uint32_t)(c - '0') + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : 64;
-}
-
-/* RFC 4648, section 4, with the padding. */
-static bool decode_base64(hd_span base64, char *out, size_t *len)
-{
-    *len = 0;
-    if (base64.len % 4 != 0)
-        return false;
-    for (size_t at = 0; at < base64.len; at += 4) {
-        size_t n = 4;
-        while (at + 4 == base64.len && n > 2 && base64.ptr[at + n - 1] == '=')
-            n--;
-        uint32_t bits = 0;
-        for (size_t i = 0; i < 4; i++) {
-            uint32_t digit = i < n ? base64_digit(base64.ptr[at + i]) : 0;
-            if (digit > 63)
-                return false;
-            bits = bits << 6 | digit;
-        }
-        for (size_t i = 0; i + 1 < n; i++)
-            out[(*len)++] = (char)(bits >> (16 - 8 * i));
-    }
-    return true;
-}
-
 hd_status hd__charsmap_read_base64(hd_span base64, const char *file, hd_arena *arena, hd_charsmap *map, hd_error *err)
 {
     hd_arena spare;
@@ -85,7 +52,7 @@ hd_status hd__charsmap_read_base64(hd_span base64, const char *file, hd_arena *a
     char *bytes = hd__arena_alloc(&spare, base64.len / 4 * 3 + 1);
     if (bytes == NULL)
         status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a precompiled_charsmap of %zu bytes", file, base64.len);
-    else if (!decode_base64(base64, bytes, &len))
+    else if (!hd__base64_decode(base64, bytes, &len))
         status = hd__fail(err, HD_ERR_FORMAT, "%s: \"precompiled_charsmap\" is not base64", file);
     else
         status = hd__charsmap_read(hd__span(bytes, len), file, arena, map, err);

@@ -49,13 +49,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hd_error err;
     hd__arena_init(&arena);
     if (hd__gguf_parse(hd__span(data, size), "fuzz", &arena, &gguf, &err) == HD_OK) {
-        const char *architecture, *name;
+        const char *model_type, *name;
         hd_settings settings;
         hd_settings_source source = hd__gguf_settings_source(&gguf);
         for (size_t i = 0; i < gguf.n_tensors; i++)
             check_tensor(&gguf, i, hd__span(data, size));
-        if (hd__gguf_architecture(&gguf, &architecture, &err) == HD_OK && gguf.n_tensors > 0)
-            HD_IGNORE(hd__gguf_name_to_hub(hd__gguf_names(architecture), gguf.tensors[0].name, &arena, &name, &err));
+        if (hd__gguf_model_type(&gguf, &model_type, &err) == HD_OK && gguf.n_tensors > 0)
+            HD_IGNORE(hd__gguf_name_to_hub(hd__gguf_names(model_type), gguf.tensors[0].name, hd__gguf_has_head(&gguf),
+                                           &arena, &name, &err));
         HD_IGNORE(hd__settings_read_from(&source, "fuzz", &arena, &settings, &err));
         check_tokenizer(&gguf);
     }

@@ -8,9 +8,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "model/convert.h"
 #include "model/dequantise.h"
 #include "model/gguf.h"
@@ -96,6 +98,158 @@ static void files_are_those_of_llama_cpp(void **state)
         close_gguf(&own);
         close_gguf(&other);
     }
+}
+
+/* ---- every architecture ---- */
+
+static void digest(hd_span bytes, char hex[HD_SHA256_HEX_BYTES])
+{
+    hd_sha256 *hash;
+    MUST(hd__sha256_new(&hash, &err));
+    hd__sha256_add(hash, bytes);
+    hd__sha256_end(hash, hex);
+    hex[16] = '\0'; /* as much as the golden keeps */
+}
+
+/* What the converter takes from elsewhere than tokenizer.json, and what it makes of settings that transformers changed. */
+static bool may_differ(const char *model, const char *key)
+{
+    static const struct {
+        const char *model, *key; /* how they begin */
+    } known[] = {
+        {"gguf-nomic", "nomic-bert."},
+        {"gguf-modernbert", "modern-bert.attention.layer_norm_rms_epsilon"},
+        {"gguf-modernbert", "modern-bert.classifier.pooling_type"},
+        {"gguf-modernbert", "tokenizer.ggml.unknown_token_id"},
+        {"gguf-roberta", "tokenizer.ggml.unknown_token_id"},
+        {"gguf-xlmr", "tokenizer.ggml.add_space_prefix"},
+        {"gguf-xlmr", "tokenizer.ggml.remove_extra_whitespaces"},
+        {"gguf-qwen3-reranker", "tokenizer.ggml.eos_token_id"},
+        {"gguf-qwen3-reranker", "tokenizer.ggml.padding_token_id"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strncmp(model, known[i].model, strlen(known[i].model)) == 0 &&
+            strncmp(key, known[i].key, strlen(known[i].key)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void compare_keys(const gguf_file *own, const char *model, json_t *keys)
+{
+    char hex[HD_SHA256_HEX_BYTES];
+    const char *key;
+    json_t *value;
+    json_object_foreach (keys, key, value) {
+        const json_t *types = json_array_get(value, 0);
+        const hd_gguf_pair *pair = hd__gguf_find(&own->gguf, key);
+        if (may_differ(model, key))
+            continue;
+        if (pair == NULL)
+            fail_msg("%s: no %s", model, key);
+        digest(pair->bytes, hex);
+        if (pair->is_array != (json_array_size(types) == 2) ||
+            json_integer_value(json_array_get(types, json_array_size(types) - 1)) != (json_int_t)pair->type ||
+            strcmp(hex, json_string_value(json_array_get(value, 1))) != 0)
+            fail_msg("%s: %s is another", model, key);
+    }
+}
+
+static void compare_tensors(const gguf_file *own, const char *model, json_t *tensors)
+{
+    char hex[HD_SHA256_HEX_BYTES];
+    const char *name;
+    json_t *value;
+    json_object_foreach (tensors, name, value) {
+        const hd_tensor *t = hd__gguf_find_tensor(&own->gguf, name);
+        const json_t *dims = json_array_get(value, 1);
+        if (t == NULL)
+            fail_msg("%s: no %s", model, name);
+        digest(t->bytes, hex);
+        assert_int_equal(json_integer_value(json_array_get(value, 0)), hd__gguf_tensor_type(t->type));
+        assert_int_equal(json_array_size(dims), t->n_dims);
+        for (size_t d = 0; d < t->n_dims; d++)
+            assert_int_equal(json_integer_value(json_array_get(dims, d)), t->dims[d]);
+        if (strcmp(hex, json_string_value(json_array_get(value, 2))) != 0)
+            fail_msg("%s: %s is another", model, name);
+    }
+    const bool has_pooler = strcmp(model, "gguf-bert-reranker") == 0; /* which the converter leaves away */
+    assert_int_equal(own->gguf.n_tensors, json_object_size(tensors) + (has_pooler ? 2 : 0));
+}
+
+static void every_architecture_is_llama_cpps(void **state)
+{
+    (void)state;
+    FILE *f = fopen("tests/golden/gguf/converted.jsonl", "r");
+    size_t n = 0;
+    assert_non_null(f);
+    for (json_t *line; (line = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL)) != NULL; n++) {
+        gguf_file own;
+        const char *model = json_string_value(json_object_get(line, "model"));
+        const char *path = scratch_path(&folder, "own.gguf");
+        export_model(model, HD_TENSOR_F16, path);
+        open_gguf(&own, path);
+        compare_keys(&own, model, json_object_get(line, "keys"));
+        compare_tensors(&own, model, json_object_get(line, "tensors"));
+        close_gguf(&own);
+        json_decref(line);
+    }
+    fclose(f);
+    assert_int_equal(n, 13);
+}
+
+static void same_values(const hd_tensors *a, const hd_tensors *b);
+
+/* The folder's tensors, those of the file made of it, and those of the folder made of that. */
+static void values_go_there_and_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        uint32_t heads;
+    } cases[] = {
+        {"gguf-bert-reranker", HD_HEAD_SCORES}, {"gguf-distilbert", HD_HEAD_DENSE},
+        {"gguf-nomic", HD_HEAD_DENSE},          {"gguf-jina", HD_HEAD_DENSE},
+        {"gguf-xlmr", HD_HEAD_DENSE},           {"gguf-xlmr-reranker", HD_HEAD_SCORES},
+        {"gguf-roberta", HD_HEAD_DENSE},        {"gguf-roberta-classifier", HD_HEAD_SCORES},
+        {"gguf-modernbert", HD_HEAD_DENSE},     {"gguf-modernbert-classifier", HD_HEAD_SCORES},
+        {"gguf-qwen3", HD_HEAD_DENSE},          {"gguf-qwen3-reranker", HD_HEAD_DENSE | HD_HEAD_SCORES},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *path = scratch_path(&folder, "own.gguf"), *dir = scratch_path(&folder, cases[i].model);
+        hd_arena arena;
+        hd_settings first, settings;
+        hd_tensors *a, *b;
+        hd__arena_init(&arena);
+        export_model(cases[i].model, HD_TENSOR_F32, path);
+        MUST(hd__hub_export(path, dir, &err));
+        MUST(hd__settings_read(tiny_model_dir(&folder, cases[i].model), &arena, &first, &err));
+        MUST(hd__settings_read(dir, &arena, &settings, &err));
+        assert_string_equal(settings.model_type, first.model_type);
+        assert_string_equal(settings.architecture, first.architecture);
+        assert_int_equal(settings.heads, cases[i].heads);
+        assert_int_equal(settings.n_labels, first.n_labels);
+        for (uint32_t k = 0; k < settings.n_labels; k++)
+            assert_string_equal(settings.labels[k], first.labels[k]);
+        assert_int_equal(settings.n_positions, first.n_positions);
+        MUST(hd__tensors_open(tiny_model_dir(&folder, cases[i].model), &a, &err));
+        MUST(hd__tensors_open(dir, &b, &err));
+        if (settings.position_offset == 0 && cases[i].heads != HD_HEAD_DENSE) /* names and rows are the same as well */
+            same_values(a, b);
+        assert_int_equal(hd__tensors_count(a), hd__tensors_count(b));
+        hd__tensors_close(a);
+        hd__tensors_close(b);
+        hd__arena_clear(&arena);
+    }
+}
+
+static void an_answer_without_its_layer_is_no_folder(void **state)
+{
+    (void)state;
+    const char *path = scratch_path(&folder, "own.gguf");
+    export_model("gguf-qwen3-reranker-untied", HD_TENSOR_F32, path);
+    assert_int_equal(hd__hub_export(path, scratch_path(&folder, "untied"), &err), HD_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "rows of \"yes\" and \"no\" alone"));
 }
 
 static void what_has_no_place_is_refused(void **state)
@@ -236,7 +390,9 @@ static int begin(void **state)
     (void)state;
     scratch_begin(&folder);
     tiny_models_make(&folder, "tiny-cls tiny-dense tiny-pool-all tiny-relu");
-    return 0;
+    char command[4096];
+    snprintf(command, sizeof command, "python3 tools/make_tiny_gguf_models.py '%s/models'", folder.dir);
+    return system(command);
 }
 
 static int end(void **state)
@@ -249,11 +405,10 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_are_those_of_llama_cpp),
-        cmocka_unit_test(what_has_no_place_is_refused),
-        cmocka_unit_test(a_folder_holds_what_the_file_held),
-        cmocka_unit_test(failing_allocations_leave_no_file),
-        cmocka_unit_test(halves_are_the_nearest),
+        cmocka_unit_test(files_are_those_of_llama_cpp),      cmocka_unit_test(every_architecture_is_llama_cpps),
+        cmocka_unit_test(values_go_there_and_back),          cmocka_unit_test(an_answer_without_its_layer_is_no_folder),
+        cmocka_unit_test(what_has_no_place_is_refused),      cmocka_unit_test(a_folder_holds_what_the_file_held),
+        cmocka_unit_test(failing_allocations_leave_no_file), cmocka_unit_test(halves_are_the_nearest),
         cmocka_unit_test(blocks_of_zeroes_stay_zero),
     };
     return cmocka_run_group_tests(tests, begin, end);
