@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Makes tests/golden/gguf: GGUF files of a small model by llama.cpp's own converter, what it writes for a model of each
-architecture, what its blocks of quantised values mean, and a tokenizer of SentencePiece's BPE.
+architecture, and what its blocks of quantised values mean.
 
-    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0 \
-        sentencepiece==0.2.3 llama-cpp-python==0.3.36
+    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0
     /tmp/goldens/bin/python tools/make_gguf_goldens.py LLAMA_CPP
 
 LLAMA_CPP is a checkout of llama.cpp with convert_hf_to_gguf.py in it. tests/golden/gguf/README.md describes the files.

@@ -40,7 +40,7 @@ static void check_task(hd_model *model, const json_t *sequences, const char *tas
     read_golden(task, golden);
     for (size_t i = 0; i < N_SEQUENCES; i++) {
         const json_t *sequence = json_array_get(sequences, i);
-        given[i] = (hd_token_ids){ids[i], json_array_size(sequence)};
+        given[i] = (hd_token_ids){.ids = ids[i], .n = json_array_size(sequence)};
         for (size_t k = 0; k < given[i].n; k++)
             ids[i][k] = (int32_t)json_integer_value(json_array_get(sequence, k));
     }
