@@ -52,6 +52,33 @@ class HeadsTest(ServedTest):
         self.close([[entry[key] for entry in got]], [values[:len(got)]], 1e-5)
 
 
+class Tasks(HeadsTest):
+    model = "tiny-jina-v3"
+
+    def test_tasks(self):
+        texts = [text for text in TEXTS if text]
+        rows = {task: [line["embedding"] for line in self.program("embed", *(["--task", task] if task else []), "--", *texts)]
+                for task in ("", "retrieval.query", "retrieval.passage", "separation")}
+        self.assertEqual(len({json.dumps(vectors) for vectors in rows.values()}), 4)
+        for task in ("retrieval.query", "retrieval.passage", "separation"):
+            got = self.json("/v1/embeddings", {"input": texts, "task": task})
+            self.close([entry["embedding"] for entry in got["data"]], rows[task])
+        for kind, task in (("search_query", "retrieval.query"), ("search_document", "retrieval.passage"),
+                           ("classification", "")):  # a task that this model lacks
+            self.close(self.json("/v2/embed", {"texts": texts, "input_type": kind})["embeddings"]["float"], rows[task])
+        got = self.json("/v1/embeddings", {"input": texts})
+        self.close([entry["embedding"] for entry in got["data"]], rows[""])
+        unprompted = [line["embedding"] for line in self.program("embed", "--task", "retrieval.query", "--prompt", "", "--", *texts)]
+        got = self.json("/v1/embeddings", {"input": texts, "task": "retrieval.query", "prompt": ""})
+        self.close([entry["embedding"] for entry in got["data"]], unprompted)
+
+    def test_no_such_task(self):
+        done = subprocess.run([str(PROGRAM), "embed", "-m", str(self.models[0]), "--task", "query", "river"], env=self.env,
+                              cwd=self.folder, capture_output=True)
+        self.assertEqual(done.returncode != 0, True)
+        self.assertIn(b"no task named \"query\"; it has: retrieval.query, retrieval.passage, separation", done.stderr)
+
+
 class Reranker(HeadsTest):
     model = "tiny-bert-reranker"
 
