@@ -16,6 +16,7 @@ import re
 import resource
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ PEERS = (
 )
 DTYPES = ("f32", "bf16", "int8", "auto")
 HEDDLE = tuple((f"heddle-{kind}-{d}", f"Heddle {d}, {text}", d)
-               for d in DTYPES for kind, text in (("command", "heddle embed"), ("library", "C library")))
+               for d in DTYPES for kind, text in (("command", "the program"), ("library", "C library")))
 
 # What each mode takes away from the peers and from Heddle.
 ISA = {
@@ -48,15 +49,27 @@ ISA = {
              {"HEDDLE_CPU": "-avx-vnni,-avx512"}),
 }
 
-# For each model (Heddle's class, peer or class, on which texts, floor): what the project has promised itself.
+# For each model (Heddle's class, peer or class, on which texts, floor, floor with AMX): what the project has promised
+# itself.
 FLOORS = {
     "all-MiniLM-L6-v2": (
         ("int8", "ort-int8", "short", 2.8), ("int8", "ort-int8", "long", 1.8),
         ("bf16", "openvino-bf16", "short", 1.7), ("bf16", "openvino-bf16", "long", 1.15),
         ("f32", "f32", "short", 1.5), ("f32", "f32", "long", 1.5)),
     "bge-m3": (
-        ("int8", "ort-int8", "long", 1.45), ("int8", "ort-int8", "mixed", 2.5),
+        ("int8", "ort-int8", "long", 1.45, 2.0), ("int8", "ort-int8", "mixed", 2.5),
         ("bf16", "openvino-bf16", "long", 1.6), ("bf16", "openvino-bf16", "mixed", 2.5)),
+    "ms-marco-MiniLM-L6-v2": (("int8", "ort-int8", "rerank", 2.0),),
+}
+
+# And (row, figure, what it is, least, most): absolute ones. A share of the peak is promised without AMX.
+LIMITS = {
+    "bge-m3": (
+        ("heddle-library-int8", "long_percent_of_peak", "share of the int8 peak, %", 80, None),
+        ("heddle-command-int8", "first_vector_cold_ms", "first start to the first vector, int8, ms", None, 3000),
+        ("heddle-command-int8", "first_vector_ms", "next start to the first vector, int8, ms", None, 150),
+        ("heddle-command-int8", "first_rss_mb", "peak RSS of the first start, int8, MB", None, 750),
+        ("heddle-command-int8", "peak_rss_mb", "peak RSS, int8, MB", None, 750)),
 }
 
 QUERIES = 200
@@ -197,6 +210,7 @@ class Bench:
         self.config = json.loads((a.model / "config.json").read_text())
         work = json.loads((a.data / "work.json").read_text())
         self.query_tokens = work["query_tokens"]
+        self.reranks = work["reranks"]
         self.sizes = work["sizes"]      # name → texts in a turn, tokens of each text of the file
         self.queries = QUERIES if a.texts == "small" else QUERIES // 10
         self.notes = []
@@ -233,7 +247,7 @@ class Bench:
         return True, ""
 
     def open_peer(self, name, kind):
-        """A row's process; None for `heddle embed`, which is a process for each block."""
+        """A row's process; None for the program, which is a process for each block."""
         if name.startswith("heddle-command"):
             return None
         if name.startswith("heddle-library"):
@@ -247,27 +261,46 @@ class Bench:
         return Peer([sys.executable, HERE / "peer.py", name, "--model", self.a.model, "--data", self.a.data,
                      "--threads", self.threads, "--started", now(), "--queries", self.queries], self.peer_env)
 
-    def heddle_embed(self, kind, arguments, env=None):
+    def heddle_command(self, kind, arguments, env=None):
         """One run of the program from its start to its exit."""
         if not self.a.heddle.exists():
             raise Failed("not measured, build/heddle is not there")
-        command = [sys.executable, "-I", "-S", HERE / "spawn.py", self.a.heddle, "embed", "-m", self.a.model,
+        verb = "rerank" if self.reranks else "embed"
+        command = [sys.executable, "-I", "-S", HERE / "spawn.py", self.a.heddle, verb, "-m", self.a.model,
                    "--dtype", kind, "--threads", self.threads, *arguments]
         watch = Watch(seconds_of_children)
         done = subprocess.run([str(c) for c in command], env=env or self.heddle_env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
         result = json.loads(done.stderr.splitlines()[-1]) if done.returncode == 0 else {"status": done.returncode}
         if result["status"] != 0:
-            raise Failed(f"heddle embed: {reason_of(result['status'], done.stderr)}")
+            raise Failed(f"heddle {verb}: {reason_of(result['status'], done.stderr)}")
         return {**result, "foreign_cpu": round(watch.foreign(), 3)}
 
     def first_of_command(self, kind):
-        query = (self.a.data / "query.txt").read_text().strip()
+        query = query_of(self.a.data)
         with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
-            to = ["--output", Path(folder) / "out.f32", "--output-format", "f32", query]
-            cold = self.heddle_embed(kind, to, {**self.heddle_env, "XDG_CACHE_HOME": folder})
-            first = statistics.median(self.heddle_embed(kind, to)["wall_s"] for _ in range(5))
-        return {"first_vector_ms": first * 1e3, "first_vector_cold_ms": cold["wall_s"] * 1e3, "peak_rss_mb": 0}
+            to = ["--output", Path(folder) / "out", *([query, query] if self.reranks else ["--output-format", "f32", query])]
+            cold = self.heddle_command(kind, to, {**self.heddle_env, "XDG_CACHE_HOME": folder})
+            first = statistics.median(self.heddle_command(kind, to)["wall_s"] for _ in range(5))
+        return {"first_vector_ms": first * 1e3, "first_vector_cold_ms": cold["wall_s"] * 1e3,
+                "first_rss_mb": cold["peak_rss_mb"], "peak_rss_mb": 0}
+
+    def run_on(self, kind, lines, vectors=None):
+        """The program on so many texts; their vectors, or a reranker's scores, in f32."""
+        with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
+            texts, out = Path(folder) / ("in.jsonl" if self.reranks else "in.txt"), Path(folder) / "out"
+            if self.reranks:
+                query = query_of(self.a.data)
+                lines = [json.dumps({"query": query, "document": text}) for text in lines]
+            texts.write_text("\n".join(lines) + "\n")
+            form = [] if self.reranks else ["--output-format", "f32"]
+            answer = self.heddle_command(kind, ["--input", texts, "--output", out, *form])
+            if vectors and self.reranks:
+                scores = [json.loads(line)["score"] for line in out.read_text().splitlines()]
+                vectors.write_bytes(struct.pack(f"<{len(scores)}f", *scores))
+            elif vectors:
+                os.replace(out, vectors)
+        return answer
 
     def block(self, row, file, begin, end, vectors=None):
         """docs/s of one row on one block of texts."""
@@ -275,13 +308,7 @@ class Bench:
             answer = row["peer"].ask("encode", file, begin, end, *([vectors] if vectors else []))
             seconds = answer["seconds"]
         else:
-            lines = (self.a.data / file).read_text().splitlines()[begin:end]
-            with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
-                texts, out = Path(folder) / "in.txt", Path(folder) / "out.f32"
-                texts.write_text("\n".join(lines) + "\n")
-                answer = self.heddle_embed(row["class"], ["--input", texts, "--output", out, "--output-format", "f32"])
-                if vectors:
-                    os.replace(out, vectors)
+            answer = self.run_on(row["class"], (self.a.data / file).read_text().splitlines()[begin:end], vectors)
             seconds = answer["wall_s"]
             row["peak_rss_mb"] = max(row["peak_rss_mb"], answer["peak_rss_mb"])
         row["foreign"].append(answer["foreign_cpu"])
@@ -375,10 +402,14 @@ class Bench:
             peer.close()
             return result
         with tempfile.TemporaryDirectory(dir=self.a.data) as folder:
-            ran = self.heddle_embed(kind, ["--input", texts, "--output", Path(folder) / "out.f32",
-                                           "--output-format", "f32"])
+            ran = self.heddle_command(kind, ["--input", texts, "--output", Path(folder) / "out.f32",
+                                             "--output-format", "f32"])
         return {"docs": n, "docs_per_s": n / ran["wall_s"], "peak_rss_mb": ran["peak_rss_mb"],
                 "foreign_cpu": ran["foreign_cpu"]}
+
+
+def query_of(data):
+    return (data / "query.txt").read_text().strip()
 
 
 def now():
@@ -390,6 +421,8 @@ def cosines(reference, vectors, n):
     a, b = (numpy.fromfile(path, "<f4").reshape(n, -1).astype(numpy.float64) for path in (reference, vectors))
     if a.shape != b.shape:
         raise Failed(f"{b.size} values for {n} texts")
+    if a.shape[1] == 1:     # scores
+        return {"correlation": float(numpy.corrcoef(a[:, 0], b[:, 0])[0, 1])}
     c = (a * b).sum(1) / (numpy.linalg.norm(a, axis=1) * numpy.linalg.norm(b, axis=1))
     return {"cosine_mean": float(c.mean()), "cosine_min": float(c.min())}
 
@@ -438,13 +471,14 @@ def markdown_table(header, lines):
     return "\n".join([one(header), rule] + [one(r) for r in lines])
 
 
-def table_text(rows, sizes):
+def table_text(rows, sizes, reranks):
     columns = [column for s in sizes for column in (
         (f"{s} docs/s", f"{s}_docs_per_s", ".1f"), ("× best peer", f"{s}_ratio", ".2f"),
         ("% of peak", f"{s}_percent_of_peak", ".1f"))]
     columns += [("query p50 ms", "query_p50_ms", ".2f"), ("p99 ms", "query_p99_ms", ".2f"),
                 ("first vector ms", "first_vector_ms", ".0f"), ("peak RSS MB", "peak_rss_mb", ".0f"),
-                ("cosine mean", "cosine_mean", ".5f"), ("min", "cosine_min", ".5f")]
+                *((("correlation", "correlation", ".5f"),) if reranks else
+                  (("cosine mean", "cosine_mean", ".5f"), ("min", "cosine_min", ".5f")))]
     lines = [[r["label"] + (" *" if r["foreign_cpu"] > FOREIGN_LIMIT else "")] +
              [cell(r, key, form) for _, key, form in columns] for r in rows if "failure" not in r]
     return markdown_table([""] + [title for title, _, _ in columns], lines) if lines else "nothing was measured"
@@ -463,18 +497,25 @@ def many_text(rows, counts):
     return markdown_table(header, lines) if lines else "nothing was measured"
 
 
-def floors_text(rows, floors):
+def floors_text(rows, model, amx):
     by_name = {r["name"]: r for r in rows if "failure" not in r}
     lines = []
-    for kind, rival, size, floor in floors:
+    for kind, rival, size, floor, *with_amx in FLOORS.get(model, ()):
+        floor = with_amx[0] if amx and with_amx else floor
         best = best_peer(rows, rival, size)
         ratios = [(label, ratio(by_name[name], best, size)) for name, label in
-                  ((f"heddle-library-{kind}", "C library"), (f"heddle-command-{kind}", "heddle embed"))
+                  ((f"heddle-library-{kind}", "C library"), (f"heddle-command-{kind}", "the program"))
                   if best and name in by_name]
         if ratios:
             name = f"the best {kind} peer" if rival == kind else rival
             lines.append(f"- {kind}, {size}, against {name}, floor {floor}: " + ", ".join(
                 f"{label} {r:.2f} × ({'met' if r >= floor else 'NOT met'})" for label, r in ratios))
+    for name, figure, what, least, most in LIMITS.get(model, ()):
+        got = by_name.get(name, {}).get(figure)
+        if got is not None and not (amx and least):
+            met = got >= least if least else got <= most
+            lines.append(f"- {what}: {got:.0f}, {'at least' if least else 'at most'} {least or most} "
+                         f"({'met' if met else 'NOT met'})")
     return "\n".join(lines)
 
 
@@ -482,14 +523,15 @@ def notes_of(bench, rows):
     notes = list(bench.notes)
     if not bench.a.docs:
         notes += ["Peers: the encode loop alone, after a warm-up, tokenizing included, start-up excluded, which favours "
-                  "them. `heddle embed`: whole processes, from start to exit, vectors written to a file. "
+                  "them. The program (heddle embed, heddle rerank): whole processes, from start to exit, vectors written to a "
+                  "file. "
                   "C library: the encode loop alone, as for the peers.",
                   "docs/s: medians over the turns. × best peer: the median of the turns' ratios to the best peer of the "
                   "same arithmetic (auto: f32 and bf16). % of peak: "
                   "arithmetic of the model over that of a loop that touches only registers, same run, same class."]
         colds = [f"{r['class']} {r['first_vector_cold_ms']:.0f} ms" for r in rows if "first_vector_cold_ms" in r]
         if colds:
-            notes.append("First vector of `heddle embed` without packed weights on disk: " + ", ".join(colds) + ".")
+            notes.append("First vector of the program without packed weights on disk: " + ", ".join(colds) + ".")
     reasons = {}
     for row in (r for r in rows if "failure" in r):
         reasons.setdefault(row["failure"], []).append(row["label"])
@@ -513,9 +555,19 @@ def report(bench, info, rows, body, date):
              f"Peak, GFLOP/s or GOP/s: {', '.join(f'{k} {v:.0f}' for k, v in bench.peaks.items() if v)}."]
     if versions:
         lines.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".")
-    floors = "" if bench.a.docs else floors_text(rows, FLOORS.get(bench.a.model.name, ()))
+    floors = "" if bench.a.docs else floors_text(
+        rows, bench.a.model.name, bench.a.isa == "native" and "amx_int8" in info["flags"])
     lines += ["", body, "", *([floors, ""] if floors else []), *(f"- {note}" for note in notes_of(bench, rows))]
     return "\n".join(lines) + "\n"
+
+
+def keep(results, name, text, figures):
+    """The table and all figures behind it; name: parts, empty ones left out."""
+    stem = "-".join([datetime.date.today().isoformat(), *filter(None, name)])
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{stem}.md").write_text(text, encoding="utf-8")
+    (results / f"{stem}.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(f"kept as bench/results/{stem}.md and .json")
 
 
 def arguments():
@@ -524,7 +576,8 @@ def arguments():
     for name in ("model", "data", "tools", "heddle", "results"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--texts", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--shape", help="a model of random weights and a real model's sizes: tools/make_shape_model.py")
+    parser.add_argument("--name", default="", help="of the results, behind the model's [none]")
+    parser.add_argument("--shape", help="a model of random weights and a real model's sizes: peers/make_shape.py")
     parser.add_argument("--isa", choices=ISA, default="native", help="hold everyone to an instruction set")
     parser.add_argument("--rounds", type=int, default=3, help="passes over all texts, of four turns each (3)")
     parser.add_argument("--quick", action="store_true", help="half a pass")
@@ -552,18 +605,16 @@ def main():
     else:
         rows = bench.table()
         summarise(bench, rows)
-        body = table_text(rows, bench.sizes)
+        body = table_text(rows, bench.sizes, bench.reranks)
     text = report(bench, info, rows, body, date)
     print(text)
     if not a.no_save:
-        name = "-".join([date, *([a.model.name] if a.texts == "large" else []), slug(info), a.isa] + (["docs"] if counts else []) + (["quick"] if a.quick else []))
-        a.results.mkdir(parents=True, exist_ok=True)
-        (a.results / f"{name}.md").write_text(text, encoding="utf-8")
-        (a.results / f"{name}.json").write_text(json.dumps(
-            {"date": date, "isa": a.isa, "machine": info, "peak": bench.peaks, "texts": {
+        name = [a.model.name if a.texts != "small" else "", a.name, slug(info), a.isa, "docs" if counts else "",
+                "quick" if a.quick else ""]
+        keep(a.results, name, text, {
+            "date": date, "isa": a.isa, "machine": info, "peak": bench.peaks, "texts": {
                 k: {"texts": len(t["tokens"]), "tokens": sum(t["tokens"])} for k, t in bench.sizes.items()},
-             "notes": notes_of(bench, rows), "rows": rows}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        say(f"kept as bench/results/{name}.md and .json")
+            "notes": notes_of(bench, rows), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 /* heddle_peer.c - Heddle measured as peer.py measures the others: one process, through the C library.
  *
- *   heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED QUERIES FILE…       warmed up with the files; then, on stdin, lines of
- *       encode FILE BEGIN END [VECTORS]
- *       end
+ *   heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED QUERIES FILE…       warmed up with the files; then, on stdin, lines
+ * of encode FILE BEGIN END [VECTORS] heads BITS FILE BEGIN END            these hd_head bits from one pass end
  *
- * The vector cache is off. Answers are JSON objects, one a line, with the names that peer.py uses.
+ * What a reranker makes of lines are their scores for the line of query.txt. The vector cache is off. Answers are JSON
+ * objects, one a line, with the names that peer.py uses.
  */
 #include <heddle/heddle.h>
 
@@ -73,13 +73,46 @@ static double peak_rss_mb(void)
     return (double)kb / 1024;
 }
 
-static double encode(hd_model *model, const struct texts *texts, float *out)
+struct peer {
+    hd_model *model;
+    hd_model_info info;
+    const char *data;
+    struct texts query;
+};
+
+/* Values that a text becomes. */
+static size_t width_of(const struct peer *peer)
+{
+    return peer->info.n_dimensions > 0 ? peer->info.n_dimensions : 1;
+}
+
+static double encode(const struct peer *peer, const struct texts *texts, float *out)
 {
     hd_error err;
     double begin = now_ms();
-    if (hd_encode(model, texts->rows, texts->n, NULL, out, NULL, &err) != HD_OK)
-        die("hd_encode", &err);
+    hd_status status = peer->info.n_dimensions > 0
+                           ? hd_encode(peer->model, texts->rows, texts->n, NULL, out, NULL, &err)
+                           : hd_rerank(peer->model, peer->query.rows[0], texts->rows, texts->n, NULL, out, NULL, &err);
+    if (status != HD_OK)
+        die("encode", &err);
     return now_ms() - begin;
+}
+
+static double encode_heads(const struct peer *peer, const struct texts *texts, uint32_t heads, float *out)
+{
+    hd_error err;
+    hd_encode_options options = {.heads = heads};
+    hd_output *outputs = calloc(texts->n, sizeof *outputs);
+    if (outputs == NULL)
+        die("out of memory", NULL);
+    double begin = now_ms();
+    if (hd_encode_outputs(peer->model, texts->rows, NULL, texts->n, &options, (heads & HD_HEAD_DENSE) != 0 ? out : NULL,
+                          (heads & ~(uint32_t)HD_HEAD_DENSE) != 0 ? outputs : NULL, NULL, &err) != HD_OK)
+        die("heads", &err);
+    double took = now_ms() - begin;
+    hd_outputs_free(outputs, texts->n);
+    free(outputs);
+    return took;
 }
 
 static int ascending(const void *a, const void *b)
@@ -88,13 +121,13 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure_queries(hd_model *model, const struct texts *query, size_t n, float *out)
+static void measure_queries(const struct peer *peer, size_t n, float *out)
 {
     double *times = calloc(n, sizeof *times);
     if (times == NULL)
         die("queries", NULL);
     for (size_t i = 0; i < n; i++)
-        times[i] = encode(model, query, out);
+        times[i] = encode(peer, &peer->query, out);
     qsort(times, n, sizeof *times, ascending);
     size_t last = n * 99 / 100 < n ? n * 99 / 100 : n - 1;
     printf(", \"query_p50_ms\": %.4f, \"query_p99_ms\": %.4f", times[n / 2], times[last]);
@@ -119,22 +152,30 @@ static void write_vectors(const char *path, const float *vectors, size_t n)
         die(path, NULL);
 }
 
-static void run_command(hd_model *model, const char *data, char *line)
+static float *room_for(const struct peer *peer, size_t n)
+{
+    float *out = malloc(n * width_of(peer) * sizeof *out);
+    if (out == NULL)
+        die("out of memory", NULL);
+    return out;
+}
+
+static void run_command(const struct peer *peer, char *line)
 {
     char name[256], vectors[4096] = "";
     size_t begin, end;
+    unsigned heads = 0;
     if (strcmp(line, "end\n") == 0) {
         printf("{\"peak_rss_mb\": %.1f}\n", peak_rss_mb());
-    } else if (sscanf(line, "encode %255s %zu %zu %4095s", name, &begin, &end, vectors) >= 3 && begin < end) {
-        struct texts texts = read_texts(data, name, begin, end);
-        hd_model_info info;
-        hd_model_get_info(model, &info);
-        float *out = malloc(texts.n * info.n_dimensions * sizeof *out);
-        if (out == NULL)
-            die("out of memory", NULL);
-        printf("{\"seconds\": %.6f}\n", encode(model, &texts, out) * 1e-3);
+    } else if ((sscanf(line, "encode %255s %zu %zu %4095s", name, &begin, &end, vectors) >= 3 ||
+                sscanf(line, "heads %u %255s %zu %zu", &heads, name, &begin, &end) == 4) &&
+               begin < end) {
+        struct texts texts = read_texts(peer->data, name, begin, end);
+        float *out = room_for(peer, texts.n);
+        double took = heads != 0 ? encode_heads(peer, &texts, heads, out) : encode(peer, &texts, out);
+        printf("{\"seconds\": %.6f}\n", took * 1e-3);
         if (vectors[0] != '\0')
-            write_vectors(vectors, out, texts.n * info.n_dimensions);
+            write_vectors(vectors, out, texts.n * width_of(peer));
         free(out);
         free(texts.rows);
         free(texts.bytes);
@@ -153,33 +194,30 @@ int main(int argc, char **argv)
     double started_ms = atof(argv[5]) * 1e3;
     hd_engine_options engine_options = {.n_threads = (uint32_t)atoi(argv[4])};
     hd_model_options model_options = {.dtype = dtype_named(argv[1])};
+    struct peer peer = {.data = argv[3]};
     hd_engine *engine;
-    hd_model *model;
     hd_error err;
     if (hd_engine_open(&engine_options, &engine, &err) != HD_OK)
         die("hd_engine_open", &err);
-    if (hd_model_open(engine, argv[2], &model_options, &model, &err) != HD_OK)
+    if (hd_model_open(engine, argv[2], &model_options, &peer.model, &err) != HD_OK)
         die("hd_model_open", &err);
-    hd_model_info info;
-    hd_model_get_info(model, &info);
+    hd_model_get_info(peer.model, &peer.info);
 
-    float *out = malloc(WARM_UP * info.n_dimensions * sizeof *out);
-    if (out == NULL)
-        die("out of memory", NULL);
-    struct texts query = read_texts(argv[3], "query.txt", 0, 1);
-    encode(model, &query, out);
+    float *out = room_for(&peer, WARM_UP);
+    peer.query = read_texts(peer.data, "query.txt", 0, 1);
+    encode(&peer, &peer.query, out);
     printf("{\"first_vector_ms\": %.3f", now_ms() - started_ms);
     for (int i = 7; i < argc; i++) {
-        struct texts some = read_texts(argv[3], argv[i], 0, WARM_UP);
-        encode(model, &some, out);
+        struct texts some = read_texts(peer.data, argv[i], 0, WARM_UP);
+        encode(&peer, &some, out);
     }
-    measure_queries(model, &query, (size_t)atol(argv[6]), out);
+    measure_queries(&peer, (size_t)atol(argv[6]), out);
     printf(", \"sees\": \"\", \"versions\": {\"heddle\": \"%s\"}}\n", hd_version());
     fflush(stdout);
     for (char line[8192]; fgets(line, sizeof line, stdin) != NULL;)
-        run_command(model, argv[3], line);
+        run_command(&peer, line);
 
-    hd_model_close(model);
+    hd_model_close(peer.model);
     hd_engine_close(engine);
     return 0;
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A model of random weights with the sizes of a real one, in the Hub's layout: its speed is the real one's.
 
-    python make_shape.py bge-m3|ms-marco-MiniLM-L6-v2|nomic-embed-text-v1.5 MINILM_DIR DIR
+    python make_shape.py bge-m3|ms-marco-MiniLM-L6-v2|nomic-embed-text-v1.5|MiniLM-L6-8192 MINILM_DIR DIR
+
+MiniLM-L6-8192 is all-MiniLM-L6-v2 with 8,192 positions, which no published model is.
 
 Weights are normal with a deviation of 0.02 (norms: ones and zeros) in float16. The vocabulary has the real one's size: the
 words of texts.py as pieces (or the WordPiece of MINILM_DIR), so that a text has about as many tokens as with the real tokenizer, and made-up pieces.
@@ -21,7 +23,7 @@ import texts
 BERT_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 
-def bert_like(prefix, layers, hidden, middle, vocab, positions):
+def bert_like(prefix, layers, hidden, middle, vocab, positions, types=2):
     """Names and shapes of a BERT's or XLM-RoBERTa's tensors; a size alone is a bias, "norm" a norm's."""
     def linear(name, n, k):
         return [(f"{name}.weight", (n, k)), (f"{name}.bias", (n,))]
@@ -31,7 +33,7 @@ def bert_like(prefix, layers, hidden, middle, vocab, positions):
 
     yield f"{prefix}embeddings.word_embeddings.weight", (vocab, hidden)
     yield f"{prefix}embeddings.position_embeddings.weight", (positions, hidden)
-    yield f"{prefix}embeddings.token_type_embeddings.weight", (1 if positions > 512 else 2, hidden)
+    yield f"{prefix}embeddings.token_type_embeddings.weight", (types, hidden)
     yield from norm(f"{prefix}embeddings.LayerNorm")
     for i in range(layers):
         layer = f"{prefix}encoder.layer.{i}."
@@ -148,23 +150,32 @@ def bge_m3(folder, _):
         "max_position_embeddings": positions, "type_vocab_size": 1, "hidden_act": "gelu", "layer_norm_eps": 1e-5,
         "position_embedding_type": "absolute", "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2,
         "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02})
-    write_weights(folder, bert_like("", layers, hidden, middle, vocab, positions), hidden)
+    write_weights(folder, bert_like("", layers, hidden, middle, vocab, positions, types=1), hidden)
     write_bge_m3_heads(folder, hidden)
     write_unigram(folder, vocab)
     write_modules(folder, hidden, "cls", 8192)
 
 
-def ms_marco(folder, minilm):
+def write_minilm(folder, minilm, architecture, prefix, positions, head=()):
     hidden, middle, layers, vocab = 384, 1536, 6, 30522
     write_json(folder / "config.json", {
-        "architectures": ["BertForSequenceClassification"], "model_type": "bert", "hidden_size": hidden,
+        "architectures": [architecture], "model_type": "bert", "hidden_size": hidden,
         "intermediate_size": middle, "num_hidden_layers": layers, "num_attention_heads": 12, "vocab_size": vocab,
-        "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+        "max_position_embeddings": positions, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
         "pad_token_id": 0, "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}})
-    head = [("bert.pooler.dense.weight", (hidden, hidden)), ("bert.pooler.dense.bias", (hidden,)),
-            ("classifier.weight", (1, hidden)), ("classifier.bias", (1,))]
-    write_weights(folder, [*bert_like("bert.", layers, hidden, middle, vocab, 512), *head], hidden)
+    write_weights(folder, [*bert_like(prefix, layers, hidden, middle, vocab, positions), *head], hidden)
     copy_bert_tokenizer(folder, minilm)
+
+
+def ms_marco(folder, minilm):
+    write_minilm(folder, minilm, "BertForSequenceClassification", "bert.", 512, (
+        ("bert.pooler.dense.weight", (384, 384)), ("bert.pooler.dense.bias", (384,)),
+        ("classifier.weight", (1, 384)), ("classifier.bias", (1,))))
+
+
+def minilm_8192(folder, minilm):
+    write_minilm(folder, minilm, "BertModel", "", 8192)
+    write_modules(folder, 384, "mean", 8192)
 
 
 def nomic(folder, minilm):
@@ -175,13 +186,14 @@ def nomic(folder, minilm):
         "activation_function": "swiglu", "layer_norm_epsilon": 1e-12, "prenorm": False, "qkv_proj_bias": False,
         "mlp_fc1_bias": False, "mlp_fc2_bias": False, "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0,
         "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
-        "use_rms_norm": False, "parallel_block": False, "max_trained_positions": 2048})
+        "use_rms_norm": False, "parallel_block": False, "max_trained_positions": 2048, "causal": False})
     write_weights(folder, nomic_like(layers, hidden, middle, vocab), hidden)
     copy_bert_tokenizer(folder, minilm)
     write_modules(folder, hidden, "mean", 8192)
 
 
-SHAPES = {"bge-m3": bge_m3, "ms-marco-MiniLM-L6-v2": ms_marco, "nomic-embed-text-v1.5": nomic}
+SHAPES = {"bge-m3": bge_m3, "ms-marco-MiniLM-L6-v2": ms_marco, "nomic-embed-text-v1.5": nomic,
+          "MiniLM-L6-8192": minilm_8192}
 
 
 def main(argv):

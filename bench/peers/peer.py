@@ -55,8 +55,29 @@ class SentenceTransformers:
         return self.model.encode(texts, batch_size=32, show_progress_bar=False)
 
 
+class CrossEncoder:
+    packages = SentenceTransformers.packages
+
+    def __init__(self, model, data, threads, dtype):
+        import torch
+        from sentence_transformers import CrossEncoder
+        torch.set_num_threads(threads)
+        self.model = CrossEncoder(str(model), device="cpu", max_length=work_of(data)["max_length"],
+                                  model_kwargs={"dtype": getattr(torch, dtype)})
+        self.query = query_of(data)
+        self.sees = f"torch {torch.backends.cpu.get_cpu_capability()}"
+
+    def encode(self, texts):
+        return self.model.predict([(self.query, t) for t in texts], batch_size=32, show_progress_bar=False).reshape(-1, 1)
+
+
+def torch_peer(model, data, threads, dtype):
+    return (CrossEncoder if work_of(data)["reranks"] else SentenceTransformers)(model, data, threads, dtype)
+
+
 class Ragged:
-    """What is common to the runtimes that only run the graph: tokenize, sort, pad, pool, normalise."""
+    """What is common to the runtimes that only run the graph: tokenize, sort, pad, pool, normalise; of a cross-encoder,
+    pairs with the query, and the sigmoid of its logit."""
 
     def __init__(self, model, data, batch_tokens):
         import numpy
@@ -66,11 +87,15 @@ class Ragged:
         self.tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(work_of(data)["max_length"])
-        self.by_cls = json.loads((Path(model) / "1_Pooling" / "config.json").read_text())["pooling_mode_cls_token"]
+        self.query = query_of(data) if work_of(data)["reranks"] else None
+        pooling = Path(model) / "1_Pooling" / "config.json"
+        self.by_cls = self.query is None and json.loads(pooling.read_text())["pooling_mode_cls_token"]
+
+    def tokenize(self, texts):
+        return self.tokenizer.encode_batch(texts if self.query is None else [(self.query, t) for t in texts])
 
     def encode(self, texts):
-        np = self.np
-        encodings = self.tokenizer.encode_batch(texts)
+        encodings = self.tokenize(texts)
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         out = [None] * len(texts)
         begin = 0
@@ -79,24 +104,25 @@ class Ragged:
             while end < len(order) and len(encodings[order[end]].ids) * (end + 1 - begin) <= self.batch_tokens:
                 end += 1
             rows = order[begin:end]
-            for i, vector in zip(rows, self.run([encodings[i].ids for i in rows])):
+            for i, vector in zip(rows, self.run([encodings[i] for i in rows])):
                 out[i] = vector
             begin = end
-        return np.stack(out)
+        return self.np.stack(out)
 
-    def run(self, ids):
+    def run(self, encodings):
         np = self.np
-        longest = max(map(len, ids))
-        input_ids = np.zeros((len(ids), longest), np.int64)
-        mask = np.zeros((len(ids), longest), np.int64)
-        for row, tokens in enumerate(ids):
-            input_ids[row, :len(tokens)] = tokens
-            mask[row, :len(tokens)] = 1
-        inputs = {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": np.zeros_like(mask)}
+        ids, mask, types = (np.zeros((len(encodings), max(len(e.ids) for e in encodings)), np.int64) for _ in range(3))
+        for row, e in enumerate(encodings):
+            ids[row, :len(e.ids)] = e.ids
+            mask[row, :len(e.ids)] = 1
+            types[row, :len(e.ids)] = e.type_ids
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
         return self.pool(self.forward({name: inputs[name] for name in self.inputs}), mask)
 
     def pool(self, hidden, mask):
         np = self.np
+        if self.query is not None:
+            return 1 / (1 + np.exp(-hidden))
         weights = mask.astype(np.float32)
         pooled = hidden[:, 0] if self.by_cls else \
             np.matmul(weights[:, None, :], hidden)[:, 0, :] / weights.sum(1, keepdims=True)
@@ -127,8 +153,7 @@ class FastembedWay(OnnxRuntime):
         super().__init__(model, data, threads, "f32", 0)
 
     def encode(self, texts):
-        batches = [self.run([e.ids for e in self.tokenizer.encode_batch(texts[i:i + 256])])
-                   for i in range(0, len(texts), 256)]
+        batches = [self.run(self.tokenize(texts[i:i + 256])) for i in range(0, len(texts), 256)]
         return self.np.concatenate(batches)
 
 
@@ -152,8 +177,8 @@ class OpenVino(Ragged):
 
 
 PEERS = {
-    "torch-f32": lambda m, d, t: SentenceTransformers(m, d, t, "float32"),
-    "torch-bf16": lambda m, d, t: SentenceTransformers(m, d, t, "bfloat16"),
+    "torch-f32": lambda m, d, t: torch_peer(m, d, t, "float32"),
+    "torch-bf16": lambda m, d, t: torch_peer(m, d, t, "bfloat16"),
     "ort-f32": lambda m, d, t: OnnxRuntime(m, d, t, "f32", 2048),
     "ort-fastembed": FastembedWay,
     "ort-int8": lambda m, d, t: OnnxRuntime(m, d, t, "int8", 2048),
@@ -164,6 +189,10 @@ PEERS = {
 
 def work_of(data):
     return json.loads((Path(data) / "work.json").read_text())
+
+
+def query_of(data):
+    return read_texts(data, "query.txt", 0, 1)[0]
 
 
 def read_texts(data, name, begin=0, end=None):
@@ -206,18 +235,19 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--started", type=float, required=True)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--files", nargs="+", help="to be warmed up with [all of them]")
     a = parser.parse_args()
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")
 
     def answer(result):
         print(json.dumps(result), flush=True)
 
-    query = read_texts(a.data, "query.txt", 0, 1)[0]
+    query = query_of(a.data)
     peer = PEERS[a.peer](a.model, a.data, a.threads)
     peer.encode([query])
     result = {"first_vector_ms": (clock() - a.started) * 1e3}
-    for name in work_of(a.data)["sizes"]:
-        peer.encode(read_texts(a.data, f"{name}.txt", 0, WARM_UP))
+    for name in a.files or [f"{size}.txt" for size in work_of(a.data)["sizes"]]:
+        peer.encode(read_texts(a.data, name, 0, WARM_UP))
     result.update(measure_queries(peer, query, a.queries), sees=peer.sees,
                   versions={p: importlib.metadata.version(p) for p in peer.packages})
     answer(result)

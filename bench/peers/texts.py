@@ -150,6 +150,13 @@ def mixed_texts(n, seed=3):
         yield writer.passage(round((32 + 480 * writer.random.random() - 2) / TOKENS_PER_WORD))
 
 
+def texts_of(n_tokens, n, seed=4):
+    """About so many tokens each."""
+    writer = Writer(seed)
+    for _ in range(n):
+        yield writer.passage(round((n_tokens - 2) / TOKENS_PER_WORD))
+
+
 QUERY = "Which reservoir near the northern estuary was rebuilt after the flood, and who measured how many tonnes " \
         "of fine brown sediment it still held by then?"
 

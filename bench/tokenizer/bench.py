@@ -2,10 +2,10 @@
 """Heddle's tokenizer against the Hugging Face `tokenizers` library (Rust), one thread each, same texts, same ids.
 
     pip install tokenizers==0.23.3
-    bench/tokenizer/bench.py DRIVER MODEL_DIR [--seconds 2]
+    bench/tokenizer/bench.py DRIVER MODEL_DIR [--seconds 2] [--quick] [--no-save]
 
-DRIVER is the program of tokenize_lines.c. Rounds of the two alternate and the fastest of each counts. The
-library is given whole batches and asked for ids only where that is faster (encode_batch_fast), so that Python
+DRIVER is the program of tokenize_lines.c. Rounds of the two alternate and the fastest of each counts. The table goes to
+bench/results too. The library is given whole batches and asked for ids only where that is faster (encode_batch_fast), so that Python
 has as little part in its time as can be.
 
   queries     30 tokens                       paragraphs  65 tokens in the mean
@@ -14,6 +14,8 @@ has as little part in its time as can be.
   cut         the same 1 MB with a limit of 256 tokens (the library tokenises up to there, but normalises all of it)
 """
 import argparse
+import datetime
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -27,7 +29,10 @@ from tokenizers import Tokenizer  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench" / "peers"))
+import bench  # noqa: E402  (bench/peers/bench.py)
 import texts  # noqa: E402
+
+FLOORS = {"WordPiece": 10, "Unigram": 5, "BPE": 5}  # what has been promised
 
 
 def cases():
@@ -59,28 +64,46 @@ def theirs(tokenizer, batch, seconds):
     return best
 
 
+def measure(args, tokenizer, batch, max_length):
+    """Ids and bytes of the batch, the best seconds of both."""
+    tokenizer.no_truncation()
+    if max_length:
+        tokenizer.enable_truncation(max_length)
+    data = b"".join(b"%d\n%s" % (len(b), b) for b in (t.encode("utf-8") for t in batch))
+    best_ours, best_theirs = float("inf"), float("inf")
+    for _ in range(3):
+        n_ids, n_bytes, best = ours(args.driver, args.model_dir, data, max_length, args.seconds / 3)
+        best_ours = min(best_ours, best)
+        best_theirs = min(best_theirs, theirs(tokenizer, batch, args.seconds / 3))
+    assert n_ids == sum(len(e.ids) for e in tokenizer.encode_batch(batch))
+    return {"ids": n_ids, "bytes": n_bytes, "heddle_s": best_ours, "library_s": best_theirs, "ratio": best_theirs / best_ours}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("driver")
     parser.add_argument("model_dir")
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float, default=2, help="for each case and side [2]")
+    parser.add_argument("--quick", action="store_true", help="half a second")
+    parser.add_argument("--no-save", action="store_true", help="print, but write nothing into bench/results")
     args = parser.parse_args()
+    args.seconds = 0.5 if args.quick else args.seconds
     tokenizer = Tokenizer.from_file(os.path.join(args.model_dir, "tokenizer.json"))
     tokenizer.no_padding()
-    print(f"{'case':12}{'ids':>9}{'heddle ns/id':>14}{'MB/s':>8}{'library ns/id':>15}{'MB/s':>7}{'ratio':>8}")
-    for name, batch, max_length in cases():
-        tokenizer.no_truncation()
-        if max_length:
-            tokenizer.enable_truncation(max_length)
-        data = b"".join(b"%d\n%s" % (len(b), b) for b in (t.encode("utf-8") for t in batch))
-        best_ours, best_theirs = float("inf"), float("inf")
-        for _ in range(3):
-            n_ids, n_bytes, best = ours(args.driver, args.model_dir, data, max_length, args.seconds / 3)
-            best_ours = min(best_ours, best)
-            best_theirs = min(best_theirs, theirs(tokenizer, batch, args.seconds / 3))
-        assert n_ids == sum(len(e.ids) for e in tokenizer.encode_batch(batch)), name
-        print(f"{name:12}{n_ids:9}{best_ours / n_ids * 1e9:14.1f}{n_bytes / best_ours / 1e6:8.0f}"
-              f"{best_theirs / n_ids * 1e9:15.1f}{n_bytes / best_theirs / 1e6:7.0f}{best_theirs / best_ours:8.1f}", flush=True)
+    kind, info = type(tokenizer.model).__name__, bench.machine(1)
+    floor = FLOORS[kind]
+    rows = [{"case": name, **measure(args, tokenizer, batch, max_length)} for name, batch, max_length in cases()]
+    table = bench.markdown_table(["", "ids", "Heddle ns/id", "MB/s", "library ns/id", "MB/s", f"ratio, floor {floor}", ""], [
+        [r["case"], str(r["ids"]), *(cell for side in ("heddle_s", "library_s") for cell in (
+            f"{r[side] / r['ids'] * 1e9:.1f}", f"{r['bytes'] / r[side] / 1e6:.0f}")), f"{r['ratio']:.1f}",
+         "met" if r["ratio"] >= floor else "NOT met"] for r in rows])
+    text = (f"# Tokenizer: {kind}, {tokenizer.get_vocab_size()} tokens, {datetime.date.today()}\n\n{info['cpu']} (family/model/"
+            f"stepping {info['family_model_stepping']}), one thread, tokenizers {importlib.metadata.version('tokenizers')}. "
+            f"Best of {args.seconds} s each, in turns; load average {os.getloadavg()[0]:.1f}.\n\n{table}\n")
+    print(text)
+    if not args.no_save:
+        bench.keep(ROOT / "bench" / "results", ["tokenizer", kind.lower(), bench.slug(info), "quick" if args.quick else ""], text,
+                   {"date": str(datetime.date.today()), "machine": info, "floor": floor, "rows": rows})
 
 
 main()

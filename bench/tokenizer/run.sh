@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tokenizer beside the Hugging Face `tokenizers` library.
 #
-#   bench/tokenizer/run.sh bench [--seconds 2]
+#   bench/tokenizer/run.sh bench [--seconds 2] [--quick] [--no-save]
 #   bench/tokenizer/run.sh compare [--n 100000] [--seed 1] [--variants] [--code-points]
 #   bench/tokenizer/run.sh unigram-bench | unigram-compare ...    a Unigram model: of 250,002 pieces, or the small one of tests/golden
 #   bench/tokenizer/run.sh bpe-bench ...    a byte-pair model of Qwen2's structure and size
