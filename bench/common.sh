@@ -8,12 +8,16 @@ peers=bench/peers
 tools=build/bench
 
 # make_venv FOLDER REQUIREMENTS: with what the list names, installed anew when it has changed. Without llama.cpp when that
-# cannot be built.
+# cannot be built; everything else has to be there. Where there is AMX, llama.cpp of GCC 12 dies at its first tile with an
+# illegal instruction (the tile configuration it loads was not written yet), clang's does not.
 make_venv() {
     cmp -s "$2" "$1/requirements.txt" && return
     say "installing $2 into $1 (once)"
     "${PYTHON:-python3}" -m venv "$1" || die "cannot create $1: is python3-venv installed?"
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2" ||
+    if command -v clang++ >/dev/null; then
+        export CMAKE_ARGS="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++"
+    fi
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir -r "$2" ||
         "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r <(grep -v '^llama-cpp' "$2") ||
         die "pip could not install $2"
     cp "$2" "$1/requirements.txt"
@@ -50,10 +54,11 @@ make_tools() {
         esac
         touch "$tools/$source.stamp"
     done
+    local log=$tools/link.log
     rm -f "$tools/heddle_peer"
     if [ -e build/libheddle.so ]; then
         "$cc" -O2 -Iinclude -o "$tools/heddle_peer" "$peers/heddle_peer.c" -Lbuild -lheddle -Wl,-rpath,"$PWD/build" \
-            2>"$tools/link.log" || say "no rows of the C library: $(grep -m 1 -E 'error|undefined' "$tools/link.log" || true)"
+            2>"$log" || say "no rows of the C library: $(grep -m 1 -E 'error|undefined' "$log" || true)"
     fi
     "$cc" -std=c17 -O2 -o "$tools/load" bench/serve/load.c
 }

@@ -2,7 +2,8 @@
 """Measures what bench/models/run.sh names: heads, nomic, long. That script sets everything up and calls this.
 
 As in bench/peers: each row is a process of its own that stays open, rows take turns within seconds and are stopped when
-it is not their turn, and a ratio is the median over the turns of the ratio within a turn.
+it is not their turn, and a ratio is the median over the turns of the ratio within a turn. What something costs is the
+time that the CPUs ran it, of all threads together, which other processes disturb least.
 """
 
 import argparse
@@ -69,6 +70,15 @@ def write_lines(path, lines):
     prepare.write_atomically(path, lambda p: p.write_text("".join(t + "\n" for t in lines)))
 
 
+def ask(peer, *command):
+    """The answer, and the CPU seconds of all threads."""
+    def ran():
+        return sum(int(p.read_text().split()[0]) for p in Path(f"/proc/{peer.process.pid}/task").glob("*/schedstat")) * 1e-9
+    before = ran()
+    answer = peer.ask(*command)
+    return {**answer, "cpu_seconds": ran() - before}
+
+
 def foreign_note(foreign):
     share = statistics.median(foreign)
     return f"Other processes took {share:.0%} of the CPU in the median, {max(foreign):.0%} at most."
@@ -78,30 +88,32 @@ def foreign_note(foreign):
 
 def heads(a):
     """Dense alone and all three heads on the same texts, in turns, the first first in every other one."""
-    block, turns = (8, 6) if a.quick else (8, 24)
+    block, turns = (4, 8) if a.quick else (8, 24)
     write_lines(a.data / "long.txt", texts.long_texts(64))
     write_lines(a.data / "query.txt", [texts.QUERY])
     cases = (("dense", DENSE), ("dense + sparse", DENSE | SPARSE), ("dense + sparse + ColBERT", DENSE | SPARSE | MULTI))
     rows, verdicts, foreign = [], [], []
     for dtype in ("int8", "bf16"):
         peer = open_heddle(a, dtype, "long.txt")
-        seconds = {name: [] for name, _ in cases}
+        seconds, cpu = ({name: [] for name, _ in cases} for _ in range(2))
         for turn in range(turns):
             begin = turn * block % 64
             for name, bits in cases if turn % 2 == 0 else cases[::-1]:
-                answer = peer.ask("heads", bits, "long.txt", begin, begin + block)
+                answer = ask(peer, "heads", bits, "long.txt", begin, begin + block)
                 seconds[name].append(answer["seconds"])
+                cpu[name].append(answer["cpu_seconds"])
                 foreign.append(answer["foreign_cpu"])
         peer.close()
         for name, _ in cases:
-            more = statistics.median(x / y for x, y in zip(seconds[name], seconds["dense"])) - 1
+            more, more_wall = (statistics.median(x / y for x, y in zip(t[name], t["dense"])) - 1 for t in (cpu, seconds))
             rows.append({"dtype": dtype, "heads": name, "docs_per_s": block / statistics.median(seconds[name]), "more": more,
-                         "seconds": seconds[name]})
+                         "more_wall": more_wall, "cpu_ms": 1e3 * statistics.median(cpu[name]) / block,
+                         "seconds": seconds[name], "cpu_seconds": cpu[name]})
         verdicts.append(f"- {dtype}: three heads cost {percent(more)}, at most {percent(THREE_HEADS_MOST)} "
                         f"({met(more <= THREE_HEADS_MOST)})")
-    table = bench.markdown_table(["", "docs/s", "more than dense alone"], [
-        [f"{r['dtype']}, {r['heads']}", f"{r['docs_per_s']:.2f}", "" if r["heads"] == "dense" else percent(r["more"])]
-        for r in rows])
+    table = bench.markdown_table(["", "docs/s", "more time than dense alone", "CPU ms a doc", "more than dense alone"], [
+        [f"{r['dtype']}, {r['heads']}", f"{r['docs_per_s']:.2f}", "" if r["heads"] == "dense" else percent(r["more_wall"]),
+         f"{r['cpu_ms']:.1f}", "" if r["heads"] == "dense" else percent(r["more"])] for r in rows])
     note = (f"Medians of {turns} turns of {block} chunks of about 250 tokens. By arithmetic alone the three cost "
             f"{percent(heads_by_arithmetic(a))}: dense vectors are read from one row, so that the last layer computes that "
             "row only; the others need all of them, and ColBERT one product of 1024 by 1024.")
@@ -127,8 +139,8 @@ def servers(a):
              "2048", "--n_ubatch", "2048", "--n_threads", a.threads, "--verbose", "false", "--host", "127.0.0.1",
              "--port", "{port}"]
     found = [compare.Server("heddle", "Heddle, int8 of the Q8_0 file",
-                            [a.heddle, "serve", "--port", "{port}", "--no-access-log", "--cache-bytes", "0", "--dtype", "int8",
-                             "--model", gguf], heddle_env(a)),
+                            [a.heddle, "serve", "--port", "{port}", "--no-access-log", "--cache-bytes", "0", "--dtype",
+                             "int8", "--model", gguf], heddle_env(a)),
              compare.Server("llama-python", "llama.cpp, llama-cpp-python's server", llama)]
     if a.llama_server:
         found.append(compare.Server("llama-server", "llama.cpp, llama-server, 8 slots",
@@ -234,11 +246,12 @@ def nomic_report(all_servers, cases, rounds, seconds):
     verdicts.append(f"- peak RSS {ours.peak_mb:.0f} MB, at most {SERVER_MB} ({met(ours.peak_mb <= SERVER_MB)})")
     columns = [c for case in cases for c in (f"{case}/s", "Heddle's lead", "p50 / p99 ms")]
     table = bench.markdown_table(["", *columns, "peak RSS MB", "PSS MB", "cosine"], lines)
-    notes = [f"Medians of {rounds} rounds of {seconds} s. {CLIENTS} clients of one server; each sends its next request when it "
-             "has the answer: a question of 30 tokens, or four chunks of 250. Cosine to Heddle's vectors."]
+    notes = [f"Medians of {rounds} rounds of {seconds} s. {CLIENTS} clients of one server; each sends its next request when "
+             "it has the answer: a question of 30 tokens, or four chunks of 250. Cosine to Heddle's vectors."]
     notes += [f"Not in the table: {s.label}: {s.failure}." for s in others if s.failure]
     rows = [{"name": s.name, "label": s.label, "failure": s.failure, "rounds": s.figures,
-             **({} if s.failure else {"peak_rss_mb": s.peak_mb, "pss_mb": s.pss_mb, "cosine": s.cosine})} for s in all_servers]
+             **({} if s.failure else {"peak_rss_mb": s.peak_mb, "pss_mb": s.pss_mb, "cosine": s.cosine})}
+            for s in all_servers]
     return table, verdicts, notes, rows
 
 
@@ -276,8 +289,8 @@ def long(a):
         for row in opened:
             ours = row["name"].startswith("heddle-")
             for n in prepare.LENGTHS if ours else PEER_LENGTHS if turn < peer_turns else ():
-                answer = row["peer"].ask("encode", f"tokens-{n}.txt", 0, len(tokens[n]))
-                row["turns"][n].append(answer["seconds"] / sum(tokens[n]) * 1e6)
+                answer = ask(row["peer"], "encode", f"tokens-{n}.txt", 0, len(tokens[n]))
+                row["turns"][n].append(answer["cpu_seconds"] / sum(tokens[n]) * 1e6)
                 foreign.append(answer["foreign_cpu"])
     for row in opened:
         row.pop("peer").close()
@@ -328,10 +341,10 @@ def long_report(rows, memory, turns, foreign):
     growth = (memory[8192] - memory[4096]) / max(1.0, memory[4096] - memory[2048])
     verdicts.append(f"- memory: from 4,096 to 8,192 tokens {growth:.2f} × what it grows from 2,048 to 4,096; linear is 2, "
                     f"quadratic 4, at most 2.2 ({met(growth <= 2.2)})")
-    table = bench.markdown_table(["µs a token, texts of", *(f"{n:,}" for n in prepare.LENGTHS), "÷ the law"], lines)
-    notes = [f"Medians of {turns} turns of {prepare.LENGTH_TOKENS:,} tokens of each length; peers at two lengths. The law is a + b n, "
-             f"the cost of a token apart from attention and of attention's arithmetic for each key, from lengths up to {FITTED:,}; "
-             "the last column is the worst of the longer ones over it.", foreign_note(foreign)]
+    table = bench.markdown_table(["CPU µs a token, texts of", *(f"{n:,}" for n in prepare.LENGTHS), "÷ the law"], lines)
+    notes = [f"Medians of {turns} turns of {prepare.LENGTH_TOKENS:,} tokens of each length; peers at two lengths. The law is "
+             "a + b n, the cost of a token apart from attention and of attention's arithmetic for each key, from lengths up to "
+             f"{FITTED:,}; the last column is the worst of the longer ones over it.", foreign_note(foreign)]
     notes += [f"Not in the table: {r['label']}: {r['failure']}." for r in rows if "failure" in r]
     return table, verdicts, notes, [*rows, {"name": "heddle-bf16-memory", "peak_rss_mb": memory}]
 
@@ -342,7 +355,8 @@ WHAT = {"heads": heads, "nomic": nomic, "long": long}
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="bench/models/run.sh", description="Larger models and other heads, each beside its peer.")
+    parser = argparse.ArgumentParser(prog="bench/models/run.sh",
+                                     description="Larger models and other heads, each beside its peer.")
     parser.add_argument("what", choices=WHAT)
     for name in ("model", "data", "tools", "heddle", "results"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=argparse.SUPPRESS)

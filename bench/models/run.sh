@@ -25,7 +25,8 @@ rerank) exec bench/run.sh --shape ms-marco-MiniLM-L6-v2 --rounds 3 \
     --only 'torch-f32,ort-int8,heddle-library-int8,heddle-command-int8' "$@" ;;
 bge-m3) exec bench/run.sh --shape bge-m3 --rounds 1 \
     --only 'ort-int8,openvino-bf16,heddle-library-int8,heddle-library-bf16,heddle-command-int8' "$@" ;;
-start) exec bench/run.sh --shape bge-m3 --rounds 1 --name start --only 'ort-int8,heddle-library-int8,heddle-command-int8' "$@" ;;
+start) exec bench/run.sh --shape bge-m3 --rounds 1 --name start \
+    --only 'ort-int8,heddle-library-int8,heddle-command-int8' "$@" ;;
 tokenizers)
     bench/tokenizer/run.sh unigram-bench "$@"
     exec bench/tokenizer/run.sh bpe-bench "$@"

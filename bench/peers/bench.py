@@ -523,8 +523,8 @@ def notes_of(bench, rows):
     notes = list(bench.notes)
     if not bench.a.docs:
         notes += ["Peers: the encode loop alone, after a warm-up, tokenizing included, start-up excluded, which favours "
-                  "them. The program (heddle embed, heddle rerank): whole processes, from start to exit, vectors written to a "
-                  "file. "
+                  "them. The program (heddle embed, heddle rerank): whole processes, from start to exit, vectors written "
+                  "to a file. "
                   "C library: the encode loop alone, as for the peers.",
                   "docs/s: medians over the turns. × best peer: the median of the turns' ratios to the best peer of the "
                   "same arithmetic (auto: f32 and bf16). % of peak: "

@@ -6,7 +6,8 @@
 MiniLM-L6-8192 is all-MiniLM-L6-v2 with 8,192 positions, which no published model is.
 
 Weights are normal with a deviation of 0.02 (norms: ones and zeros) in float16. The vocabulary has the real one's size: the
-words of texts.py as pieces (or the WordPiece of MINILM_DIR), so that a text has about as many tokens as with the real tokenizer, and made-up pieces.
+words of texts.py as pieces (or the WordPiece of MINILM_DIR), so that a text has about as many tokens as with the real
+tokenizer, and made-up pieces.
 """
 
 import json

@@ -18,7 +18,9 @@ make_peers_venv
 make_tools
 model=$(tools/fetch_model.sh)
 prepare "$model" "$tools" small
-"$serve_python" -c 'import llama_cpp' 2>/dev/null && { make_gguf "$model" "$tools" q8_0 f16 || say "no GGUF, so no llama.cpp: see $tools/convert.log"; }
+if "$serve_python" -c 'import llama_cpp' 2>/dev/null && ! make_gguf "$model" "$tools" q8_0 f16; then
+    say "no GGUF, so no llama.cpp: see $tools/convert.log"
+fi
 
 infinity=${HEDDLE_INFINITY:-$(command -v infinity_emb || true)} # pip install 'infinity-emb[server,torch]==0.0.78', 6 GB
 exec "$serve_python" bench/serve/compare.py --build "$build" --data "$tools" --model "$model" --load "$tools/load" \

@@ -5,8 +5,8 @@
     bench/tokenizer/bench.py DRIVER MODEL_DIR [--seconds 2] [--quick] [--no-save]
 
 DRIVER is the program of tokenize_lines.c. Rounds of the two alternate and the fastest of each counts. The table goes to
-bench/results too. The library is given whole batches and asked for ids only where that is faster (encode_batch_fast), so that Python
-has as little part in its time as can be.
+bench/results too. The library is given whole batches and asked for ids only where that is faster (encode_batch_fast), so
+that Python has as little part in its time as can be.
 
   queries     30 tokens                       paragraphs  65 tokens in the mean
   chunks      250 tokens                      prose       1 MB of Python's own documentation as one text
@@ -76,7 +76,8 @@ def measure(args, tokenizer, batch, max_length):
         best_ours = min(best_ours, best)
         best_theirs = min(best_theirs, theirs(tokenizer, batch, args.seconds / 3))
     assert n_ids == sum(len(e.ids) for e in tokenizer.encode_batch(batch))
-    return {"ids": n_ids, "bytes": n_bytes, "heddle_s": best_ours, "library_s": best_theirs, "ratio": best_theirs / best_ours}
+    return {"ids": n_ids, "bytes": n_bytes, "heddle_s": best_ours, "library_s": best_theirs,
+            "ratio": best_theirs / best_ours}
 
 
 def main():
@@ -97,13 +98,14 @@ def main():
         [r["case"], str(r["ids"]), *(cell for side in ("heddle_s", "library_s") for cell in (
             f"{r[side] / r['ids'] * 1e9:.1f}", f"{r['bytes'] / r[side] / 1e6:.0f}")), f"{r['ratio']:.1f}",
          "met" if r["ratio"] >= floor else "NOT met"] for r in rows])
-    text = (f"# Tokenizer: {kind}, {tokenizer.get_vocab_size()} tokens, {datetime.date.today()}\n\n{info['cpu']} (family/model/"
-            f"stepping {info['family_model_stepping']}), one thread, tokenizers {importlib.metadata.version('tokenizers')}. "
+    text = (f"# Tokenizer: {kind}, {tokenizer.get_vocab_size()} tokens, {datetime.date.today()}\n\n{info['cpu']} "
+            f"(family/model/stepping {info['family_model_stepping']}), one thread, tokenizers {importlib.metadata.version('tokenizers')}. "
             f"Best of {args.seconds} s each, in turns; load average {os.getloadavg()[0]:.1f}.\n\n{table}\n")
     print(text)
     if not args.no_save:
-        bench.keep(ROOT / "bench" / "results", ["tokenizer", kind.lower(), bench.slug(info), "quick" if args.quick else ""], text,
-                   {"date": str(datetime.date.today()), "machine": info, "floor": floor, "rows": rows})
+        name = ["tokenizer", kind.lower(), bench.slug(info), "quick" if args.quick else ""]
+        bench.keep(ROOT / "bench" / "results", name, text, {
+            "date": str(datetime.date.today()), "machine": info, "floor": floor, "rows": rows})
 
 
 main()
