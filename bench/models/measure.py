@@ -8,6 +8,7 @@ time that the CPUs ran it, of all threads together, which other processes distur
 
 import argparse
 import datetime
+import fnmatch
 import json
 import math
 import os
@@ -277,6 +278,8 @@ def long(a):
     tokens = {n: sizes[f"tokens-{n}"]["tokens"] for n in prepare.LENGTHS}
     rows, foreign = [], []
     for name, label in LONG_ROWS:
+        if not any(fnmatch.fnmatch(name, p) for p in a.only.split(",")):
+            continue
         try:
             peer = open_long(a, name, ["tokens-512.txt"])
         except bench.Failed as failure:
@@ -362,6 +365,8 @@ def arguments():
         parser.add_argument(f"--{name}", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--serve-python", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--llama-server", type=Path, help="llama.cpp's own server, besides llama-cpp-python's [none]")
+    parser.add_argument("--only", metavar="PATTERN,…", default="*",
+                        help="rows of `long`, with shell wildcards, of: " + " ".join(name for name, _ in LONG_ROWS))
     parser.add_argument("--quick", action="store_true", help="fewer turns")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="cores to use (all)")
     parser.add_argument("--no-save", action="store_true", help="print, but write nothing into bench/results")

@@ -205,6 +205,7 @@ def main(argv):
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     SHAPES[argv[1]](temporary, Path(argv[2]))
+    shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
 
 
