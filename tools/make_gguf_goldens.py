@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Makes tests/golden/gguf: GGUF files of a small model by llama.cpp's own converter, what it writes for a model of each
-architecture, and what its blocks of quantised values mean.
+architecture, what its blocks of quantised values mean, and a tokenizer of SentencePiece's BPE with llama.cpp's ids.
 
-    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0
+    python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt gguf==0.19.0 \
+        sentencepiece==0.2.3 llama-cpp-python==0.3.36
     /tmp/goldens/bin/python tools/make_gguf_goldens.py LLAMA_CPP
 
 LLAMA_CPP is a checkout of llama.cpp with convert_hf_to_gguf.py in it. tests/golden/gguf/README.md describes the files.
 """
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -100,6 +102,54 @@ def write_blocks(path):
             f.write(raw.tobytes() + values.tobytes())
 
 
+def train_sentencepiece():
+    """Pieces of a small BPE model with bytes for unknown characters: text, score, type."""
+    import sentencepiece
+    lines = [json.loads(line)["text"] for line in (ROOT / "tests/golden/texts.jsonl").read_text().splitlines()]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([line.replace("\n", " ") for line in lines if line.isascii() and "\0" not in line]),
+        model_writer=model, model_type="bpe", vocab_size=900, byte_fallback=True, character_coverage=0.98,
+        normalization_rule_name="identity", remove_extra_whitespaces=False, user_defined_symbols=["<tool>"],
+        hard_vocab_limit=False, num_threads=1, minloglevel=2)
+    sp = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    kinds = gguf.TokenType
+    for i in range(sp.vocab_size()):
+        piece = sp.id_to_piece(i)
+        kind = (kinds.UNKNOWN if sp.is_unknown(i) else kinds.CONTROL if sp.is_control(i) else kinds.BYTE if sp.is_byte(i)
+                else kinds.USER_DEFINED if piece == "<tool>" else kinds.NORMAL)
+        yield piece.encode(), sp.get_score(i), kind
+
+
+def write_sentencepiece(path):
+    """A file with a tokenizer and nothing else, and llama.cpp's ids of every third of the nasty texts."""
+    import llama_cpp
+    tokens, scores, kinds = zip(*train_sentencepiece())
+    w = gguf.GGUFWriter(path, "qwen3")
+    w.add_tokenizer_model("llama")
+    w.add_tokenizer_pre("default")
+    w.add_token_list(list(tokens))
+    w.add_token_scores(list(scores))
+    w.add_token_types(list(kinds))
+    w.add_bos_token_id(1)
+    w.add_eos_token_id(2)
+    w.add_unk_token_id(0)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.close()
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    vocab = llama_cpp.llama_model_get_vocab(llama_cpp.llama_load_model_from_file(str(path).encode(), params))
+    room = (llama_cpp.llama_token * 8192)()
+    lines = []
+    for line in (ROOT / "tests/golden/tokenizers/bpe/texts.jsonl").read_text(encoding="utf-8").splitlines()[::3]:
+        text = json.loads(line)
+        data = text.encode()
+        n = llama_cpp.llama_tokenize(vocab, data, len(data), room, len(room), True, True)
+        lines.append(json.dumps({"text": text, "ids": room[:n]}))
+    path.with_suffix(".jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def reference(folder, path, out):
     """The vectors of the Hub's folder with the weights that the GGUF file holds."""
     from sentence_transformers import SentenceTransformer
@@ -125,6 +175,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(ROOT / "tools"))
     write_blocks(OUT / "blocks.bin")
+    write_sentencepiece(OUT / "sentencepiece.gguf")
     with tempfile.TemporaryDirectory() as temp:
         subprocess.run([sys.executable, str(ROOT / "tools/make_tiny_models.py"), temp, MODEL], check=True,
                        stdout=subprocess.DEVNULL)

@@ -64,6 +64,32 @@ static void ids_are_those_of_the_folder(void **state)
     hd__tokenizer_close(gguf);
 }
 
+static void ids_of_sentencepiece_are_llama_cpps(void **state)
+{
+    (void)state;
+    hd_tokenizer *tokenizer;
+    hd_ids got = {0};
+    const hd_tokenize_options options = {.max_length = 0};
+    FILE *f = fopen(GGUF "sentencepiece.jsonl", "r");
+    size_t n = 0;
+    assert_non_null(f);
+    MUST(hd__model_tokenizer_open(GGUF "sentencepiece.gguf", &tokenizer, &err));
+    for (json_t *line; (line = json_loadf(f, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL)) != NULL; n++) {
+        const json_t *text = json_object_get(line, "text"), *ids = json_object_get(line, "ids");
+        got.n = 0;
+        MUST(hd__tokenizer_encode(tokenizer, hd__span(json_string_value(text), json_string_length(text)), &options, &got,
+                                  NULL, &err));
+        assert_int_equal(got.n, json_array_size(ids));
+        for (size_t i = 0; i < got.n; i++)
+            assert_int_equal(got.ids[i], json_integer_value(json_array_get(ids, i)));
+        json_decref(line);
+    }
+    fclose(f);
+    assert_true(n > 300);
+    hd__ids_clear(&got);
+    hd__tokenizer_close(tokenizer);
+}
+
 /* Vectors of the given lines beside rows of a file. */
 static void compare(const char *model_path, const char *vectors, const size_t *at, size_t n)
 {
@@ -125,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_the_folder),
+        cmocka_unit_test(ids_of_sentencepiece_are_llama_cpps),
         cmocka_unit_test(vectors_are_those_of_the_weights),
         cmocka_unit_test(a_folder_stands_for_its_one_file),
     };
