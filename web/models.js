@@ -5,6 +5,12 @@ import {$, bytes, count, element} from './format.js';
 const facts = (rows) => element('dl', {className: 'facts'},
   ...rows.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
 
+const ofVectors = (model) => (!model.heads.includes('dense') ? [] : [
+  ['dimensions', count(model.n_dimensions)],
+  ['pooling', model.pooling],
+  ['similarity', model.similarity],
+]);
+
 function card(model) {
   return element('li', {className: 'panel'},
     element('header', {},
@@ -14,11 +20,10 @@ function card(model) {
     facts([
       ['kind', model.architecture],
       ['type', model.dtype],
-      ['dimensions', count(model.n_dimensions)],
+      ['gives', model.heads.join(', ')],
       ['max tokens', count(model.max_length)],
       ['layers', `${model.n_layers} × ${count(model.hidden_size)}`],
-      ['pooling', model.pooling],
-      ['similarity', model.similarity],
+      ...ofVectors(model),
       ['memory', model.state === 'loaded' ? bytes(model.weights_bytes) : 'none'],
     ]));
 }

@@ -94,6 +94,25 @@ static const char *state_name(hd_model_state state)
     return (size_t)state < sizeof names / sizeof *names ? names[state] : "unknown";
 }
 
+/* What comes out of the model. */
+static void write_heads(hd_buffer *b, uint32_t heads)
+{
+    static const struct {
+        hd_head head;
+        const char *name;
+    } names[] = {
+        {HD_HEAD_DENSE, "dense"}, {HD_HEAD_SPARSE, "sparse"}, {HD_HEAD_MULTI, "colbert"}, {HD_HEAD_SCORES, "scores"}};
+    const char *separator = "";
+    hd__buffer_append_text(b, ",\"heads\":[");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if ((heads & (uint32_t)names[i].head) == 0)
+            continue;
+        hd__buffer_printf(b, "%s\"%s\"", separator, names[i].name);
+        separator = ",";
+    }
+    hd__buffer_append_char(b, ']');
+}
+
 static void write_model(hd_buffer *b, const hd_model_card *card)
 {
     const hd_model_info *info = &card->info;
@@ -112,6 +131,7 @@ static void write_model(hd_buffer *b, const hd_model_card *card)
         hd__buffer_printf(b, "%s\"%s\":", i > 0 ? "," : "{", texts[i].name);
         hd__write_cstr(b, texts[i].value);
     }
+    write_heads(b, info->heads);
     hd__buffer_printf(b,
                       ",\"n_dimensions\":%u,\"max_length\":%u,\"n_layers\":%u,\"hidden_size\":%u,\"n_heads\":%u"
                       ",\"weights_bytes\":%" PRIu64 ",\"created_s\":%" PRIu64 "}",

@@ -83,7 +83,20 @@ static void fill_info(hd_model *m, const char *path)
 /* Pooling as the caller wants it. Dense modules take the width that the model's own pooling gives. */
 static hd_status set_pooling(hd_settings *s, const char *name, hd_error *err)
 {
+    /* What text-embeddings-router and llama-server call poolings; here models have these heads by themselves. */
+    static const struct {
+        const char *name;
+        hd_head head;
+        const char *gives;
+    } heads[] = {{"splade", HD_HEAD_SPARSE, "sparse weights"}, {"rank", HD_HEAD_SCORES, "scores"}};
     uint32_t pooling;
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        if (strcmp(name, heads[i].name) != 0)
+            continue;
+        if ((s->heads & (uint32_t)heads[i].head) != 0)
+            return HD_OK;
+        return hd__fail(err, HD_ERR_ARG, "pooling '%s': the model has no head that gives %s", name, heads[i].gives);
+    }
     if (!hd__pooling_parse(name, &pooling))
         return hd__fail(err, HD_ERR_ARG, "pooling '%s' is not one of cls, mean, max, last, mean_sqrt_len, weighted_mean",
                         name);

@@ -138,9 +138,22 @@ static void choose_in(hd_file_list *list, const char *dir)
     }
 }
 
+/* What the Hub's repositories for llama.cpp hold. */
+static const char *find_gguf(const hd_file_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (ends_with(list->files[i].path, ".gguf"))
+            return list->files[i].path;
+    return NULL;
+}
+
 static hd_status check_choice(const hd_file_list *list, const char *dir, hd_error *err)
 {
     static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
+    const char *gguf = find_gguf(list);
+    if (find_in(list, dir, "config.json") == NULL && gguf != NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: holds GGUF files, such as %s: fetch one of them and give its path",
+                        list->source, gguf);
     if (find_in(list, dir, "config.json") == NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
     if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL &&

@@ -452,6 +452,27 @@ class Keys(PageTest):
             self.assertEqual(got, code, path)
 
 
+class Reranker(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="heddle-page-models-")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        subprocess.run([sys.executable, str(ROOT / "tools/make_tiny_architectures.py"), folder, "tiny-bert-reranker"], check=True,
+                       capture_output=True)
+        cls.options = ("--model", f"reranker={folder}/tiny-bert-reranker")
+        super().setUpClass()
+
+    def test_cards_say_what_a_model_gives(self):
+        self.ready()
+        cards = dict(self.browser.eval("[...document.querySelectorAll('#models li.panel')].map(e => [e.querySelector('.name').innerText,"
+                                       " [...e.querySelectorAll('dt')].map(d => [d.innerText, d.nextSibling.innerText])])"))
+        facts = {name: dict(rows) for name, rows in cards.items()}
+        self.assertEqual(facts["reranker"]["gives"], "scores")
+        self.assertLessEqual({"dimensions", "pooling", "similarity"}, set(facts[MODEL]))
+        self.assertFalse({"dimensions", "pooling", "similarity"} & set(facts["reranker"]))  # it has no vectors
+        self.assertEqual(facts[MODEL]["gives"], "dense")
+
+
 class Gone(unittest.TestCase):
     def test_server_goes_and_comes_back(self):
         server = Server()

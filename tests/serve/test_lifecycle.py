@@ -330,7 +330,7 @@ class StartLines(LifecycleTest):
 
     def test_what_cannot_be_had(self):
         self.fails("serve", "-m", "nomic.Q8_0.gguf", says='no model "nomic.Q8_0.gguf"')
-        self.fails("serve", "--model-id", self.tiny("tiny-cls"), "--pooling", "splade", code=2, says="pooling 'splade' is not one of")
+        self.fails("serve", "--model-id", self.tiny("tiny-cls"), "--pooling", "splade", code=2, says="pooling 'splade': the model has no head that gives sparse weights")
         self.fails("serve", "--lora", "x", code=2, says="--lora")
 
 

@@ -137,6 +137,7 @@ static void test_llama(void **state)
           "--uds=/run/heddle.sock --model=short=user/repo --allow-pull");
     check("-hf user/repo --offline -dev none", "", "--device=cpu --model=user/repo");
     check("-dev CUDA0", "", "--device=CUDA0");
+    check("-to 600 --models-max 4 -m d", "", "--timeout=600 --model=d");
     check("--embd-normalize 2 --ssl-key-file k.pem --ssl-cert-file c.pem", "", "--tls-key=k.pem --tls-cert=c.pem");
 }
 

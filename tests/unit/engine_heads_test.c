@@ -540,6 +540,33 @@ static void test_bounded(void **state)
     close_one();
 }
 
+/* Start lines of other servers name heads as poolings: taken by models that have the head, refused for others. */
+static void test_heads_named_as_poolings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *pooling, *refusal;
+    } cases[] = {
+        {"tiny-bert-splade", "splade", NULL},
+        {"tiny-bert-reranker", "rank", NULL},
+        {"tiny-bert-reranker", "splade", "pooling 'splade': the model has no head that gives sparse weights"},
+        {"tiny-bert-splade", "rank", "pooling 'rank': the model has no head that gives scores"},
+    };
+    MUST(hd_engine_open(NULL, &engine, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[512];
+        hd_model *opened = NULL;
+        const hd_model_options options = {.pooling = cases[i].pooling};
+        snprintf(path, sizeof path, "%s/models/%s", folder.dir, cases[i].model);
+        const hd_status status = hd_model_open(engine, path, &options, &opened, &err);
+        assert_int_equal(status, cases[i].refusal == NULL ? HD_OK : HD_ERR_ARG);
+        if (cases[i].refusal != NULL)
+            assert_non_null(strstr(err.text, cases[i].refusal));
+        hd_model_close(opened);
+    }
+    close_one();
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -566,13 +593,21 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bge_m3),       cmocka_unit_test(test_splade),
-        cmocka_unit_test(test_scores),       cmocka_unit_test(test_independent_labels),
-        cmocka_unit_test(test_unweighted),   cmocka_unit_test(test_mixes),
-        cmocka_unit_test(test_shared),       cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_cut),          cmocka_unit_test(test_rerank_cross),
-        cmocka_unit_test(test_rerank_multi), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_bge_m3),
+        cmocka_unit_test(test_splade),
+        cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_independent_labels),
+        cmocka_unit_test(test_unweighted),
+        cmocka_unit_test(test_mixes),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_rerank_cross),
+        cmocka_unit_test(test_rerank_multi),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_heads_named_as_poolings),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -139,6 +139,19 @@ static void takes_torch_files_where_there_are_no_others(void **state)
     assert_int_equal(role("pytorch_model-00002-of-00002.bin"), HD_FILE_UNUSED);
 }
 
+static void names_gguf_files(void **state)
+{
+    (void)state;
+    const hd_modules none = {0};
+    add("README.md");
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "owner/name: has no config.json"));
+    add("model.Q8_0.gguf");
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_ERR_UNSUPPORTED);
+    assert_non_null(
+        strstr(err.text, "owner/name: holds GGUF files, such as model.Q8_0.gguf: fetch one of them and give its path"));
+}
+
 static void refuses_paths_that_lead_out(void **state)
 {
     (void)state;
@@ -198,6 +211,7 @@ int main(void)
         TEST(takes_what_is_needed),
         TEST(takes_shards_that_have_an_index),
         TEST(takes_torch_files_where_there_are_no_others),
+        TEST(names_gguf_files),
         TEST(refuses_paths_that_lead_out),
         TEST(limits_the_number_of_files),
         TEST(survives_failing_allocations),
