@@ -89,6 +89,7 @@ static hd_status open_sockets(hd_server *s, hd_error *err)
         return HD_OK;
     if (o->uds_path != NULL)
         HD_TRY(hd__listen_unix(o->uds_path, &s->listen_fds[s->n_daemons++], err));
+    s->has_unix_path = o->uds_path != NULL;
     return o->host != NULL ? hd__listen_tcp(o->host, o->port, s->listen_fds, &s->n_daemons, &s->port, err) : HD_OK;
 }
 
@@ -121,6 +122,7 @@ static hd_status start_daemon(hd_server *s, size_t i, hd_error *err)
     const hd_server_options *o = &s->options;
     const int fd = s->listen_fds[i];
     const bool tls = s->tls_cert != NULL && !is_unix(fd);
+    static const char tls_versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"; /* RFC 8996 */
     struct MHD_OptionItem items[8];
     size_t n = 0;
     if (o->n_threads > 1)
@@ -128,6 +130,7 @@ static hd_status start_daemon(hd_server *s, size_t i, hd_error *err)
     if (tls) {
         items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert};
         items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls_key};
+        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_versions};
     }
     if (o->max_connections_per_peer != 0)
         items[n++] =
@@ -213,10 +216,19 @@ static bool wait_quiet(hd_server *s, uint32_t timeout_ms)
     }
 }
 
+/* While the socket still listens: later the path may be that of the next server. */
+static void remove_unix_path(hd_server *s)
+{
+    if (s->has_unix_path)
+        (void)unlink(s->options.uds_path);
+    s->has_unix_path = false;
+}
+
 uint64_t hd__server_drain(hd_server *s)
 {
     enum { CANCEL_TIMEOUT_MS = 5000 };
     atomic_store(&s->draining, true);
+    remove_unix_path(s);
     for (size_t i = 0; i < s->n_daemons; i++) {
         take_backlog(s->listen_fds[i]);
         const int fd = s->daemons[i] != NULL ? MHD_quiesce_daemon(s->daemons[i]) : -1;
@@ -235,6 +247,7 @@ void hd__server_close(hd_server *s)
 {
     if (s == NULL)
         return;
+    remove_unix_path(s);
     for (size_t i = 0; i < s->n_daemons; i++) {
         if (s->daemons[i] != NULL)
             MHD_stop_daemon(s->daemons[i]); /* closes its socket, too */
@@ -243,8 +256,6 @@ void hd__server_close(hd_server *s)
     }
     hd__pool_close(s->pool); /* empty: a request in it would have been waited for, as for those that endpoints have */
     hd__watcher_stop(s);
-    if (s->options.uds_path != NULL && s->options.n_listen_fds == 0)
-        (void)unlink(s->options.uds_path);
     hd__free(s->tls_cert);
     hd__free(s->tls_key);
     pthread_mutex_destroy(&s->lock);

@@ -77,6 +77,7 @@ struct hd_server {
     size_t n_endpoints;
     struct MHD_Daemon *daemons[HD_MAX_DAEMONS];
     int listen_fds[HD_MAX_DAEMONS];
+    bool has_unix_path; /* the socket at options.uds_path is this server's */
     size_t n_daemons;
     uint16_t port;
     char *tls_cert, *tls_key;

@@ -9,9 +9,11 @@ import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
+import warnings
 import zlib
 from pathlib import Path
 
@@ -364,6 +366,12 @@ class Stopping(unittest.TestCase):
         with self.assertRaises(OSError):
             Raw(self, address)
 
+    def ask_at(self, path):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            s.sendall(request())
+            self.assertTrue(s.recv(12).startswith(b"HTTP/1.1 200"))
+
     def test_unix_socket(self):
         path = f"/tmp/heddle-test-{os.getpid()}.sock"
         stale = socket.socket(socket.AF_UNIX)
@@ -371,16 +379,22 @@ class Stopping(unittest.TestCase):
         stale.close()  # left over: nobody listens on it
         process, said = self.start("--uds", path)
         self.assertEqual(said, path)
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(path)
-            s.sendall(request())
-            self.assertTrue(s.recv(12).startswith(b"HTTP/1.1 200"))
+        self.ask_at(path)
         second = subprocess.run([str(PROGRAM), "serve", "--uds", path], capture_output=True, text=True, timeout=PATIENCE_S)
         self.assertEqual(second.returncode, 1)
         self.assertIn(f"{path}: cannot listen", second.stderr)
+        self.ask_at(path)  # the second one has not taken the first one's socket away
         process.terminate()
         self.assertEqual(process.wait(PATIENCE_S), 0)
         self.assertFalse(os.path.exists(path))
+
+    def test_file_where_a_unix_socket_should_be(self):
+        with tempfile.NamedTemporaryFile(prefix="heddle-test-") as file:
+            done = subprocess.run([str(PROGRAM), "serve", "--uds", file.name, "--model", str(tiny_models() / "tiny-mrl")],
+                                  capture_output=True, text=True, timeout=PATIENCE_S)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"{file.name}: cannot listen", done.stderr)
+            self.assertTrue(os.path.exists(file.name))
 
     def test_socket_activation(self):
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -413,6 +427,16 @@ class Stopping(unittest.TestCase):
             with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain, server_hostname="localhost") as s:
                 s.sendall(head("/health", "GET", "X: " + "a" * n))
                 self.assertEqual(s.recv(12), b"HTTP/1.1 " + status, n)
+        for version, works in ((ssl.TLSVersion.TLSv1, False), (ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True)):
+            context.set_ciphers("DEFAULT@SECLEVEL=0")  # of a client that would take the old ones
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
+            with socket.create_connection(("127.0.0.1", port)) as plain:
+                if works:
+                    context.wrap_socket(plain, server_hostname="localhost").close()
+                else:
+                    self.assertRaises(ssl.SSLError, context.wrap_socket, plain, server_hostname="localhost")
         broken = subprocess.run([str(PROGRAM), "serve", "--port", "0", "--tls-cert", key, "--tls-key", cert], capture_output=True,
                                 text=True, timeout=PATIENCE_S)
         self.assertEqual(broken.returncode, 1)
