@@ -236,9 +236,13 @@ uint64_t hd__peers_cancel(hd_server *s)
     uint64_t n = 0;
     pthread_mutex_lock(&s->lock);
     for (hd_peer *p = s->peers; p != NULL; p = p->after) {
-        if (p->watched == NULL)
+        const int phase = atomic_load(&p->phase);
+        if (p->watched != NULL)
+            cancel(p->watched);
+        else if (phase == HD_PHASE_BODY || phase == HD_PHASE_SEND)
+            (void)shutdown(p->fd, SHUT_RDWR);
+        else
             continue;
-        cancel(p->watched);
         n++;
     }
     pthread_mutex_unlock(&s->lock);

@@ -156,7 +156,7 @@ void hd__watcher_stop(hd_server *server);
 /* Ends connections that are between requests; how many have a request under way or on its way. */
 size_t hd__peers_close_idle(hd_server *server);
 
-/* Cancels what sleeps; how many. */
+/* Cancels what sleeps, and ends what still comes in or goes out; how many. */
 uint64_t hd__peers_cancel(hd_server *server);
 
 #endif

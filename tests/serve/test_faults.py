@@ -83,6 +83,8 @@ class BadInput(LoopbackTest):
         for path, (_, field) in ROUTES.items():
             more = MORE.get(path, {})
             for value in (7, 1.5, True, {}, {"a": 1}, [None], [True], [[[]]], [1.5], ["a", 7], [["a"]]):
+                if path == "/embedding" and value == ["a", 7]:  # there ids and text may stand together
+                    continue
                 self.refused(path, {"model": "m", **more, field: value})
             if path != "/api/embed":  # there it only loads the model
                 self.refused(path, {"model": "m", **more})
@@ -505,6 +507,23 @@ class Stopping(LoopbackTest):
             self.client()
 
 
+class StoppingWhileTheyDawdle(LoopbackTest):
+    options = ("--drain-timeout", 1, "--max-inputs", 20000)
+
+    def test_they_are_cut_off(self):
+        deaf, slow = self.client(receive_bytes=4096), self.client()
+        deaf.send(post("/v1/embeddings", {"input": [f"n {i % 50}" for i in range(20000)]}))
+        slow.send(b"POST /embed HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
+        self.wait_until(lambda: self.metric("heddle_requests_in_flight") >= 2,
+                        "they never came")
+        time.sleep(1.5 * SLOW)  # what is computed goes out, as far as the client lets it
+        start = time.monotonic()
+        self.server.send_signal(signal.SIGTERM)
+        self.assertEqual(self.server.wait(PATIENCE_S), 0)
+        self.assertLess(time.monotonic() - start, 3 * SLOW)
+        self.assertIn("2 requests were cut off", self.said())
+
+
 class StoppingBeforeTheyAreRead(LoopbackTest):
     def test_what_the_kernel_has_taken_is_answered(self):
         """Connections that nobody has accepted yet, and requests that nobody has read yet, when the signal comes."""
@@ -520,7 +539,7 @@ class StoppingBeforeTheyAreRead(LoopbackTest):
         for i, client in enumerate(clients):
             answer = client.read()
             self.assertIsNotNone(answer, f"request {i} got no answer")
-            self.assertEqual((answer.status, answer.json["model"], answer.headers["connection"]), (200, str(i), "close"))
+            self.assertEqual((answer.status, answer.json["model"]), (200, str(i)))
         self.assertEqual(idle.socket.recv(1), b"")
         self.assertEqual(self.server.wait(PATIENCE_S), 0)
 
