@@ -16,10 +16,35 @@ static int cpu_block_rows(size_t row_bytes)
     return rows < LEAST ? LEAST : rows > MOST ? MOST : (int)rows;
 }
 
+/* Words that are the channels of a product's weights: each is unpacked where its sum will be. */
+static void embed_tied(const hd_kernels *kernels, const hd_embedding *embedding, const int32_t *id, const int32_t *position,
+                       const int32_t *type, float *out)
+{
+    static const int32_t itself = 0;
+    k_unpack_row(embedding->tied, *id, out);
+    kernels->embed(&(k_embed){
+        .type = K_F32,
+        .words = out,
+        .positions = embedding->positions,
+        .types = embedding->types,
+        .ids = &itself,
+        .pos = position,
+        .type_ids = type,
+        .n_rows = 1,
+        .n = embedding->n,
+        .out = out,
+    });
+}
+
 static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,
                       const int32_t *positions, const int32_t *types, int n_rows, float *x, size_t stride)
 {
     for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
+        for (size_t i = p.begin; embedding->words == NULL && i < p.end; i++)
+            embed_tied(kernels, embedding, ids + i, positions != NULL ? positions + i : NULL,
+                       types != NULL ? types + i : NULL, x + i * stride);
+        if (embedding->words == NULL)
+            continue;
         kernels->embed(&(k_embed){
             .type = embedding->type,
             .words = embedding->words,

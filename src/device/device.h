@@ -21,8 +21,9 @@ typedef struct hd_norm {
 } hd_norm;
 
 typedef struct hd_embedding {
-    k_type type;             /* of the words */
-    const void *words;       /* [vocab, stride] */
+    k_type type;       /* of the words */
+    const void *words; /* [vocab, stride], or NULL: they are the channels of `tied` */
+    const k_weights *tied;
     const float *word_scale; /* [vocab], K_I8 */
     const float *positions;  /* [n_positions, n], or NULL */
     const float *types;      /* [n_types, n], or NULL */

@@ -48,10 +48,10 @@ static hd_status bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     if (!set->absolute_positions)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: position_embedding_type must be \"absolute\"", set->dir);
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
+    HD_TRY(hd__bind_vocab(e, w, &vocab_names, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &hd__bert_embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &hd__bert_layer_names, err));
-    HD_TRY(hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err));
-    return hd__bind_vocab(e, w, &vocab_names, err);
+    return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }
 
 const hd_architecture hd__bert = {

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "encoder/head.h"
 
 /* ---- weights ---- */
@@ -165,7 +166,9 @@ hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, c
     const hd_settings *set = e->settings;
     char path[NAME_BYTES];
     snprintf(path, sizeof path, "%s%s.weight", prefix, names->words);
-    HD_TRY(hd__weights_words(w, path, (int)set->vocab_size, (int)set->hidden, &e->embedding, err));
+    e->embedding.n = (int)set->hidden;
+    if (e->embedding.tied == NULL)
+        HD_TRY(hd__weights_words(w, path, (int)set->vocab_size, (int)set->hidden, &e->embedding, err));
     HD_TRY(bind_table_adapter(e, w, "words", prefix, names->words, set->vocab_size, &e->word_adapter, err));
     if (names->positions != NULL)
         HD_TRY(bind_table(w, "positions", prefix, names->positions, set->position_offset, set->n_positions, set->hidden,
@@ -196,13 +199,16 @@ hd_status hd__bind_layers(hd_encoder *e, hd_weights *w, const char *prefix, cons
     return HD_OK;
 }
 
-hd_status hd__bind_rotary(hd_encoder *e, double theta, hd_attention_rule *rule, hd_error *err)
+hd_status hd__bind_rotary(hd_encoder *e, hd_weights *w, const char *name, double theta, hd_attention_rule *rule,
+                          hd_error *err)
 {
-    const size_t n_positions = e->settings->max_length, half = e->settings->head_dim / 2;
-    float *cosines = hd__arena_calloc(&e->arena, n_positions, half * sizeof(float));
-    float *sines = hd__arena_calloc(&e->arena, n_positions, half * sizeof(float));
-    if (cosines == NULL || sines == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu positions", e->settings->dir, n_positions);
+    const size_t n_positions = e->settings->n_positions, half = e->settings->head_dim / 2, n = hd__mul(n_positions, half);
+    float *cosines, *sines;
+    HD_TRY(hd__weights_values(w, name, hd__mul(2, n), &rule->cos, &cosines, err));
+    rule->sin = rule->cos != NULL ? rule->cos + n : NULL;
+    if (cosines == NULL)
+        return HD_OK;
+    sines = cosines + n;
     for (size_t j = 0; j < half; j++) {
         const double exponent = (double)(2 * j) / (double)(2 * half), factor = e->settings->rotary_factor;
         const double stretch = factor > 1.0 ? pow(factor, 1.0 / (double)half) : 1.0;
@@ -213,8 +219,6 @@ hd_status hd__bind_rotary(hd_encoder *e, double theta, hd_attention_rule *rule, 
             sines[i * half + j] = sinf(angle);
         }
     }
-    rule->cos = cosines;
-    rule->sin = sines;
     return HD_OK;
 }
 

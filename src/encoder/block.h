@@ -18,7 +18,7 @@ typedef struct hd_embedding_names {
     bool no_norm_bias;
 } hd_embedding_names;
 
-/* Binds the tables and the norm behind them. */
+/* Binds the tables and the norm behind them. A masked-language head that may share the words is bound before. */
 HD_MUST_USE hd_status hd__bind_embedding(hd_encoder *encoder, hd_weights *weights, const char *prefix,
                                          const hd_embedding_names *names, hd_error *err);
 
@@ -53,9 +53,10 @@ k_epilogue hd__epilogue_of(hd_activation activation);
 /* x = sum of the tables' rows of each token. */
 void hd__embed(hd_states *states);
 
-/* Tables of rotary positions (Su et al. 2021): cos and sin of position * theta^(-2 j / head_dim),
+/* Binds `name` as tables of rotary positions (Su et al. 2021): cos and sin of position * theta^(-2 j / head_dim),
  * stretched by the settings' rotary_factor f (NTK-aware): (theta f)^(-2 j / head_dim) / f^(2 / head_dim). */
-HD_MUST_USE hd_status hd__bind_rotary(hd_encoder *encoder, double theta, hd_attention_rule *rule, hd_error *err);
+HD_MUST_USE hd_status hd__bind_rotary(hd_encoder *encoder, hd_weights *weights, const char *name, double theta,
+                                      hd_attention_rule *rule, hd_error *err);
 
 /* x = norm(x); the next product reads it. */
 void hd__norm(hd_states *states, const hd_norm *norm);

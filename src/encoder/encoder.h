@@ -50,7 +50,7 @@ typedef struct hd_architecture {
 /* Which keys a query sees, and how places in the sequence take part in that. One for all layers, or a few. */
 typedef struct hd_attention_rule {
     int reach_back, reach_ahead; /* K_REACH_ALL, or that many places */
-    const float *cos, *sin;      /* rotary positions: [max_length, head_dim / 2], or NULL */
+    const float *cos, *sin;      /* rotary positions: [n_positions, head_dim / 2], or NULL */
     const float *bias;           /* by distance, of the first head, bias_stride to the next; or NULL */
     size_t bias_stride;
 } hd_attention_rule;

@@ -40,7 +40,7 @@ static hd_status gte_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
-    HD_TRY(hd__bind_rotary(e, e->settings->rotary_theta, &e->rules[0], err));
+    HD_TRY(hd__bind_rotary(e, w, "rotary", e->settings->rotary_theta, &e->rules[0], err));
     return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }
 

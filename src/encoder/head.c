@@ -66,6 +66,7 @@ hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names
 {
     const hd_settings *set = e->settings;
     const int hidden = (int)set->hidden;
+    bool tied;
     if (!set->sparse_by_vocabulary)
         return HD_OK;
     const hd_linear_part dense = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
@@ -75,6 +76,8 @@ hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names
     HD_TRY(hd__weights_norm(w, "vocab.norm", names->norm, hidden, !names->no_norm_bias, set->norm_eps, &e->vocab.norm, err));
     HD_TRY(hd__weights_linear(w, "vocab.decoder", e->type, &decoder, 1, hidden, &e->vocab.decoder, err));
     e->vocab.activation = hd__epilogue_of(set->activation);
+    HD_TRY(hd__weights_tied(w, &decoder, &tied, err));
+    e->embedding.tied = tied ? &e->vocab.decoder : NULL;
     return HD_OK;
 }
 

@@ -80,20 +80,20 @@ static bool has_qk_norms(hd_weights *w, const char *prefix)
     return hd__weights_have(w, tensor, "layer.0.query_norm.gamma");
 }
 
-static hd_status bind_bias(hd_encoder *e, hd_error *err)
+static hd_status bind_bias(hd_encoder *e, hd_weights *w, hd_error *err)
 {
     const uint32_t n_heads = e->settings->n_heads;
-    const int reach = (int)e->settings->max_length - 1;
+    const int reach = (int)e->settings->n_positions - 1;
     const size_t stride = (size_t)(2 * reach + 1);
-    float *bias = hd__arena_calloc(&e->arena, n_heads, stride * sizeof(float));
-    if (bias == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu distances", e->settings->dir, stride);
-    for (uint32_t head = 0; head < n_heads; head++) {
+    const float *bias;
+    float *fill;
+    HD_TRY(hd__weights_values(w, "bias", n_heads * stride, &bias, &fill, err));
+    for (uint32_t head = 0; head < n_heads && fill != NULL; head++) {
         const float slope = (float)slope_of(head, n_heads);
         for (int distance = -reach; distance <= reach; distance++)
-            bias[head * stride + (size_t)(distance + reach)] = -slope * (float)abs(distance);
+            fill[head * stride + (size_t)(distance + reach)] = -slope * (float)abs(distance);
     }
-    e->rules[0].bias = bias + reach;
+    e->rules[0].bias = bias != NULL ? bias + reach : NULL;
     e->rules[0].bias_stride = stride;
     return HD_OK;
 }
@@ -105,7 +105,7 @@ static hd_status jina_bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, has_qk_norms(w, prefix) ? &qk_norm_names : &layer_names, err));
-    HD_TRY(bind_bias(e, err));
+    HD_TRY(bind_bias(e, w, err));
     return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }
 

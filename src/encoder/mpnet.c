@@ -54,23 +54,22 @@ static int bucket_of(int distance)
     return side + (bucket < N_EACH_WAY ? bucket : N_EACH_WAY - 1);
 }
 
-/* Spreads the table over all distances, one row for each head. */
+/* The table spread over all distances, one row for each head. */
 static hd_status bind_bias(hd_encoder *e, hd_weights *w, const char *prefix, hd_error *err)
 {
-    const int n_heads = (int)e->settings->n_heads, reach = (int)e->settings->max_length - 1;
+    const int n_heads = (int)e->settings->n_heads, reach = (int)e->settings->n_positions - 1;
     const size_t stride = (size_t)(2 * reach + 1);
-    const float *table;
+    const float *table, *bias;
+    float *fill;
     char path[128];
     snprintf(path, sizeof path, "%sencoder.relative_attention_bias.weight", prefix);
     HD_TRY(hd__weights_table(w, "relative_bias", &(hd_table){path, 0, N_BUCKETS, n_heads}, &table, err));
-    float *bias = hd__arena_calloc(&e->arena, (size_t)n_heads, stride * sizeof(float));
-    if (bias == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu distances", e->settings->dir, stride);
-    for (int distance = -reach; distance <= reach && table != NULL; distance++) {
+    HD_TRY(hd__weights_values(w, "bias", (size_t)n_heads * stride, &bias, &fill, err));
+    for (int distance = -reach; distance <= reach && fill != NULL; distance++) {
         for (int head = 0; head < n_heads; head++)
-            bias[(size_t)head * stride + (size_t)(distance + reach)] = table[bucket_of(distance) * n_heads + head];
+            fill[(size_t)head * stride + (size_t)(distance + reach)] = table[bucket_of(distance) * n_heads + head];
     }
-    e->rules[0].bias = bias + reach;
+    e->rules[0].bias = bias != NULL ? bias + reach : NULL;
     e->rules[0].bias_stride = stride;
     return HD_OK;
 }
@@ -80,11 +79,11 @@ static hd_status mpnet_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     static const char *const prefixes[] = {"", "mpnet.", "model.", "0.auto_model.", NULL};
     const char *prefix;
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
+    HD_TRY(hd__bind_vocab(e, w, &vocab_names, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
     HD_TRY(bind_bias(e, w, prefix, err));
-    HD_TRY(hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err));
-    return hd__bind_vocab(e, w, &vocab_names, err);
+    return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }
 
 const hd_architecture hd__mpnet = {

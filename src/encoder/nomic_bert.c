@@ -38,7 +38,7 @@ static hd_status nomic_bert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
-    return hd__bind_rotary(e, e->settings->rotary_theta, &e->rules[0], err);
+    return hd__bind_rotary(e, w, "rotary", e->settings->rotary_theta, &e->rules[0], err);
 }
 
 const hd_architecture hd__nomic_bert = {

@@ -55,7 +55,7 @@ static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     HD_TRY(hd__weights_norm(w, "final_norm", path, (int)set->hidden, false, set->norm_eps, &e->final_norm, err));
     e->final_norm.rms = true;
     e->rules[0].reach_ahead = 0;
-    HD_TRY(hd__bind_rotary(e, set->rotary_theta, &e->rules[0], err));
+    HD_TRY(hd__bind_rotary(e, w, "rotary", set->rotary_theta, &e->rules[0], err));
     snprintf(words, sizeof words, "%sembed_tokens.weight", prefix);
     HD_TRY(hd__bind_answers(e, w, &(hd_vocab_head_names){.decoder = "lm_head", .words = words}, err));
     return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_IDENTITY, err);

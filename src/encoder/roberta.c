@@ -22,10 +22,10 @@ static hd_status roberta_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     static const char *const prefixes[] = {"", "roberta.", "model.", "0.auto_model.", NULL};
     const char *prefix;
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
+    HD_TRY(hd__bind_vocab(e, w, &vocab_names, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &hd__bert_embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &hd__bert_layer_names, err));
-    HD_TRY(hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err));
-    return hd__bind_vocab(e, w, &vocab_names, err);
+    return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }
 
 #define ROBERTA(name)                                                                                                       \

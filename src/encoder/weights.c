@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 
-#define LAYOUT_VERSION 3 /* raise when panels, quantisation or blob names change */
+#define LAYOUT_VERSION 4 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
 #define PACK_ROWS 64 /* rows converted to f32 at a time, a multiple of K_PANEL */
 
@@ -50,8 +50,9 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
         LAYOUT_VERSION, type_name(w->type), w->i8_max, s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
         s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
     if (key != NULL)
-        key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u", key, s->heads, s->n_labels,
-                               s->position_offset, s->n_kv_heads, s->head_dim);
+        key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u rotary=%.17g,%.17g,%.17g", key,
+                               s->heads, s->n_labels, s->position_offset, s->n_kv_heads, s->head_dim, s->rotary_theta,
+                               s->rotary_theta_local, s->rotary_factor);
     if (key != NULL && s->n_tasks > 0)
         key = hd__arena_printf(&w->arena, "%s tasks=%u rank=%u scale=%.17g", key, s->n_tasks, s->adapter_rank,
                                s->adapter_scale);
@@ -343,17 +344,34 @@ static hd_status run_pieces(hd_weights *w, hd_piece_fn *run, row_pieces *pieces,
     return HD_OK;
 }
 
+static hd_status is_tied(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, bool *tied, hd_error *err)
+{
+    char *own = hd__arena_printf(&w->arena, "%s.weight", part->prefix);
+    if (own == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+    const hd_tensor *weight = hd__tensors_find(tensors, own);
+    const hd_tensor *shared = part->tied != NULL ? hd__tensors_find(tensors, part->tied) : NULL;
+    *tied = part->tied != NULL && (weight == NULL || (shared != NULL && shared->bytes.ptr == weight->bytes.ptr));
+    return HD_OK;
+}
+
+hd_status hd__weights_tied(hd_weights *w, const hd_linear_part *part, bool *tied, hd_error *err)
+{
+    hd_span words;
+    if (w->packed == NULL)
+        return is_tied(w, w->tensors, part, tied, err);
+    *tied = !hd__packed_find(w->packed, "words", &words); /* they were packed once */
+    return HD_OK;
+}
+
 /* The tensor of a part's weights: its own, or the one it shares. */
 static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, int n_all, int k,
                              const hd_tensor **tensor, hd_error *err)
 {
-    if (part->tied != NULL) {
-        char *own = hd__arena_printf(&w->arena, "%s.weight", part->prefix);
-        if (own == NULL)
-            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
-        if (hd__tensors_find(tensors, own) == NULL)
-            return find_tensor(w, tensors, part->tied, "", 2, n_all, k, tensor, err);
-    }
+    bool tied;
+    HD_TRY(is_tied(w, tensors, part, &tied, err));
+    if (tied)
+        return find_tensor(w, tensors, part->tied, "", 2, n_all, k, tensor, err);
     return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
 }
 
@@ -623,6 +641,16 @@ hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *tab
                         t->n_dims > 1 ? (unsigned long long)t->dims[1] : 0, (unsigned long long)(first + rows),
                         (unsigned long long)columns);
     return hd__tensor_read_f32(t, first * columns, rows * columns, fill, err);
+}
+
+hd_status hd__weights_values(hd_weights *w, const char *name, size_t n, const float **values, float **fill, hd_error *err)
+{
+    const void *blob;
+    void *to;
+    HD_TRY(bind_blob(w, name, "", hd__mul(n, sizeof(float)), &blob, &to, err));
+    *values = blob;
+    *fill = to;
+    return HD_OK;
 }
 
 /* One row of words in the table's type. */

@@ -60,6 +60,9 @@ typedef struct hd_linear_part {
 HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, k_type type, const hd_linear_part *parts,
                                          int n_parts, int k, k_weights *linear, hd_error *err);
 
+/* Whether a part's weight is the tensor it may share, and so the table of words as well. */
+HD_MUST_USE hd_status hd__weights_tied(hd_weights *weights, const hd_linear_part *part, bool *tied, hd_error *err);
+
 /* Binds `name` as one channel in f32: a row of a part of part->n rows, less another one. No bias. */
 HD_MUST_USE hd_status hd__weights_difference(hd_weights *weights, const char *name, const hd_linear_part *part, int row,
                                              int less, int k, k_weights *linear, hd_error *err);
@@ -94,6 +97,11 @@ typedef struct hd_table {
 } hd_table;
 HD_MUST_USE hd_status hd__weights_table(hd_weights *weights, const char *name, const hd_table *table, const float **values,
                                         hd_error *err);
+
+/* Binds `name` as n f32 values that the caller computes from the settings: to *fill, which is NULL when they are there
+ * already or are only measured. */
+HD_MUST_USE hd_status hd__weights_values(hd_weights *weights, const char *name, size_t n, const float **values, float **fill,
+                                         hd_error *err);
 
 /* Binds the table of words, tensor [vocab, n], in the weights' embedding type. */
 HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor, int vocab, int n, hd_embedding *embedding,

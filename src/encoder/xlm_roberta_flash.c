@@ -40,7 +40,7 @@ static hd_status xlm_roberta_flash_bind(hd_encoder *e, hd_weights *w, hd_error *
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
     if (rotary)
-        HD_TRY(hd__bind_rotary(e, e->settings->rotary_theta, &e->rules[0], err));
+        HD_TRY(hd__bind_rotary(e, w, "rotary", e->settings->rotary_theta, &e->rules[0], err));
     return hd__bind_scores(e, w, &score_names, HD_ACTIVATION_TANH, err);
 }
 

@@ -125,6 +125,9 @@ _Static_assert(2 * K_I8_NARROW_ACT_MAX * K_I8_NARROW_MAX <= INT16_MAX, "pairs mu
 void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
                  float *channel_sum);
 
+/* One of those rows back: [w->k] f32, as exact as the type. */
+void k_unpack_row(const k_weights *w, int channel, float *row);
+
 /* ---- conversions shared by kernels' scalar code ---- */
 
 static inline uint16_t k_bf16_from_f32(float value)

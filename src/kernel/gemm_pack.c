@@ -68,3 +68,15 @@ void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const fl
         }
     }
 }
+
+void k_unpack_row(const k_weights *w, int channel, float *row)
+{
+    const int group = w->type == K_F32 ? 1 : w->type == K_BF16 ? 2 : 4;
+    const size_t first = panel_at(channel, w->k_pad, group);
+    for (int i = 0; i < w->k; i++) {
+        const size_t at = first + (size_t)(i / group) * K_PANEL * (size_t)group + (size_t)(i % group);
+        row[i] = w->type == K_F32    ? ((const float *)w->panels)[at]
+                 : w->type == K_BF16 ? k_f32_from_bf16(((const uint16_t *)w->panels)[at])
+                                     : w->scale[channel] * (float)((const int8_t *)w->panels)[at];
+    }
+}

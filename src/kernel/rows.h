@@ -45,7 +45,8 @@ typedef void k_norm_fn(const k_norm *norm);
 typedef void k_convert_fn(const float *x /* [n_rows, stride] */, size_t stride, int n_rows, int n, const k_act *act);
 
 /* Embedding sum: out[i] = words[ids[i]] + positions[pos[i]] + types[type_ids[i]]; words in f32, bf16, or int8 with
- * a scale for each row. Ids were checked by the caller. Tolerance class: elementwise. */
+ * a scale for each row. Ids were checked by the caller. A word in f32 may lie where its sum will. Tolerance class:
+ * elementwise. */
 typedef struct k_embed {
     k_type type;             /* of words */
     const void *words;       /* [vocab, word_stride] */

@@ -443,6 +443,43 @@ static void rows_test(void **state)
         hd__free(all[i]);
 }
 
+static void embed(const hd_kernels *kernels, hd_run *run, void *arguments)
+{
+    const rows_arguments *a = arguments;
+    hd__device_cpu()->embed(kernels, run, &a->embedding, a->ids, a->positions, a->types, ROWS, a->x, 80);
+}
+
+/* Words that are the channels of a product's weights: a step of bf16 or int8 away from what was packed. */
+static void tied_words_test(void **state)
+{
+    (void)state;
+    static const float bounds[] = {[K_F32] = 2e-7f, [K_BF16] = 4e-3f, [K_I8] = 7e-3f};
+    int32_t ids[ROWS], positions[ROWS];
+    float *places = random_values(ROWS * HIDDEN), *x = zeros(ROWS * 80 * sizeof *x), *values;
+    for (int i = 0; i < ROWS; i++) {
+        ids[i] = i * 7 % 40;
+        positions[i] = ROWS - 1 - i;
+    }
+    for (k_type type = K_F32; type <= K_I8; type++) {
+        k_weights words = pack(type, 40, HIDDEN, &values);
+        rows_arguments a = {.embedding = {.tied = &words, .positions = places, .n = HIDDEN}};
+        a.ids = ids;
+        a.positions = positions;
+        a.x = x;
+        for (uint32_t n_members = 1; n_members <= N_MEMBERS; n_members++) {
+            by(n_members, embed, &a);
+            for (int i = 0; i < ROWS * HIDDEN; i++) {
+                const int row = i / HIDDEN, j = i % HIDDEN;
+                const float want = values[ids[row] * HIDDEN + j] + places[positions[row] * HIDDEN + j];
+                assert_float_equal(x[row * 80 + j], want, bounds[type]);
+            }
+        }
+        unpack(&words, values);
+    }
+    hd__free(places);
+    hd__free(x);
+}
+
 static void block_rows_test(void **state)
 {
     (void)state;
@@ -456,7 +493,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_test), cmocka_unit_test(ffn_test),        cmocka_unit_test(change_test),
-        cmocka_unit_test(rows_test),      cmocka_unit_test(block_rows_test),
+        cmocka_unit_test(rows_test),      cmocka_unit_test(tied_words_test), cmocka_unit_test(block_rows_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
