@@ -69,6 +69,13 @@ void hd__file_map_close(hd_file_map *map)
     *map = (hd_file_map){0};
 }
 
+void hd__file_map_describe(const hd_file_map *map, const char *path, hd_buffer *text)
+{
+    const char *slash = strrchr(path, '/');
+    hd__buffer_printf(text, "%s size %llu mtime %llu inode %llu;", slash != NULL ? slash + 1 : path,
+                      (unsigned long long)map->size, (unsigned long long)map->mtime_ns, (unsigned long long)map->inode);
+}
+
 hd_status hd__file_read(const char *path, uint64_t max_bytes, hd_arena *arena, hd_span *bytes, hd_error *err)
 {
     struct stat st;

@@ -21,6 +21,9 @@ typedef struct hd_file_map {
 HD_MUST_USE hd_status hd__file_map_open(const char *path, hd_file_map *map, hd_error *err);
 void hd__file_map_close(hd_file_map *map);
 
+/* Appends what tells this file from others that have been or will be at its path: "NAME size N mtime N inode N;". */
+void hd__file_map_describe(const hd_file_map *map, const char *path, hd_buffer *text);
+
 /* Reads a whole file of at most max_bytes into the arena (and a NUL after it). HD_ERR_NOT_FOUND, _LIMIT, _IO. */
 HD_MUST_USE hd_status hd__file_read(const char *path, uint64_t max_bytes, hd_arena *arena, hd_span *bytes, hd_error *err);
 

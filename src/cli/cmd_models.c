@@ -54,7 +54,7 @@ static hd_status verify_model(const char *dir, hd_error *err)
     hd_tokenizer *tokenizer = NULL;
     hd_status status = hd__settings_read(dir, &arena, &settings, err);
     if (status == HD_OK)
-        status = hd__model_tokenizer_open(settings.dir, &tokenizer, err);
+        status = hd__model_tokenizer_open(settings.dir, NULL, &tokenizer, err);
     if (status == HD_OK)
         status = verify_tensors(settings.dir, err);
     hd__tokenizer_close(tokenizer);

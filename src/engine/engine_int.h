@@ -136,8 +136,8 @@ struct hd_model {
     hd_arena arena;        /* settings and their texts; constant after open */
     hd_settings settings;  /* but for answers and unknown_id: the tokenizer's, once loaded */
     hd_dtype dtype;
-    hd_model_info info;      /* constant but for `loaded` and `load_failed` */
-    const char *packed_path; /* NULL: no cache */
+    hd_model_info info;                       /* constant but for `loaded` and `load_failed` */
+    const char *packed_path, *tokenizer_path; /* of the files of the cache; NULL: no cache */
 
     hd_load_state state;
     pthread_cond_t loaded;               /* state left HD_LOADING */

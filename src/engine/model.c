@@ -32,17 +32,19 @@ static hd_dtype resolve(hd_dtype dtype)
     return dtype != HD_DTYPE_AUTO ? dtype : kernels.bf16_native ? HD_DTYPE_BF16 : HD_DTYPE_F32;
 }
 
-/* <cache>/packed/<hash of the folder's path>-<dtype>.heddle */
-static hd_status packed_path(hd_model *m, hd_error *err)
+/* <cache>/packed/<hash of the folder's path>-<dtype>.heddle, and -tokenizer.heddle */
+static hd_status packed_paths(hd_model *m, hd_error *err)
 {
     if (!m->engine->use_packed)
         return HD_OK;
     const char *cache = m->engine->cache_dir;
     if (cache == NULL)
         HD_TRY(hd__cache_dir(&m->arena, &cache, err));
-    m->packed_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-%s.heddle", cache,
-                                      (unsigned long long)hd__hash64(hd__span_of(m->settings.dir), 0), dtype_name(m->dtype));
-    return m->packed_path != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
+    const unsigned long long dir_hash = hd__hash64(hd__span_of(m->settings.dir), 0);
+    m->packed_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-%s.heddle", cache, dir_hash, dtype_name(m->dtype));
+    m->tokenizer_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-tokenizer.heddle", cache, dir_hash);
+    return m->packed_path != NULL && m->tokenizer_path != NULL ? HD_OK
+                                                               : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
 }
 
 static void fill_info(hd_model *m, const char *path)
@@ -121,7 +123,7 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
     if (o->pooling != NULL)
         HD_TRY(set_pooling(&m->settings, o->pooling, err));
     m->dtype = resolve(o->dtype);
-    HD_TRY(packed_path(m, err));
+    HD_TRY(packed_paths(m, err));
     fill_info(m, path);
     return m->info.pooling != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name);
 }
@@ -319,7 +321,7 @@ static void read_plainly(hd_model *m)
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
-    HD_TRY(hd__model_tokenizer_open(m->settings.dir, &m->tokenizer, err));
+    HD_TRY(hd__model_tokenizer_open(m->settings.dir, m->tokenizer_path, &m->tokenizer, err));
     find_unweighted(m);
     HD_TRY(find_answers(m, err));
     if (m->settings.no_specials)

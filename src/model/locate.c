@@ -137,9 +137,14 @@ hd_status hd__model_check_folder(const char *dir, hd_error *err)
     hd__arena_init(&arena);
     HD_TRY_OUT(hd__settings_read(dir, &arena, &settings, err));
     if (!hd__file_exists(settings.dir) && !has_file(settings.dir, "tokenizer.json") &&
-        !has_file(settings.dir, "vocab.txt") && !has_file(settings.dir, "sentencepiece.bpe.model")) {
+        !has_file(settings.dir, "vocab.txt") && !has_file(settings.dir, "sentencepiece.bpe.model") &&
+        !has_file(settings.dir, "spiece.model") &&
+        !(has_file(settings.dir, "vocab.json") && has_file(settings.dir, "merges.txt"))) {
         status =
-            hd__fail(err, HD_ERR_NOT_FOUND, "%s: no tokenizer.json, no vocab.txt, no sentencepiece.bpe.model", settings.dir);
+            hd__fail(err, HD_ERR_NOT_FOUND,
+                     "%s: no tokenizer.json, no vocab.txt, no sentencepiece.bpe.model, no spiece.model, no vocab.json with "
+                     "merges.txt",
+                     settings.dir);
         goto out;
     }
     for (uint32_t i = 0; i <= settings.n_dense; i++) {

@@ -43,7 +43,7 @@ static size_t align_of(uint64_t len)
 
 static hd_status damaged(const char *path, const char *what, hd_error *err)
 {
-    return hd__fail(err, HD_ERR_FORMAT, "%s: packed weights are damaged: %s", path, what);
+    return hd__fail(err, HD_ERR_FORMAT, "%s: damaged: %s", path, what);
 }
 
 /* Checks the first 64 bytes and the table's checksum. */
@@ -61,10 +61,10 @@ static hd_status parse_header(hd_span file, const char *path, hd_span *table, hd
     if (c.failed || !hd__span_equal(found_magic, hd__span(magic, sizeof magic)))
         return damaged(path, "no header", err);
     if (version != FORMAT_VERSION)
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: packed weights of format %u, wanted is %d", path, version,
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: a packed file of format %u, wanted is %d", path, version,
                         FORMAT_VERSION);
     if (file_bytes != file.len)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: packed weights are damaged: %zu bytes of %llu", path, file.len,
+        return hd__fail(err, HD_ERR_FORMAT, "%s: damaged: %zu bytes of %llu", path, file.len,
                         (unsigned long long)file_bytes);
     if (!hd__span_equal(reserved, hd__span(zeroes, sizeof zeroes)))
         return damaged(path, "reserved bytes of the header are set", err);
@@ -100,7 +100,7 @@ static hd_status parse_table(hd_packed *packed, hd_span table, const char *path,
     if (c.failed || n > hd__cursor_left(&c) / least_entry)
         return damaged(path, "its table is too short", err);
     if (!hd__span_is(found_key, key))
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: packed from other weights or in another way", path);
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: packed from other files or in another way", path);
     packed->blobs = hd__arena_calloc(&packed->arena, n, sizeof *packed->blobs);
     if (packed->blobs == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %u blobs", path, n);
@@ -164,8 +164,8 @@ hd_status hd__packed_verify(const hd_packed *packed, hd_error *err)
     for (uint32_t i = 0; i < packed->n_blobs; i++) {
         const blob *b = &packed->blobs[i];
         if (hd__hash64(b->bytes, CHECKSUM_SEED) != b->checksum)
-            return hd__fail(err, HD_ERR_FORMAT, "packed weights are damaged: blob \"%.*s\" does not have its checksum",
-                            (int)b->name.len, b->name.ptr);
+            return hd__fail(err, HD_ERR_FORMAT, "damaged: blob \"%.*s\" does not have its checksum", (int)b->name.len,
+                            b->name.ptr);
     }
     return HD_OK;
 }

@@ -1,4 +1,5 @@
-/* packed.h - the packed weights of one model in one file (*.heddle), mapped at the next start.
+/* packed.h - what one model comes down to in one file (*.heddle), mapped at the next start: packed weights, or the tables of
+ * its tokenizer.
  *
  * A file holds named blobs, each at a multiple of 64 bytes and ready for the kernels:
  *

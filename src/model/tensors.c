@@ -36,13 +36,6 @@ static const char *const weight_files[] = {"model.safetensors", "model.safetenso
 
 static const char no_memory[] = "%s: no memory for its list of tensors";
 
-/* The last part of a path. */
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static hd_status parse_file(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
 {
     if (hd__torch_zip_is(bytes))
@@ -97,9 +90,7 @@ static hd_status describe(hd_tensors *set, const char *const *paths, hd_error *e
     hd_buffer text;
     hd__buffer_init(&text);
     for (size_t i = 0; i < set->n_maps; i++)
-        hd__buffer_printf(&text, "%s size %llu mtime %llu inode %llu;", base_name(paths[i]),
-                          (unsigned long long)set->maps[i].size, (unsigned long long)set->maps[i].mtime_ns,
-                          (unsigned long long)set->maps[i].inode);
+        hd__file_map_describe(&set->maps[i], paths[i], &text);
     if (!text.failed)
         set->identity = hd__arena_strndup(&set->arena, text.ptr, text.len);
     hd__buffer_clear(&text);

@@ -157,8 +157,11 @@ static hd_status check_choice(const hd_file_list *list, const char *dir, hd_erro
     if (find_in(list, dir, "config.json") == NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
     if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL &&
-        find_in(list, dir, "sentencepiece.bpe.model") == NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no tokenizer.json, vocab.txt or sentencepiece.bpe.model",
+        find_in(list, dir, "sentencepiece.bpe.model") == NULL && find_in(list, dir, "spiece.model") == NULL &&
+        (find_in(list, dir, "vocab.json") == NULL || find_in(list, dir, "merges.txt") == NULL))
+        return hd__fail(err, HD_ERR_UNSUPPORTED,
+                        "%s: has no tokenizer.json, vocab.txt, sentencepiece.bpe.model or spiece.model, nor vocab.json with "
+                        "merges.txt",
                         list->source);
     if (find_kind(list, dir) < N_WEIGHT_KINDS)
         return HD_OK;

@@ -78,17 +78,32 @@ hd_status hd__bpe_begin(hd_bpe *bpe, const hd_vocab *vocab, hd_span unk_token, c
         n_slots *= 2;
     assert(bpe->prefix.len <= HD_BPE_AFFIX_BYTES && bpe->suffix.len <= HD_BPE_AFFIX_BYTES);
     bpe->vocab = vocab;
-    bpe->slots = NULL;
-    bpe->n_merges = bpe->last_made = 0;
     find_bytes(bpe);
     HD_TRY(find_unknown(bpe, unk_token, file, err));
-    return resize(bpe, 2 * n_slots, err);
+    return bpe->slots != NULL ? HD_OK : resize(bpe, 2 * n_slots, err);
 }
 
 void hd__bpe_clear(hd_bpe *bpe)
 {
     hd__free(bpe->slots);
     bpe->slots = NULL;
+}
+
+bool hd__bpe_view(hd_bpe *bpe, hd_span slots, uint32_t n_ids)
+{
+    const size_t n = slots.len / sizeof *bpe->slots;
+    size_t n_free = 0;
+    if (n == 0 || n > UINT32_MAX || (n & (n - 1)) != 0)
+        return false;
+    bpe->slots = (hd_bpe_merge *)(void *)slots.ptr;
+    bpe->slot_mask = (uint32_t)n - 1;
+    for (size_t i = 0; i < n; i++) {
+        const bool is_free = bpe->slots[i].rank == HD_BPE_NO_RANK;
+        if (!is_free && bpe->slots[i].id >= n_ids)
+            return false;
+        n_free += is_free;
+    }
+    return n_free > 0; /* where a search ends that finds nothing */
 }
 
 /* Merges mostly make token after token: the next id is looked at first. */

@@ -36,10 +36,15 @@ typedef struct hd_bpe {
 
 #define HD_BPE_AFFIX_BYTES 64 /* the longest prefix or suffix */
 
-/* Ready for merges. The vocabulary has been built and stays in place; prefix, suffix and the options are set. unk_token (ptr
+/* Ready for merges, or to be used when they are there already. The vocabulary has been built and stays in place; prefix,
+ * suffix and the options are set. unk_token (ptr
  * NULL: none) is looked up: HD_ERR_FORMAT when it is not there. HD_ERR_LIMIT, HD_ERR_MEMORY. `file` is for messages. */
 HD_MUST_USE hd_status hd__bpe_begin(hd_bpe *bpe, const hd_vocab *vocab, hd_span unk_token, const char *file, hd_error *err);
 void hd__bpe_clear(hd_bpe *bpe);
+
+/* The merges of a model over n_ids tokens, lying elsewhere (token_tables.h). false when they are not such: nothing in them
+ * is believed. */
+bool hd__bpe_view(hd_bpe *bpe, hd_span slots, uint32_t n_ids);
 
 /* The next merge in order; a pair that came before moves to the later place. `file` is for the message. HD_ERR_FORMAT when a
  * piece, or what they make, is not in the vocabulary; HD_ERR_LIMIT; HD_ERR_MEMORY. */

@@ -1,5 +1,5 @@
 /* merges_json.c - "merges" of a BPE model in tokenizer.json, read like its vocabulary (vocab_json.c): ["a b", ...] as older
- * files have it, or [["a", "b"], ...].
+ * files have it, or [["a", "b"], ...]; and the lines of a merges.txt.
  */
 #include "base/limits.h"
 #include "base/utf8.h"
@@ -91,5 +91,20 @@ hd_status hd__merges_json_read(hd_span json, const char *file, hd_bpe *bpe, hd_e
     } while (hd__json_scan_take(&s, ','));
     if (!hd__json_scan_take(&s, ']'))
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"merges\": no , or ] after entry %u", file, bpe->n_merges - 1);
+    return HD_OK;
+}
+
+hd_status hd__merges_txt_read(hd_span text, const char *file, hd_bpe *bpe, hd_error *err)
+{
+    const size_t valid_len = hd__utf8_valid_len(text);
+    if (valid_len != text.len)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: its merges are not UTF-8 at byte %zu", file, valid_len);
+    for (size_t at = 0; at < text.len;) {
+        const char *newline = memchr(text.ptr + at, '\n', text.len - at);
+        const size_t end = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
+        const size_t len = end - at - (end > at && text.ptr[end - 1] == '\r');
+        HD_TRY(add_line(hd__span(text.ptr + at, len), file, bpe, err));
+        at = end + 1;
+    }
     return HD_OK;
 }

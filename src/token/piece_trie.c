@@ -207,6 +207,22 @@ void hd__piece_trie_clear(hd_piece_trie *trie)
     *trie = (hd_piece_trie){0};
 }
 
+bool hd__piece_trie_view(hd_piece_trie *trie, hd_span nodes, uint32_t n_ids)
+{
+    const size_t n = nodes.len / sizeof *trie->nodes;
+    if (n == 0 || n > MAX_NODES)
+        return false;
+    *trie = (hd_piece_trie){(hd_trie_node *)(void *)nodes.ptr, (uint32_t)n};
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t first = trie->nodes[i].first_label >> 8, id_plus_1 = trie->nodes[i].id_fanout >> HD_TRIE_FANOUT_BITS;
+        uint32_t n_children = trie->nodes[i].id_fanout & ((1u << HD_TRIE_FANOUT_BITS) - 1);
+        n_children -= n_children > HD_TRIE_DENSE ? HD_TRIE_DENSE : 0;
+        if (id_plus_1 > n_ids || first + n_children > n)
+            return false;
+    }
+    return true;
+}
+
 int32_t hd__piece_trie_find(const hd_piece_trie *trie, hd_span text)
 {
     uint32_t at = 0;

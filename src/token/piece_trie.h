@@ -28,6 +28,10 @@ typedef struct hd_piece_trie {
 HD_MUST_USE hd_status hd__piece_trie_build(hd_piece_trie *trie, const hd_vocab *vocab, hd_error *err);
 void hd__piece_trie_clear(hd_piece_trie *trie);
 
+/* The nodes of a trie over n_ids texts, lying elsewhere (token_tables.h). false when they are not such: nothing in them is
+ * believed. */
+bool hd__piece_trie_view(hd_piece_trie *trie, hd_span nodes, uint32_t n_ids);
+
 /* The child of a node by its label, or 0. */
 static inline uint32_t hd__piece_trie_child(const hd_trie_node *nodes, uint32_t at, uint8_t label)
 {

@@ -1,23 +1,22 @@
-/* sentencepiece.c - a tokenizer from sentencepiece.bpe.model, as `transformers` builds XLMRobertaTokenizer from such a
- * folder.
+/* sentencepiece.c - the pieces of a SentencePiece model: sentencepiece.bpe.model, spiece.model. What a tokenizer makes of
+ * them is its class's (tokenizer_folder.c).
  *
  * The file is a protocol buffer, ModelProto of sentencepiece_model.proto. What is read of it:
  *
- *   1 pieces, each          1 text, 2 score (float)
+ *   1 pieces, each          1 text, 2 score (float), 3 kind: 1 normal (when it is not there, too), 3 control, 4 user-defined
  *   2 trainer_spec          3 model type: 1 Unigram (when it is not there, too), 2 BPE, 3 words, 4 characters
  *   3 normalizer_spec       2 precompiled_charsmap
  *
- * Its first three pieces are <unk> <s> </s>. fairseq, which trained these models, had <s> <pad> </s> <unk> in front of the
- * others and <mask> behind them; so has the tokenizer. The rest is as in the family's tokenizer.json: the charsmap, words at
- * white space with a mark in front, "<s> text </s>".
+ * Its first three pieces are <unk> <s> </s>. fairseq, which trained XLM-RoBERTa, had <s> <pad> </s> <unk> in front of the
+ * others and <mask> behind them, and CamemBERT's has both.
  */
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/utf8.h"
-#include "token/charsmap.h"
 #include "token/tokenizer_parts.h"
 
-enum { N_FIRST = 4, N_REPLACED = 3, BEGIN_ID = 0, END_ID = 2, UNK_ID = 3 };
-enum { MODEL_UNIGRAM = 1 };
+enum { MODEL_UNIGRAM = 1, PIECE_NORMAL = 1, PIECE_CONTROL = 3, PIECE_USER_DEFINED = 4 };
 enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
 typedef struct field {
@@ -71,24 +70,44 @@ static hd_status add_piece(hd_token_model *model, hd_span text, double score, co
     return hd__unigram_add_score(&model->unigram, score, err);
 }
 
-static hd_status read_piece(hd_token_model *model, hd_span message, uint32_t number, const char *path, hd_error *err)
+typedef struct reader {
+    const char *path;
+    const hd_piece_order *order;
+    hd_token_model *model;
+    hd_span *charsmap;
+    json_t *controls;
+    uint32_t n_pieces;
+    hd_error *err;
+} reader;
+
+static hd_status read_piece(reader *r, hd_span message)
 {
     hd_cursor c = hd__cursor(message);
     field f;
     hd_span text = hd__span("", 0);
     float score = 0;
+    uint64_t kind = PIECE_NORMAL;
+    const uint32_t number = r->n_pieces++;
     while (take_field(&c, &f)) {
         uint32_t bits = (uint32_t)f.value;
         if (f.number == 1 && f.wire == WIRE_BYTES)
             text = f.bytes;
         else if (f.number == 2 && f.wire == WIRE_32)
             memcpy(&score, &bits, sizeof score);
+        else if (f.number == 3 && f.wire == WIRE_VARINT)
+            kind = f.value;
     }
     if (c.failed)
-        return malformed(path, "a piece", err);
+        return malformed(r->path, "a piece", r->err);
     if (hd__utf8_valid_len(text) != text.len || !(score > -1e30f && score < 1e30f))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: piece %u is not UTF-8, or its score not a number", path, number);
-    return number < N_REPLACED ? HD_OK : add_piece(model, text, (double)score, path, err);
+        return hd__fail(r->err, HD_ERR_FORMAT, "%s: piece %u is not UTF-8, or its score not a number", r->path, number);
+    if ((kind == PIECE_CONTROL || kind == PIECE_USER_DEFINED) && text.len > 0 && memchr(text.ptr, '\0', text.len) == NULL) {
+        if (json_array_size(r->controls) == HD_LIMIT_ADDED_TOKENS)
+            return hd__fail(r->err, HD_ERR_LIMIT, "%s: more than %u control pieces", r->path, HD_LIMIT_ADDED_TOKENS);
+        if (json_array_append_new(r->controls, json_stringn(text.ptr, text.len)) != 0)
+            return hd__fail(r->err, HD_ERR_MEMORY, "%s: no memory for its control pieces", r->path);
+    }
+    return number < r->order->n_replaced ? HD_OK : add_piece(r->model, text, (double)score, r->path, r->err);
 }
 
 static hd_status check_trainer(hd_span message, const char *path, hd_error *err)
@@ -108,68 +127,51 @@ static hd_status check_trainer(hd_span message, const char *path, hd_error *err)
     return HD_OK;
 }
 
-static hd_status read_normalizer(hd_tokenizer *t, hd_span message, const char *path, hd_error *err)
+static hd_status read_normalizer(const reader *r, hd_span message)
 {
     hd_cursor c = hd__cursor(message);
     field f;
-    hd_span charsmap = hd__span("", 0);
     while (take_field(&c, &f))
         if (f.number == 2 && f.wire == WIRE_BYTES)
-            charsmap = f.bytes;
-    if (c.failed)
-        return malformed(path, "normalizer_spec", err);
-    if (charsmap.len == 0)
-        return HD_OK;
-    hd_norm_step *step = hd__arena_calloc(&t->arena, 1, sizeof *step);
-    hd_charsmap *map = hd__arena_calloc(&t->arena, 1, sizeof *map);
-    if (step == NULL || map == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its settings", path);
-    *step = (hd_norm_step){.kind = HD_NORM_PRECOMPILED, .charsmap = map};
-    t->normalizer = (hd_normalizer){.steps = step, .n_steps = 1, .capacity = 1, .local = false};
-    return hd__charsmap_read(charsmap, path, &t->arena, map, err);
+            *r->charsmap = f.bytes;
+    return c.failed ? malformed(r->path, "normalizer_spec", r->err) : HD_OK;
 }
 
-static hd_status read_model(hd_tokenizer *t, hd_span bytes, const char *path, hd_error *err)
+static hd_status read_fields(reader *r, hd_span bytes)
 {
-    static const char *const first[N_FIRST] = {"<s>", "<pad>", "</s>", "<unk>"};
     hd_cursor c = hd__cursor(bytes);
     field f;
-    uint32_t n_pieces = 0;
-    for (size_t i = 0; i < N_FIRST; i++)
-        HD_TRY(add_piece(&t->model, hd__span_of(first[i]), 0, path, err));
     while (take_field(&c, &f)) {
         if (f.number == 1 && f.wire == WIRE_BYTES)
-            HD_TRY(read_piece(&t->model, f.bytes, n_pieces++, path, err));
+            HD_TRY(read_piece(r, f.bytes));
         else if (f.number == 2 && f.wire == WIRE_BYTES)
-            HD_TRY(check_trainer(f.bytes, path, err));
+            HD_TRY(check_trainer(f.bytes, r->path, r->err));
         else if (f.number == 3 && f.wire == WIRE_BYTES)
-            HD_TRY(read_normalizer(t, f.bytes, path, err));
+            HD_TRY(read_normalizer(r, f.bytes));
     }
-    if (c.failed)
-        return malformed(path, "it", err);
-    if (n_pieces <= N_REPLACED)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: %u pieces; <unk>, <s>, </s> and others were expected", path, n_pieces);
-    return add_piece(&t->model, hd__span_of("<mask>"), 0, path, err);
+    return c.failed ? malformed(r->path, "it", r->err) : HD_OK;
 }
 
-hd_status hd__tokenizer_parse_sentencepiece(hd_tokenizer *t, hd_span bytes, const char *path, hd_error *err)
+/* What the class had in place of a piece that is no word counts for nothing, in CamemBERT's case for very little. */
+static double score_of(const char *first)
 {
-    static const hd_split_step metaspace = {.kind = HD_SPLIT_METASPACE, .mark = 0x2581};
-    static const hd_added_request added[] = {
-        {.content = {"<s>", 3}, .special = true},
-        {.content = {"<pad>", 5}, .special = true},
-        {.content = {"</s>", 4}, .special = true},
-        {.content = {"<unk>", 5}, .special = true},
-        {.content = {"<mask>", 6}, .special = true, .lstrip = true},
-    };
-    t->model.kind = HD_MODEL_UNIGRAM;
-    t->normalizer = (hd_normalizer){.local = true};
-    HD_TRY(read_model(t, bytes, path, err));
-    HD_TRY(hd__unigram_build(&t->model.unigram, &t->model.vocab, UNK_ID, false, path, err));
-    t->pretokenizer =
-        (hd_pretokenizer){.steps = {{.kind = HD_SPLIT_SPACES, .behavior = HD_SPLIT_REMOVED}, metaspace}, .n_steps = 2};
-    t->decoder = (hd_decoder){.steps = {{.kind = HD_DECODER_METASPACE, .metaspace = metaspace}}, .n_steps = 1};
-    HD_TRY(hd__tokenizer_set_added(t, added, sizeof added / sizeof *added, path, err));
-    hd__template_wrap(&t->template, BEGIN_ID, END_ID, true);
-    return HD_OK;
+    return strcmp(first, "<unk>NOTUSED") == 0 ? -100 : 0;
+}
+
+hd_status hd__sentencepiece_read(hd_span bytes, const char *path, const hd_piece_order *order, hd_token_model *model,
+                                 hd_span *charsmap, json_t *controls, hd_error *err)
+{
+    enum { LEAST_PIECES = 4 };
+    reader r = {path, order, model, charsmap, controls, 0, err};
+    char extra[32];
+    for (size_t i = 0; i < sizeof order->first / sizeof *order->first && order->first[i] != NULL; i++)
+        HD_TRY(add_piece(model, hd__span_of(order->first[i]), score_of(order->first[i]), path, err));
+    HD_TRY(read_fields(&r, bytes));
+    if (r.n_pieces < LEAST_PIECES)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: %u pieces; <unk>, <s>, </s> and others were expected", path, r.n_pieces);
+    for (uint32_t i = order->n_extra_ids; i-- > 0;) {
+        const int len = snprintf(extra, sizeof extra, "<extra_id_%u>", i);
+        HD_TRY(add_piece(model, hd__span(extra, (size_t)len), 0, path, err));
+    }
+    return order->has_mask ? add_piece(model, hd__span_of("<mask>"), 0, path, err) : HD_OK;
 }

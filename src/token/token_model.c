@@ -11,6 +11,10 @@ void hd__token_model_init(hd_token_model *model)
 
 void hd__token_model_clear(hd_token_model *model)
 {
+    if (model->is_view) {
+        hd__token_model_init(model);
+        return;
+    }
     hd__vocab_clear(&model->vocab);
     hd__unigram_clear(&model->unigram);
     hd__bpe_clear(&model->bpe);

@@ -14,6 +14,7 @@ typedef enum hd_token_model_kind { HD_MODEL_WORDPIECE, HD_MODEL_UNIGRAM, HD_MODE
 
 typedef struct hd_token_model {
     hd_token_model_kind kind;
+    bool is_view; /* the arrays below are somebody else's (token_tables.h) */
     hd_vocab vocab;
     hd_wordpiece wordpiece;
     hd_unigram unigram;

@@ -74,7 +74,24 @@ hd_status hd__tokenizer_open_sentencepiece(hd_span bytes, const char *path, hd_t
 {
     hd_tokenizer *t = NULL;
     HD_TRY(begin_open(&t, err));
-    return end_open(t, hd__tokenizer_parse_sentencepiece(t, bytes, path, err), tokenizer);
+    return end_open(t, hd__tokenizer_parse_folder(t, NULL, path, bytes, hd__span(NULL, 0), err), tokenizer);
+}
+
+hd_status hd__tokenizer_open_tables(const hd_span tables[HD_TABLE_COUNT], const char *file, hd_tokenizer **tokenizer,
+                                    hd_error *err)
+{
+    hd_tokenizer *t = NULL;
+    HD_TRY(begin_open(&t, err));
+    if (!hd__token_tables_view(&t->model, tables))
+        return end_open(t, hd__fail(err, HD_ERR_FORMAT, "%s: not the tables of a tokenizer", file), tokenizer);
+    return end_open(t, hd__tokenizer_parse_json(t, tables[HD_TABLE_SETTINGS], file, err), tokenizer);
+}
+
+hd_status hd__tokenizer_keep(hd_tokenizer *tokenizer, void (*release)(void *), void *owner, hd_error *err)
+{
+    if (hd__arena_on_clear(&tokenizer->arena, release, owner) == HD_OK)
+        return HD_OK;
+    return hd__fail(err, HD_ERR_MEMORY, "no memory for a tokenizer's owner");
 }
 
 static hd_status open_vocab_txt(const char *path, const char *config_path, hd_arena *arena, hd_tokenizer **tokenizer,
@@ -91,42 +108,87 @@ static hd_status open_vocab_txt(const char *path, const char *config_path, hd_ar
 }
 
 /* Mapped, not read: those of large vocabularies are about 20 MB, of which little stays. */
-static hd_status open_mapped(const char *path, hd_status (*open)(hd_span, const char *, hd_tokenizer **, hd_error *),
-                             hd_tokenizer **tokenizer, hd_error *err)
+static hd_status map_open(const char *path, hd_file_map *map, hd_error *err)
+{
+    HD_TRY(hd__file_map_open(path, map, err));
+    if (map->bytes.len <= HD_LIMIT_JSON_FILE_BYTES)
+        return HD_OK;
+    const size_t len = map->bytes.len;
+    hd__file_map_close(map);
+    return hd__fail(err, HD_ERR_LIMIT, "%s: %zu bytes, the limit is %u", path, len, HD_LIMIT_JSON_FILE_BYTES);
+}
+
+static hd_status open_json(const char *path, hd_tokenizer **tokenizer, hd_error *err)
 {
     hd_file_map map;
-    HD_TRY(hd__file_map_open(path, &map, err));
-    hd_status status = HD_OK;
-    if (map.bytes.len > HD_LIMIT_JSON_FILE_BYTES)
-        status =
-            hd__fail(err, HD_ERR_LIMIT, "%s: %zu bytes, the limit is %u", path, map.bytes.len, HD_LIMIT_JSON_FILE_BYTES);
-    else
-        status = open(map.bytes, path, tokenizer, err);
+    HD_TRY(map_open(path, &map, err));
+    const hd_status status = hd__tokenizer_open_json(map.bytes, path, tokenizer, err);
     hd__file_map_close(&map);
     return status;
 }
+
+/* The vocabulary, its merges (a path, or NULL) and what else a folder says. */
+static hd_status open_folder(const char *dir, const char *vocab_path, const char *merges_path, hd_tokenizer **tokenizer,
+                             hd_error *err)
+{
+    hd_file_map vocab, merges = {0};
+    hd_tokenizer *t = NULL;
+    HD_TRY(map_open(vocab_path, &vocab, err));
+    hd_status status = merges_path != NULL ? map_open(merges_path, &merges, err) : HD_OK;
+    if (status == HD_OK)
+        status = begin_open(&t, err);
+    if (status == HD_OK) {
+        const hd_span lines = merges.bytes.len > 0 ? merges.bytes : hd__span(merges_path, 0);
+        status = end_open(t, hd__tokenizer_parse_folder(t, dir, vocab_path, vocab.bytes, lines, err), tokenizer);
+    }
+    hd__file_map_close(&vocab);
+    hd__file_map_close(&merges);
+    return status;
+}
+
+enum { JSON, LINES, BPE_PIECES, PIECES, BPE_VOCAB, BPE_MERGES, CONFIG };
+
+const char *const hd__tokenizer_files[] = {
+    [JSON] = "tokenizer.json",
+    [LINES] = "vocab.txt",
+    [BPE_PIECES] = "sentencepiece.bpe.model",
+    [PIECES] = "spiece.model",
+    [BPE_VOCAB] = "vocab.json",
+    [BPE_MERGES] = "merges.txt",
+    [CONFIG] = "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "config.json",
+    NULL,
+};
 
 hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err)
 {
     hd_arena arena;
     hd__arena_init(&arena);
     hd_status status;
-    const char *json = hd__arena_printf(&arena, "%s/tokenizer.json", dir);
-    const char *lines = hd__arena_printf(&arena, "%s/vocab.txt", dir);
-    const char *config = hd__arena_printf(&arena, "%s/tokenizer_config.json", dir);
-    const char *pieces = hd__arena_printf(&arena, "%s/sentencepiece.bpe.model", dir);
-    if (pieces == NULL || json == NULL || lines == NULL || config == NULL) {
-        status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its files' names", dir);
-    } else if (hd__file_exists(json)) {
-        status = open_mapped(json, hd__tokenizer_open_json, tokenizer, err);
-    } else if (hd__file_exists(lines)) {
-        status = open_vocab_txt(lines, config, &arena, tokenizer, err);
-    } else if (hd__file_exists(pieces)) {
-        status = open_mapped(pieces, hd__tokenizer_open_sentencepiece, tokenizer, err);
-    } else {
-        status =
-            hd__fail(err, HD_ERR_NOT_FOUND, "%s: there is no tokenizer.json, vocab.txt or sentencepiece.bpe.model", dir);
+    const char *paths[CONFIG + 1];
+    bool is_there[CONFIG + 1];
+    for (size_t i = 0; i <= CONFIG; i++) {
+        paths[i] = hd__arena_printf(&arena, "%s/%s", dir, hd__tokenizer_files[i]);
+        if (paths[i] == NULL)
+            HD_TRY_OUT(hd__fail(err, HD_ERR_MEMORY, "%s: no memory for its files' names", dir));
+        is_there[i] = hd__file_exists(paths[i]);
     }
+    if (is_there[JSON])
+        status = open_json(paths[JSON], tokenizer, err);
+    else if (is_there[LINES])
+        status = open_vocab_txt(paths[LINES], paths[CONFIG], &arena, tokenizer, err);
+    else if (is_there[BPE_PIECES] || is_there[PIECES])
+        status = open_folder(dir, paths[is_there[BPE_PIECES] ? BPE_PIECES : PIECES], NULL, tokenizer, err);
+    else if (is_there[BPE_VOCAB] && is_there[BPE_MERGES])
+        status = open_folder(dir, paths[BPE_VOCAB], paths[BPE_MERGES], tokenizer, err);
+    else
+        status = hd__fail(err, HD_ERR_NOT_FOUND,
+                          "%s: there is no tokenizer.json, vocab.txt, sentencepiece.bpe.model, spiece.model, or vocab.json "
+                          "with merges.txt",
+                          dir);
+out:
     hd__arena_clear(&arena);
     return status;
 }

@@ -12,12 +12,17 @@
 
 typedef struct hd_tokenizer hd_tokenizer;
 
-/* Reads `dir`/tokenizer.json, or `dir`/vocab.txt (with tokenizer_config.json's do_lower_case,
- * strip_accents, tokenize_chinese_chars), or `dir`/sentencepiece.bpe.model, when there is none. Padding and truncation
- * settings inside tokenizer.json are ignored: the caller decides. HD_ERR_NOT_FOUND, _FORMAT (file, field), _UNSUPPORTED (a
- * model or step not implemented, by name), _LIMIT, _MEMORY. Freed by hd__tokenizer_close (NULL allowed). */
+/* Reads `dir`/tokenizer.json; when there is none `dir`/vocab.txt (with tokenizer_config.json's do_lower_case,
+ * strip_accents, tokenize_chinese_chars), or what tokenizer_folder.c lists: SentencePiece models, vocab.json with
+ * merges.txt. Padding and truncation settings inside tokenizer.json are ignored: the caller decides. HD_ERR_NOT_FOUND,
+ * _FORMAT (file, field), _UNSUPPORTED (a model or step not implemented, by name), _LIMIT, _MEMORY. Freed by
+ * hd__tokenizer_close (NULL allowed). */
 HD_MUST_USE hd_status hd__tokenizer_open(const char *dir, hd_tokenizer **tokenizer, hd_error *err);
+extern const char *const hd__tokenizer_files[]; /* what it looks at, then NULL */
 void hd__tokenizer_close(hd_tokenizer *tokenizer);
+
+/* Calls release(owner) when the tokenizer is closed. HD_ERR_MEMORY: it will not be called. */
+HD_MUST_USE hd_status hd__tokenizer_keep(hd_tokenizer *tokenizer, void (*release)(void *), void *owner, hd_error *err);
 
 typedef struct hd_tokenize_options {
     uint32_t max_length; /* specials included, longer text is cut; 0: no limit */

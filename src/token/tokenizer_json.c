@@ -153,7 +153,7 @@ static hd_status parse_affix(hd_tokenizer *t, const json_t *json, const char *ke
     return out->ptr != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory for \"%s\"", file, key);
 }
 
-static hd_status parse_bpe(hd_tokenizer *t, const json_t *json, hd_span merges, const char *file, hd_error *err)
+static hd_status parse_bpe(hd_tokenizer *t, const json_t *json, hd_merges merges, const char *file, hd_error *err)
 {
     hd_bpe *model = &t->model.bpe;
     const char *unk = NULL;
@@ -172,28 +172,19 @@ static hd_status parse_bpe(hd_tokenizer *t, const json_t *json, hd_span merges, 
     HD_TRY(parse_affix(t, json, "end_of_word_suffix", file, &model->suffix, err));
     HD_TRY(hd__vocab_build(&t->model.vocab, hd__span(NULL, 0), err));
     HD_TRY(hd__bpe_begin(model, &t->model.vocab, unk != NULL ? hd__span_of(unk) : hd__span(NULL, 0), file, err));
-    if (merges.ptr == NULL)
+    if (t->model.is_view)
+        return HD_OK;
+    if (merges.text.ptr == NULL)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": a BPE model has no array \"merges\"", file);
-    return hd__merges_json_read(merges, file, model, err);
+    return merges.is_lines ? hd__merges_txt_read(merges.text, file, model, err)
+                           : hd__merges_json_read(merges.text, file, model, err);
 }
 
-static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_span merges, const char *file, hd_error *err)
+static hd_status parse_wordpiece(hd_tokenizer *t, const json_t *json, const char *file, hd_error *err)
 {
     hd_wordpiece *model = &t->model.wordpiece;
     const char *unk = NULL, *prefix = NULL;
-    const char *type = merges.ptr != NULL              ? "BPE"
-                       : t->model.unigram.n_scores > 0 ? "Unigram"
-                                                       : "WordPiece"; /* older files */
     uint64_t max_word_chars = UINT64_MAX;
-    HD_TRY(hd__json_get_text(json, "type", file, &type, err));
-    if (strcmp(type, "BPE") == 0)
-        return parse_bpe(t, json, merges, file, err);
-    if (merges.ptr != NULL)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: \"merges\" in a \"model\" of type \"%s\"", file, type);
-    if (strcmp(type, "Unigram") == 0)
-        return parse_unigram(t, json, file, err);
-    if (strcmp(type, "WordPiece") != 0)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"model\" of type \"%s\" is not supported", file, type);
     if (t->model.unigram.n_scores > 0)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"model\": \"vocab\" of a WordPiece model is not an object", file);
     HD_TRY(hd__json_get_text(json, "unk_token", file, &unk, err));
@@ -208,7 +199,31 @@ static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_span merges
     return hd__wordpiece_build(model, &t->model.vocab, hd__span_of(prefix), hd__span_of(unk), file, err);
 }
 
-static hd_status parse(hd_tokenizer *t, const json_t *root, hd_span merges, const char *file, hd_error *err)
+static hd_status parse_model(hd_tokenizer *t, const json_t *json, hd_merges merges, const char *file, hd_error *err)
+{
+    static const char *const types[] = {
+        [HD_MODEL_WORDPIECE] = "WordPiece", [HD_MODEL_UNIGRAM] = "Unigram", [HD_MODEL_BPE] = "BPE"};
+    const hd_token_model_kind implied = t->model.is_view                ? t->model.kind
+                                        : merges.text.ptr != NULL       ? HD_MODEL_BPE
+                                        : t->model.unigram.n_scores > 0 ? HD_MODEL_UNIGRAM
+                                                                        : HD_MODEL_WORDPIECE;
+    const char *type = types[implied]; /* older files do not say it */
+    HD_TRY(hd__json_get_text(json, "type", file, &type, err));
+    if (t->model.is_view && strcmp(type, types[implied]) != 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tables of a %s for a \"model\" of type \"%s\"", file, types[implied], type);
+    if (strcmp(type, types[HD_MODEL_BPE]) == 0)
+        return parse_bpe(t, json, merges, file, err);
+    if (merges.text.ptr != NULL)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: \"merges\" in a \"model\" of type \"%s\"", file, type);
+    if (strcmp(type, types[HD_MODEL_UNIGRAM]) == 0)
+        return parse_unigram(t, json, file, err);
+    if (strcmp(type, types[HD_MODEL_WORDPIECE]) != 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"model\" of type \"%s\" is not supported", file, type);
+    return parse_wordpiece(t, json, file, err);
+}
+
+hd_status hd__tokenizer_parse_settings(hd_tokenizer *t, const json_t *root, hd_merges merges, const char *file,
+                                       hd_error *err)
 {
     const char *version = "1.0";
     HD_TRY(hd__json_get_text(root, "version", file, &version, err));
@@ -264,11 +279,15 @@ hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span text, const 
     hd_arena arena;
     hd__arena_init(&arena);
     json_t *root = NULL;
-    hd_span merges, rest;
+    hd_merges merges = {0};
+    hd_span rest = text;
     hd_status status;
-    HD_TRY_OUT(take_large(tokenizer, text, file, &arena, &merges, &rest, err));
+    if (!tokenizer->model.is_view)
+        HD_TRY_OUT(take_large(tokenizer, text, file, &arena, &merges.text, &rest, err));
     HD_TRY_OUT(hd__json_parse(rest, file, &root, err));
-    status = parse(tokenizer, root, merges, file, err);
+    HD_TRY_OUT(hd__tokenizer_parse_settings(tokenizer, root, merges, file, err));
+    if (!tokenizer->model.is_view)
+        status = hd__token_tables_note(tokenizer, rest, err);
 out:
     json_decref(root);
     hd__arena_clear(&arena);

@@ -15,6 +15,7 @@
 #include "token/pretokenizer.h"
 #include "token/template.h"
 #include "token/token_model.h"
+#include "token/token_tables.h"
 #include "token/tokenizer.h"
 
 /* What bert_scan.c knows about each byte. */
@@ -60,7 +61,8 @@ typedef struct hd_bpe_scan {
 } hd_bpe_scan;
 
 struct hd_tokenizer {
-    hd_arena arena; /* settings; freed with the tokenizer */
+    hd_arena arena;            /* settings; freed with the tokenizer */
+    hd_span settings, numbers; /* of token_tables.h; NULL: none */
     hd_normalizer normalizer;
     hd_pretokenizer pretokenizer;
     hd_token_model model;
@@ -82,16 +84,52 @@ HD_MUST_USE hd_status hd__tokenizer_parse_json(hd_tokenizer *tokenizer, hd_span 
 HD_MUST_USE hd_status hd__tokenizer_parse_vocab_txt(hd_tokenizer *tokenizer, hd_span text, const char *path,
                                                     const json_t *config, const char *config_path, hd_error *err);
 
-HD_MUST_USE hd_status hd__tokenizer_parse_sentencepiece(hd_tokenizer *tokenizer, hd_span bytes, const char *path,
-                                                        hd_error *err);
+/* tokenizer_folder.c: vocab is a SentencePiece model, or a vocab.json when merges (a merges.txt) is there; the folder's
+ * other files say the rest. dir NULL: there are none. */
+HD_MUST_USE hd_status hd__tokenizer_parse_folder(hd_tokenizer *tokenizer, const char *dir, const char *vocab_path,
+                                                 hd_span vocab, hd_span merges, hd_error *err);
 
-/* hd__tokenizer_open for what is in memory: a tokenizer.json, a sentencepiece.bpe.model, or a vocab.txt with its config (may
- * be NULL). */
+/* Merges of a BPE model: of tokenizer.json, or of a merges.txt; text.ptr NULL: none. */
+typedef struct hd_merges {
+    hd_span text;
+    bool is_lines;
+} hd_merges;
+
+/* All of a tokenizer but its vocabulary and scores, which are there, from tokenizer.json's settings without them. */
+HD_MUST_USE hd_status hd__tokenizer_parse_settings(hd_tokenizer *tokenizer, const json_t *root, hd_merges merges,
+                                                   const char *file, hd_error *err);
+
+/* What a class of tokenizers makes of a SentencePiece model's pieces: `first` in front, in place of the first n_replaced,
+ * behind them "<extra_id_N>" from the last to 0, and "<mask>". */
+typedef struct hd_piece_order {
+    const char *first[6];
+    uint32_t n_replaced, n_extra_ids;
+    bool has_mask;
+    int unk_id;
+} hd_piece_order;
+
+/* sentencepiece.c: reads pieces and scores into a Unigram model that is not built yet. charsmap points into bytes; control
+ * and user-defined pieces are appended to an array of texts. */
+HD_MUST_USE hd_status hd__sentencepiece_read(hd_span bytes, const char *path, const hd_piece_order *order,
+                                             hd_token_model *model, hd_span *charsmap, json_t *controls, hd_error *err);
+
+/* hd__tokenizer_open for what is in memory: a tokenizer.json, a sentencepiece.bpe.model alone, or a vocab.txt with its
+ * config (may be NULL). */
 HD_MUST_USE hd_status hd__tokenizer_open_sentencepiece(hd_span bytes, const char *path, hd_tokenizer **tokenizer,
                                                        hd_error *err);
 HD_MUST_USE hd_status hd__tokenizer_open_json(hd_span text, const char *file, hd_tokenizer **tokenizer, hd_error *err);
 HD_MUST_USE hd_status hd__tokenizer_open_vocab_txt(hd_span text, const char *path, const json_t *config,
                                                    const char *config_path, hd_tokenizer **tokenizer, hd_error *err);
+
+/* The same over the tables of one that was open before, which must outlive it unless hd__tokenizer_keep hands them over:
+ * also HD_ERR_FORMAT when they are not those of a tokenizer. */
+HD_MUST_USE hd_status hd__tokenizer_open_tables(const hd_span tables[HD_TABLE_COUNT], const char *file,
+                                                hd_tokenizer **tokenizer, hd_error *err);
+
+/* token_tables.c. note: keeps what the tables of a tokenizer that is made will need. view: a model over tables; false when
+ * they are not those of one. */
+HD_MUST_USE hd_status hd__token_tables_note(hd_tokenizer *tokenizer, hd_span settings, hd_error *err);
+bool hd__token_tables_view(hd_token_model *model, const hd_span tables[HD_TABLE_COUNT]);
 
 /* An added token as a settings file has it. */
 typedef struct hd_added_request {
@@ -114,6 +152,9 @@ HD_MUST_USE hd_status hd__vocab_json_read_scored(hd_span json, const char *file,
  */
 bool hd__merges_json_find(hd_span json, hd_span *merges);
 HD_MUST_USE hd_status hd__merges_json_read(hd_span json, const char *file, hd_bpe *bpe, hd_error *err);
+
+/* The lines of a merges.txt. */
+HD_MUST_USE hd_status hd__merges_txt_read(hd_span text, const char *file, hd_bpe *bpe, hd_error *err);
 
 /* bert_scan.c: prepares tokenizer->scan; encodes with it up to `limit` ids and one more if there is one.
  * Appends to ids. */

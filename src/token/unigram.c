@@ -39,7 +39,8 @@ hd_status hd__unigram_build(hd_unigram *model, hd_vocab *vocab, int64_t unk_id, 
                         (long long)unk_id, vocab->n_ids);
     HD_TRY(hd__vocab_index(vocab, err));
     vocab->n_tokens = vocab->n_ids;
-    HD_TRY(hd__piece_trie_build(&model->trie, vocab, err));
+    if (model->trie.nodes == NULL)
+        HD_TRY(hd__piece_trie_build(&model->trie, vocab, err));
     double lowest = INFINITY;
     for (size_t i = 0; i < model->n_scores; i++)
         lowest = model->scores[i] < lowest ? model->scores[i] : lowest;

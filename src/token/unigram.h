@@ -31,8 +31,9 @@ typedef struct hd_unigram_node {
 /* The score of the next id. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__unigram_add_score(hd_unigram *model, double score, hd_error *err);
 
-/* Makes the vocabulary, whose entries have been added with a score each and which stays in place, searchable. unk_id: -1 for
- * none. HD_ERR_FORMAT when it is out of range, HD_ERR_LIMIT, HD_ERR_MEMORY. `file` is for the message. */
+/* Makes the vocabulary, whose entries have been added with a score each and which stays in place, searchable, unless the
+ * trie is there already. unk_id: -1 for none. HD_ERR_FORMAT when it is out of range, HD_ERR_LIMIT, HD_ERR_MEMORY. `file` is
+ * for the message. */
 HD_MUST_USE hd_status hd__unigram_build(hd_unigram *model, hd_vocab *vocab, int64_t unk_id, bool byte_fallback,
                                         const char *file, hd_error *err);
 void hd__unigram_clear(hd_unigram *model);

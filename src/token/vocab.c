@@ -146,6 +146,8 @@ static bool insert(hd_vocab *vocab, hd_span text, hd_piece_kind kind, uint32_t p
 hd_status hd__vocab_index(hd_vocab *vocab, hd_error *err)
 {
     size_t records_end = vocab->records.len;
+    if (vocab->place_of != NULL)
+        return HD_OK;
     vocab->place_of = hd__calloc((size_t)vocab->n_ids + 1, sizeof *vocab->place_of);
     char *padding = hd__buffer_reserve(&vocab->records, HD_VOCAB_PADDING);
     if (vocab->place_of == NULL || padding == NULL)
@@ -162,6 +164,8 @@ hd_status hd__vocab_index(hd_vocab *vocab, hd_error *err)
 hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err)
 {
     uint32_t n_slots = 64;
+    if (vocab->slots != NULL)
+        return HD_OK;
     while (n_slots < 3 * (uint64_t)vocab->n_records) /* two keys of a record: at most 2/3 full, in practice under 1/2 */
         n_slots *= 2;
     HD_TRY(hd__vocab_index(vocab, err));
@@ -179,6 +183,48 @@ hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err)
         at += hd__round_up(RECORD_HEADER + text.len + 1, RECORD_ALIGN);
     }
     return HD_OK;
+}
+
+/* Whether the record of an id lies at a place, with its NUL. */
+static bool holds_record(const hd_vocab *vocab, uint32_t place)
+{
+    const size_t at = (size_t)place * RECORD_ALIGN, end = vocab->records.len;
+    if (place == 0 || at >= end || end - at <= RECORD_HEADER)
+        return false;
+    const hd_span text = record_text(vocab->records.ptr + at);
+    return text.len < end - at - RECORD_HEADER && text.ptr[text.len] == '\0' &&
+           record_id(vocab->records.ptr + at) < vocab->n_ids;
+}
+
+/* A search that finds nothing ends at a free slot. */
+static bool check_slots(const hd_vocab *vocab, size_t n)
+{
+    size_t n_free = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (vocab->slots[i] != 0 && !holds_record(vocab, vocab->slots[i] & ((1u << PLACE_BITS) - 1)))
+            return false;
+        n_free += vocab->slots[i] == 0;
+    }
+    return n_free > 0 && (n & (n - 1)) == 0;
+}
+
+bool hd__vocab_view(hd_vocab *vocab, hd_span records, hd_span places, hd_span slots)
+{
+    const size_t n_ids = places.len / sizeof *vocab->place_of, n_slots = slots.len / sizeof *vocab->slots;
+    if (records.len < HD_VOCAB_PADDING || records.len > HD_LIMIT_VOCAB_BYTES + HD_VOCAB_PADDING || n_ids == 0 ||
+        n_ids > HD_LIMIT_VOCAB || n_slots > UINT32_MAX)
+        return false;
+    vocab->records = (hd_buffer){.ptr = (char *)records.ptr, .len = records.len - HD_VOCAB_PADDING};
+    vocab->place_of = (uint32_t *)(void *)places.ptr;
+    vocab->n_ids = (uint32_t)n_ids;
+    for (uint32_t id = 0; id < n_ids; id++)
+        if (vocab->place_of[id] != 0 && !holds_record(vocab, vocab->place_of[id]))
+            return false;
+    if (n_slots == 0)
+        return true;
+    vocab->slots = (uint32_t *)(void *)slots.ptr;
+    vocab->slot_mask = (uint32_t)n_slots - 1;
+    return check_slots(vocab, n_slots);
 }
 
 int32_t hd__vocab_find(const hd_vocab *vocab, hd_span text, hd_piece_kind kind)

@@ -39,9 +39,13 @@ HD_MUST_USE hd_status hd__vocab_add(hd_vocab *vocab, hd_span text, uint64_t id, 
 /* Makes the texts of the entries' ids known, and nothing else. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__vocab_index(hd_vocab *vocab, hd_error *err);
 
-/* Does that and makes the entries searchable; of two with the same text the later one counts. A prefix of
- * NULL: no piece continues a word. HD_ERR_MEMORY. */
+/* Does that and makes the entries searchable; both do nothing to a vocabulary that was built. Of two with the same text the
+ * later one counts. A prefix of NULL: no piece continues a word. HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__vocab_build(hd_vocab *vocab, hd_span prefix, hd_error *err);
+
+/* The arrays of a vocabulary that was built, lying elsewhere (token_tables.h): records with their padding; slots may be
+ * empty. false when they are not such: nothing in them is believed. What else a vocabulary has is the caller's to set. */
+bool hd__vocab_view(hd_vocab *vocab, hd_span records, hd_span places, hd_span slots);
 
 /* The id of exactly these bytes (HD_VOCAB_PADDING more readable), or -1. */
 int32_t hd__vocab_find(const hd_vocab *vocab, hd_span text, hd_piece_kind kind);

@@ -48,8 +48,8 @@ static void ids_are_those_of_the_folder(void **state)
     hd_tokenizer *hub, *gguf;
     hd_ids wanted = {0}, got = {0};
     const hd_tokenize_options options = {.max_length = 128};
-    MUST(hd__model_tokenizer_open(tiny_model_dir(&folder, "tiny-cls"), &hub, &err));
-    MUST(hd__model_tokenizer_open(GGUF "tiny-cls-q8_0.gguf", &gguf, &err));
+    MUST(hd__model_tokenizer_open(tiny_model_dir(&folder, "tiny-cls"), NULL, &hub, &err));
+    MUST(hd__model_tokenizer_open(GGUF "tiny-cls-q8_0.gguf", NULL, &gguf, &err));
     assert_int_equal(hd__tokenizer_vocab_size(gguf), hd__tokenizer_vocab_size(hub));
     for (size_t i = 0; i < n_lines; i++) {
         const hd_text text = line_text(i);
