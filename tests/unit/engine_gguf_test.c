@@ -73,7 +73,7 @@ static void ids_of_sentencepiece_are_llama_cpps(void **state)
     FILE *f = fopen(GGUF "sentencepiece.jsonl", "r");
     size_t n = 0;
     assert_non_null(f);
-    MUST(hd__model_tokenizer_open(GGUF "sentencepiece.gguf", &tokenizer, &err));
+    MUST(hd__model_tokenizer_open(GGUF "sentencepiece.gguf", NULL, &tokenizer, &err));
     for (json_t *line; (line = json_loadf(f, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL)) != NULL; n++) {
         const json_t *text = json_object_get(line, "text"), *ids = json_object_get(line, "ids");
         got.n = 0;
