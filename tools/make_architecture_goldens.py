@@ -5,7 +5,8 @@
     /tmp/goldens/bin/python tools/make_architecture_goldens.py
 
 Every model of tools/make_tiny_architectures.py reads a few sequences of ids in `transformers`, in float32 on the CPU, one
-at a time, so that no padding takes part; JinaBERT and model2vec, for which it has no classes, in a few lines of torch.
+at a time, so that no padding takes part; JinaBERT, for which it has no class, in a few lines of torch; static models in
+model2vec, or sentence-transformers where the layout is its own.
 Adapters are worked into the weights before, as xlm-roberta-flash-implementation's LoRAParametrization does on the way.
 Pooling, and bge-m3's two linear layers as FlagEmbedding applies them (serving semantics: relu(W h + b) for each token;
 W h + b of unit length), are a few lines here; SPLADE's pooling is sentence-transformers' own.
@@ -192,20 +193,19 @@ class JinaBert(torch.nn.Module):
         return SimpleNamespace(last_hidden_state=x[None])
 
 
-class StaticTable:
-    """model2vec's StaticModel: its table with weights and mapping worked in."""
-
-    def __init__(self, folder):
-        tensors = load_file(folder / "model.safetensors")
-        self.rows = tensors["embeddings"]
-        if "mapping" in tensors:
-            self.rows = self.rows[tensors["mapping"]] * tensors["weights"][:, None]
+def static_model(folder):
+    """Ids to their mean, as model2vec has it, or of sentence-transformers' own layout that."""
+    if (folder / "config.json").exists():
+        from model2vec import StaticModel
+        table = StaticModel.from_pretrained(folder, force_download=False)
+        return lambda ids: torch.from_numpy(table._encode_helper(ids).mean(axis=0))
+    from sentence_transformers import SentenceTransformer
+    module = SentenceTransformer(str(folder), device="cpu")[0]
+    return lambda ids: module({"input_ids": torch.tensor(ids), "offsets": torch.tensor([0])})["sentence_embedding"][0]
 
 
 def load(folder, config, predicts, task=None):
     """As the class that config.json names, or when it does not have to predict tokens, without that head; no tensor may be missing or left over."""
-    if config.get("model_type") == "model2vec":
-        return StaticTable(folder)
     if config["architectures"][0].startswith("JinaBert"):
         return JinaBert(folder, config)
     original = config
@@ -238,9 +238,9 @@ def m3_heads(folder, states):
     return weights, vectors
 
 
-def splade(logits, activation):
+def splade(logits, activation, strategy):
     from sentence_transformers.sparse_encoder.modules import SpladePooling
-    pooling = SpladePooling(activation_function=activation).eval()
+    pooling = SpladePooling(strategy, activation).eval()
     return pooling({"token_embeddings": logits[None], "attention_mask": torch.ones(1, len(logits))})["sentence_embedding"][0]
 
 
@@ -248,14 +248,14 @@ def splade(logits, activation):
 def answers(folder, model, config, behind, ids):
     """{head: rows} for one sequence, as tests/golden/architecture_test.c asks for them."""
     if "static" in behind:
-        return {"dense": model.rows[ids].mean(0)}
+        return {"dense": model(ids)}
     types = types_of(ids, config)
     arguments = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
     if types is not None:
         arguments["token_type_ids"] = torch.tensor([types])
     out = model(**arguments)
     if "splade" in behind:
-        return {"vocabulary": splade(out.logits[0], behind["splade"])}
+        return {"vocabulary": splade(out.logits[0], behind["splade"], behind.get("strategy", "max"))}
     if "answers" in behind:
         yes, no = behind["answers"]
         return {"scores": (out.logits[0, -1, yes] - out.logits[0, -1, no])[None]}
@@ -271,8 +271,11 @@ def answers(folder, model, config, behind, ids):
 def make(name, folder, task):
     """Without a task, or with one of the model's."""
     why, _, _, behind = tiny.MODELS[name]
-    config = json.loads((folder / "config.json").read_text())
-    model = load(folder, config, "answers" in behind, task)
+    if "static" in behind:
+        config, model = {}, static_model(folder)
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        model = load(folder, config, "answers" in behind, task)
     rows = [answers(folder, model, config, behind, ids) for ids in sequences()]
     heads = {head: np.concatenate([r[head].numpy().astype("<f4").ravel() for r in rows]) for head in rows[0]}
     file = name if task is None else f"{name}-{config['lora_adaptations'][task]}"
@@ -283,8 +286,8 @@ def make(name, folder, task):
 
 
 def make_all(models):
-    for name, (_, _, config, _) in tiny.MODELS.items():
-        if name in CHAT_MODELS:
+    for name, (_, _, config, behind) in tiny.MODELS.items():
+        if name in CHAT_MODELS or "late" in behind:
             continue
         folder = tiny.write_model(models, name)
         for task in (None, *range(len(config.get("lora_adaptations", [])))):
@@ -338,7 +341,7 @@ def main():
         for name in CHAT_MODELS:
             make_chats(tiny.write_model(models, name))
         entries = list(make_all(models))
-    names = ("transformers", "sentence-transformers", "torch", "numpy")
+    names = ("transformers", "sentence-transformers", "model2vec", "torch", "numpy")
     made_with = {"python": sys.version.split()[0], **{n: version(n) for n in names}}
     lines = [f' "made_with": {json.dumps(made_with)}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",
              ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]

@@ -325,8 +325,8 @@ def xlm_roberta_flash(w, c):
 
 
 def static(w, c):
-    """model2vec: half as many rows as tokens, a weight for each token."""
-    w.add("embeddings", [c["rows"], c["hidden_dim"]], 1.5)
+    """model2vec: as many rows as tokens, or fewer and a weight for each token."""
+    w.add(c.get("table", "embeddings"), [c["rows"], c["hidden_dim"]], 1.5)
     if "mapped" in c:
         w.add("weights", [c["vocab_size"]], 0.6, 1.0)
 
@@ -406,6 +406,11 @@ MODELS = {
     "tiny-distilbert-splade": ("SPLADE with two logarithms and a decoder of its own", distilbert,
                                dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
                                dict(splade="log1p_relu")),
+    "tiny-bert-splade-sum": ("the first SPLADE: the sum over the tokens", bert,
+                             dict(BERT, architectures=["BertForMaskedLM"]), dict(splade="relu", strategy="sum")),
+    "tiny-distilbert-splade-sum": ("the sum, with the logarithm twice", distilbert,
+                                   dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
+                                   dict(splade="log1p_relu", strategy="sum")),
     "tiny-mpnet": ("all-mpnet: a bias by distance", mpnet, dict(MPNET, architectures=["MPNetModel"]),
                    dict(pooling="mean", normalize=True)),
     "tiny-mpnet-classifier": ("the same where one row is read", mpnet,
@@ -453,6 +458,10 @@ MODELS = {
     "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
     "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
                            dict(static=True)),
+    "tiny-static-int8": ("model2vec in int8: whole numbers, without a scale", static,
+                         dict(STATIC, embedding_dtype="int8", normalize=False), dict(static=True)),
+    "tiny-static-own": ("sentence-transformers' own layout: no config.json, another name for the table", static,
+                        dict(STATIC, table="embedding.weight"), dict(static="0_StaticEmbedding")),
 }
 
 
@@ -505,11 +514,11 @@ def chat_tokenizer():
 def write_modules(folder, behind):
     kinds = [("", "Transformer")]
     if "static" in behind:
-        kinds = [(".", "StaticEmbedding"), ("1_Normalize", "Normalize")]
+        kinds = [("." if behind["static"] is True else behind["static"], "StaticEmbedding"), ("1_Normalize", "Normalize")]
     if "splade" in behind:
         kinds = [("", "MLMTransformer"), ("1_SpladePooling", "SpladePooling")]
         tiny.write_json(folder / "1_SpladePooling/config.json",
-                        {"pooling_strategy": "max", "activation_function": behind["splade"]})
+                        {"pooling_strategy": behind.get("strategy", "max"), "activation_function": behind["splade"]})
     elif "answers" in behind:
         kinds.append(("1_LogitScore", "LogitScore"))
         tiny.write_json(folder / "1_LogitScore/config.json", dict(
@@ -551,18 +560,24 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
     if "static" in behind:
         config["rows"] = 311 if "mapped" in config else len(vocab)
-    tiny.write_json(folder / "config.json", config)
+    own = folder / behind["static"] if isinstance(behind.get("static"), str) else folder
+    own.mkdir(exist_ok=True)
+    if own == folder:
+        tiny.write_json(folder / "config.json", config)
     if tokenizer is not None:
         tiny.write_json(folder / "tokenizer.json", tokenizer)
     else:
-        tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=160), vocab)
+        tiny.write_tokenizer(own, dict(tiny.BASE, max_length=160), vocab)
     w = Weights(name)
     graph(w, config)
     tensors = pack(w.tensors)
+    if config.get("embedding_dtype") == "int8":
+        tensors = [(tensor, "I8", shape, struct.pack(f"{len(values)}b", *(round(v / 1.5 * 127) for v in values)))
+                   for tensor, shape, values in w.tensors]
     if "mapped" in config:
         rows = [i * 7 % config["rows"] for i in range(len(vocab))]
         tensors.append(("mapping", "I64", [len(vocab)], struct.pack(f"<{len(vocab)}q", *rows)))
-    tiny.write_safetensors(folder / "model.safetensors", tensors)
+    tiny.write_safetensors(own / "model.safetensors", tensors)
     if behind and not behind.get("chat"):
         write_modules(folder, behind)
     if behind.get("m3"):

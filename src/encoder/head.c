@@ -191,11 +191,27 @@ static void project_tokens(const hd_states *s)
     }
 }
 
-/* weights[id] = max(weights[id], logit) for ids [first, end), over n_rows tokens from row `at` on; the first token of a
- * sequence finds zeros. A NaN stays. */
-static void take_greatest(const hd_batch *batch, const float *logits, size_t stride, int at, int n_rows, size_t vocab,
-                          size_t first, size_t end)
+/* What a logit that is not below 0 weighs. */
+static float weight_of(const hd_settings *set, float logit)
 {
+    const float once = log1pf(logit);
+    return set->sparse_log_twice ? log1pf(once) : once;
+}
+
+/* weights[id] += what the token's logit weighs, for ids [first, end). A NaN stays. */
+static void add_weights(const hd_settings *set, const float *logit, size_t first, size_t end, float *weights)
+{
+    for (size_t id = first; id < end; id++)
+        if (!(logit[id] <= 0.0f))
+            weights[id] += weight_of(set, logit[id]);
+}
+
+/* Logits to weights[id], for ids [first, end), over n_rows tokens from row `at` on: the sum of what they weigh, or until all
+ * are known the greatest of them. The first token of a sequence finds zeros. A NaN stays. */
+static void gather(const hd_settings *set, const hd_batch *batch, const float *logits, size_t stride, int at, int n_rows,
+                   size_t first, size_t end)
+{
+    const size_t vocab = set->vocab_size;
     int sequence = 0;
     for (int row = at; row < at + n_rows; row++) {
         while (batch->begin[sequence + 1] <= row)
@@ -204,7 +220,9 @@ static void take_greatest(const hd_batch *batch, const float *logits, size_t str
         const float *logit = logits + (size_t)(row - at) * stride;
         if (row == batch->begin[sequence])
             memset(weights + first, 0, (end - first) * sizeof *weights);
-        for (size_t id = first; id < end; id++)
+        if (set->sparse_sums)
+            add_weights(set, logit, first, end, weights);
+        for (size_t id = first; id < end && !set->sparse_sums; id++)
             weights[id] = logit[id] > weights[id] || logit[id] != logit[id] ? logit[id] : weights[id];
     }
 }
@@ -226,12 +244,13 @@ static void weigh_vocabulary(const hd_states *s)
         e->device->linear(&e->kernels, s->run, &head->decoder, NULL, &rows, n_rows, 0, head->decoder.n_pad / K_PANEL,
                           K_STORE, K_F32, logits, stride);
         for (hd_phase p = hd__phase_begin(s->run, (uint32_t)vocab); hd__phase_take(s->run, &p);)
-            take_greatest(s->batch, logits, stride, at, n_rows, vocab, p.begin, p.end);
+            gather(e->settings, s->batch, logits, stride, at, n_rows, p.begin, p.end);
     }
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->batch->n_sequences); hd__phase_take(s->run, &p);) {
+    const uint32_t n_greatest = e->settings->sparse_sums ? 0 : (uint32_t)s->batch->n_sequences;
+    for (hd_phase p = hd__phase_begin(s->run, n_greatest); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin * vocab; i < p.end * vocab; i++) {
             if (all[i] != 0.0f)
-                all[i] = e->settings->sparse_log_twice ? log1pf(log1pf(all[i])) : log1pf(all[i]);
+                all[i] = weight_of(e->settings, all[i]);
         }
     }
 }

@@ -3,8 +3,8 @@
  *   DENSE    pooling and Dense modules, one vector for each sequence (pooling.h)
  *   SCORES   the same machinery with a classifier behind it; or (w_yes - w_no) . x, what the logit of the answer "yes" is
  *            above that of "no" (Qwen3-Reranker), of a head that predicts tokens
- *   SPARSE   by token: relu(w . x + b) for each token (bge-m3); by vocabulary: log(1 + relu(max over tokens of the
- *            masked-language head's logit)) for each id (SPLADE, Formal et al. 2021)
+ *   SPARSE   by token: relu(w . x + b) for each token (bge-m3); by vocabulary: for each id the greatest, or the sum, over
+ *            the tokens of log(1 + relu(the masked-language head's logit)) (SPLADE, Formal et al. 2021)
  *   MULTI    W x + b for each token, of unit length (ColBERT, Khattab and Zaharia 2020; bge-m3)
  *   TOKENS   the hidden states as they are
  */

@@ -715,6 +715,18 @@ static hd_status mapped_row(const hd_tensor *mapping, int i, uint64_t n_rows, ui
     return HD_OK;
 }
 
+/* A row of a static model's table. model2vec's int8 ones are the numbers as they stand: their scale is gone, and with it the
+ * length of the vectors. */
+static hd_status read_static_row(const hd_tensor *table, uint64_t row, size_t n, float *values, hd_error *err)
+{
+    if (table->type != HD_TENSOR_I8 || table->strides != NULL)
+        return hd__tensor_read_f32(table, row * n, n, values, err);
+    const char *bytes = table->bytes.ptr + row * n;
+    for (size_t i = 0; i < n; i++)
+        values[i] = (float)(int8_t)bytes[i];
+    return HD_OK;
+}
+
 hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding *e, hd_error *err)
 {
     const hd_tensor *table, *mapping = NULL, *weights = NULL;
@@ -726,10 +738,10 @@ hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding
         HD_TRY(find_tensor(w, w->tensors, "mapping", "", 1, vocab - 1, 0, &mapping, err));
     if (hd__tensors_find(w->tensors, "weights") != NULL)
         HD_TRY(find_tensor(w, w->tensors, "weights", "", 1, vocab - 1, 0, &weights, err));
-    table = hd__tensors_find(w->tensors, "embeddings");
+    table = hd__static_table(w->tensors);
     if (table == NULL || table->n_dims != 2 || table->dims[1] != (uint64_t)n ||
         (mapping == NULL && table->dims[0] != (uint64_t)vocab - 1))
-        return hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" of %d values for each token", w->model_dir, n);
+        return hd__fail(err, HD_ERR_FORMAT, "%s: no table of %d values for each token", w->model_dir, n);
     HD_TRY(rows_buffers(w, (size_t)n, err));
     for (int id = 0; id < vocab - 1; id++) {
         uint64_t row = (uint64_t)id;
@@ -738,7 +750,7 @@ hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding
             HD_TRY(mapped_row(mapping, id, table->dims[0], &row, err));
         if (weights != NULL)
             HD_TRY(hd__tensor_read_f32(weights, (uint64_t)id, 1, &weight, err));
-        HD_TRY(hd__tensor_read_f32(table, row * (uint64_t)n, (uint64_t)n, w->rows, err));
+        HD_TRY(read_static_row(table, row, (size_t)n, w->rows, err));
         for (int j = 0; j < n; j++)
             w->rows[j] *= weight;
         store_word(e->type, w->rows, n, e->word_stride, (size_t)id, words, scale);

@@ -107,8 +107,8 @@ HD_MUST_USE hd_status hd__weights_values(hd_weights *weights, const char *name, 
 HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor, int vocab, int n, hd_embedding *embedding,
                                         hd_error *err);
 
-/* The table of a model2vec file: row id is weights[id] * embeddings[mapping[id]], of tensors "embeddings" [rows, n] and,
- * where they are there, "weights" and "mapping" [vocab - 1]; the last row is zero. */
+/* The table of a static model's file: row id is weights[id] * embeddings[mapping[id]], of tensors "embeddings" [rows, n], or
+ * "embedding.weight", and where they are there, "weights" and "mapping" [vocab - 1]; the last row is zero. */
 HD_MUST_USE hd_status hd__weights_static_words(hd_weights *weights, int vocab, int n, hd_embedding *embedding,
                                                hd_error *err);
 

@@ -315,7 +315,8 @@ static hd_status find_answers(hd_model *m, hd_error *err)
 static void read_plainly(hd_model *m)
 {
     hd__tokenizer_drop_specials(m->tokenizer);
-    m->settings.unknown_id = hd__tokenizer_unknown_id(m->tokenizer);
+    if (!m->settings.counts_unknown)
+        m->settings.unknown_id = hd__tokenizer_unknown_id(m->tokenizer);
 }
 
 static hd_status load(hd_model *m, hd_error *err)

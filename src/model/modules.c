@@ -187,7 +187,7 @@ out:
     return status;
 }
 
-/* SPLADE's pooling of a masked-language head: over the tokens of max log(1 + relu(logit)). */
+/* SPLADE's pooling of a masked-language head: over the tokens the greatest of log(1 + relu(logit)), or their sum. */
 static hd_status apply_splade(const hd_settings_reader *reader, const char *path, hd_settings *settings)
 {
     json_t *root;
@@ -197,9 +197,10 @@ static hd_status apply_splade(const hd_settings_reader *reader, const char *path
     HD_TRY_OUT(hd__json_get_text(root, "pooling_strategy", shown, &strategy, reader->err));
     HD_TRY_OUT(hd__json_get_text(root, "activation_function", shown, &activation, reader->err));
     settings->sparse_log_twice = strcmp(activation, "log1p_relu") == 0;
-    if (strcmp(strategy, "max") != 0)
-        status = hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"pooling_strategy\" is \"%s\", Heddle runs \"max\"", shown,
-                          strategy);
+    settings->sparse_sums = strcmp(strategy, "sum") == 0;
+    if (!settings->sparse_sums && strcmp(strategy, "max") != 0)
+        status = hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                          "%s: \"pooling_strategy\" is \"%s\", Heddle runs \"max\" and \"sum\"", shown, strategy);
     else if (!settings->sparse_log_twice && strcmp(activation, "relu") != 0)
         status =
             hd__fail(reader->err, HD_ERR_UNSUPPORTED,
@@ -409,7 +410,7 @@ static hd_status apply_static_modules(const hd_settings_reader *reader, const hd
     const bool normalizes = hd__modules_have(modules, "Normalize");
     if (modules->n != 1u + normalizes || !settings->no_specials)
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
-                        "%s/%s: Heddle runs StaticEmbedding of model2vec, alone or with Normalize", reader->dir,
+                        "%s/%s: Heddle runs StaticEmbedding alone or with Normalize", reader->dir,
                         modules_file);
     return normalizes ? apply_normalize(reader, modules->modules[1].path, settings) : HD_OK;
 }

@@ -20,11 +20,20 @@ static hd_status get_u32(const json_t *root, const char *key, uint32_t min, uint
 
 /* ---- config.json ---- */
 
-static hd_status read_config(const hd_settings_reader *reader, const char *path, hd_settings *settings)
+/* sentence-transformers writes none for a static model of its own, of which every token counts. */
+static hd_status read_config(const hd_settings_reader *reader, const hd_modules *modules, const char *path,
+                             hd_settings *settings)
 {
     json_t *root;
     const char *shown;
-    HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
+    const bool is_static = hd__modules_have(modules, "StaticEmbedding");
+    HD_TRY(hd__settings_file(reader, path, "config.json", !is_static, &root, &shown));
+    if (root == NULL) {
+        settings->counts_unknown = true;
+        root = json_pack("{s:s}", "model_type", "model2vec");
+    }
+    if (root == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
     hd_status status = hd__transformer_config(reader, root, shown, settings);
     json_decref(root);
     return status;
@@ -212,7 +221,7 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
     settings->dir = hd__arena_printf(reader->arena, "%s%s%s", reader->dir, path[0] != '\0' ? "/" : "", path);
     if (settings->dir == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
-    HD_TRY(read_config(reader, path, settings));
+    HD_TRY(read_config(reader, &modules, path, settings));
     HD_TRY(read_lengths(reader, &modules, path, settings));
     if (!modules.present)
         return HD_OK;
@@ -285,18 +294,24 @@ static hd_status read_token_width(const char *path, hd_settings *settings, hd_er
     return status;
 }
 
+const hd_tensor *hd__static_table(const hd_tensors *tensors)
+{
+    const hd_tensor *table = hd__tensors_find(tensors, "embedding.weight");
+    return table != NULL ? table : hd__tensors_find(tensors, "embeddings");
+}
+
 /* A static model's sizes, which its config.json leaves to its tensors: an id for each row of the table, or where tokens
  * share rows of their mapping, and one more for empty texts. */
 static hd_status read_static_sizes(hd_settings *settings, hd_error *err)
 {
     hd_tensors *tensors;
     HD_TRY(hd__tensors_open(settings->dir, &tensors, err));
-    const hd_tensor *table = hd__tensors_find(tensors, "embeddings"), *mapping = hd__tensors_find(tensors, "mapping");
+    const hd_tensor *table = hd__static_table(tensors), *mapping = hd__tensors_find(tensors, "mapping");
     const hd_tensor *ids = mapping != NULL ? mapping : table;
     hd_status status = HD_OK;
     if (table == NULL || table->n_dims != 2 || table->dims[0] == 0 || table->dims[1] == 0 || ids->n_dims == 0 ||
         ids->dims[0] == 0)
-        status = hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" of a row for each token", settings->dir);
+        status = hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" or \"embedding.weight\" of a row for each token", settings->dir);
     else if (ids->dims[0] >= HD_LIMIT_VOCAB || table->dims[1] > HD_LIMIT_HIDDEN)
         status = hd__fail(err, HD_ERR_LIMIT, "%s: %llu tokens of %llu values, the limits are %u and %u", settings->dir,
                           (unsigned long long)ids->dims[0], (unsigned long long)table->dims[1], HD_LIMIT_VOCAB - 1,

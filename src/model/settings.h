@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "model/tensors.h"
 
 typedef enum hd_activation {
     HD_ACTIVATION_GELU,      /* x * Phi(x), by erf */
@@ -70,12 +71,14 @@ typedef struct hd_settings {
     uint32_t n_tasks, adapter_rank;          /* low-rank adapters, one for each task; 0: none */
     double adapter_scale;                    /* what their products are multiplied by */
     bool no_specials;                        /* texts are read without what the tokenizer's template adds */
-    int32_t unknown_id; /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
+    bool counts_unknown; /* static models: the unknown token counts, too */
+    int32_t unknown_id;  /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
 
     /* what happens to its output */
     uint32_t heads;                 /* HD_HEAD_* bits of what the files ask for */
     bool sparse_by_vocabulary;      /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
     bool sparse_log_twice;          /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
+    bool sparse_sums;               /* SPLADE: of that the sum over the tokens, else the greatest */
     const char *sparse_linear;      /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
     const char *colbert_linear;     /* MULTI: the same */
     uint32_t n_token_out;           /* MULTI: values of a token's vector */
@@ -123,6 +126,9 @@ HD_MUST_USE hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_set
 /* The same from anywhere; dir only goes into paths and error texts. */
 HD_MUST_USE hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena,
                                              hd_settings *settings, hd_error *err);
+
+/* The table of a static model, by model2vec's name or by sentence-transformers'; NULL: there is none. */
+const hd_tensor *hd__static_table(const hd_tensors *tensors);
 
 /* "mean", "cls", "cls+mean", … into the arena. */
 const char *hd__pooling_name(uint32_t pooling, hd_arena *arena);

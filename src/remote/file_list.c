@@ -147,14 +147,16 @@ static const char *find_gguf(const hd_file_list *list)
     return NULL;
 }
 
-static hd_status check_choice(const hd_file_list *list, const char *dir, hd_error *err)
+/* dir: of the first module, which holds the weights. */
+static hd_status check_choice(const hd_file_list *list, const hd_modules *modules, const char *dir, hd_error *err)
 {
     static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
     const char *gguf = find_gguf(list);
-    if (find_in(list, dir, "config.json") == NULL && gguf != NULL)
+    const bool has_config = find_in(list, dir, "config.json") != NULL || hd__modules_have(modules, "StaticEmbedding");
+    if (!has_config && gguf != NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: holds GGUF files, such as %s: fetch one of them and give its path",
                         list->source, gguf);
-    if (find_in(list, dir, "config.json") == NULL)
+    if (!has_config)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has no config.json, so is no transformer model", list->source);
     if (find_in(list, dir, "tokenizer.json") == NULL && find_in(list, dir, "vocab.txt") == NULL &&
         find_in(list, dir, "sentencepiece.bpe.model") == NULL && find_in(list, dir, "spiece.model") == NULL &&
@@ -181,5 +183,5 @@ hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd
     choose_in(list, "");
     for (uint32_t i = 0; i < modules->n; i++)
         choose_in(list, modules->modules[i].path);
-    return check_choice(list, modules->n > 0 ? modules->modules[0].path : "", err);
+    return check_choice(list, modules, modules->n > 0 ? modules->modules[0].path : "", err);
 }

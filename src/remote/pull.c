@@ -193,12 +193,13 @@ hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, hd_pull_me
     hd_arena arena;
     hd_settings settings;
     hd_status status;
+    const hd_settings_source folder = hd__settings_source_folder(staging);
     hd__arena_init(&arena);
     HD_TRY_OUT(hd__dir_make(staging, err));
     HD_TRY_OUT(choose(source, staging, &arena, meter, err));
     HD_TRY_OUT(plan(source, staging, meter, err));
     HD_TRY_OUT(fetch_role(source, HD_FILE_SETTINGS, staging, meter, err));
-    HD_TRY_OUT(hd__settings_read(staging, &arena, &settings, err));
+    HD_TRY_OUT(hd__settings_read_from(&folder, staging, &arena, &settings, err)); /* before the large files are fetched */
     HD_TRY_OUT(fetch_role(source, HD_FILE_WEIGHTS, staging, meter, err));
     HD_TRY_OUT(hd__model_check_folder(staging, err));
 out:

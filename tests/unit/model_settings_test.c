@@ -409,7 +409,7 @@ static const struct {
      {"entry 0", "WordEmbeddings"}},
     {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]"),
      HD_ERR_UNSUPPORTED,
-     {"modules.json", "StaticEmbedding of model2vec"}},
+     {"modules.json", "StaticEmbedding alone"}},
     {MODULES(POOLED MODULE("2", "LayerNorm") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "LayerNorm"}},
     {MODULES(POOLED MODULE("2", "WeightedLayerPooling") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "WeightedLayerPooling"}},
     {MODULES(POOLED MODULE("2", "CNN") "]"), HD_ERR_UNSUPPORTED, {"entry 2", "CNN"}},
