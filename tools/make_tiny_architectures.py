@@ -455,6 +455,25 @@ MODELS = {
                             xlm_roberta_flash,
                             dict(FLASH, model_type="xlm-roberta", architectures=["XLMRobertaForSequenceClassification"],
                                  position_embedding_type="absolute", id2label=ONE_LABEL), {}),
+    "tiny-pylate": ("PyLate's ColBERT: prefixes, queries filled up with masks that nobody sees, punctuation left out", bert,
+                    dict(BERT, architectures=["BertModel"]),
+                    dict(late=dict(query_length=20, document_length=40), dense=[(32, "linear.Identity", False)])),
+    "tiny-pylate-attends": ("masks that all see, another list of words, two Dense modules", bert,
+                            dict(ROBERTA, architectures=["RobertaModel"]),
+                            dict(late=dict(query_length=24, document_length=30, attend_to_expansion_tokens=True,
+                                           skiplist_words=["the", ".", "not-a-token"]),
+                                 dense=[(96, "activation.Tanh", True), (24, "linear.Identity", True)])),
+    "tiny-pylate-local": ("masks further than a window from what they could see, no prefixes", modernbert,
+                          dict(MODERNBERT, architectures=["ModernBertModel"]),
+                          dict(late=dict(query_length=70, document_length=90, query_prefix="", document_prefix="",
+                                         skiplist_words=[]), dense=[(32, "linear.Identity", False)])),
+    "tiny-pylate-short": ("queries that are not filled up; a bias by distance", mpnet,
+                          dict(MPNET, architectures=["MPNetModel"]),
+                          dict(late=dict(query_length=16, document_length=32, do_query_expansion=False),
+                               dense=[(32, "linear.Identity", False)])),
+    "tiny-pylate-biased": ("masks behind the keys where distances have a bias", mpnet,
+                           dict(MPNET, architectures=["MPNetModel"]),
+                           dict(late=dict(query_length=40, document_length=32), dense=[(32, "linear.Identity", False)])),
     "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
     "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
                            dict(static=True)),
@@ -511,6 +530,44 @@ def chat_tokenizer():
                   "vocab": {text: i for i, text in enumerate(vocab)}, "merges": merges}}
 
 
+def write_late(folder, name, hidden, behind):
+    """PyLate's modules: a Dense for each token, and how queries and documents are read."""
+    width = hidden
+    modules = [("", "sentence_transformers.models.Transformer")]
+    for i, (out, activation, bias) in enumerate(behind["dense"], 1):
+        path = f"{i}_Dense"
+        modules.append((path, "pylate.models.Dense.Dense"))
+        tiny.write_json(folder / path / "config.json", {
+            "in_features": width, "out_features": out, "bias": bias, "use_residual": False,
+            "activation_function": "torch.nn.modules." + activation})
+        w = Weights(f"{name}/{path}")
+        w.linear("linear", out, width, bias=bias)
+        tiny.write_safetensors(folder / path / "model.safetensors", pack(w.tensors))
+        width = out
+    tiny.write_json(folder / "modules.json", [
+        {"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)])
+    tiny.write_json(folder / "sentence_bert_config.json", {"max_seq_length": 39, "do_lower_case": False})
+    tiny.write_json(folder / "config_sentence_transformers.json", {
+        "model_type": "ColBERT", "prompts": {}, "default_prompt_name": None, "similarity_fn_name": "MaxSim",
+        "query_prefix": "[Q] ", "document_prefix": "[D] ", **behind["late"]})
+
+
+def add_prefixes(folder, vocab, model_type):
+    """PyLate's two tokens behind the vocabulary, and settings that every class of tokenizers reads alike."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    for i, text in enumerate(PREFIXES):
+        tokenizer["added_tokens"].append({"id": len(vocab) + i, "content": text, "single_word": False, "lstrip": False,
+                                          "rstrip": False, "normalized": True, "special": False})
+    tokenizer["truncation"] = None
+    tiny.write_json(path, tokenizer)
+    (folder / "vocab.txt").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    names = ["input_ids", "attention_mask"] + (["token_type_ids"] if model_type == "bert" else [])
+    tiny.write_json(folder / "tokenizer_config.json",
+                    dict(settings, tokenizer_class="PreTrainedTokenizerFast", model_input_names=names))
+
+
 def write_modules(folder, behind):
     kinds = [("", "Transformer")]
     if "static" in behind:
@@ -542,6 +599,9 @@ def write_modules(folder, behind):
         tiny.write_json(folder / "modules.json", modules)
 
 
+PREFIXES = ("[Q] ", "[D] ")
+
+
 def pack(tensors):
     return [(name, "F32", shape, tiny.encode(values, "F32")) for name, shape, values in tensors]
 
@@ -557,7 +617,7 @@ def write_m3(folder, name, hidden, behind):
 def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     """A model with as many tokens as vocab has; tokenizer is its tokenizer.json, or None for a WordPiece one of vocab."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
+    config = dict(config, vocab_size=len(vocab) + ("late" in behind) * len(PREFIXES), torch_dtype="float32")
     if "static" in behind:
         config["rows"] = 311 if "mapped" in config else len(vocab)
     own = folder / behind["static"] if isinstance(behind.get("static"), str) else folder
@@ -578,7 +638,10 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
         rows = [i * 7 % config["rows"] for i in range(len(vocab))]
         tensors.append(("mapping", "I64", [len(vocab)], struct.pack(f"<{len(vocab)}q", *rows)))
     tiny.write_safetensors(own / "model.safetensors", tensors)
-    if behind and not behind.get("chat"):
+    if "late" in behind:
+        add_prefixes(folder, vocab, config["model_type"])
+        write_late(folder, name, config["hidden_size"], behind)
+    elif behind and not behind.get("chat"):
         write_modules(folder, behind)
     if behind.get("m3"):
         write_m3(folder, name, config["hidden_size"], behind)

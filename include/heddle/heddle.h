@@ -224,7 +224,9 @@ typedef enum hd_long_text {
 
 typedef struct hd_encode_options {
     uint32_t heads;          /* hd_head bits wanted; 0: HD_HEAD_DENSE. hd_encode and hd_job_start: that one alone */
-    const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one */
+    const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one. Models that read
+                              * queries and documents differently (ColBERT) take a text for a query when this is "query",
+                              * else for a document; of hd_rerank both are what they are */
     const char *task;        /* one of the model's tasks: its adapters take part, and where neither prompt_name nor prompt is
                               * given, its prompt is put before each text; NULL: the weights as they are */
     const char *prompt;      /* put before each text, of a pair before the first, or in place of Qwen3-Reranker's own
@@ -273,7 +275,8 @@ typedef struct hd_sparse_vector {
 typedef struct hd_output {
     hd_sparse_vector sparse;    /* SPARSE. Of a token id that comes several times the greatest weight; bge-m3: without
                                  * its special tokens */
-    const float *token_vectors; /* MULTI: [n_token_vectors, n_token_dimensions]; bge-m3: without the first token's */
+    const float *token_vectors; /* MULTI: [n_token_vectors, n_token_dimensions]; bge-m3: without the first token's; ColBERT:
+                                 * of a document without those of punctuation, of a query with its mask tokens' */
     size_t n_token_vectors;
     const float *token_states; /* TOKENS: [n_token_states, hidden_size] */
     size_t n_token_states;

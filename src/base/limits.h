@@ -30,6 +30,7 @@
 #define HD_LIMIT_SEQUENCE 131072u     /* tokens in one sequence */
 #define HD_LIMIT_THREADS 1024u
 #define HD_LIMIT_PROMPTS 256u
+#define HD_LIMIT_SKIPLIST 4096u     /* tokens of documents that late interaction leaves out */
 #define HD_LIMIT_TASKS 256u         /* adapters of a model */
 #define HD_LIMIT_ADAPTER_RANK 1024u /* of one, and of all of a model together 65536 */
 #define HD_LIMIT_LABELS 65536u      /* of a classifier */

@@ -2,6 +2,7 @@
 #include "device/device.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "cpu/machine.h"
 
@@ -179,6 +180,13 @@ static void cpu_rotate(const hd_kernels *kernels, hd_run *run, const k_rotary *r
     }
 }
 
+/* How many queries see a key, of n_q from position q_first on: those behind the last key may be out of its reach. */
+static int n_seeing(const hd_attention *t, int q_first, int n_q, int n_k)
+{
+    const int64_t n = (int64_t)n_k + t->reach_back - q_first;
+    return n < n_q ? n > 0 ? (int)n : 0 : n_q;
+}
+
 /* One unit is one head of keys and values of one sequence, with the query heads that read it. */
 static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_attention *t)
 {
@@ -192,23 +200,31 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
             const size_t head = unit % (uint32_t)t->n_kv_heads, q_head = head * (size_t)n_shared;
             const size_t kv_column = head * (size_t)t->head_dim, q_column = q_head * (size_t)t->head_dim;
             const size_t q_row = (size_t)t->q_begin[i], kv_row = (size_t)t->kv_begin[i];
+            const int q_first = t->q_first != NULL ? t->q_first[i] : 0, n_q = t->q_begin[i + 1] - t->q_begin[i];
+            const int n_k = t->n_seen != NULL ? t->n_seen[i] : t->kv_begin[i + 1] - t->kv_begin[i];
+            const int n_attending = n_seeing(t, q_first, n_q, n_k);
+            float *out = t->out + q_row * t->out_stride + q_column;
+            for (int row = n_attending; row < n_q; row++)
+                memset(out + (size_t)row * t->out_stride, 0, (size_t)(n_shared * t->head_dim) * sizeof *out);
+            if (n_attending == 0)
+                continue;
             attend(&(k_attention){
                 .q = (const char *)t->q + (q_row * t->q_stride + q_column) * bytes,
                 .k = (const char *)t->k + (kv_row * t->kv_stride + kv_column) * bytes,
                 .v = (const char *)t->v + (kv_row * t->kv_stride + kv_column) * bytes,
                 .q_stride = t->q_stride,
                 .kv_stride = t->kv_stride,
-                .n_q = t->q_begin[i + 1] - t->q_begin[i],
-                .n_k = t->kv_begin[i + 1] - t->kv_begin[i],
+                .n_q = n_attending,
+                .n_k = n_k,
                 .n_heads = n_shared,
                 .head_dim = t->head_dim,
                 .scale = t->scale,
-                .q_first = t->q_first != NULL ? t->q_first[i] : 0,
+                .q_first = q_first,
                 .reach_back = t->reach_back,
                 .reach_ahead = t->reach_ahead,
                 .bias = t->bias != NULL ? t->bias + q_head * t->bias_stride : NULL,
                 .bias_stride = t->bias_stride,
-                .out = t->out + q_row * t->out_stride + q_column,
+                .out = out,
                 .out_stride = t->out_stride,
                 .scratch = t->scratch + run->rank * t->scratch_bytes,
             });

@@ -62,12 +62,13 @@ typedef struct hd_attention {
     size_t q_stride, kv_stride;
     const int32_t *q_begin, *kv_begin; /* [n_sequences + 1] */
     const int32_t *q_first;            /* [n_sequences]: where in its sequence the first query stands, or NULL: all 0 */
+    const int32_t *n_seen;             /* [n_sequences]: only so many of its keys are there, the first; NULL: all */
     int n_sequences, n_heads, n_kv_heads, head_dim;
     float scale;
     int reach_back, reach_ahead; /* kernel/attention.h; K_REACH_ALL as a rule */
     const float *bias;           /* NULL, or by distance, of the first head; bias_stride elements to the next */
     size_t bias_stride;
-    float *out; /* [n q rows, out_stride] */
+    float *out; /* [n q rows, out_stride]; zeros for a query that sees no key */
     size_t out_stride;
     char *scratch; /* scratch_bytes for each member */
     size_t scratch_bytes;

@@ -18,6 +18,7 @@ typedef struct hd_batch {
     const int32_t *pool_begin; /* [n_sequences]: first token of each sequence that is pooled (prompts left out) */
     int n_spans;               /* 0: a vector for each sequence; else out is [n_spans, n_out], one for each of these */
     const int32_t *span_begin, *span_end; /* [n_spans] mean pooling: over the tokens [begin, end) of the batch */
+    const int32_t *n_seen;                /* [n_sequences]: how many tokens of each others see, the first; NULL: all */
     uint32_t heads;                       /* HD_HEAD_* bits, all of them of encoder->heads */
     uint32_t task;                        /* 1 + that of settings->tasks whose adapters change the weights; 0: none */
     float *out;                           /* HD_HEAD_DENSE: [n_sequences, n_out] */
@@ -122,7 +123,8 @@ struct hd_encoder {
     hd_row_head dense, scores;
     hd_vocab_head vocab;
     k_weights token_weight; /* SPARSE by token: f32, one channel */
-    k_weights token_vector; /* MULTI */
+    uint32_t n_token_steps; /* MULTI */
+    hd_head_step token_steps[HD_LIMIT_DENSE_MODULES];
     hd_arena arena;
 };
 

@@ -93,9 +93,27 @@ static hd_status bind_dense(hd_encoder *e, hd_weights *w, hd_error *err)
         if ((int)dense->n_in != head->n_out)
             return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
                             dense->n_in, head->n_out);
-        HD_TRY(hd__weights_dense(w, dense, i, &head->steps[i].linear, err));
+        HD_TRY(hd__weights_dense(w, dense, i, K_F32, &head->steps[i].linear, err));
         head->steps[i].activation = hd__epilogue_of(dense->activation);
         head->n_out = (int)dense->n_out;
+    }
+    return HD_OK;
+}
+
+/* Of each token: bge-m3's file, or the Dense modules of late interaction. */
+static hd_status bind_token_steps(hd_encoder *e, hd_weights *w, hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    if (set->colbert_linear != NULL) {
+        e->n_token_steps = 1;
+        e->token_steps[0].activation = K_STORE;
+        return hd__weights_file_linear(w, set->colbert_linear, "colbert", e->type, (int)set->n_token_out, (int)set->hidden,
+                                       &e->token_steps[0].linear, err);
+    }
+    e->n_token_steps = set->n_dense;
+    for (uint32_t i = 0; i < set->n_dense; i++) {
+        HD_TRY(hd__weights_dense(w, &set->dense[i], i, e->type, &e->token_steps[i].linear, err));
+        e->token_steps[i].activation = hd__epilogue_of(set->dense[i].activation);
     }
     return HD_OK;
 }
@@ -112,12 +130,11 @@ hd_status hd__bind_heads(hd_encoder *e, hd_weights *w, hd_error *err)
         HD_TRY(bind_dense(e, w, err));
     if (set->sparse_linear != NULL)
         HD_TRY(hd__weights_file_linear(w, set->sparse_linear, "sparse", K_F32, 1, hidden, &e->token_weight, err));
-    if (set->colbert_linear != NULL)
-        HD_TRY(hd__weights_file_linear(w, set->colbert_linear, "colbert", e->type, (int)set->n_token_out, hidden,
-                                       &e->token_vector, err));
+    if ((set->heads & HD_HEAD_MULTI) != 0)
+        HD_TRY(bind_token_steps(e, w, err));
     e->heads = set->heads | HD_HEAD_TOKENS;
     e->n_out = e->dense.n_out;
-    e->n_token_out = e->token_vector.n;
+    e->n_token_out = (int)set->n_token_out;
     e->n_labels = e->scores.n_out;
     e->sparse_by_vocabulary = set->sparse_by_vocabulary;
     e->skip_first_token = set->colbert_linear != NULL;
@@ -135,8 +152,10 @@ uint32_t hd__picked_pooling(const hd_encoder *e, uint32_t heads)
 int hd__context_width(const hd_encoder *e)
 {
     const int hidden = (int)e->settings->hidden, q_width = hd__q_width(e->settings);
-    const int width = q_width > hidden ? q_width : hidden;
-    return e->n_token_out > width ? e->n_token_out : width;
+    int width = q_width > hidden ? q_width : hidden;
+    for (uint32_t i = 0; i < e->n_token_steps; i++)
+        width = e->token_steps[i].linear.n > width ? e->token_steps[i].linear.n : width;
+    return width;
 }
 
 static size_t most(size_t a, size_t b)
@@ -149,6 +168,8 @@ size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens)
     const int vocab_rows = n_tokens < VOCAB_ROWS ? n_tokens : VOCAB_ROWS;
     const size_t rows =
         most(hd__row_head_scratch_bytes(&e->dense, n_tokens), hd__row_head_scratch_bytes(&e->scores, n_tokens));
+    if (e->n_token_steps > 1)
+        return most(rows, (size_t)n_tokens * k_row_stride(hd__context_width(e), K_F32) * sizeof(float));
     return most(rows, (size_t)vocab_rows * k_row_stride(e->vocab.decoder.n, K_F32) * sizeof(float));
 }
 
@@ -175,15 +196,28 @@ static void weigh_tokens(const hd_states *s)
     }
 }
 
+/* A step reads its input's rows while it writes its own: they take turns in two places. */
 static void project_tokens(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const size_t n = (size_t)e->n_token_out;
-    e->device->linear(&e->kernels, s->run, &e->token_vector, NULL, &s->in, s->n_rows, 0, e->token_vector.n_pad / K_PANEL,
-                      K_STORE, K_F32, s->context, s->context_stride);
+    float *rows = (float *)(void *)s->head, *other = s->context;
+    hd_act in = s->in;
+    for (uint32_t k = 0; k < e->n_token_steps; k++) {
+        const hd_head_step *step = &e->token_steps[k];
+        float *before = rows;
+        rows = other;
+        other = before;
+        if (k > 0) {
+            in = hd__states_input(&s->act, before, s->context_stride);
+            e->device->convert(&e->kernels, s->run, before, s->context_stride, s->n_rows, step->linear.k, &in);
+        }
+        e->device->linear(&e->kernels, s->run, &step->linear, NULL, &in, s->n_rows, 0, step->linear.n_pad / K_PANEL,
+                          step->activation, K_F32, rows, s->context_stride);
+    }
     for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
         for (size_t i = p.begin; i < p.end; i++) {
-            const float *row = s->context + i * s->context_stride;
+            const float *row = rows + i * s->context_stride;
             const float length = sqrtf(e->kernels.dot(row, row, n)), scale = 1.0f / fmaxf(length, 1e-12f);
             for (size_t j = 0; j < n; j++)
                 s->batch->token_vectors[i * n + j] = row[j] * scale;

@@ -5,7 +5,8 @@
  *            above that of "no" (Qwen3-Reranker), of a head that predicts tokens
  *   SPARSE   by token: relu(w . x + b) for each token (bge-m3); by vocabulary: for each id the greatest, or the sum, over
  *            the tokens of log(1 + relu(the masked-language head's logit)) (SPLADE, Formal et al. 2021)
- *   MULTI    W x + b for each token, of unit length (ColBERT, Khattab and Zaharia 2020; bge-m3)
+ *   MULTI    W x + b for each token, of unit length (ColBERT, Khattab and Zaharia 2020; bge-m3); or several such layers with
+ *            activations
  *   TOKENS   the hidden states as they are
  */
 #ifndef HD_ENCODER_HEAD_H

@@ -20,12 +20,12 @@ static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int
 static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *base, hd_states *s)
 {
     const int hidden = (int)e->settings->hidden, middle = (int)e->settings->intermediate;
-    const int q_width = hd__q_width(e->settings), act_width = q_width > hidden ? q_width : hidden;
+    const int q_width = hd__q_width(e->settings), context_width = hd__context_width(e);
     const int block_rows = max_tokens < e->block_rows ? max_tokens : e->block_rows;
     const size_t tokens = (size_t)max_tokens;
     size_t at = 0;
     s->x_stride = k_row_stride(hidden, K_F32);
-    s->context_stride = k_row_stride(hd__context_width(e), K_F32);
+    s->context_stride = k_row_stride(context_width, K_F32);
     s->qkv_stride = k_row_stride(k_padded(q_width) + 2 * k_padded(hd__kv_width(e->settings)), e->qkv_type);
     s->middle_stride = k_row_stride(middle, K_F32);
     s->x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
@@ -35,8 +35,8 @@ static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *bas
     if (e->type == K_F32 && !e->architecture->pre_norm) {
         s->act = s->picked_act = (hd_act){.type = K_F32};
     } else {
-        carve_act(base, &at, e, max_tokens, act_width, &s->act);
-        carve_act(base, &at, e, max_tokens, act_width, &s->picked_act);
+        carve_act(base, &at, e, max_tokens, context_width, &s->act);
+        carve_act(base, &at, e, max_tokens, context_width, &s->picked_act);
     }
     s->middle = e->type == K_I8 ? hd__carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
     carve_act(base, &at, e, block_rows, middle, &s->middle_act);

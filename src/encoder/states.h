@@ -4,7 +4,7 @@
  * reads it (kernel/rows.h); each norm writes both. Scratch is one block, planned for max_tokens (T), each part at a
  * multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time (half of L2):
  *
- *   x        f32   [T, hidden]             act      type  [T, widest of hidden and queries] (+ scale, offset [T] for int8)
+ *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   f32   [R, intermediate], int8 only      middle_act type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only

@@ -2,8 +2,9 @@
  *
  *   dense = mean over the tokens of weight[id] table[mapping[id]]
  *
- * The unknown token does not count, unless the files are sentence-transformers' own; what has no other is the zero vector. Weights and mapping, which files may lack, are
- * worked into the table when it is packed. Its last row is zero: the token that stands for an empty text.
+ * The unknown token does not count, unless the files are sentence-transformers' own; what has no other is the zero vector.
+ * Weights and mapping, which files may lack, are worked into the table when it is packed. Its last row is zero: the token
+ * that stands for an empty text.
  */
 #include <string.h>
 

@@ -576,7 +576,8 @@ hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char 
     return HD_OK;
 }
 
-hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_weights *linear, hd_error *err)
+hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_type type, k_weights *linear,
+                            hd_error *err)
 {
     char name[32];
     snprintf(name, sizeof name, "dense.%u", index);
@@ -584,7 +585,7 @@ hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint3
     if (w->packed == NULL)
         HD_TRY(hd__tensors_open(dense->dir, &tensors, err));
     hd_linear_part part = {.prefix = "linear", .n = (int)dense->n_out, .no_bias = !dense->has_bias};
-    hd_status status = bind_linear(w, tensors, name, K_F32, &part, 1, (int)dense->n_in, linear, err);
+    hd_status status = bind_linear(w, tensors, name, type, &part, 1, (int)dense->n_in, linear, err);
     hd__tensors_close(tensors);
     return status;
 }

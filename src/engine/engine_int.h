@@ -34,6 +34,8 @@ typedef struct hd_sequence {
     size_t ids_at; /* in job->ids, and in job->types */
     int32_t n_tokens;
     int32_t pool_begin;
+    int32_t n_seen;   /* the tokens after so many are seen by none; 0: all are seen */
+    bool is_query;    /* of late interaction: each token has a vector */
     uint32_t row;     /* of job->out, job->scores or job->options.outputs; with job->parts the first of its parts */
     uint32_t n_parts; /* late chunking: how many of job->parts it makes, each a span of its tokens; 0: one vector */
     hd_hash128 key;   /* in the vector cache, and of the flight */
@@ -115,7 +117,7 @@ typedef struct hd_slot {
     uint64_t block_bytes; /* an entry of the account of memory.c */
     int capacity;         /* tokens; 0: not laid out */
     uint32_t heads;       /* hd_head bits that there is room for */
-    int32_t *ids, *positions, *types, *begin, *pool_begin, *span_begin, *span_end;
+    int32_t *ids, *positions, *types, *begin, *pool_begin, *n_seen, *span_begin, *span_end;
     int32_t *vector_begin;                                        /* of each sequence, in out */
     float *out;                                                   /* [capacity, n_out] */
     float *token_states, *token_vectors, *token_weights, *scores; /* [capacity, …] */
@@ -124,6 +126,12 @@ typedef struct hd_slot {
 } hd_slot;
 
 #define HD_UNWEIGHTED_TOKENS 4 /* cls, eos, pad, unk */
+
+/* The ids of what hd_late_settings names. */
+typedef struct hd_late_ids {
+    int32_t document_prefix, query_prefix, expansion; /* -1: none */
+    int32_t *skipped;                                 /* [settings.late->n_skipped] ascending */
+} hd_late_ids;
 
 typedef enum hd_load_state { HD_UNLOADED, HD_LOADING, HD_LOADED } hd_load_state;
 
@@ -152,6 +160,7 @@ struct hd_model {
     hd_weights *weights;
     hd_encoder *encoder;
     int32_t unweighted_ids[HD_UNWEIGHTED_TOKENS]; /* SPARSE by token: these have no weight; -1: none */
+    hd_late_ids late;                             /* of settings.late */
 
     int group_tokens;        /* most that a worker takes at once, but for one longer sequence */
     uint64_t pending_tokens; /* queued and not taken */
@@ -299,6 +308,7 @@ typedef struct hd_plan {
     uint32_t task; /* 1 + that of settings.tasks; 0: none */
     hd_tokenize_options tokenize;
     bool normalize, refuse_longer, raw_scores, cut_second;
+    bool is_query; /* of late interaction */
     hd_long_text long_text;
 } hd_plan;
 
@@ -339,6 +349,21 @@ void hd__interaction_free(hd_interaction *interaction, size_t n);
 /* Appends ids and types of a pair as the model's kind of reranker reads it. */
 HD_MUST_USE hd_status hd__pair_encode(hd_job *job, const hd_plan *plan, const hd_tokenize_options *options, hd_span first,
                                       hd_span second, bool *truncated, hd_error *err);
+
+/* ---- late.c ---- */
+
+/* Finds the ids that the settings of late interaction name by their texts; nothing to do without such. */
+HD_MUST_USE hd_status hd__late_find_ids(hd_model *model, hd_error *err);
+
+/* Tokens that a text may come to before it is framed, of a limit for all of it. */
+uint32_t hd__late_limit(const hd_model *model, bool is_query, uint32_t max_length);
+
+/* Makes a query or a document of the ids from `first` on: prefix and expansion. */
+HD_MUST_USE hd_status hd__late_frame(hd_job *job, size_t first, bool is_query, uint32_t max_length, hd_sequence *sequence,
+                                     hd_error *err);
+
+/* Whether token i of a sequence gives a vector. */
+bool hd__late_keeps(const hd_job *job, const hd_sequence *sequence, size_t i);
 
 /* ---- job.c ---- */
 

@@ -119,6 +119,8 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
             return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's limit is %u", o->max_length,
                             m->settings.n_positions);
         m->settings.max_length = o->max_length;
+        if (m->settings.late != NULL)
+            m->settings.late->document_length = o->max_length;
     }
     if (o->pooling != NULL)
         HD_TRY(set_pooling(&m->settings, o->pooling, err));
@@ -325,6 +327,7 @@ static hd_status load(hd_model *m, hd_error *err)
     HD_TRY(hd__model_tokenizer_open(m->settings.dir, m->tokenizer_path, &m->tokenizer, err));
     find_unweighted(m);
     HD_TRY(find_answers(m, err));
+    HD_TRY(hd__late_find_ids(m, err));
     if (m->settings.no_specials)
         read_plainly(m);
     HD_TRY(open_identified(m, err));

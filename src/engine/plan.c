@@ -57,11 +57,16 @@ static hd_status find_task(const hd_model *m, const char *name, uint32_t *task, 
     return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no task named \"%s\"; it has: %s", m->name, name, names);
 }
 
+static const char *name_of_prompt(const hd_model *m, const hd_encode_options *o)
+{
+    return o->prompt_name != NULL ? o->prompt_name : m->settings.default_prompt_name;
+}
+
 /* The prompt itself, that of its name, that of the task, or the model's default, whichever is given first. */
 static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint32_t task, const char **prompt,
                              hd_error *err)
 {
-    const char *name = o->prompt_name != NULL ? o->prompt_name : m->settings.default_prompt_name;
+    const char *name = name_of_prompt(m, o);
     *prompt = "";
     if (o->prompt != NULL) {
         *prompt = o->prompt;
@@ -106,6 +111,7 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
         .refuse_longer = o->refuse_longer && o->long_text == HD_LONG_CUT,
         .raw_scores = o->raw_scores,
         .cut_second = o->cut_second,
+        .is_query = m->settings.late != NULL && strcmp(name_of_prompt(m, o), "query") == 0,
         .long_text = o->long_text,
     };
     HD_TRY(find_task(m, o->task, &plan->task, err));

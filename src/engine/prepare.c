@@ -87,11 +87,10 @@ static void count_tokens(const hd_job *job, size_t i, size_t n)
 }
 
 /* Text i has so many tokens, and nothing may be cut. */
-static hd_status refuse(const hd_job *job, const hd_plan *plan, size_t i, size_t n, hd_error *err)
+static hd_status refuse(const hd_job *job, uint32_t limit, size_t i, size_t n, hd_error *err)
 {
     count_tokens(job, i, n);
-    return hd__fail(err, HD_ERR_LIMIT, "text %zu has %zu tokens, the limit is %u", job->first_text + i, n,
-                    plan->tokenize.max_length);
+    return hd__fail(err, HD_ERR_LIMIT, "text %zu has %zu tokens, the limit is %u", job->first_text + i, n, limit);
 }
 
 /* Tokens of the prompt with what the template puts before it: pooling begins after them. As
@@ -149,6 +148,8 @@ static hd_status add_sequence(preparation *p, size_t first, size_t text, hd_sequ
         s.key = hd__hash128(hd__span(&job->task, sizeof job->task), s.key.low ^ s.key.high);
     if (job->types.n > 0)
         s.key = hd__hash128(hd__span(job->types.ids + first, bytes), s.key.low ^ s.key.high);
+    if (s.n_seen > 0)
+        s.key = hd__hash128(hd__span(&s.n_seen, sizeof s.n_seen), s.key.low ^ s.key.high);
     if (s.n_parts > 0)
         s.key = hd__hash128(hd__span(job->parts + s.row, s.n_parts * sizeof *job->parts), s.key.low ^ s.key.high);
     if (s.n_parts == 0)
@@ -250,7 +251,7 @@ static hd_status take_ids(preparation *p, size_t i, hd_token_ids given, hd_error
     hd_job *job = p->job;
     const size_t limit = p->plan->tokenize.max_length, n = given.n < limit ? given.n : limit;
     if (given.n > limit && p->plan->refuse_longer)
-        return refuse(job, p->plan, i, given.n, err);
+        return refuse(job, p->plan->tokenize.max_length, i, given.n, err);
     job->stats.n_truncated += given.n > limit;
     return hd__ids_append(&job->ids, given.ids + (p->plan->tokenize.cut_front ? given.n - n : 0), n, err);
 }
@@ -266,14 +267,19 @@ static hd_status add_text(preparation *p, const hd_text *texts, size_t i, hd_err
         HD_TRY(take_ids(p, i, given, err));
         return add_sequence(p, first, i, s, err);
     }
+    const hd_model *m = job->model;
+    const bool is_query = job->interaction != NULL ? i == 0 : p->plan->is_query;
+    const uint32_t limit = hd__late_limit(m, is_query, p->plan->tokenize.max_length);
     bool truncated;
-    HD_TRY(encode(p, texts, i, p->plan->tokenize.max_length, &truncated, err));
+    HD_TRY(encode(p, texts, i, limit, &truncated, err));
     if (truncated && p->plan->refuse_longer) {
         job->ids.n = first;
         job->types.n = job->types.n < first ? job->types.n : first;
         HD_TRY(encode(p, texts, i, 0, &truncated, err));
-        return refuse(job, p->plan, i, job->ids.n - first, err);
+        return refuse(job, limit, i, job->ids.n - first, err);
     }
+    if (m->settings.late != NULL)
+        HD_TRY(hd__late_frame(job, first, is_query, p->plan->tokenize.max_length, &s, err));
     job->stats.n_truncated += truncated;
     s.pool_begin = (int32_t)p->plan->prompt_tokens;
     return add_sequence(p, first, i, s, err);

@@ -179,6 +179,28 @@ static hd_status make_weights(const hd_job *job, const hd_sequence *s, const hd_
 
 /* ---- all heads ---- */
 
+/* How many tokens of a sequence give a vector. */
+static size_t count_vectors(const hd_job *job, const hd_sequence *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < (size_t)s->n_tokens; i++)
+        n += hd__late_keeps(job, s, i);
+    return n;
+}
+
+/* Copies the vectors of those tokens to *at, and moves it on. */
+static const float *take_vectors(float **at, const hd_job *job, const hd_sequence *s, const float *vectors, size_t width)
+{
+    float *copy = *at;
+    for (size_t i = 0; i < (size_t)s->n_tokens; i++) {
+        if (!hd__late_keeps(job, s, i))
+            continue;
+        memcpy(*at, vectors + i * width, width * sizeof **at);
+        *at += width;
+    }
+    return *at != copy ? copy : NULL;
+}
+
 /* Copies n values to *at, and moves it on. */
 static const float *take_copy(float **at, const float *values, size_t n)
 {
@@ -204,16 +226,16 @@ static void put_weights(const weight *weights, size_t n, float **at, hd_sparse_v
 hd_status hd__job_output(const hd_job *job, const hd_sequence *s, const hd_rows *rows, hd_output *output, hd_error *err)
 {
     const hd_encoder *e = job->model->encoder;
-    const size_t n_tokens = (size_t)s->n_tokens, skipped = e->skip_first_token;
+    const size_t n_tokens = (size_t)s->n_tokens;
     const size_t width = (size_t)e->n_token_out, hidden = job->model->settings.hidden;
     const size_t n_labels = (job->heads & HD_HEAD_SCORES) != 0 ? (size_t)e->n_labels : 0;
-    hd_output o = {.n_token_vectors = (job->heads & HD_HEAD_MULTI) != 0 ? n_tokens - skipped : 0,
+    hd_output o = {.n_token_vectors = (job->heads & HD_HEAD_MULTI) != 0 ? count_vectors(job, s) : 0,
                    .n_token_states = (job->heads & HD_HEAD_TOKENS) != 0 ? n_tokens : 0};
-    const float *vectors = o.n_token_vectors > 0 ? rows->token_vectors + skipped * width : NULL;
+    const size_t n_token_values = o.n_token_vectors > 0 ? n_tokens * width : 0;
     weight *weights = NULL;
     size_t n_weights = 0;
     hd_status status = HD_OK;
-    if (!all_finite(vectors, o.n_token_vectors * width) || !all_finite(rows->token_states, o.n_token_states * hidden) ||
+    if (!all_finite(rows->token_vectors, n_token_values) || !all_finite(rows->token_states, o.n_token_states * hidden) ||
         !all_finite(rows->scores, n_labels))
         HD_TRY_OUT(not_finite(job, s->row, err));
     if ((job->heads & HD_HEAD_SPARSE) != 0)
@@ -223,7 +245,8 @@ hd_status hd__job_output(const hd_job *job, const hd_sequence *s, const hd_rows 
     if (at == NULL)
         HD_TRY_OUT(hd__fail(err, HD_ERR_MEMORY, "no memory for an output of %zu values", n_values));
     o.memory = at;
-    o.token_vectors = take_copy(&at, vectors, o.n_token_vectors * width);
+    if (o.n_token_vectors > 0)
+        o.token_vectors = take_vectors(&at, job, s, rows->token_vectors, width);
     o.token_states = take_copy(&at, rows->token_states, o.n_token_states * hidden);
     if (n_labels > 0)
         activate(job, rows->scores, n_labels, at);

@@ -36,8 +36,8 @@ static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *b
     const hd_encoder *e = m->encoder;
     const size_t rows = (size_t)capacity, most = hd__most_sequences(m, heads);
     size_t at = 0;
-    int32_t **const ints[] = {&s->ids,          &s->positions,  &s->types,      &s->begin,
-                              &s->vector_begin, &s->pool_begin, &s->span_begin, &s->span_end};
+    int32_t **const ints[] = {&s->ids,        &s->positions, &s->types,      &s->begin,   &s->vector_begin,
+                              &s->pool_begin, &s->n_seen,    &s->span_begin, &s->span_end};
     for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
         *ints[i] = hd__carve(base, &at, (rows + 1) * sizeof(int32_t));
     s->out = s->token_states = s->token_vectors = s->token_weights = s->vocab_weights = s->scores = NULL;
@@ -262,12 +262,13 @@ static int add_spans(const hd_sequence *s, int at, hd_slot *slot, int n_spans)
 static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot, hd_batch *batch)
 {
     int at = 0, n_spans = 0;
-    bool has_types = false, has_spans = false;
+    bool has_types = false, has_spans = false, has_unseen = false;
     for (size_t i = 0; i < n; i++) {
         const hd_sequence *s = w->taken[first + i];
         const size_t bytes = (size_t)s->n_tokens * sizeof(int32_t);
         slot->begin[i] = at;
         slot->pool_begin[i] = s->pool_begin;
+        slot->n_seen[i] = s->n_seen > 0 ? s->n_seen : s->n_tokens;
         memcpy(slot->ids + at, s->job->ids.ids + s->ids_at, bytes);
         if (s->job->types.n > 0)
             memcpy(slot->types + at, s->job->types.ids + s->ids_at, bytes);
@@ -275,6 +276,7 @@ static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot
             memset(slot->types + at, 0, bytes);
         has_types |= s->job->types.n > 0;
         has_spans |= s->n_parts > 0;
+        has_unseen |= s->n_seen > 0;
         slot->vector_begin[i] = n_spans;
         n_spans = add_spans(s, at, slot, n_spans);
         for (int t = 0; t < s->n_tokens; t++)
@@ -293,6 +295,7 @@ static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot
         .n_spans = has_spans ? n_spans : 0,
         .span_begin = slot->span_begin,
         .span_end = slot->span_end,
+        .n_seen = has_unseen ? slot->n_seen : NULL,
         .heads = w->taken[first]->job->heads,
         .task = w->taken[first]->job->task,
         .out = slot->out,

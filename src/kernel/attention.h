@@ -14,8 +14,8 @@
  * Scores must lie within +-2^29: beyond, what rounds off a score may itself overflow exp, and the output be NaN.
  *
  * A query's bits depend on its q, all k and v of the sequence, its position where reach or bias make that matter, and the
- * level, not on the other queries. NaN or infinity in k or v may show in queries that do not see that key, too.
- * Tolerance class: reduction + softmax.
+ * level, not on the other queries; where some stand behind the last key, on how many they are. NaN or infinity in k or v may
+ * show in queries that do not see that key, too. Tolerance class: reduction + softmax.
  */
 #ifndef HD_KERNEL_ATTENTION_H
 #define HD_KERNEL_ATTENTION_H
@@ -34,9 +34,10 @@ typedef struct k_attention {
     int n_heads;                 /* query heads on these keys, at least 1; head h at column h * head_dim of q and out */
     int head_dim;                /* a multiple of 2, 2 to K_HEAD_DIM_MAX; a multiple of 32 is fastest */
     float scale;                 /* usually 1 / sqrt(head_dim); positive */
-    int q_first;                 /* position of the first query; q_first + n_q <= n_k. Unused without reach and bias */
+    int q_first;                 /* position of the first query. Queries may stand behind the last key, as long as each sees
+                                  * one. Unused without reach and bias */
     int reach_back, reach_ahead; /* 0 to K_REACH_ALL */
-    const float *bias;           /* NULL, or of the first head: [-(n_k - 1)] to [n_k - 1] by distance, finite */
+    const float *bias;           /* NULL, or of the first head, by distance: for all of query and key, finite */
     size_t bias_stride;          /* elements from one head's to the next's */
     float *out;                  /* [n_q, out_stride]; n_heads * head_dim values of each row are written */
     size_t out_stride;           /* elements */

@@ -24,7 +24,7 @@ typedef struct k_span {
     int first;            /* position of the first of them */
     int begin, end;       /* keys that any query of the block may see */
     int all_from, all_to; /* keys [all_from, all_to) are seen by all of them */
-    int back, ahead;      /* reach, at most n_k */
+    int back, ahead;      /* reach, at most all positions */
     int key, n_keys;      /* the keys at hand: [key, key + n_keys) */
 } k_span;
 
@@ -33,11 +33,12 @@ typedef void k_span_fn(void *state, const k_span *span);
 static inline k_span k_span_at(const k_attention *t, int head, int row, int width)
 {
     const int left = t->n_q - row, first = t->q_first + row;
+    const int behind = t->q_first + t->n_q, n = behind > t->n_k ? behind : t->n_k; /* positions */
     k_span s = {.head = head, .row = row, .n = left < width ? left : width, .first = first, .end = t->n_k, .all_to = t->n_k};
-    if (t->reach_back >= t->n_k && t->reach_ahead >= t->n_k)
+    if (t->reach_back >= n && t->reach_ahead >= n)
         return s;
-    s.back = t->reach_back < t->n_k ? t->reach_back : t->n_k;
-    s.ahead = t->reach_ahead < t->n_k ? t->reach_ahead : t->n_k;
+    s.back = t->reach_back < n ? t->reach_back : n;
+    s.ahead = t->reach_ahead < n ? t->reach_ahead : n;
     const int low = first / width * width, high = low + width - 1; /* the whole block, present or not */
     s.n = left < high + 1 - first ? left : high + 1 - first;
     s.begin = low > s.back ? (low - s.back) / K_SPAN_STEP * K_SPAN_STEP : 0;

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 
-static const char modules_file[] = "modules.json";
+static const char modules_file[] = "modules.json", vector_name[] = "sentence_embedding";
 
 const char *hd__settings_path(const hd_settings_reader *reader, const char *path, const char *file)
 {
@@ -42,13 +42,15 @@ hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, 
 }
 
 /* The class of a dotted name of the sentence_transformers package, whose inner paths changed over the
- * versions; NULL for other packages, whose classes may share a name but are code that comes with the model. That of
- * jina-embeddings-v3 is a Transformer, which also takes a task. */
+ * versions, or PyLate's Dense; NULL for other packages, whose classes may share a name but are code that comes with the
+ * model. That of jina-embeddings-v3 is a Transformer, which also takes a task. */
 static const char *class_of(const char *type)
 {
     const char *dot = strrchr(type, '.');
     if (strcmp(type, "custom_st.Transformer") == 0)
         return "Transformer";
+    if (strcmp(type, "pylate.models.Dense.Dense") == 0)
+        return "Dense";
     return strncmp(type, "sentence_transformers.", strlen("sentence_transformers.")) == 0 && dot != NULL ? dot + 1 : NULL;
 }
 
@@ -268,15 +270,16 @@ static bool parse_torch_activation(const char *name, hd_activation *activation)
 }
 
 /* Modules may name which of several outputs they read and write; Heddle has the one. */
-static hd_status check_in_and_out(const hd_settings_reader *reader, const json_t *root, const char *shown)
+static hd_status check_in_and_out(const hd_settings_reader *reader, const json_t *root, const char *wanted,
+                                  const char *shown)
 {
     static const char *const keys[] = {"module_input_name", "module_output_name"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *name = NULL;
         HD_TRY(hd__json_get_text(root, keys[i], shown, &name, reader->err));
-        if (name != NULL && strcmp(name, "sentence_embedding") != 0)
-            return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", Heddle runs \"sentence_embedding\" only",
-                            shown, keys[i], name);
+        if (name != NULL && strcmp(name, wanted) != 0)
+            return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", Heddle runs \"%s\" only", shown, keys[i],
+                            name, wanted);
     }
     return HD_OK;
 }
@@ -293,7 +296,6 @@ static hd_status parse_dense(const hd_settings_reader *reader, const json_t *roo
     HD_TRY(hd__json_get_bool(root, "bias", shown, &dense->has_bias, reader->err));
     HD_TRY(hd__json_get_bool(root, "use_residual", shown, &residual, reader->err));
     HD_TRY(hd__json_get_text(root, "activation_function", shown, &activation, reader->err));
-    HD_TRY(check_in_and_out(reader, root, shown));
     if (n_in == 0 || n_out == 0)
         return hd__fail(reader->err, HD_ERR_FORMAT, "%s: no \"%s\"", shown, n_in == 0 ? "in_features" : "out_features");
     if (residual)
@@ -316,6 +318,8 @@ static hd_status apply_dense(const hd_settings_reader *reader, const char *path,
     HD_TRY(hd__settings_file(reader, path, "config.json", true, &root, &shown));
     hd_dense_settings dense = {.dir = hd__arena_printf(reader->arena, "%s/%s", reader->dir, path)};
     hd_status status = parse_dense(reader, root, shown, &dense);
+    if (status == HD_OK)
+        status = check_in_and_out(reader, root, settings->heads == HD_HEAD_MULTI ? "token_embeddings" : vector_name, shown);
     json_decref(root);
     HD_TRY(status);
     if (dense.dir == NULL)
@@ -333,7 +337,7 @@ static hd_status apply_normalize(const hd_settings_reader *reader, const char *p
     const char *shown;
     if (path[0] != '\0')
         HD_TRY(hd__settings_file(reader, path, "config.json", false, &root, &shown));
-    hd_status status = root != NULL ? check_in_and_out(reader, root, shown) : HD_OK;
+    hd_status status = root != NULL ? check_in_and_out(reader, root, vector_name, shown) : HD_OK;
     json_decref(root);
     settings->normalize = true;
     return status;
@@ -409,10 +413,35 @@ static hd_status apply_static_modules(const hd_settings_reader *reader, const hd
 {
     const bool normalizes = hd__modules_have(modules, "Normalize");
     if (modules->n != 1u + normalizes || !settings->no_specials)
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
-                        "%s/%s: Heddle runs StaticEmbedding alone or with Normalize", reader->dir,
-                        modules_file);
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s/%s: Heddle runs StaticEmbedding alone or with Normalize",
+                        reader->dir, modules_file);
     return normalizes ? apply_normalize(reader, modules->modules[1].path, settings) : HD_OK;
+}
+
+bool hd__modules_interact_late(const hd_modules *modules)
+{
+    for (uint32_t i = 1; i < modules->n; i++) {
+        if (strcmp(modules->modules[i].type, "Dense") != 0)
+            return false;
+    }
+    return modules->n > 1;
+}
+
+/* Transformer, then Dense for each token. */
+static hd_status apply_late_modules(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
+{
+    settings->heads = HD_HEAD_MULTI;
+    settings->judges = false;
+    settings->n_labels = 0;
+    for (uint32_t i = 1; i < modules->n; i++) {
+        const uint64_t width = i == 1 ? settings->hidden : settings->dense[i - 2].n_out;
+        HD_TRY(apply_dense(reader, modules->modules[i].path, width, settings));
+    }
+    settings->n_token_out = settings->dense[settings->n_dense - 1].n_out;
+    if (settings->n_token_out > HD_LIMIT_HIDDEN)
+        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: vectors of %u values for each token, the limit is %u", reader->dir,
+                        settings->n_token_out, HD_LIMIT_HIDDEN);
+    return HD_OK;
 }
 
 hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
@@ -423,6 +452,8 @@ hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *
         return apply_judging_modules(reader, modules, settings);
     if (hd__modules_have(modules, "SpladePooling"))
         return apply_sparse_modules(reader, modules, settings);
+    if (hd__modules_interact_late(modules))
+        return apply_late_modules(reader, modules, settings);
     if (modules->n == 1 && settings->heads == HD_HEAD_SCORES)
         return HD_OK; /* a classifier needs no more */
     settings->pooling = 0;

@@ -2,9 +2,10 @@
  *
  * modules.json is a list of {"type": "sentence_transformers…Class", "path": "1_Pooling", …}, run in order.
  * Heddle runs Transformer, Pooling, any number of Dense, then perhaps Normalize; Dropout does nothing once
- * training is over. A Transformer (older: MLMTransformer) and a SpladePooling are a sparse encoder, a Transformer and a
- * LogitScore a reranker that answers yes or no, a StaticEmbedding a model without a transformer, a Transformer alone is a
- * classifier if its config.json says so. Anything else is refused by its name.
+ * training is over. A Transformer and nothing but Dense are PyLate's late interaction: Dense is for each token then. A
+ * Transformer (older: MLMTransformer) and a SpladePooling are a sparse encoder, a Transformer and a LogitScore a reranker
+ * that answers yes or no, a StaticEmbedding a model without a transformer, a Transformer alone is a classifier if its
+ * config.json says so. Anything else is refused by its name.
  */
 #ifndef HD_MODEL_MODULES_H
 #define HD_MODEL_MODULES_H
@@ -46,6 +47,9 @@ HD_MUST_USE hd_status hd__modules_read(const hd_settings_reader *reader, hd_modu
 
 /* Whether a class is among them. */
 bool hd__modules_have(const hd_modules *modules, const char *type);
+
+/* Whether they are a Transformer and nothing but Dense. */
+bool hd__modules_interact_late(const hd_modules *modules);
 
 /* Reads the folders of the modules behind the transformer: pooling, dense, normalize, and decides which heads there are.
  * settings->hidden and settings->heads are those of config.json. */

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "model/gguf_settings.h"
+#include "model/late_config.h"
 #include "model/tensors.h"
 #include "model/transformer_config.h"
 
@@ -194,18 +195,18 @@ static hd_status parse_similarity(const json_t *root, const char *shown, hd_sett
     return HD_OK;
 }
 
-static hd_status read_model_config(const hd_settings_reader *reader, hd_settings *settings)
+static hd_status read_model_config(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
     json_t *root;
     const char *shown;
     HD_TRY(hd__settings_file(reader, "", "config_sentence_transformers.json", false, &root, &shown));
     hd_status status = HD_OK;
-    if (root == NULL)
-        return HD_OK;
     HD_TRY_OUT(parse_prompts(reader, root, shown, settings));
     HD_TRY_OUT(parse_default_prompt(reader, root, shown, settings));
     HD_TRY_OUT(parse_similarity(root, shown, settings, reader->err));
     HD_TRY_OUT(get_u32(root, "truncate_dim", 1, HD_LIMIT_DENSE_WIDTH, shown, &settings->truncate_dim, reader->err));
+    if (hd__modules_interact_late(modules))
+        HD_TRY_OUT(hd__late_config(reader, root, shown, modules->modules[0].path, settings));
 out:
     json_decref(root);
     return status;
@@ -226,7 +227,7 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
     if (!modules.present)
         return HD_OK;
     HD_TRY(hd__modules_apply(reader, &modules, settings));
-    return read_model_config(reader, settings);
+    return read_model_config(reader, &modules, settings);
 }
 
 hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena, hd_settings *settings,
@@ -311,7 +312,8 @@ static hd_status read_static_sizes(hd_settings *settings, hd_error *err)
     hd_status status = HD_OK;
     if (table == NULL || table->n_dims != 2 || table->dims[0] == 0 || table->dims[1] == 0 || ids->n_dims == 0 ||
         ids->dims[0] == 0)
-        status = hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" or \"embedding.weight\" of a row for each token", settings->dir);
+        status = hd__fail(err, HD_ERR_FORMAT, "%s: no tensor \"embeddings\" or \"embedding.weight\" of a row for each token",
+                          settings->dir);
     else if (ids->dims[0] >= HD_LIMIT_VOCAB || table->dims[1] > HD_LIMIT_HIDDEN)
         status = hd__fail(err, HD_ERR_LIMIT, "%s: %llu tokens of %llu values, the limits are %u and %u", settings->dir,
                           (unsigned long long)ids->dims[0], (unsigned long long)table->dims[1], HD_LIMIT_VOCAB - 1,

@@ -49,6 +49,17 @@ typedef struct hd_dense_settings {
     hd_activation activation;
 } hd_dense_settings;
 
+/* How a late-interaction model reads queries and documents, where it tells them apart (late_config.h). */
+typedef struct hd_late_settings {
+    const char *query_prefix, *document_prefix; /* the token behind the first one; "": none */
+    uint32_t query_length, document_length;     /* tokens at most, prefix and specials included */
+    bool expands;                               /* queries are filled up to query_length with the token `expansion`, */
+    bool attends;                               /* which all tokens see; else none does */
+    const char *expansion;
+    uint32_t n_skipped;
+    const char *const *skipped; /* [n_skipped] tokens that give a document no vector */
+} hd_late_settings;
+
 typedef struct hd_settings {
     const char *dir;          /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer; a
                                * GGUF file is all of them */
@@ -71,8 +82,8 @@ typedef struct hd_settings {
     uint32_t n_tasks, adapter_rank;          /* low-rank adapters, one for each task; 0: none */
     double adapter_scale;                    /* what their products are multiplied by */
     bool no_specials;                        /* texts are read without what the tokenizer's template adds */
-    bool counts_unknown; /* static models: the unknown token counts, too */
-    int32_t unknown_id;  /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
+    bool counts_unknown;                     /* static models: the unknown token counts, too */
+    int32_t unknown_id; /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
 
     /* what happens to its output */
     uint32_t heads;                 /* HD_HEAD_* bits of what the files ask for */
@@ -82,6 +93,7 @@ typedef struct hd_settings {
     const char *sparse_linear;      /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
     const char *colbert_linear;     /* MULTI: the same */
     uint32_t n_token_out;           /* MULTI: values of a token's vector */
+    hd_late_settings *late;         /* MULTI: its Dense modules are for tokens; NULL: colbert_linear, or none */
     uint32_t n_labels;              /* SCORES */
     const char *const *labels;      /* [n_labels] */
     bool labels_are_independent;    /* problem_type "multi_label_classification": a text may have several of them */

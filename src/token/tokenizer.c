@@ -259,6 +259,17 @@ int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text)
     return -1;
 }
 
+int32_t hd__tokenizer_id(const hd_tokenizer *tokenizer, const char *text)
+{
+    char padded[HD_LIMIT_TOKEN_BYTES + HD_VOCAB_PADDING] = {0};
+    const int32_t added = hd__tokenizer_added_id(tokenizer, text);
+    const size_t n = strlen(text);
+    if (added >= 0 || n == 0 || n > HD_LIMIT_TOKEN_BYTES)
+        return added;
+    memcpy(padded, text, n);
+    return hd__token_model_find(&tokenizer->model, hd__span(padded, n));
+}
+
 hd_status hd__tokenizer_decode(const hd_tokenizer *tokenizer, const int32_t *ids, size_t n, bool no_specials, hd_buffer *out,
                                hd_error *err)
 {

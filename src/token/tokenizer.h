@@ -89,6 +89,9 @@ void hd__tokenizer_drop_specials(hd_tokenizer *tokenizer);
 /* The id of what the model does not know; -1: it has none. */
 int32_t hd__tokenizer_unknown_id(const hd_tokenizer *tokenizer);
 
+/* The id of a token, added or of the vocabulary, by its text as the tokenizer's file has it; -1: there is none. */
+int32_t hd__tokenizer_id(const hd_tokenizer *tokenizer, const char *text);
+
 /* The id of an added token, as special ones are, by its text; -1: there is none. */
 int32_t hd__tokenizer_added_id(const hd_tokenizer *tokenizer, const char *text);
 

@@ -85,12 +85,13 @@ static void make(kc *c, const problem *p, operands *o)
     o->at.reach_back = p->limited ? p->back : K_REACH_ALL;
     o->at.reach_ahead = p->limited ? p->ahead : K_REACH_ALL;
     if (p->biased) {
-        const size_t n = 2 * (size_t)p->n_k - 1;
+        const int n_positions = p->q_first + p->n_q > p->n_k ? p->q_first + p->n_q : p->n_k;
+        const size_t n = 2 * (size_t)n_positions - 1;
         o->at.bias_stride = n;
         float *table = kc_buffer(c, (size_t)n_heads * n * sizeof *table, 4);
         for (size_t i = 0; i < (size_t)n_heads * n; i++)
             table[i] = (float)(3.0 * kc_normal(c));
-        o->at.bias = table + p->n_k - 1;
+        o->at.bias = table + n_positions - 1;
     }
 }
 
@@ -197,6 +198,8 @@ static void check(kc *c, problem p)
     make(c, &p, &o);
     const float *whole = call(c, &o, 0, p.n_q);
     compare(c, &o, whole);
+    if ((p.limited || p.biased) && p.q_first + p.n_q > p.n_k)
+        return;
     compare_queries(c, &o, whole, 0, p.n_q);
     compare_queries(c, &o, whole, p.n_q - 1, 1);
     compare_queries(c, &o, whole, kc_below(c, p.n_q), 1);
@@ -310,9 +313,34 @@ static void check_reaches(kc *c)
     }
 }
 
+/* Queries behind the last key, each in reach of it. */
+static void check_behind(kc *c)
+{
+    static const int lengths[] = {1, 7, 31, 33, 100, 260}, dims[] = {32, 64, 34};
+    static const int reaches[] = {K_REACH_ALL, 16, 64, 31};
+    for (int i = 0; i < 6; i++) {
+        for (int r = 0; r < 4; r++) {
+            for (int biased = 0; biased < 2; biased++) {
+                const int most = lengths[i] + (r == 0 ? 70 : reaches[r]);
+                problem p = plain(most, lengths[i], dims[kc_below(c, 3)], KC_NORMAL, 2.0f, 8);
+                p.n_heads = 1 + kc_below(c, 2);
+                p.q_first = kc_below(c, most);
+                p.n_q = most - p.q_first;
+                p.limited = r > 0;
+                p.back = p.ahead = reaches[r];
+                p.biased = biased != 0;
+                check(c, p);
+                p.n_q = 1 + kc_below(c, p.n_q);
+                check(c, p);
+            }
+        }
+    }
+}
+
 void kc_check_attention(kc *c)
 {
     check_reaches(c);
+    check_behind(c);
     static const int dims[] = {2, 6, 8, 14, 16, 18, 32, 34, 48, 64, 66, 80, 96, 128, 130, 254, 256};
     static const int lengths[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 250, 257, 512, 1030};
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++) {

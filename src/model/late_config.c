@@ -1,0 +1,122 @@
+/* late_config.c - see late_config.h.
+ *
+ *   {"query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 32, "document_length": 180,
+ *    "do_query_expansion": true, "attend_to_expansion_tokens": false, "skiplist_words": ["!", …]}
+ *
+ * A missing field or null has the value here; skiplist_words that of Python's string.punctuation. Source:
+ * pylate.models.ColBERT of PyLate 1.4 (https://github.com/lightonai/pylate). The token that fills queries up is the
+ * tokenizer's mask token.
+ */
+#include "model/late_config.h"
+
+#include <stdio.h>
+
+static hd_status keep_text(const hd_settings_reader *reader, const json_t *root, const char *key, const char *shown,
+                           const char **value)
+{
+    const char *text = *value;
+    HD_TRY(hd__json_get_text(root, key, shown, &text, reader->err));
+    return hd__settings_keep(reader, text, value);
+}
+
+static hd_status get_length(const hd_settings_reader *reader, const json_t *root, const char *key, const char *shown,
+                            uint32_t *value)
+{
+    uint64_t wide = *value;
+    HD_TRY(hd__json_get_uint(root, key, 4, HD_LIMIT_SEQUENCE, shown, &wide, reader->err));
+    *value = (uint32_t)wide;
+    return HD_OK;
+}
+
+/* "skiplist_words", or all that is punctuation in ASCII. */
+static hd_status parse_skipped(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                               hd_late_settings *late)
+{
+    static const char punctuation[] = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+    const json_t *words = json_object_get(root, "skiplist_words");
+    const bool given = words != NULL && !json_is_null(words);
+    const size_t n = given ? json_array_size(words) : sizeof punctuation - 1;
+    if (given && !json_is_array(words))
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"skiplist_words\" is not a list", shown);
+    if (n > HD_LIMIT_SKIPLIST)
+        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: \"skiplist_words\" has %zu words, the limit is %u", shown, n,
+                        HD_LIMIT_SKIPLIST);
+    const char **skipped = hd__arena_calloc(reader->arena, n + 1, sizeof *skipped);
+    if (skipped == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %zu words", shown, n);
+    for (size_t i = 0; i < n; i++) {
+        const char single[] = {given ? '\0' : punctuation[i], '\0'};
+        const char *word = given ? json_string_value(json_array_get(words, i)) : single;
+        if (word == NULL)
+            return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"skiplist_words\": word %zu is no text", shown, i);
+        HD_TRY(hd__settings_keep(reader, word, &skipped[i]));
+    }
+    late->skipped = skipped;
+    late->n_skipped = (uint32_t)n;
+    return HD_OK;
+}
+
+/* "mask_token" of the tokenizer's settings: a text, or an object with its "content". */
+static hd_status find_expansion(const hd_settings_reader *reader, const char *path, hd_late_settings *late)
+{
+    static const char *const files[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    late->expansion = "[MASK]";
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        json_t *root;
+        const char *shown;
+        HD_TRY(hd__settings_file(reader, path, files[i], false, &root, &shown));
+        const json_t *token = json_object_get(root, "mask_token");
+        const char *text = json_string_value(json_is_object(token) ? json_object_get(token, "content") : token);
+        hd_status status = text != NULL ? hd__settings_keep(reader, text, &late->expansion) : HD_OK;
+        json_decref(root);
+        if (text != NULL)
+            return status;
+    }
+    return HD_OK;
+}
+
+/* Queries and documents are told apart by the names of prompts: both names are there, with a text or without. */
+static hd_status name_prompts(const hd_settings_reader *reader, hd_settings *settings)
+{
+    static const char *const names[] = {"query", "document"};
+    const uint32_t n = settings->n_prompts;
+    hd_prompt *prompts = hd__arena_calloc(reader->arena, n + 2, sizeof *prompts);
+    if (prompts == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %u prompts", reader->dir, n + 2);
+    if (n > 0)
+        memcpy(prompts, settings->prompts, n * sizeof *prompts);
+    settings->prompts = prompts;
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t k = 0;
+        while (k < n && strcmp(prompts[k].name, names[i]) != 0)
+            k++;
+        if (k == n)
+            prompts[settings->n_prompts++] = (hd_prompt){names[i], ""};
+    }
+    return HD_OK;
+}
+
+hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, const char *shown, const char *path,
+                          hd_settings *settings)
+{
+    hd_late_settings *late = hd__arena_calloc(reader->arena, 1, sizeof *late);
+    const uint32_t most = settings->n_positions != 0 ? settings->n_positions : HD_LIMIT_SEQUENCE;
+    if (late == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
+    *late = (hd_late_settings){
+        .query_prefix = "[Q] ", .document_prefix = "[D] ", .query_length = 32, .document_length = 180, .expands = true};
+    HD_TRY(keep_text(reader, root, "query_prefix", shown, &late->query_prefix));
+    HD_TRY(keep_text(reader, root, "document_prefix", shown, &late->document_prefix));
+    HD_TRY(get_length(reader, root, "query_length", shown, &late->query_length));
+    HD_TRY(get_length(reader, root, "document_length", shown, &late->document_length));
+    HD_TRY(hd__json_get_bool(root, "do_query_expansion", shown, &late->expands, reader->err));
+    HD_TRY(hd__json_get_bool(root, "attend_to_expansion_tokens", shown, &late->attends, reader->err));
+    HD_TRY(parse_skipped(reader, root, shown, late));
+    HD_TRY(find_expansion(reader, path, late));
+    HD_TRY(name_prompts(reader, settings));
+    late->query_length = late->query_length < most ? late->query_length : most;
+    late->document_length = late->document_length < most ? late->document_length : most;
+    settings->max_length = late->query_length > late->document_length ? late->query_length : late->document_length;
+    settings->late = late;
+    return HD_OK;
+}

@@ -1,0 +1,287 @@
+/* Late interaction as PyLate has it, beside PyLate itself (tests/golden/late): prefixes, expansion of queries, tokens of
+ * documents that give no vector; in any company, on any number of threads; and files that do not fit.
+ */
+#include "unit/engine_fixture.h"
+
+#include <jansson.h>
+#include <math.h>
+
+#include "base/file.h"
+
+#define GOLDEN "tests/golden/late/"
+
+enum { MOST_TEXTS = 8 };
+
+static json_t *manifest;
+static hd_engine *engine;
+static hd_model *model;
+static hd_model_info info;
+
+static void open_one(const char *name, hd_dtype dtype, uint32_t n_threads)
+{
+    engine = open_engine((hd_engine_options){.n_threads = n_threads});
+    model = open_model(engine, name, dtype);
+    hd_model_get_info(model, &info);
+}
+
+/* "queries" or "documents". */
+static size_t texts_of(const char *side, hd_text texts[MOST_TEXTS])
+{
+    const json_t *all = json_object_get(manifest, side);
+    const size_t n = json_array_size(all);
+    assert_true(n > 2 && n <= MOST_TEXTS);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = (hd_text){json_string_value(json_array_get(all, i)), json_string_length(json_array_get(all, i))};
+    return n;
+}
+
+static void encode(const hd_text *texts, size_t n, const char *prompt_name, hd_output *outputs)
+{
+    const hd_encode_options options = {.heads = HD_HEAD_MULTI, .prompt_name = prompt_name};
+    MUST(hd_encode_outputs(model, texts, NULL, n, &options, NULL, outputs, NULL, &err));
+}
+
+/* In f32 each value; else the cosine, of each vector and their mean. */
+static void check_vectors(const char *name, hd_dtype dtype, const hd_output *got, const float *wanted, size_t n)
+{
+    const size_t width = info.n_token_dimensions;
+    double sum = 0.0, least = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        double cosine = 0.0;
+        for (size_t k = i * width; k < (i + 1) * width; k++) {
+            cosine += (double)got->token_vectors[k] * (double)wanted[k];
+            if (dtype == HD_DTYPE_F32 && !(fabsf(got->token_vectors[k] - wanted[k]) < 2e-5f))
+                fail_msg("%s: vector %zu, value %zu is %.9g, not %.9g", name, i, k % width, (double)got->token_vectors[k],
+                         (double)wanted[k]);
+        }
+        sum += cosine;
+        least = fmin(least, cosine);
+    }
+    const double mean = sum / (double)n;
+    if (!(mean >= (dtype == HD_DTYPE_INT8 ? 0.98 : 0.999) && least >= (dtype == HD_DTYPE_INT8 ? 0.9 : 0.98)))
+        fail_msg("%s, type %d: cosine mean %.6f, least %.6f", name, (int)dtype, mean, least);
+}
+
+/* One side's texts in one call. How many values of the golden file they were. */
+static size_t check_side(const json_t *entry, const char *side, hd_dtype dtype, const float *wanted)
+{
+    const char *name = json_string_value(json_object_get(entry, "model"));
+    const json_t *counts = json_object_get(entry, side);
+    hd_text texts[MOST_TEXTS];
+    hd_output outputs[MOST_TEXTS];
+    const size_t n = texts_of(side, texts);
+    size_t at = 0;
+    encode(texts, n, side[0] == 'q' ? "query" : NULL, outputs);
+    for (size_t i = 0; i < n; i++) {
+        const size_t count = (size_t)json_integer_value(json_array_get(counts, i));
+        if (outputs[i].n_token_vectors != count)
+            fail_msg("%s: text %zu of the %s has %zu vectors, not %zu", name, i, side, outputs[i].n_token_vectors, count);
+        if (count > 0)
+            check_vectors(name, dtype, &outputs[i], wanted + at, count);
+        at += count * info.n_token_dimensions;
+    }
+    hd_outputs_free(outputs, n);
+    return at;
+}
+
+/* Scores of all documents for the first query. */
+static void check_scores(const json_t *entry)
+{
+    const json_t *wanted = json_object_get(entry, "scores");
+    hd_text queries[MOST_TEXTS], documents[MOST_TEXTS];
+    float scores[MOST_TEXTS];
+    texts_of("queries", queries);
+    const size_t n = texts_of("documents", documents);
+    MUST(hd_rerank(model, queries[0], documents, n, &(hd_encode_options){.raw_scores = true}, scores, NULL, &err));
+    for (size_t i = 0; i < n; i++) {
+        const double score = json_number_value(json_array_get(wanted, i));
+        if (!(fabs((double)scores[i] - score) < 1e-4))
+            fail_msg("%s: score %zu is %.9g, not %.9g", info.name, i, (double)scores[i], score);
+    }
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    const json_t *models = json_object_get(manifest, "models");
+    for (size_t m = 0; m < json_array_size(models); m++) {
+        const json_t *entry = json_array_get(models, m);
+        const char *name = json_string_value(json_object_get(entry, "model"));
+        char path[256];
+        hd_file_map map;
+        snprintf(path, sizeof path, GOLDEN "%s.f32", name);
+        MUST(hd__file_map_open(path, &map, &err));
+        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
+            const float *wanted = (const float *)(const void *)map.bytes.ptr;
+            open_one(name, dtype, 2);
+            assert_int_equal(info.heads, HD_HEAD_MULTI | HD_HEAD_TOKENS);
+            assert_int_equal(info.n_token_dimensions, json_integer_value(json_object_get(entry, "width")));
+            assert_true(info.reranks);
+            size_t n = check_side(entry, "queries", dtype, wanted);
+            n += check_side(entry, "documents", dtype, wanted + n);
+            assert_int_equal(n * sizeof(float), map.bytes.len);
+            if (dtype == HD_DTYPE_F32)
+                check_scores(entry);
+            hd_engine_close(engine);
+        }
+        hd__file_map_close(&map);
+    }
+}
+
+/* The same bits alone and among documents and other queries, on one thread and on several. */
+static void test_company(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tiny-pylate", "tiny-pylate-local", "tiny-pylate-biased"};
+    for (size_t m = 0; m < 3; m++) {
+        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
+            const hd_text text = text_of("what is a river");
+            hd_output alone, many[40];
+            open_one(names[m], dtype, 1);
+            encode(&text, 1, "query", &alone);
+            hd_engine_close(engine);
+            open_one(names[m], dtype, 3);
+            hd_text texts[40];
+            memcpy(texts, some_texts(40), sizeof texts);
+            texts[17] = text;
+            encode(texts, 40, "query", many);
+            const size_t bytes = alone.n_token_vectors * info.n_token_dimensions * sizeof(float);
+            assert_int_equal(many[17].n_token_vectors, alone.n_token_vectors);
+            assert_memory_equal(many[17].token_vectors, alone.token_vectors, bytes);
+            hd_outputs_free(many, 40);
+            hd_outputs_free(&alone, 1);
+            hd_engine_close(engine);
+        }
+    }
+}
+
+/* A document that holds the same tokens as an expanded query is another one: its masks are seen. */
+static void test_roles(void **state)
+{
+    (void)state;
+    const hd_text text = text_of("river"), cut = text_of("a b c d e f g h i j k l m n o p q r s t u v w x y z");
+    hd_output query, document;
+    hd_encode_stats stats;
+    uint32_t n_prompts = 0;
+    const char *name, *prompt;
+    open_one("tiny-pylate", HD_DTYPE_F32, 1);
+    assert_int_equal(info.max_length, 40);
+    for (; hd_model_get_prompt(model, n_prompts, &name, &prompt); n_prompts++)
+        assert_string_equal(prompt, "");
+    assert_int_equal(n_prompts, 2);
+    encode(&text, 1, "query", &query);
+    encode(&text, 1, "document", &document);
+    assert_int_equal(query.n_token_vectors, 20);
+    assert_int_equal(document.n_token_vectors, 4);
+    hd_outputs_free(&query, 1);
+    hd_outputs_free(&document, 1);
+    const hd_encode_options shorter = {.heads = HD_HEAD_MULTI, .prompt_name = "query", .max_length = 12};
+    MUST(hd_encode_outputs(model, &cut, NULL, 1, &shorter, NULL, &query, &stats, &err));
+    assert_int_equal(query.n_token_vectors, 12);
+    assert_int_equal(stats.n_truncated, 1);
+    hd_outputs_free(&query, 1);
+    const hd_encode_options whole = {.heads = HD_HEAD_MULTI, .prompt_name = "query", .refuse_longer = true};
+    must_fail(hd_encode_outputs(model, &cut, NULL, 1, &whole, NULL, &query, NULL, &err), HD_ERR_LIMIT,
+              "has 28 tokens, the limit is 19");
+    must_fail(hd_encode_outputs(model, &text, NULL, 1, NULL, (float[64]){0}, NULL, NULL, &err), HD_ERR_UNSUPPORTED, "dense");
+    hd_engine_close(engine);
+}
+
+/* Documents may be made longer than the files say. */
+static void test_longer(void **state)
+{
+    (void)state;
+    char text[512] = "";
+    hd_output output;
+    for (int i = 0; i < 60; i++)
+        strcat(text, "river ");
+    const hd_text document = text_of(text);
+    engine = open_engine((hd_engine_options){.n_threads = 1});
+    MUST(
+        hd_model_open(engine, tiny_model_dir(&folder, "tiny-pylate"), &(hd_model_options){.max_length = 100}, &model, &err));
+    encode(&document, 1, NULL, &output);
+    assert_int_equal(output.n_token_vectors, 63);
+    hd_outputs_free(&output, 1);
+    encode(&document, 1, "query", &output);
+    assert_int_equal(output.n_token_vectors, 20);
+    hd_outputs_free(&output, 1);
+    hd_engine_close(engine);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *says;
+    } on_load[] = {{"strange-prefix", "the prefix \"[X] \" is no token"}, {"strange-mask", "\"<mask>\", which queries"}};
+    static const struct {
+        const char *name, *says;
+        hd_status status;
+    } on_open[] = {
+        {"long-list", "\"skiplist_words\" has 4097 words, the limit is 4096", HD_ERR_LIMIT},
+        {"no-list", "\"skiplist_words\" is not a list", HD_ERR_FORMAT},
+        {"no-words", "word 1 is no text", HD_ERR_FORMAT},
+        {"short-queries", "\"query_length\"", HD_ERR_FORMAT},
+        {"wrong-width", "\"in_features\" is 65", HD_ERR_FORMAT},
+        {"residual", "\"use_residual\"", HD_ERR_UNSUPPORTED},
+    };
+    hd_model *m;
+    engine = open_engine((hd_engine_options){.n_threads = 1});
+    for (size_t i = 0; i < sizeof on_load / sizeof on_load[0]; i++) {
+        model = open_model(engine, on_load[i].name, HD_DTYPE_F32);
+        must_fail(hd_model_load(model, &err), HD_ERR_FORMAT, on_load[i].says);
+    }
+    for (size_t i = 0; i < sizeof on_open / sizeof on_open[0]; i++)
+        must_fail(hd_model_open(engine, tiny_model_dir(&folder, on_open[i].name), NULL, &m, &err), on_open[i].status,
+                  on_open[i].says);
+    hd_engine_close(engine);
+}
+
+#define SCRIPT                                                                                                              \
+    "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-pylate tiny-pylate-attends tiny-pylate-local "       \
+    "tiny-pylate-short tiny-pylate-biased\n"                                                                                \
+    "cd \"$models\"; python3 - <<'EOS'\n"                                                                                   \
+    "import json, shutil\n"                                                                                                 \
+    "def change(name, file, **fields):\n"                                                                                   \
+    "    shutil.copytree('tiny-pylate', name)\n"                                                                            \
+    "    path = name + '/' + file\n"                                                                                        \
+    "    json.dump({**json.load(open(path)), **fields}, open(path, 'w'))\n"                                                 \
+    "own = 'config_sentence_transformers.json'\n"                                                                           \
+    "change('strange-prefix', own, query_prefix='[X] ')\n"                                                                  \
+    "change('strange-mask', 'tokenizer_config.json', mask_token={'content': '<mask>'})\n"                                   \
+    "change('long-list', own, skiplist_words=['a'] * 4097)\n"                                                               \
+    "change('no-list', own, skiplist_words='a')\n"                                                                          \
+    "change('no-words', own, skiplist_words=['a', 1])\n"                                                                    \
+    "change('short-queries', own, query_length=3)\n"                                                                        \
+    "change('wrong-width', '1_Dense/config.json', in_features=65)\n"                                                        \
+    "change('residual', '1_Dense/config.json', use_residual=True)\n"                                                        \
+    "EOS"
+
+static int set_up(void **state)
+{
+    (void)state;
+    char command[8192];
+    json_error_t error;
+    some_texts(40);
+    scratch_begin(&folder);
+    manifest = json_load_file(GOLDEN "manifest.json", 0, &error);
+    snprintf(command, sizeof command, "models='%s/models'\n" SCRIPT, folder.dir);
+    return manifest != NULL ? system(command) : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    json_decref(manifest);
+    scratch_end(&folder);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_company), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_longer), cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

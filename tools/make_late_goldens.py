@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Makes the goldens under tests/golden/late: what PyLate makes of queries and documents.
+
+    python3 -m venv /tmp/late && /tmp/late/bin/pip install pylate==1.4.0
+    /tmp/late/bin/python tools/make_late_goldens.py
+
+The models are those of tools/make_tiny_architectures.py that have late interaction, in float32 on the CPU. Queries and
+documents are encoded one at a time; PyLate pads documents that come together. tests/golden/late/README.md describes the
+files.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
+
+import torch
+from pylate import models, rank
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "tests/golden/late"
+sys.path.insert(0, str(ROOT / "tools"))
+import make_tiny_architectures as tiny
+
+QUERIES = ["what is a river", "", "the garden, the house and the light of the sea in winter: which stone is bread? " * 2,
+           "[Q] stone"]
+DOCUMENTS = ["A river is a stream of water, that flows to the sea.", "", "...!?",
+             "the house (in the garden) of music; bread, water & ship - winter's light. " * 4, "[MASK] [D] stone"]
+
+
+@torch.no_grad()
+def encode(model, texts, is_query):
+    return [model.encode([text], is_query=is_query, show_progress_bar=False)[0] for text in texts]
+
+
+def make(name, folder):
+    model = models.ColBERT(str(folder), device="cpu")
+    rows = {"queries": encode(model, QUERIES, True), "documents": encode(model, DOCUMENTS, False)}
+    (OUT / f"{name}.f32").write_bytes(b"".join(v.astype("<f4").tobytes() for side in rows.values() for v in side))
+    ranked = rank.rerank(documents_ids=[list(range(len(DOCUMENTS)))], queries_embeddings=[rows["queries"][0]],
+                         documents_embeddings=[rows["documents"]])[0]
+    scores = sorted((result["id"], result["score"]) for result in ranked)
+    return {"model": name, "width": rows["queries"][0].shape[1], **{side: [len(v) for v in rows[side]] for side in rows},
+            "scores": [round(float(score), 6) for _, score in scores]}
+
+
+def main():
+    torch.set_num_threads(1)
+    OUT.mkdir(exist_ok=True)
+    for old in OUT.glob("*.f32"):
+        old.unlink()
+    names = [name for name, model in tiny.MODELS.items() if "late" in model[3]]
+    with tempfile.TemporaryDirectory() as folder:
+        entries = [make(name, tiny.write_model(folder, name)) for name in names]
+    made_with = {"python": sys.version.split()[0],
+                 **{n: version(n) for n in ("pylate", "sentence-transformers", "transformers", "torch")}}
+    parts = [f' "made_with": {json.dumps(made_with)}', f' "queries": {json.dumps(QUERIES)}',
+             f' "documents": {json.dumps(DOCUMENTS)}', ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]
+    (OUT / "manifest.json").write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
