@@ -230,6 +230,7 @@ class Shapes(LoopbackTest):
     def test_heads(self):
         get = b"GET /health HTTP/1.1\r\n"
         for head in (b"Host: h\r\n" + b"\r\n".join(b"X-%d: 1" % i for i in range(200)), b"Host: h\r\nX: " + b"a" * 100000, b"Host: h\r\nX\0Y: 1",
+                     b"Host: h\r\nCookie: " + b"; ".join(b"a%d=b" % i for i in range(300)),
                      b"Host: h\r\nno colon here"):
             self.assert_refused(head, method=get)
         self.assert_refused(b"Host: h", method=b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n")
