@@ -180,8 +180,10 @@ static void limits_the_number_of_files(void **state)
     hd_remote_file file = {.path = "a"};
     assert_int_equal(hd__file_list_add(&list, &file, &err), HD_ERR_LIMIT);
     hd_modules modules = {.present = true, .n = HD_LIMIT_MODULES};
-    for (uint32_t i = 0; i < modules.n; i++)
+    for (uint32_t i = 0; i < modules.n; i++) {
+        modules.modules[i].type = "Dense";
         modules.modules[i].path = "";
+    }
     assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_ERR_UNSUPPORTED); /* and in no time */
 }
 
