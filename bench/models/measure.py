@@ -216,6 +216,8 @@ def nomic_turn(a, server, cases, folder, seconds, warm):
             if warm:
                 compare.run_load(a, server, CLIENTS, 1, body)
             answer = compare.run_load(a, server, CLIENTS, seconds, body)
+            if answer["per_s"] == 0:
+                raise RuntimeError(f"none of the clients had its answer of {case} within a minute")
             server.figures.setdefault(case, []).append({**answer, "per_s": answer["per_s"] * n})
     except RuntimeError as error:
         server.fail(error)
