@@ -14,10 +14,17 @@
 
 static bool all_finite(const float *values, size_t n)
 {
-    float check = 0.0f; /* x * 0 is 0 for finite x and NaN for the others */
-    for (size_t i = 0; i < n; i++)
-        check += values[i] * 0.0f;
-    return check == 0.0f;
+    enum { LANES = 16 };
+    float check[LANES] = {0}; /* x * 0 is 0 for finite x and NaN for the others */
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            check[k] += values[i + k] * 0.0f;
+    for (; i < n; i++)
+        check[0] += values[i] * 0.0f;
+    for (size_t k = 1; k < LANES; k++)
+        check[0] += check[k];
+    return check[0] == 0.0f;
 }
 
 static hd_status not_finite(const hd_job *job, uint32_t row, hd_error *err)
