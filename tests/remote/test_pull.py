@@ -403,7 +403,7 @@ class Refusals(PullCase):
             (without("model.safetensors", "pytorch_model.bin") | {"tf_model.h5": b"h5"}, "tf_model.h5 only"),
             (without("model.safetensors", "pytorch_model.bin"), "neither model.safetensors nor pytorch_model.bin"),
             (without("config.json"), "no config.json"),
-            (without("vocab.txt", "tokenizer.json"), "no tokenizer.json, vocab.txt or sentencepiece.bpe.model"),
+            (without("vocab.txt", "tokenizer.json"), "no tokenizer.json, vocab.txt, sentencepiece.bpe.model or spiece.model, nor vocab.json with merges.txt"),
             (model_files() | {"modules.json": b'[{"path": "", "type": "sentence_transformers.models.WordEmbeddings"}]'}, "WordEmbeddings"),
             (model_files() | {"config.json": b'{"model_type": "bert", "hidden_act": "mish"}'}, "mish"),
         ]
