@@ -5,8 +5,9 @@
  * Each connection sends the request (POST with a body, GET without) and sends it again when the response is whole, until
  * the time is up; what is on its way then is waited for, and counts, so that a server which answers all of them at the
  * end of a turn is measured as one which answers them one by one. "@@@@@@@@" in the body becomes a number of eight
- * digits, another one each time, so that no cache knows it; the first one follows the clock, for the next run's sake. Prints one line of JSON: requests, requests per second, the
- * latencies' p50, p99 and maximum in milliseconds, what was not 200.
+ * digits, another one each time, so that no cache knows it; the first one follows the clock, for the next run's sake. Prints
+ * one line of JSON: requests, requests per second, the latencies' p50, p99 and maximum in milliseconds, what was not 200,
+ * and what had no answer after a minute.
  */
 #define _GNU_SOURCE /* strcasestr */
 #include <arpa/inet.h>
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 16, STEP_NS = 10000, STEPS = 6000000, MARKS = 8, PATIENCE_S = 120 };
+enum { BUFFER = 1 << 16, STEP_NS = 10000, STEPS = 6000000, MARKS = 8, PATIENCE_S = 60 };
 
 typedef struct connection {
     int fd;
@@ -206,15 +207,13 @@ int main(int argc, char **argv)
         const int ready = epoll_wait(poll, events, 256, 100);
         for (int i = 0; i < ready; i++)
             serve(events[i].data.ptr, events[i].events);
-        if (now_ns() > stop_ns + PATIENCE_S * 1000000000ull) {
-            fprintf(stderr, "load: no answer for %d requests\n", n_waiting);
-            return 1;
-        }
+        if (now_ns() > stop_ns + PATIENCE_S * 1000000000ull)
+            break;
     }
-    const double took = (double)(last_ns - start) / 1e9;
-    printf(
-        "{\"requests\": %llu, \"per_s\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"not_200\": %llu}\n",
-        (unsigned long long)n_done, (double)n_done / took, percentile(0.5), percentile(0.99), (double)max_ns / 1e6,
-        (unsigned long long)n_other);
+    const double took = (double)((n_waiting > 0 ? now_ns() : last_ns) - start) / 1e9;
+    printf("{\"requests\": %llu, \"per_s\": %.2f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"not_200\": %llu, "
+           "\"unanswered\": %d}\n",
+           (unsigned long long)n_done, (double)n_done / took, percentile(0.5), percentile(0.99), (double)max_ns / 1e6,
+           (unsigned long long)n_other, n_waiting);
     return n_other != 0;
 }
