@@ -25,6 +25,11 @@ build   module:libmicrohttpd libmicrohttpd-dev
 build   module:zlib       zlib1g-dev
 build   module:cmocka      libcmocka-dev
 build   module:hiredis     libhiredis-dev
+build   module:sqlite3     libsqlite3-dev
+build   module:libxml-2.0  libxml2-dev
+build   module:md4c        libmd4c-dev
+build   file:/usr/include/libstemmer.h libstemmer-dev
+build   command:pdftotext  poppler-utils
 build   command:python3    python3
 build   command:curl       curl
 build   command:pip        python3-pip

@@ -1,0 +1,70 @@
+/* extract.h - the text of a file: from its bytes to paragraphs under headings.
+ *
+ * What kind a file is is told from its bytes first, and from its name where bytes do not tell (source code, CSV,
+ * Markdown). Every reader takes bytes that may lie; limits are in base/limits.h.
+ */
+#ifndef HD_INGEST_EXTRACT_H
+#define HD_INGEST_EXTRACT_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/span.h"
+#include "base/status.h"
+
+typedef enum hd_kind {
+    HD_KIND_UNKNOWN, /* nothing that text can be got from */
+    HD_KIND_TEXT,
+    HD_KIND_MARKDOWN,
+    HD_KIND_HTML,
+    HD_KIND_PDF,
+    HD_KIND_DOCX,
+    HD_KIND_PPTX,
+    HD_KIND_EPUB,
+    HD_KIND_CODE,
+    HD_KIND_CSV,
+    HD_KIND_JSON,  /* one document: its keys and values as lines */
+    HD_KIND_JSONL, /* one document for each line: {"id", "text" | "content" | "contents", "title", "metadata", …} */
+} hd_kind;
+
+/* A stretch of the text with one meaning. Blocks follow each other without overlap and cover all that is not blank. */
+typedef enum hd_block_kind {
+    HD_BLOCK_PARAGRAPH,
+    HD_BLOCK_HEADING,
+    HD_BLOCK_CODE,
+    HD_BLOCK_TABLE,
+    HD_BLOCK_LIST_ITEM,
+} hd_block_kind;
+
+typedef struct hd_block {
+    hd_block_kind kind;
+    uint32_t begin, end; /* bytes in the text */
+    uint32_t level;      /* of a heading, 1 to 6; of code blocks: how deep it is nested */
+    uint32_t line, page; /* in the file, from 1; 0 where it has none */
+    const char *name;    /* heading: its plain text; code: the function or type that it is, or NULL */
+} hd_block;
+
+typedef struct hd_extract {
+    hd_kind kind;
+    const char *mime;
+    const char *language; /* of code: "c", "python"; "" else */
+    const char *title;    /* "" when the document names none */
+    const char *author;
+    const char *metadata; /* JSON object, or NULL: what the format says (front matter, PDF's info, JSONL's fields) */
+    const char *id, *url, *source; /* JSONL's own; NULL else */
+    int64_t created_at;            /* Unix seconds; 0 unknown */
+    hd_span text;                  /* UTF-8, lines end in \n */
+    const hd_block *blocks;        /* [n_blocks] */
+    size_t n_blocks;
+} hd_extract;
+
+/* The kind, by the first bytes and the name (may be NULL) or mime type (may be NULL). */
+hd_kind hd__kind_of(hd_span bytes, const char *name, const char *mime);
+
+/* Calls `document` once, for JSONL once for each line, with an extract on the arena. HD_ERR_FORMAT for what is not what it
+ * says, HD_ERR_UNSUPPORTED for HD_KIND_UNKNOWN and for programs that are missing (pdftotext), HD_ERR_LIMIT. Errors of
+ * `document` end it. */
+typedef hd_status hd_extract_fn(const hd_extract *extract, void *data, hd_error *err);
+HD_MUST_USE hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena,
+                                  hd_extract_fn *document, void *data, hd_error *err);
+
+#endif

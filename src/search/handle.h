@@ -1,0 +1,16 @@
+/* handle.h - what a hd_index is: a store, who makes its vectors, who reranks. index.c opens and closes it. */
+#ifndef HD_SEARCH_HANDLE_H
+#define HD_SEARCH_HANDLE_H
+
+#include "heddle/index.h"
+#include "search/embedder.h"
+
+struct hd_index {
+    hd_store *store;
+    hd_embedder *embedder; /* NULL: BM25 alone */
+    hd_model *reranker;    /* NULL: none; the caller's */
+    bool read_only;
+    bool owns_embedder;
+};
+
+#endif
