@@ -46,6 +46,14 @@ HD_API void hd_index_close(hd_index *index);
 
 /* ---- documents ---------------------------------------------------------------------------------- */
 
+/* How a document's text is cut. */
+typedef enum hd_chunking {
+    HD_CHUNKING_AUTO = 0, /* code by functions and types, the rest by headings where there are any, else by tokens */
+    HD_CHUNKING_TOKENS,   /* by tokens alone */
+    HD_CHUNKING_PLUGIN    /* as chatgpt-retrieval-plugin cuts: 200 tokens to the last end of a sentence, newlines as blanks;
+                           * a chunk's id is "<document id>_<ordinal>" */
+} hd_chunking;
+
 /* A document. Strings are UTF-8, NULL or "" where there is none. */
 typedef struct hd_document {
     const char *id;     /* the caller's; NULL: made (a random UUID). One of the same id is replaced, whole */
@@ -57,6 +65,7 @@ typedef struct hd_document {
     const char *metadata; /* a JSON object, for filters; NULL: {} */
     int64_t created_at;   /* Unix seconds; 0: unknown */
     hd_text text;         /* or a file's bytes: PDF, DOCX, …, as `mime` says */
+    hd_chunking chunking;
 } hd_document;
 
 /* Adds documents, each with all of its chunks or not at all; returns when they are on the disk and can be found. Of
@@ -68,6 +77,45 @@ HD_API HD_MUST_USE hd_status hd_index_put(hd_index *index, const hd_document *do
 /* Removes documents by id, and those for which the filter holds (NULL: none). *n_removed may be NULL. */
 HD_API HD_MUST_USE hd_status hd_index_remove(hd_index *index, const char *const *ids, size_t n, const char *filter,
                                              uint64_t *n_removed, hd_error *err);
+
+typedef struct hd_span32 {
+    uint32_t begin, end; /* bytes */
+} hd_span32;
+
+/* A chunk as the index holds it. */
+typedef struct hd_stored_chunk {
+    const char *id, *section, *text; /* as in hd_hit */
+    uint32_t ordinal;
+    hd_span32 span;      /* in the document's text */
+    uint32_t line, page; /* of its beginning, from 1; 0: the format has none */
+    bool is_code;
+} hd_stored_chunk;
+
+/* A document as the index holds it. */
+typedef struct hd_stored_document {
+    const char *id, *source, *path, *title, *url, *author, *mime;
+    const char *metadata; /* JSON object */
+    int64_t created_at;   /* Unix seconds; 0: unknown */
+    uint64_t size;        /* bytes of the file or the text that was put */
+    uint32_t n_chunks;
+    const char *sample;            /* its first chunk's text, cut to a few hundred bytes */
+    const hd_stored_chunk *chunks; /* [n_chunks] in the document's order; NULL in lists */
+} hd_stored_document;
+
+typedef struct hd_listing {
+    const hd_stored_document *documents; /* [n] */
+    size_t n;
+    uint64_t n_matching; /* documents for which the filter holds */
+    void *memory;
+} hd_listing;
+
+/* One document with its chunks: a listing of one, or of none. *listing is freed by hd_listing_free after success. */
+HD_API HD_MUST_USE hd_status hd_index_get(hd_index *index, const char *id, hd_listing *listing, hd_error *err);
+
+/* Documents for which the filter holds (NULL or "": all), in the order of their ids, from `offset`, at most `limit`. */
+HD_API HD_MUST_USE hd_status hd_index_list(hd_index *index, const char *filter, uint64_t offset, uint32_t limit,
+                                           hd_listing *listing, hd_error *err);
+HD_API void hd_listing_free(hd_listing *listing);
 
 typedef enum hd_ingest_state { HD_INGEST_SCAN, HD_INGEST_READ, HD_INGEST_GRAPH, HD_INGEST_DONE } hd_ingest_state;
 
@@ -152,10 +200,6 @@ typedef struct hd_search {
 
 /* "fast", "default", "gpu", "elastic" (0.3 BM25 + 0.7 cosine). HD_ERR_NOT_FOUND lists them. */
 HD_API HD_MUST_USE hd_status hd_search_profile(const char *name, hd_search *search, hd_error *err);
-
-typedef struct hd_span32 {
-    uint32_t begin, end; /* bytes */
-} hd_span32;
 
 typedef struct hd_hit {
     const char *document_id, *chunk_id; /* chunk_id: "<document id>#<ordinal>" or the caller's */
