@@ -170,7 +170,7 @@ typedef enum hd_fusion {
 
 typedef enum hd_order {
     HD_ORDER_SCORE = 0, /* best first */
-    HD_ORDER_SANDWICH   /* best first and last, for readers that lose the middle: 1, 3, 5, …, 6, 4, 2 */
+    HD_ORDER_SANDWICH /* for readers that lose the middle: of 4 hits and more 1, 2, 5, 6, …, 3, 4, as AnyLoom puts them */
 } hd_order;
 
 /* All zero means defaults; hd_search_profile fills in a named set. */
@@ -180,6 +180,7 @@ typedef struct hd_search {
     uint32_t limit; /* hits; 0: 10 */
     uint32_t offset;
     uint32_t n_candidates; /* of each leg; 0: 100, and never less than 2 * (limit + offset) */
+    uint32_t n_keyword;    /* of BM25; 0: n_candidates */
     const char *filter;    /* docs/SEARCH.md has the language; NULL or "": all */
     hd_fusion fusion;
     float rrf_k;              /* 0: 60 */
@@ -215,9 +216,9 @@ typedef struct hd_hit {
     const hd_span32 *highlights; /* [n_highlights] in the snippet */
     size_t n_highlights;
     float score;               /* the one that orders */
-    float scores[HD_N_LEGS];   /* by leg, as the leg gives them; NaN: not in its list */
+    float scores[HD_N_LEGS];   /* by leg, as the leg gives them; NaN: none. DENSE has one for every hit, listed or not */
     uint32_t ranks[HD_N_LEGS]; /* from 1; 0: not in its list */
-    float fused;
+    float fused;               /* of one leg alone: its score */
     uint32_t fused_rank;
 } hd_hit;
 

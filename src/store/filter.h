@@ -23,14 +23,23 @@ typedef struct hd_filter hd_filter;
 /* On the arena. HD_ERR_ARG shows where and what was expected; HD_ERR_LIMIT past HD_LIMIT_FILTER_BYTES, _NESTING, _VALUES. */
 HD_MUST_USE hd_status hd__filter_parse(hd_span text, hd_arena *arena, const hd_filter **filter, hd_error *err);
 
-/* The live chunks of the documents for which it holds (NULL: all live chunks). The bitmap is the store's, kept for the next
- * search with the same filter, and lives until the snapshot ends. */
+/* The live chunks for which it holds (NULL: all live chunks). The bitmap is the store's, kept for the next search with the
+ * same filter, and lives until the snapshot ends. */
 HD_MUST_USE hd_status hd__filter_chunks(hd_snapshot *snapshot, const hd_filter *filter, const hd_bitmap **chunks,
                                         hd_error *err);
 
 /* The ids of the documents for which it holds, in their order, from `offset`, at most `limit`; *n_all counts them all. */
 HD_MUST_USE hd_status hd__filter_documents(hd_snapshot *snapshot, const hd_filter *filter, uint64_t offset, uint64_t limit,
                                            hd_arena *arena, const char ***ids, size_t *n, uint64_t *n_all, hd_error *err);
+
+/* The bitmaps of filters asked for lately, one cache for each open store; for all threads. A snapshot keeps a list of those
+ * that it was given, which store.c begins as NULL and releases when the snapshot ends. */
+typedef struct hd_filter_cache hd_filter_cache;
+typedef struct hd_filter_hold hd_filter_hold;
+
+HD_MUST_USE hd_status hd__filter_cache_new(hd_filter_cache **cache, hd_error *err);
+void hd__filter_cache_free(hd_filter_cache *cache); /* no holds may be left. NULL allowed */
+void hd__filter_release(hd_filter_cache *cache, hd_filter_hold **holds);
 
 typedef struct hd_value_count {
     const char *value;

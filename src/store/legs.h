@@ -36,4 +36,13 @@ HD_MUST_USE hd_status hd__leg_multi(hd_snapshot *snapshot, const float *query, s
 HD_MUST_USE hd_status hd__leg_vectors(hd_snapshot *snapshot, const hd_chunk_id *ids, size_t n, float *vectors,
                                       hd_error *err);
 
+/* Where in a text the query's words are, for highlights: spans ascending, at most max; and how rare each is (idf). */
+typedef struct hd_match {
+    uint32_t begin, end; /* bytes */
+    float weight;
+    uint32_t term; /* equal for equal words of the query */
+} hd_match;
+HD_MUST_USE hd_status hd__leg_matches(hd_snapshot *snapshot, hd_span query, hd_span text, hd_match *matches, size_t max,
+                                      size_t *n, hd_error *err);
+
 #endif

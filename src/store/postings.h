@@ -41,12 +41,7 @@ HD_MUST_USE hd_status hd__postings_bm25(hd_postings *postings, sqlite3 *db, hd_s
 HD_MUST_USE hd_status hd__postings_sparse(hd_postings *postings, sqlite3 *db, hd_sparse_vector query, size_t k,
                                           const hd_bitmap *allowed, hd_ranked *out, size_t *n, hd_error *err);
 
-/* Where in a text the query's words are, for highlights: spans ascending, at most max; and how rare each is (idf). */
-typedef struct hd_match {
-    uint32_t begin, end; /* bytes */
-    float weight;
-    uint32_t term; /* equal for equal words of the query */
-} hd_match;
+/* As hd__leg_matches. */
 HD_MUST_USE hd_status hd__postings_matches(hd_postings *postings, sqlite3 *db, hd_span query, hd_span text,
                                            hd_match *matches, size_t max, size_t *n, hd_error *err);
 
