@@ -25,15 +25,16 @@ extern "C" {
 typedef struct hd_index hd_index;
 
 typedef struct hd_index_options {
-    hd_model *model;    /* makes vectors of chunks and queries; NULL: BM25 alone can be searched, and nothing be added that
-                         * needs vectors */
-    hd_model *reranker; /* for `rerank`; NULL: none */
-    bool create;        /* make the file when there is none */
-    bool read_only;     /* writes are HD_ERR_UNSUPPORTED */
-    bool keep_sparse;   /* at creation: keep the model's SPARSE weights, if it has that head */
-    bool keep_multi;    /* at creation: keep the model's MULTI vectors, if it has that head */
-    uint32_t busy_ms;   /* how long writes wait for another process; 0: 10,000 */
-    uint32_t n_threads; /* for scans and for building the graph; 0: one for each core */
+    hd_model *model;      /* makes vectors of chunks and queries; NULL: BM25 alone can be searched, and nothing be added that
+                           * needs vectors */
+    hd_model *reranker;   /* for `rerank`; NULL: none */
+    bool create;          /* make the file when there is none */
+    bool read_only;       /* writes are HD_ERR_UNSUPPORTED */
+    bool keep_sparse;     /* at creation: keep the model's SPARSE weights, if it has that head */
+    bool keep_multi;      /* at creation: keep the model's MULTI vectors, if it has that head */
+    const char *language; /* at creation: of the stemmer, by Snowball's name; "none"; NULL: "english" */
+    uint32_t busy_ms;     /* how long writes wait for another process; 0: 10,000 */
+    uint32_t n_threads;   /* for scans and for building the graph; 0: one for each core */
 } hd_index_options;
 
 /* The model must outlive the index. HD_ERR_NOT_FOUND without `create`; HD_ERR_FORMAT for a file that is no index or is
@@ -50,6 +51,7 @@ HD_API void hd_index_close(hd_index *index);
 typedef enum hd_chunking {
     HD_CHUNKING_AUTO = 0, /* code by functions and types, the rest by headings where there are any, else by tokens */
     HD_CHUNKING_TOKENS,   /* by tokens alone */
+    HD_CHUNKING_ANYLOOM,  /* Markdown at its lines "## " alone, as AnyLoom's server cuts it, with its ids */
     HD_CHUNKING_PLUGIN    /* as chatgpt-retrieval-plugin cuts: 200 tokens to the last end of a sentence, newlines as blanks;
                            * a chunk's id is "<document id>_<ordinal>" */
 } hd_chunking;
@@ -137,9 +139,9 @@ typedef struct hd_ingest_options {
     const char *source;         /* label of what is read; NULL: the name of each folder */
     const char *const *exclude; /* [n_exclude] patterns as in .gitignore */
     size_t n_exclude;
-    bool force;            /* read again what has not changed */
-    bool no_ignore;        /* read what .gitignore leaves out; .heddleignore counts still */
-    bool by_tokens;        /* cut all text by tokens, none by headings */
+    bool force;     /* read again what has not changed */
+    bool no_ignore; /* read what .gitignore leaves out; .heddleignore counts still */
+    hd_chunking chunking;
     uint32_t chunk_tokens; /* at most so many in a chunk; 0: what the model reads, at most 256 */
     uint32_t overlap_tokens;
 } hd_ingest_options;

@@ -1,25 +1,24 @@
 /* chunk.h - an extract in pieces that a model reads whole, each with its place.
  *
- *   headings  a section each (contracts of AnyLoom, so that its ids match: HD_CHUNK_ANYLOOM), cut further by tokens when too
- * long, short ones joined with the next of the same parent tokens    as many sentences as fit, the next beginning with the
- * last ones again (overlap) code      functions and types whole where they fit
+ * The rules are hd_chunking's (heddle/index.h):
  *
- * Lengths are in the model's tokens, counted by the caller's function; without one, a token is taken for four bytes.
+ *   by headings   a chunk for each section; sections that are too long are cut as by tokens, short ones joined with the
+ *                 next of the same parent
+ *   by tokens     as many sentences as fit; the next chunk begins with the last ones again (overlap)
+ *   code          functions and types whole where they fit
+ *   ANYLOOM       Markdown at its lines "## ", with the ids that AnyLoom's server gives
+ *   PLUGIN        200 tokens to the last end of a sentence, as chatgpt-retrieval-plugin cuts
+ *
+ * Lengths are in the model's tokens, told by the caller's function; without one, a token is taken for four bytes.
  */
 #ifndef HD_INGEST_CHUNK_H
 #define HD_INGEST_CHUNK_H
 
+#include "heddle/index.h"
 #include "ingest/extract.h"
 
-typedef enum hd_chunk_rule {
-    HD_CHUNK_AUTO = 0, /* code for code, headings where there are any, else tokens */
-    HD_CHUNK_TOKENS,
-    HD_CHUNK_ANYLOOM, /* Markdown by "## " lines alone, as AnyLoom's server cuts it */
-    HD_CHUNK_PLUGIN,  /* 200 tokens cut at the last sentence, as chatgpt-retrieval-plugin cuts it */
-} hd_chunk_rule;
-
 typedef struct hd_chunk_options {
-    hd_chunk_rule rule;
+    hd_chunking rule;
     uint32_t max_tokens, overlap_tokens;
     /* The ends, in bytes, of the text's tokens without specials: ends[i] for token i, at most `max`; returns how many. NULL:
      * none. */

@@ -37,6 +37,7 @@ typedef struct hd_identity {
 
 typedef struct hd_store_options {
     const hd_identity *identity; /* written at creation, compared later; NULL: as the file says, and no vectors are added */
+    const char *language;        /* at creation: of the stemmer (postings.h); NULL: "english" */
     bool create, read_only;
     uint32_t busy_ms;   /* wait for another process that writes; 0: 10,000 */
     uint32_t n_threads; /* of scans and graph building */
@@ -61,6 +62,11 @@ uint64_t hd__snapshot_version(const hd_snapshot *snapshot);
 HD_MUST_USE hd_status hd__write_begin(hd_store *store, hd_write **write, hd_error *err);
 HD_MUST_USE hd_status hd__write_commit(hd_write *write, hd_error *err);
 void hd__write_abandon(hd_write *write);
+
+/* Takes vectors that the graph does not cover into it, where there are enough for one; nothing is done else. In write
+ * transactions of its own; `progress` (may be NULL) ends it early with false, which is no error. */
+HD_MUST_USE hd_status hd__store_build_graph(hd_store *store, bool (*progress)(uint64_t done, uint64_t all, void *data),
+                                            void *data, hd_error *err);
 
 /* Settings that others keep in the file, by name ("ingest.chunk_tokens"). get: *value NULL when there is none. */
 HD_MUST_USE hd_status hd__store_get(hd_snapshot *snapshot, const char *name, hd_arena *arena, const char **value,
