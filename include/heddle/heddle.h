@@ -131,6 +131,9 @@ typedef enum hd_head {
     HD_HEAD_TOKENS = 16 /* the last hidden state of every token, specials too, as it is before pooling */
 } hd_head;
 
+/* "dense", "sparse", "colbert", "scores", "tokens", the names that options and protocols use; NULL for no single head. */
+HD_API const char *hd_head_name(uint32_t head);
+
 typedef enum hd_dtype {
     HD_DTYPE_AUTO = 0, /* the fastest type that keeps a mean cosine of 0.9999 here: bf16 where the CPU has it, else f32 */
     HD_DTYPE_F32,

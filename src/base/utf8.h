@@ -22,6 +22,15 @@ static inline size_t hd__utf8_len(uint32_t code_point)
     return code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
 }
 
+/* Code points in valid UTF-8: bytes that begin one. */
+static inline size_t hd__utf8_count(hd_span text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
 /* The offset of the first invalid byte, or text.len when all is valid. */
 size_t hd__utf8_valid_len(hd_span text);
 

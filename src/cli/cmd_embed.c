@@ -239,17 +239,13 @@ static hd_status check_usage(int n_args, bool *jsonl, cli_format *format, hd_err
 
 static hd_status parse_heads(uint32_t *heads, hd_error *err)
 {
-    static const struct {
-        const char *name;
-        uint32_t head;
-    } names[] = {{"dense", HD_HEAD_DENSE}, {"sparse", HD_HEAD_SPARSE}, {"colbert", HD_HEAD_MULTI}};
     *heads = flag_heads == NULL ? HD_HEAD_DENSE : 0;
     for (const char *at = flag_heads; at != NULL;) {
         const size_t n = strcspn(at, ",");
         uint32_t head = 0;
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-            if (strlen(names[i].name) == n && memcmp(at, names[i].name, n) == 0)
-                head = names[i].head;
+        for (uint32_t i = HD_HEAD_DENSE; i <= HD_HEAD_MULTI; i <<= 1)
+            if (hd__span_is(hd__span(at, n), hd_head_name(i)))
+                head = i;
         if (head == 0)
             return hd__fail(err, HD_ERR_ARG, "--heads: '%.*s' is not one of dense, sparse, colbert", (int)n, at);
         *heads |= head;

@@ -2,10 +2,11 @@
  *
  * Each text is read by f32 and by every smaller type, by all heads of the model. Reported are, for each head:
  *
- *   dense, sparse   the cosine between the two vectors of a text, and how many of the ten texts nearest to it by f32 are
- * among the ten nearest by the smaller type (sparse vectors: by their product) colbert         the mean cosine over the
- * tokens of a text scores          the difference of the logits, and of rerankers, which read lines of {"query",
- * "document"}, how many of two pairs keep their order; of classifiers, how many texts keep their first label
+ * - dense, sparse: the cosine between the two vectors of a text, and how many of the ten texts nearest to it by f32 are
+ *   among the ten nearest by the smaller type (sparse vectors: by their product);
+ * - colbert: the mean cosine over the tokens of a text;
+ * - scores: the difference of the logits; of rerankers, which read lines of {"query", "document"}, how many of two pairs
+ *   keep their order; of classifiers, how many texts keep their first label.
  */
 #include <math.h>
 #include <stdio.h>

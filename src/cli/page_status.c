@@ -97,17 +97,12 @@ static const char *state_name(hd_model_state state)
 /* What comes out of the model. */
 static void write_heads(hd_buffer *b, uint32_t heads)
 {
-    static const struct {
-        hd_head head;
-        const char *name;
-    } names[] = {
-        {HD_HEAD_DENSE, "dense"}, {HD_HEAD_SPARSE, "sparse"}, {HD_HEAD_MULTI, "colbert"}, {HD_HEAD_SCORES, "scores"}};
     const char *separator = "";
     hd__buffer_append_text(b, ",\"heads\":[");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if ((heads & (uint32_t)names[i].head) == 0)
+    for (uint32_t head = HD_HEAD_DENSE; head <= HD_HEAD_SCORES; head <<= 1) {
+        if ((heads & head) == 0)
             continue;
-        hd__buffer_printf(b, "%s\"%s\"", separator, names[i].name);
+        hd__buffer_printf(b, "%s\"%s\"", separator, hd_head_name(head));
         separator = ",";
     }
     hd__buffer_append_char(b, ']');

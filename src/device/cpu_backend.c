@@ -41,11 +41,12 @@ static void cpu_embed(const hd_kernels *kernels, hd_run *run, const hd_embedding
                       const int32_t *positions, const int32_t *types, int n_rows, float *x, size_t stride)
 {
     for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
-        for (size_t i = p.begin; embedding->words == NULL && i < p.end; i++)
-            embed_tied(kernels, embedding, ids + i, positions != NULL ? positions + i : NULL,
-                       types != NULL ? types + i : NULL, x + i * stride);
-        if (embedding->words == NULL)
+        if (embedding->words == NULL) {
+            for (size_t i = p.begin; i < p.end; i++)
+                embed_tied(kernels, embedding, ids + i, positions != NULL ? positions + i : NULL,
+                           types != NULL ? types + i : NULL, x + i * stride);
             continue;
+        }
         kernels->embed(&(k_embed){
             .type = embedding->type,
             .words = embedding->words,

@@ -173,11 +173,11 @@ hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, c
     if (names->positions != NULL)
         HD_TRY(bind_table(w, "positions", prefix, names->positions, set->position_offset, set->n_positions, set->hidden,
                           &e->embedding.positions, err));
-    if (names->types != NULL)
+    if (names->types != NULL) {
         HD_TRY(
             bind_table(w, "token_type", prefix, names->types, 0, set->n_token_types, set->hidden, &e->embedding.types, err));
-    if (names->types != NULL)
         HD_TRY(bind_table_adapter(e, w, "token_type", prefix, names->types, set->n_token_types, &e->type_adapter, err));
+    }
     if (names->norm == NULL)
         return HD_OK;
     snprintf(path, sizeof path, "%s%s", prefix, names->norm);
@@ -196,6 +196,16 @@ hd_status hd__bind_layers(hd_encoder *e, hd_weights *w, const char *prefix, cons
         const layer_binder b = {e, w, names, prefix, i, err};
         HD_TRY(bind_layer(&b, &e->layers[i]));
     }
+    return HD_OK;
+}
+
+hd_status hd__bind_distance_bias(hd_encoder *e, hd_weights *w, hd_attention_rule *rule, float **fill, hd_error *err)
+{
+    const size_t reach = e->settings->n_positions - 1, stride = 2 * reach + 1;
+    const float *bias;
+    HD_TRY(hd__weights_values(w, "bias", e->settings->n_heads * stride, &bias, fill, err));
+    rule->bias = bias != NULL ? bias + reach : NULL;
+    rule->bias_stride = stride;
     return HD_OK;
 }
 

@@ -58,6 +58,11 @@ void hd__embed(hd_states *states);
 HD_MUST_USE hd_status hd__bind_rotary(hd_encoder *encoder, hd_weights *weights, const char *name, double theta,
                                       hd_attention_rule *rule, hd_error *err);
 
+/* Binds "bias", [n_heads, 2 reach + 1] with reach = n_positions - 1: what attention adds by the distance from query to key,
+ * -reach to reach. *fill is where the values go, NULL when they are there already. */
+HD_MUST_USE hd_status hd__bind_distance_bias(hd_encoder *encoder, hd_weights *weights, hd_attention_rule *rule, float **fill,
+                                             hd_error *err);
+
 /* x = norm(x); the next product reads it. */
 void hd__norm(hd_states *states, const hd_norm *norm);
 

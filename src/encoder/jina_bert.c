@@ -85,16 +85,13 @@ static hd_status bind_bias(hd_encoder *e, hd_weights *w, hd_error *err)
     const uint32_t n_heads = e->settings->n_heads;
     const int reach = (int)e->settings->n_positions - 1;
     const size_t stride = (size_t)(2 * reach + 1);
-    const float *bias;
     float *fill;
-    HD_TRY(hd__weights_values(w, "bias", n_heads * stride, &bias, &fill, err));
+    HD_TRY(hd__bind_distance_bias(e, w, &e->rules[0], &fill, err));
     for (uint32_t head = 0; head < n_heads && fill != NULL; head++) {
         const float slope = (float)slope_of(head, n_heads);
         for (int distance = -reach; distance <= reach; distance++)
             fill[head * stride + (size_t)(distance + reach)] = -slope * (float)abs(distance);
     }
-    e->rules[0].bias = bias != NULL ? bias + reach : NULL;
-    e->rules[0].bias_stride = stride;
     return HD_OK;
 }
 

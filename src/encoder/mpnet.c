@@ -59,18 +59,16 @@ static hd_status bind_bias(hd_encoder *e, hd_weights *w, const char *prefix, hd_
 {
     const int n_heads = (int)e->settings->n_heads, reach = (int)e->settings->n_positions - 1;
     const size_t stride = (size_t)(2 * reach + 1);
-    const float *table, *bias;
+    const float *table;
     float *fill;
     char path[128];
     snprintf(path, sizeof path, "%sencoder.relative_attention_bias.weight", prefix);
     HD_TRY(hd__weights_table(w, "relative_bias", &(hd_table){path, 0, N_BUCKETS, n_heads}, &table, err));
-    HD_TRY(hd__weights_values(w, "bias", (size_t)n_heads * stride, &bias, &fill, err));
+    HD_TRY(hd__bind_distance_bias(e, w, &e->rules[0], &fill, err));
     for (int distance = -reach; distance <= reach && fill != NULL; distance++) {
         for (int head = 0; head < n_heads; head++)
             fill[(size_t)head * stride + (size_t)(distance + reach)] = table[bucket_of(distance) * n_heads + head];
     }
-    e->rules[0].bias = bias != NULL ? bias + reach : NULL;
-    e->rules[0].bias_stride = stride;
     return HD_OK;
 }
 

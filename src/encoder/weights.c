@@ -459,15 +459,12 @@ hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const
 hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linear_part *part, int row, int less, int k,
                                  k_weights *linear, hd_error *err)
 {
-    k_weights result = {.type = K_F32, .n = 1, .k = k, .n_pad = k_padded(1), .k_pad = k_padded(k)};
+    k_weights result = {.type = K_F32, .n = 1, .k = k};
     const hd_tensor *t;
-    const void *blob;
-    void *panels, *bias;
-    HD_TRY(bind_blob(w, name, ".panels", k_pack_bytes(K_F32, 1, k), &result.panels, &panels, err));
-    HD_TRY(bind_blob(w, name, ".bias", (size_t)result.n_pad * sizeof(float), &blob, &bias, err));
-    result.bias = blob;
+    linear_fill fill;
+    HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
     *linear = result;
-    if (panels == NULL)
+    if (fill.panels == NULL)
         return HD_OK;
     const size_t n = (size_t)k;
     HD_TRY(find_weight(w, w->tensors, part, part->n, k, &t, err));
@@ -476,7 +473,7 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     HD_TRY(hd__tensor_read_f32(t, (uint64_t)less * n, n, w->rows + n, err));
     for (size_t i = 0; i < n; i++)
         w->rows[i] -= w->rows[n + i];
-    k_pack_rows(K_F32, w->i8_max, k, 0, 1, w->rows, panels, NULL, NULL);
+    k_pack_rows(K_F32, w->i8_max, k, 0, 1, w->rows, fill.panels, NULL, NULL);
     return HD_OK;
 }
 

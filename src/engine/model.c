@@ -446,6 +446,18 @@ void hd__model_unload_unused(hd_model *m)
     unload_locked(m);
 }
 
+const char *hd_head_name(uint32_t head)
+{
+    switch (head) {
+    case HD_HEAD_DENSE: return "dense";
+    case HD_HEAD_SPARSE: return "sparse";
+    case HD_HEAD_MULTI: return "colbert";
+    case HD_HEAD_SCORES: return "scores";
+    case HD_HEAD_TOKENS: return "tokens";
+    default: return NULL;
+    }
+}
+
 void hd_model_get_info(hd_model *m, hd_model_info *info)
 {
     pthread_mutex_lock(&m->engine->lock);

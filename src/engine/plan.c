@@ -43,17 +43,19 @@ static hd_status check_long_text(const hd_model *m, const hd_plan *plan, hd_erro
 
 static hd_status find_task(const hd_model *m, const char *name, uint32_t *task, hd_error *err)
 {
-    char names[256] = "none";
-    size_t at = 0;
+    const hd_settings *s = &m->settings;
     *task = 0;
-    for (uint32_t i = 0; i < m->settings.n_tasks && name != NULL; i++) {
-        if (strcmp(m->settings.tasks[i], name) == 0)
-            *task = i + 1;
-        if (at < sizeof names)
-            at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i > 0 ? ", " : "", m->settings.tasks[i]);
-    }
-    if (name == NULL || *task > 0)
+    if (name == NULL)
         return HD_OK;
+    for (uint32_t i = 0; i < s->n_tasks; i++) {
+        if (strcmp(s->tasks[i], name) == 0) {
+            *task = i + 1;
+            return HD_OK;
+        }
+    }
+    char names[256] = "none";
+    for (size_t i = 0, at = 0; i < s->n_tasks && at < sizeof names; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i > 0 ? ", " : "", s->tasks[i]);
     return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no task named \"%s\"; it has: %s", m->name, name, names);
 }
 

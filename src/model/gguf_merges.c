@@ -4,15 +4,8 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/utf8.h"
 #include "model/name_table.h"
-
-static uint32_t count_characters(hd_span text)
-{
-    uint32_t n = 0;
-    for (size_t i = 0; i < text.len; i++)
-        n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
-    return n;
-}
 
 static int by_rank(const void *left, const void *right)
 {
@@ -38,8 +31,8 @@ static void add_halves(const hd_name_table *pieces, hd_span token, hd_gguf_merge
         if (((unsigned char)token.ptr[at] & 0xc0) == 0x80 || !hd__name_table_find(pieces, left, &merge.left) ||
             !hd__name_table_find(pieces, right, &merge.right))
             continue;
-        merge.n_left = count_characters(left);
-        merge.n_right = count_characters(right);
+        merge.n_left = (uint32_t)hd__utf8_count(left);
+        merge.n_right = (uint32_t)hd__utf8_count(right);
         hd__buffer_append(merges, &merge, sizeof merge);
     }
 }

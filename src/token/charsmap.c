@@ -1,8 +1,8 @@
 /* charsmap.c - see charsmap.h. Nothing in a map is believed: units and texts out of its range are not there. */
 #include "token/charsmap.h"
 
-#include "base/buffer.h"
 #include "base/alloc.h"
+#include "base/buffer.h"
 #include "base/utf8.h"
 #include "token/grapheme.h"
 

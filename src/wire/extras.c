@@ -26,10 +26,6 @@ static hd_status read_truncate(const json_t *body, hd_truncate *truncate, hd_fau
 
 static hd_status read_heads(const json_t *body, uint32_t *heads, hd_fault *fault)
 {
-    static const struct {
-        const char *name;
-        uint32_t head;
-    } names[] = {{"dense", HD_HEAD_DENSE}, {"sparse", HD_HEAD_SPARSE}, {"colbert", HD_HEAD_MULTI}};
     const json_t *f = hd__field(body, "heads");
     if (f == NULL)
         return HD_OK;
@@ -38,9 +34,9 @@ static hd_status read_heads(const json_t *body, uint32_t *heads, hd_fault *fault
     for (size_t i = 0; i < json_array_size(f); i++) {
         const char *name = json_string_value(json_array_get(f, i));
         uint32_t head = 0;
-        for (size_t k = 0; k < sizeof names / sizeof names[0] && name != NULL; k++)
-            if (strcmp(names[k].name, name) == 0)
-                head = names[k].head;
+        for (uint32_t h = HD_HEAD_DENSE; h <= HD_HEAD_MULTI && name != NULL; h <<= 1)
+            if (strcmp(hd_head_name(h), name) == 0)
+                head = h;
         if (head == 0)
             return hd__fault(fault, HD_FAULT_VALUE, "heads", "`heads` may have \"dense\", \"sparse\" and \"colbert\"");
         *heads |= head;

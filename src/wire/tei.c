@@ -19,6 +19,7 @@
  * `timeout_ms`, and of /embed `encoding_format` ("float", "base64") and `output_dtype` ("float", "float16", "int8",
  * "uint8", "binary", "ubinary").
  */
+#include "base/utf8.h"
 #include "wire/answer.h"
 #include "wire/extras.h"
 #include "wire/norm.h"
@@ -189,10 +190,7 @@ static hd_status too_many(const hd_wire_request *request, const char *name, size
 
 static uint64_t count_characters(hd_text text)
 {
-    uint64_t n = 0;
-    for (size_t i = 0; i < text.len; i++)
-        n += ((unsigned char)text.ptr[i] & 0xC0) != 0x80;
-    return n;
+    return hd__utf8_count(hd__span(text.ptr, text.len));
 }
 
 static uint64_t count_all_characters(const hd_call *call)

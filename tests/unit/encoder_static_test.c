@@ -119,17 +119,8 @@ static void test_refused(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    char command[8192];
     scratch_begin(&folder);
-    snprintf(command, sizeof command, "models='%s/models'\n" SCRIPT, folder.dir);
-    return system(command);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
+    return run_in_models(SCRIPT);
 }
 
 int main(void)
@@ -139,5 +130,5 @@ int main(void)
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

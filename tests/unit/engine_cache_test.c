@@ -256,13 +256,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,5 +263,5 @@ int main(void)
         cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_threads),     cmocka_unit_test(test_options_share),
         cmocka_unit_test(test_options_apart), cmocka_unit_test(test_mixed_batch),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

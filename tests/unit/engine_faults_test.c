@@ -143,18 +143,11 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),    cmocka_unit_test(test_life_packed), cmocka_unit_test(test_one_failure),
         cmocka_unit_test(test_goes_on), cmocka_unit_test(test_halves),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

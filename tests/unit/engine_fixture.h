@@ -28,6 +28,22 @@ static inline void must_fail(hd_status status, hd_status wanted, const char *say
                  hd_status_name(wanted), says);
 }
 
+/* Runs a script of the shell with $models the folder of models; for set-up functions: 0 when it went well. */
+static inline int run_in_models(const char *script)
+{
+    char command[8192];
+    const int n = snprintf(command, sizeof command, "models='%s/models'\n%s", folder.dir, script);
+    assert_in_range(n, 0, sizeof command - 1);
+    return system(command);
+}
+
+static inline int remove_folder(void **state)
+{
+    (void)state;
+    scratch_end(&folder);
+    return 0;
+}
+
 static inline hd_engine *open_engine(hd_engine_options options)
 {
     hd_engine *engine;

@@ -570,24 +570,14 @@ static void test_heads_named_as_poolings(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    char command[8192];
     some_texts(3000); /* all that any test takes */
     scratch_begin(&folder);
-    snprintf(command, sizeof command,
-             "python3 tools/make_tiny_architectures.py '%s/models' tiny-m3 tiny-m3-wide tiny-xlmr-reranker "
-             "tiny-roberta-classifier tiny-roberta-splade tiny-bert-reranker tiny-bert-splade && cd '%s/models' && "
-             "cp -r tiny-m3 renamed-m3 && sed -i 's|\\[CLS\\]|<s>|g; s|\\[SEP\\]|</s>|g; s|\\[PAD\\]|<pad>|g' "
-             "renamed-m3/tokenizer.json && cp -r tiny-roberta-classifier independent-labels && "
-             "sed -i '0,/{/s//{ \"problem_type\": \"multi_label_classification\",/' independent-labels/config.json",
-             folder.dir, folder.dir);
-    return system(command);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
+    return run_in_models(
+        "python3 tools/make_tiny_architectures.py \"$models\" tiny-m3 tiny-m3-wide tiny-xlmr-reranker "
+        "tiny-roberta-classifier tiny-roberta-splade tiny-bert-reranker tiny-bert-splade && cd \"$models\" && "
+        "cp -r tiny-m3 renamed-m3 && sed -i 's|\\[CLS\\]|<s>|g; s|\\[SEP\\]|</s>|g; s|\\[PAD\\]|<pad>|g' "
+        "renamed-m3/tokenizer.json && cp -r tiny-roberta-classifier independent-labels && "
+        "sed -i '0,/{/s//{ \"problem_type\": \"multi_label_classification\",/' independent-labels/config.json");
 }
 
 int main(void)
@@ -609,5 +599,5 @@ int main(void)
         cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_heads_named_as_poolings),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

@@ -260,13 +260,11 @@ static void test_refused(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    char command[8192];
     json_error_t error;
     some_texts(40);
     scratch_begin(&folder);
     manifest = json_load_file(GOLDEN "manifest.json", 0, &error);
-    snprintf(command, sizeof command, "models='%s/models'\n" SCRIPT, folder.dir);
-    return manifest != NULL ? system(command) : -1;
+    return manifest != NULL ? run_in_models(SCRIPT) : -1;
 }
 
 static int tear_down(void **state)

@@ -248,13 +248,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,5 +255,5 @@ int main(void)
         cmocka_unit_test(test_apart),  cmocka_unit_test(test_cancel), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_keys),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

@@ -153,18 +153,9 @@ static void test_no_memory(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    char command[8192];
     some_texts(20);
     scratch_begin(&folder);
-    snprintf(command, sizeof command, "models='%s/models'\n" SCRIPT, folder.dir);
-    return system(command);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
+    return run_in_models(SCRIPT);
 }
 
 int main(void)
@@ -175,5 +166,5 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_memory),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

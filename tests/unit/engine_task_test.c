@@ -226,21 +226,11 @@ static void test_no_memory(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    char command[8192];
     some_texts(N);
     scratch_begin(&folder);
-    snprintf(command, sizeof command,
-             "python3 tools/make_tiny_architectures.py '%s/models' tiny-jina-v3 tiny-flash-reranker && cd '%s/models' && "
-             "cp -r tiny-jina-v3 scaled && cp -r tiny-jina-v3 misfit",
-             folder.dir, folder.dir);
-    return system(command);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_end(&folder);
-    return 0;
+    return run_in_models(
+        "python3 tools/make_tiny_architectures.py \"$models\" tiny-jina-v3 tiny-flash-reranker && cd \"$models\" && "
+        "cp -r tiny-jina-v3 scaled && cp -r tiny-jina-v3 misfit");
 }
 
 int main(void)
@@ -249,5 +239,5 @@ int main(void)
         cmocka_unit_test(test_reference), cmocka_unit_test(test_prompts), cmocka_unit_test(test_together),
         cmocka_unit_test(test_packed),    cmocka_unit_test(test_misfits), cmocka_unit_test(test_no_memory),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }
