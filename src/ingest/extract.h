@@ -26,7 +26,8 @@ typedef enum hd_kind {
     HD_KIND_JSONL, /* one document for each line: {"id", "text" | "content" | "contents", "title", "metadata", …} */
 } hd_kind;
 
-/* A stretch of the text with one meaning. Blocks follow each other without overlap and cover all that is not blank. */
+/* A stretch of the text with one meaning. Blocks follow each other without overlap and cover all that is not blank, but for
+ * Markdown's front matter, which is metadata. */
 typedef enum hd_block_kind {
     HD_BLOCK_PARAGRAPH,
     HD_BLOCK_HEADING,
@@ -38,7 +39,8 @@ typedef enum hd_block_kind {
 typedef struct hd_block {
     hd_block_kind kind;
     uint32_t begin, end; /* bytes in the text */
-    uint32_t level;      /* of a heading, 1 to 6; of code blocks: how deep it is nested */
+    uint32_t level;      /* of a heading, 1 to 6; of list items and of source code, how deep it is nested, from 0: a method
+                          * has level 1 and follows its class, whose block ends where the first method begins */
     uint32_t line, page; /* in the file, from 1; 0 where it has none */
     const char *name;    /* heading: its plain text; code: the function or type that it is, or NULL */
 } hd_block;
@@ -52,7 +54,8 @@ typedef struct hd_extract {
     const char *metadata; /* JSON object, or NULL: what the format says (front matter, PDF's info, JSONL's fields) */
     const char *id, *url, *source; /* JSONL's own; NULL else */
     int64_t created_at;            /* Unix seconds; 0 unknown */
-    hd_span text;                  /* UTF-8, lines end in \n */
+    hd_span text;                  /* UTF-8, lines end in \n. Of Markdown, text and code: the file's own, so that a line of
+                                    * it is a line of the file; of other kinds what a reader would see */
     const hd_block *blocks;        /* [n_blocks] */
     size_t n_blocks;
 } hd_extract;
@@ -60,9 +63,11 @@ typedef struct hd_extract {
 /* The kind, by the first bytes and the name (may be NULL) or mime type (may be NULL). */
 hd_kind hd__kind_of(hd_span bytes, const char *name, const char *mime);
 
-/* Calls `document` once, for JSONL once for each line, with an extract on the arena. HD_ERR_FORMAT for what is not what it
- * says, HD_ERR_UNSUPPORTED for HD_KIND_UNKNOWN and for programs that are missing (pdftotext), HD_ERR_LIMIT. Errors of
- * `document` end it. */
+/* Calls `document` once, for JSONL once for each line, with an extract that lives until it returns (its text may be part of
+ * `bytes`). HD_ERR_FORMAT for what is not what it says, HD_ERR_UNSUPPORTED for HD_KIND_UNKNOWN, for what has a password and
+ * for programs that are missing (pdftotext), HD_ERR_LIMIT. Errors of `document` end it. A line of JSONL that cannot be read
+ * does not: the other lines are given, and HD_ERR_FORMAT at the end says how many there were and names the first ones.
+ * A document may have no text (an empty file). `arena` is for what is kept meanwhile. */
 typedef hd_status hd_extract_fn(const hd_extract *extract, void *data, hd_error *err);
 HD_MUST_USE hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena,
                                   hd_extract_fn *document, void *data, hd_error *err);
