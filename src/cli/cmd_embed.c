@@ -15,7 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/vectors.h"
+#include "cli/vector_format.h"
 
 #define MAX_WINDOWS 16
 #define MIN_WINDOWS 3

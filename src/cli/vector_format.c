@@ -1,5 +1,5 @@
-/* vectors.c - see vectors.h. */
-#include "cli/vectors.h"
+/* vector_format.c - see vector_format.h. */
+#include "cli/vector_format.h"
 
 #include <stdio.h>
 

@@ -1,12 +1,12 @@
-/* vectors.h - vectors as text or bytes.
+/* vector_format.h - vectors as text or bytes.
  *
  *   jsonl  {"embedding": [0.1, …]}, one line a vector, each number the shortest that reads back the same; with other heads
  *          more members, or others
  *   f32    rows of little-endian IEEE floats, nothing else
  *   npy    the same behind a NumPy header (format 1.0, numpy.lib.format), shape (n, dimensions)
  */
-#ifndef HD_CLI_VECTORS_H
-#define HD_CLI_VECTORS_H
+#ifndef HD_CLI_VECTOR_FORMAT_H
+#define HD_CLI_VECTOR_FORMAT_H
 
 #include "base/buffer.h"
 #include "base/status.h"
