@@ -48,8 +48,8 @@ HD_MUST_USE hd_status hd__document_put(hd_write *write, const hd_document_row *d
 /* Another id, root, path and mtime for a document that has moved. */
 HD_MUST_USE hd_status hd__document_move(hd_write *write, const char *id, const hd_document_row *to, hd_error *err);
 
-/* The same content, seen again at another time. */
-HD_MUST_USE hd_status hd__document_touch(hd_write *write, const char *id, uint64_t mtime_ns, hd_error *err);
+/* The same content, seen again in a file of another size (a line of JSONL) or time. */
+HD_MUST_USE hd_status hd__document_touch(hd_write *write, const char *id, uint64_t size, uint64_t mtime_ns, hd_error *err);
 
 /* *removed false when there was none. */
 HD_MUST_USE hd_status hd__document_remove(hd_write *write, const char *id, bool *removed, hd_error *err);
