@@ -4,6 +4,7 @@
 
 #include "cpu/isa.h"
 #include "kernel/attention.h"
+#include "kernel/distance.h"
 #include "kernel/gemm.h"
 #include "kernel/maxsim.h"
 #include "kernel/rows.h"
@@ -19,6 +20,8 @@ typedef struct hd_kernels {
     k_pool_max_fn *pool_max;
     k_dot_fn *dot;
     k_maxsim_fn *maxsim_f32, *maxsim_bf16;
+    k_codes_dot_fn *codes_dot;
+    k_half_dot_fn *half_dot;
     int i8_act_max, i8_weight_max; /* largest activation and weight of the int8 gemm (gemm.h) */
     bool bf16_native;              /* bf16 products are at least twice as fast as f32 ones */
     bool bf16_attention_fast;      /* attention_bf16 is faster than attention_f32 */

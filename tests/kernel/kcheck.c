@@ -55,6 +55,8 @@ static void check(kc *c)
         kc_check_attention(c);
     else if (starts(entry, "maxsim_"))
         kc_check_maxsim(c);
+    else if (starts(entry, "codes_") || starts(entry, "half_"))
+        kc_check_distance(c);
     else
         kc_check_rows(c);
     kc_case_end(c);

@@ -76,6 +76,7 @@ void kc_check_gemm(kc *c);
 void kc_check_attention(kc *c);
 void kc_check_rows(kc *c);
 void kc_check_maxsim(kc *c);
+void kc_check_distance(kc *c);
 
 /* Times every kernel whose symbol contains `filter`. json may be NULL. */
 int kc_bench(const char *filter, const char *json);

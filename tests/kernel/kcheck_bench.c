@@ -17,7 +17,8 @@
 #define SAMPLE_NS 200000u
 #define SAMPLES 60
 #define TOTAL_NS 400000000u
-#define TOO_LONG 1e10 /* operations: not for the reference */
+#define CODE_ROWS 65536 /* a multiple of what one call reads */
+#define TOO_LONG 1e10   /* operations: not for the reference */
 
 /* One call of a kernel; the entry says which member is used. */
 typedef struct bench {
@@ -35,6 +36,10 @@ typedef struct bench {
     k_embed embed;
     k_rotary rotary;
     k_maxsim maxsim;
+    k_codes codes;
+    const uint8_t *const *code_rows; /* [rows] of codes_dot, in no order */
+    int32_t *products;
+    const uint16_t *halves;
     const float *x;
     float *out;
 } bench;
@@ -89,6 +94,9 @@ static const bench cases[] = {
     {"embed", "64 rows of 384 from int8", 64, 384, 0, K_I8, K_STORE, .is_flops = false},
     {"pool_sum", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"pool_max", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
+    {"codes_dot", "32 near rows of 384", 32, 384, 0, K_I8, K_STORE, .is_flops = true},
+    {"codes_dot", "32 of 300,000 rows of 384", 32, 384, 300000, K_I8, K_STORE, .is_flops = true},
+    {"half_dot", "384", 1, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"dot", "384", 1, 384, 0, K_F32, K_STORE, .is_flops = false},
 };
 #define N_CASES (sizeof cases / sizeof cases[0])
@@ -210,6 +218,23 @@ static void set_up_maxsim(bench *b, store *s)
     b->work = 2.0 * b->rows * b->n * b->k;
 }
 
+/* k rows to choose from, 0: no more than one call reads. Each call reads others of them. */
+static void set_up_codes(bench *b, store *s)
+{
+    const size_t n = (size_t)b->n, choice = (size_t)(b->k > 0 ? b->k : b->rows);
+    const size_t n_rows = b->k > 0 ? CODE_ROWS : (size_t)b->rows;
+    const uint8_t *all = take_bytes(s, choice * n, 256), **rows = take(s, n_rows * sizeof *rows);
+    int8_t *query = take(s, n);
+    for (size_t i = 0; i < n; i++)
+        query[i] = (int8_t)(kc_below(&s->random, 255) - K_CODES_MOST);
+    for (size_t i = 0; i < n_rows; i++)
+        rows[i] = all + n * (b->k > 0 ? (size_t)kc_below(&s->random, b->k) : i);
+    b->codes = (k_codes){query, 0, b->n};
+    b->code_rows = rows;
+    b->products = take(s, (size_t)b->rows * sizeof *b->products);
+    b->work = 2.0 * b->rows * b->n;
+}
+
 static void set_up_rotary(bench *b, store *s)
 {
     const size_t half = (size_t)b->k / 2, rows = (size_t)b->rows;
@@ -268,9 +293,19 @@ static void set_up_rows(bench *b, store *s)
                              .n = b->n,
                              .out = b->out,
                              .stride = n};
+    b->halves = take_bf16(s, cells); /* any bits do */
     size_t read = strcmp(b->entry, "dot") == 0 ? 2 : 1, element = b->act == K_F32 ? 0 : k_type_bytes(b->act);
     size_t written = strcmp(b->entry, "norm") == 0 || strcmp(b->entry, "embed") == 0 ? 1 : 0;
     b->work = (double)cells * (4.0 * (double)(read + written) + (double)element);
+    if (strcmp(b->entry, "half_dot") == 0)
+        b->work = (double)cells * 6.0;
+}
+
+static void call_codes(const bench *b, k_codes_dot_fn *function)
+{
+    static size_t at;
+    at = b->k > 0 ? (at + (size_t)b->rows) % CODE_ROWS : 0;
+    function(&b->codes, b->code_rows + at, (size_t)b->rows, b->products);
 }
 
 static void call(const bench *b, k_any_fn *function)
@@ -281,6 +316,10 @@ static void call(const bench *b, k_any_fn *function)
         ((k_attention_fn *)function)(&b->attention);
     else if (strncmp(b->entry, "maxsim_", 7) == 0)
         b->out[0] = ((k_maxsim_fn *)function)(&b->maxsim);
+    else if (strcmp(b->entry, "codes_dot") == 0)
+        call_codes(b, (k_codes_dot_fn *)function);
+    else if (strcmp(b->entry, "half_dot") == 0)
+        b->out[0] = ((k_half_dot_fn *)function)(b->x, b->halves, (size_t)b->n);
     else if (strcmp(b->entry, "rotary") == 0)
         ((k_rotary_fn *)function)(&b->rotary);
     else if (strcmp(b->entry, "norm") == 0)
@@ -417,6 +456,8 @@ int kc_bench(const char *filter, const char *json_path)
             set_up_attention(&b, &s);
         else if (strncmp(b.entry, "maxsim_", 7) == 0)
             set_up_maxsim(&b, &s);
+        else if (strcmp(b.entry, "codes_dot") == 0)
+            set_up_codes(&b, &s);
         else if (strcmp(b.entry, "rotary") == 0)
             set_up_rotary(&b, &s);
         else
