@@ -54,6 +54,9 @@
 #define HD_LIMIT_API_KEYS 1024u
 #define HD_LIMIT_API_KEY_BYTES 1024u
 
+#define HD_LIMIT_IGNORE_FILE_BYTES (1u << 20) /* .gitignore, .heddleignore */
+#define HD_LIMIT_IGNORE_PATTERN_BYTES 4096u   /* one line of them */
+
 #define HD_LIMIT_OTLP_PAIRS 64u          /* headers, or attributes, in one OTEL_ variable */
 #define HD_LIMIT_OTLP_SETTING 86400000u  /* any number in an OTEL_ variable; a day in milliseconds */
 #define HD_LIMIT_OTLP_QUEUE 65536u       /* requests whose spans wait for the collector */
