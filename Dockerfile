@@ -4,7 +4,8 @@ FROM debian:bookworm-slim AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config python3 \
-        libjansson-dev libssl-dev libutf8proc-dev libpcre2-dev libzip-dev libcurl4-openssl-dev libxxhash-dev libmicrohttpd-dev libhiredis-dev zlib1g-dev
+        libjansson-dev libssl-dev libutf8proc-dev libpcre2-dev libzip-dev libcurl4-openssl-dev libxxhash-dev libmicrohttpd-dev libhiredis-dev zlib1g-dev \
+        libsqlite3-dev libxml2-dev libmd4c-dev libstemmer-dev
 WORKDIR /src
 COPY . .
 RUN cmake -G Ninja -B /build -DCMAKE_BUILD_TYPE=Release -DHD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr \
@@ -14,7 +15,8 @@ RUN cmake -G Ninja -B /build -DCMAKE_BUILD_TYPE=Release -DHD_TESTS=OFF -DCMAKE_I
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-        libjansson4 libssl3 libutf8proc2 libpcre2-8-0 libzip4 libcurl4 libxxhash0 libmicrohttpd12 libhiredis0.14 zlib1g ca-certificates \
+        libjansson4 libssl3 libutf8proc2 libpcre2-8-0 libzip4 libcurl4 libxxhash0 libmicrohttpd12 libhiredis0.14 zlib1g \
+        libsqlite3-0 libxml2 libmd4c0 libstemmer0d poppler-utils ca-certificates \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
  && groupadd --gid 10001 heddle \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin heddle \

@@ -6,7 +6,7 @@ endif()
 set(HD_MAINTAINER "The Heddle authors <heddle@localhost>" CACHE STRING "Who answers for the packages")
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VERSION "${PROJECT_VERSION}")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "retrieval inference: text in, vectors out")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "retrieval on one machine: vectors, index, search")
 set(CPACK_PACKAGE_CONTACT "${HD_MAINTAINER}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
@@ -24,12 +24,13 @@ set(CPACK_HD_PACKAGING "${PROJECT_SOURCE_DIR}/packaging")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME heddle)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION web)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "libcurl4") # opened when a model is pulled
-set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "ca-certificates")
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "ca-certificates, poppler-utils") # pdftotext reads PDF
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS "libhiredis0.14") # opened for --redis-url
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_CONTROL_EXTRA "${CPACK_HD_PACKAGING}/postinst;${CPACK_HD_PACKAGING}/prerm")
-set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "Heddle turns texts into embedding vectors on the CPU, from the command line
-or as a server that speaks the protocols of OpenAI, of
-text-embeddings-inference, Cohere, Jina, llama.cpp and Ollama.")
+set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "Heddle turns texts into embedding vectors on the CPU, indexes folders of
+documents and finds passages in them, from the command line or as a server
+that speaks the protocols of OpenAI, of text-embeddings-inference, Cohere,
+Jina, llama.cpp and Ollama.")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libheddle${PROJECT_VERSION_MAJOR})
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
