@@ -45,4 +45,11 @@ typedef struct hd_match {
 HD_MUST_USE hd_status hd__leg_matches(hd_snapshot *snapshot, hd_span query, hd_span text, hd_match *matches, size_t max,
                                       size_t *n, hd_error *err);
 
+/* What a query's quotes ask of a chunk, whichever leg found it (postings.h). Only where has_quotes is there need for narrow,
+ * which takes from `chunks` what lacks a word of them, and for admits, of a chunk's title, section and text. */
+bool hd__leg_has_quotes(hd_span query);
+HD_MUST_USE hd_status hd__leg_narrow(hd_snapshot *snapshot, hd_span query, hd_bitmap *chunks, hd_error *err);
+HD_MUST_USE hd_status hd__leg_admits(hd_snapshot *snapshot, hd_span query, const hd_span *texts, size_t n_texts,
+                                     bool *admits, hd_error *err);
+
 #endif
