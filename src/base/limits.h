@@ -57,6 +57,11 @@
 #define HD_LIMIT_IGNORE_FILE_BYTES (1u << 20) /* .gitignore, .heddleignore */
 #define HD_LIMIT_IGNORE_PATTERN_BYTES 4096u   /* one line of them */
 
+#define HD_LIMIT_CHUNKS (1u << 28)               /* numbers given in an index, dead ones too */
+#define HD_LIMIT_CHUNK_BYTES (16u << 20)         /* text of a chunk */
+#define HD_LIMIT_DOCUMENT_ID_BYTES 8192u         /* a label and a path fit; also of a chunk's id, a setting's name */
+#define HD_LIMIT_DOCUMENT_FIELD_BYTES (1u << 20) /* title, metadata, section, …, each; a setting of an index */
+
 #define HD_LIMIT_OTLP_PAIRS 64u          /* headers, or attributes, in one OTEL_ variable */
 #define HD_LIMIT_OTLP_SETTING 86400000u  /* any number in an OTEL_ variable; a day in milliseconds */
 #define HD_LIMIT_OTLP_QUEUE 65536u       /* requests whose spans wait for the collector */

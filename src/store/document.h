@@ -41,14 +41,15 @@ typedef struct hd_chunk_vectors {
 } hd_chunk_vectors;
 
 /* Puts a document with all its chunks; one of the same id goes, with its chunks. chunks[i].id is received; vectors may be
- * NULL where the store's identity has none. HD_ERR_LIMIT, _IO (disk full: the write can only be abandoned). */
+ * NULL where the store's identity has none. HD_ERR_ARG and HD_ERR_LIMIT name what cannot be kept, and change nothing;
+ * after any other failure (HD_ERR_IO: the disk is full) the write can only be abandoned. */
 HD_MUST_USE hd_status hd__document_put(hd_write *write, const hd_document_row *document, hd_chunk_row *chunks,
                                        const hd_chunk_vectors *vectors, size_t n_chunks, hd_error *err);
 
-/* Another id, root, path and mtime for a document that has moved. */
+/* Another id, source, root, path and mtime for a document that has moved; one that had the id goes. HD_ERR_NOT_FOUND. */
 HD_MUST_USE hd_status hd__document_move(hd_write *write, const char *id, const hd_document_row *to, hd_error *err);
 
-/* The same content, seen again in a file of another size (a line of JSONL) or time. */
+/* The same content, seen again in a file of another size (a line of JSONL) or time. HD_ERR_NOT_FOUND. */
 HD_MUST_USE hd_status hd__document_touch(hd_write *write, const char *id, uint64_t size, uint64_t mtime_ns, hd_error *err);
 
 /* *removed false when there was none. */
