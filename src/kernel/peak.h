@@ -17,7 +17,7 @@ typedef void k_peak_fn(uint64_t turns);
 k_peak_fn k_peak_f32_base;
 k_peak_fn k_peak_f32_avx2, k_peak_i8_avx2;
 k_peak_fn k_peak_i8_avxvnni;
-k_peak_fn k_peak_f32_avx512;
+k_peak_fn k_peak_f32_avx512, k_peak_i8_avx512;
 k_peak_fn k_peak_i8_vnni;
 k_peak_fn k_peak_bf16_bf16;
 k_peak_fn k_peak_bf16_amx, k_peak_i8_amx;

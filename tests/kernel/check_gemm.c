@@ -40,15 +40,21 @@ static k_type type_of(const kc *c)
     return strcmp(name, "f32") == 0 ? K_F32 : strcmp(name, "bf16") == 0 ? K_BF16 : K_I8;
 }
 
+/* Levels without an int8 dot product sum pairs in 16 bits. */
+static bool is_narrow(const kc *c)
+{
+    return c->row->isa == HD_ISA_AVX2 || c->row->isa == HD_ISA_AVX512;
+}
+
 /* The largest activation and weight of the level; see gemm.h. */
 static int act_max(const kc *c)
 {
-    return c->row->isa == HD_ISA_AVX2 ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
+    return is_narrow(c) ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
 }
 
 static int weight_max(const kc *c)
 {
-    return c->row->isa == HD_ISA_AVX2 ? K_I8_NARROW_MAX : K_I8_MAX;
+    return is_narrow(c) ? K_I8_NARROW_MAX : K_I8_MAX;
 }
 
 static double flushed(double a)
