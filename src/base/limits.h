@@ -67,4 +67,10 @@
 #define HD_LIMIT_OTLP_QUEUE 65536u       /* requests whose spans wait for the collector */
 #define HD_LIMIT_OTLP_REPLY_BYTES 65536u /* of a collector */
 
+#define HD_LIMIT_FILTER_BYTES 65536u
+#define HD_LIMIT_FILTER_NESTING 16u       /* parentheses and NOTs in each other */
+#define HD_LIMIT_FILTER_VALUES 8192u      /* tests and values in one */
+#define HD_LIMIT_FILTER_FIELD_BYTES 1024u /* one name, with the keys in it */
+#define HD_LIMIT_FACET_VALUES 1000000u    /* different ones */
+
 #endif
