@@ -20,7 +20,6 @@ enum { N_DOCUMENT_TEXTS = 9, HASH_BYTES = 16 };
 /* A document's row with what only the store knows of it. */
 typedef struct stored_document {
     hd_document_row row;
-    uint32_t first_chunk;
     int64_t number;
 } stored_document;
 
@@ -59,8 +58,8 @@ static hd_status read_document(const hd_store *store, sqlite3_stmt *select, hd_a
                                       .hash = {.low = low, .high = high},
                                       .size = (uint64_t)sqlite3_column_int64(select, 11),
                                       .mtime_ns = (uint64_t)sqlite3_column_int64(select, 12),
-                                      .n_chunks = (uint32_t)sqlite3_column_int64(select, 13)};
-    document->first_chunk = (uint32_t)sqlite3_column_int64(select, 14);
+                                      .n_chunks = (uint32_t)sqlite3_column_int64(select, 13),
+                                      .first_chunk = (uint32_t)sqlite3_column_int64(select, 14)};
     document->number = sqlite3_column_int64(select, 15);
     return HD_OK;
 }
@@ -172,7 +171,7 @@ static hd_status check_chunks(const hd_write *write, const char *id, const hd_ch
 static hd_status remove_chunks(hd_write *write, const stored_document *document, hd_error *err)
 {
     static const char delete_chunks[] = "DELETE FROM chunk WHERE id >= ? AND id < ?";
-    const uint32_t begin = document->first_chunk, end = begin + document->row.n_chunks;
+    const uint32_t begin = document->row.first_chunk, end = begin + document->row.n_chunks;
     if (end < begin || end > write->state.n_chunks)
         return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (document %.128s has chunks that are not there)",
                         write->store->path, document->row.id);
@@ -450,8 +449,8 @@ hd_status hd__document_chunks(hd_snapshot *snapshot, const char *id, hd_arena *a
         return no_memory(snapshot->store, err);
     sqlite3_stmt *select;
     HD_TRY(hd__connection_statement(&snapshot->connection, select_chunks, &select, err));
-    sqlite3_bind_int64(select, 1, document.first_chunk);
-    sqlite3_bind_int64(select, 2, (int64_t)document.first_chunk + n_chunks);
+    sqlite3_bind_int64(select, 1, document.row.first_chunk);
+    sqlite3_bind_int64(select, 2, (int64_t)document.row.first_chunk + n_chunks);
     size_t n_read = 0;
     bool row;
     hd_status status;

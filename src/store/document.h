@@ -18,7 +18,8 @@ typedef struct hd_document_row {
     int64_t created_at;   /* Unix seconds, 0 unknown */
     hd_hash128 hash;      /* of the bytes */
     uint64_t size, mtime_ns;
-    uint32_t n_chunks;
+    uint32_t n_chunks;       /* received, as the next */
+    hd_chunk_id first_chunk; /* the others follow it */
 } hd_document_row;
 
 typedef struct hd_chunk_row {
