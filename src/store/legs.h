@@ -19,6 +19,11 @@ typedef struct hd_ranked {
 HD_MUST_USE hd_status hd__leg_bm25(hd_snapshot *snapshot, hd_span query, size_t k, const hd_bitmap *allowed, hd_ranked *out,
                                    size_t *n, hd_error *err);
 
+/* Chunks of code that have the query's text as it stands, in letters of either case, as a word or a part of one: by how
+ * often, against their length. Nothing in it has a meaning. None for fewer than three characters (trigram.h). */
+HD_MUST_USE hd_status hd__leg_trigram(hd_snapshot *snapshot, hd_span query, size_t k, const hd_bitmap *allowed,
+                                      hd_ranked *out, size_t *n, hd_error *err);
+
 /* Cosine, or the product where the identity says so; exact below HD_STORE_SCAN_MAX chunks or allowed chunks, else by the
  * graph. `exact` asks for the scan at any size. Scores come from the vectors kept in 16 bits. */
 HD_MUST_USE hd_status hd__leg_dense(hd_snapshot *snapshot, const float *query, size_t k, const hd_bitmap *allowed,

@@ -74,12 +74,12 @@ HD_MUST_USE hd_status hd__store_get(hd_snapshot *snapshot, const char *name, hd_
 HD_MUST_USE hd_status hd__store_set(hd_write *write, const char *name, const char *value, hd_error *err);
 
 typedef struct hd_store_usage {
-    uint64_t n_documents, n_chunks, n_dead_chunks, n_terms, n_graph;
-    uint64_t file_bytes;   /* with the write-ahead log */
-    uint64_t memory_bytes; /* vectors, graph and postings held by this process */
-    uint64_t documents_bytes, text_bytes, vectors_bytes, graph_bytes, postings_bytes, token_vectors_bytes; /* on the disk */
+    uint64_t n_documents, n_chunks, n_dead_chunks, n_terms, n_graph; /* chunks: live ones */
+    uint64_t file_bytes;                                             /* with the write-ahead log */
+    uint64_t memory_bytes;                                           /* vectors, graph and postings held by this process */
 } hd_store_usage;
 
+/* Costs little. What each part takes on the disk is in maintain.h. */
 HD_MUST_USE hd_status hd__store_get_usage(hd_snapshot *snapshot, hd_store_usage *usage, hd_error *err);
 
 #endif
