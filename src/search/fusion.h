@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "heddle/index.h"
+#include "store/document.h"
 #include "store/legs.h"
 
 /* Places of the legs in arrays of HD_N_LEGS. */
@@ -27,8 +28,9 @@ typedef struct hd_candidate {
     float scores[HD_N_LEGS];   /* as the leg gives them; NaN: none */
     uint32_t ranks[HD_N_LEGS]; /* from 1; 0: not in the leg's list */
     float fused;
-    uint32_t fused_rank; /* from 1 */
-    float score;         /* that orders: fused, until something better is known */
+    uint32_t fused_rank;         /* from 1 */
+    float score;                 /* that orders: fused, until something better is known */
+    const hd_chunk_found *found; /* its row and its document's; NULL until somebody needs them */
 } hd_candidate;
 
 typedef struct hd_ranked_list {
