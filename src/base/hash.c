@@ -40,6 +40,13 @@ void hd__sha256_end(hd_sha256 *hash, char hex[HD_SHA256_HEX_BYTES])
     hex[64] = '\0';
 }
 
+hd_status hd__sha1(hd_span bytes, unsigned char digest[HD_SHA1_BYTES], hd_error *err)
+{
+    if (EVP_Digest(bytes.ptr, bytes.len, digest, NULL, EVP_sha1(), NULL) != 1)
+        return hd__fail(err, HD_ERR_MEMORY, "libcrypto could not make a SHA-1");
+    return HD_OK;
+}
+
 hd_hash128 hd__hash128(hd_span bytes, uint64_t seed)
 {
     XXH128_hash_t h = XXH3_128bits_withSeed(bytes.ptr, bytes.len, seed);

@@ -1,4 +1,5 @@
-/* hash.h - SHA-256 for identity (libcrypto), XXH3-128 for keys and checksums of our own files (libxxhash). */
+/* hash.h - SHA-256 for identity, SHA-1 for others' ids (libcrypto), XXH3-128 for keys and checksums of our own files
+ * (libxxhash). */
 #ifndef HD_BASE_HASH_H
 #define HD_BASE_HASH_H
 
@@ -12,6 +13,11 @@ typedef struct hd_sha256 hd_sha256;
 HD_MUST_USE hd_status hd__sha256_new(hd_sha256 **hash, hd_error *err);
 void hd__sha256_add(hd_sha256 *hash, hd_span bytes);
 void hd__sha256_end(hd_sha256 *hash, char hex[HD_SHA256_HEX_BYTES]); /* lower case; frees hash */
+
+#define HD_SHA1_BYTES 20
+
+/* For ids that others have defined by it (RFC 9562, UUIDs of version 5), never for trust. */
+HD_MUST_USE hd_status hd__sha1(hd_span bytes, unsigned char digest[HD_SHA1_BYTES], hd_error *err);
 
 typedef struct hd_hash128 {
     uint64_t low, high;

@@ -19,7 +19,9 @@
 
 typedef struct hd_chunk_options {
     hd_chunking rule;
-    uint32_t max_tokens, overlap_tokens;
+    uint32_t max_tokens; /* of context and text together; but for ANYLOOM, which cuts nothing, and PLUGIN */
+    uint32_t
+        overlap_tokens; /* that a chunk repeats of the one before, at most, where a paragraph was cut; whole sentences */
     /* The ends, in bytes, of the text's tokens without specials: ends[i] for token i, at most `max`; returns how many. NULL:
      * none. */
     size_t (*token_ends)(hd_span text, uint32_t *ends, size_t max, void *data);
@@ -27,8 +29,10 @@ typedef struct hd_chunk_options {
 } hd_chunk_options;
 
 typedef struct hd_chunk {
-    const char *key;     /* NULL, or the id by the rule (ANYLOOM: uuid5) */
-    const char *section; /* headings above it, joined by " > "; "" for none */
+    const char *key;     /* NULL, or the id by the rule (ANYLOOM: uuid5; PLUGIN: "<file>_<n>") */
+    const char *section; /* headings above it, of code the types and functions that it is in, joined by " > "; "" for none */
+    const char *context; /* what is put before the text when it is embedded, to be seen by the model alone: title and
+                          * section; "" where that would be too much beside the text */
     hd_span text;        /* what is embedded and shown */
     uint32_t ordinal;    /* by the rule: ANYLOOM counts skipped parts */
     uint32_t begin, end; /* bytes in the extract's text */
@@ -36,7 +40,7 @@ typedef struct hd_chunk {
     bool is_code;
 } hd_chunk;
 
-/* On the arena. `source` and `file` take part in ANYLOOM's ids. */
+/* On the arena, or part of the extract's text. `source` and `file` take part in ids by the rules. */
 HD_MUST_USE hd_status hd__chunk_make(const hd_extract *extract, const hd_chunk_options *options, const char *source,
                                      const char *file, hd_arena *arena, hd_chunk **chunks, size_t *n, hd_error *err);
 
