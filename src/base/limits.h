@@ -63,6 +63,14 @@
 #define HD_LIMIT_DOCUMENT_ID_BYTES 8192u         /* a label and a path fit; also of a chunk's id, a setting's name */
 #define HD_LIMIT_DOCUMENT_FIELD_BYTES (1u << 20) /* title, metadata, section, …, each; a setting of an index */
 
+#define HD_LIMIT_DOCUMENT_BYTES (256u << 20)    /* of a document's text, and of its file but for JSONL */
+#define HD_LIMIT_RECORD_BYTES (64u << 20)       /* of one line of JSONL */
+#define HD_LIMIT_RECORD_DEPTH 64u               /* nested arrays and objects in a JSON document */
+#define HD_LIMIT_ENCODING_NAME_BYTES 40u        /* that a document names */
+#define HD_LIMIT_FRONT_MATTER_BYTES (64u << 10) /* of Markdown */
+#define HD_LIMIT_MARKDOWN_EXPANSION 16u         /* what is parsed, times what is there: cells, references */
+#define HD_LIMIT_CODE_NESTING 4u                /* functions in classes in namespaces */
+
 #define HD_LIMIT_OTLP_PAIRS 64u          /* headers, or attributes, in one OTEL_ variable */
 #define HD_LIMIT_OTLP_SETTING 86400000u  /* any number in an OTEL_ variable; a day in milliseconds */
 #define HD_LIMIT_OTLP_QUEUE 65536u       /* requests whose spans wait for the collector */

@@ -16,14 +16,14 @@ typedef enum hd_kind {
     HD_KIND_TEXT,
     HD_KIND_MARKDOWN,
     HD_KIND_HTML,
-    HD_KIND_PDF,
-    HD_KIND_DOCX,
-    HD_KIND_PPTX,
-    HD_KIND_EPUB,
     HD_KIND_CODE,
     HD_KIND_CSV,
     HD_KIND_JSON,  /* one document: its keys and values as lines */
     HD_KIND_JSONL, /* one document for each line: {"id", "text" | "content" | "contents", "title", "metadata", …} */
+    HD_KIND_PDF,   /* from here on bytes that are no text */
+    HD_KIND_DOCX,
+    HD_KIND_PPTX,
+    HD_KIND_EPUB,
 } hd_kind;
 
 /* A stretch of the text with one meaning. Blocks follow each other without overlap and cover all that is not blank, but for

@@ -1,0 +1,16 @@
+/* date.h - dates as documents write them.
+ *
+ *   ISO 8601     2024   2024-05   2024-05-17   20240517   2024-05-17T08:30   2024-05-17 08:30:15.25+02:00   …Z
+ *   PDF          D:20240517083015+02'00'        (ISO 32000-1, 7.9.4)
+ *
+ * A date without a zone is UTC's; what is missing is the earliest (January, first, midnight).
+ */
+#ifndef HD_INGEST_DATE_H
+#define HD_INGEST_DATE_H
+
+#include "base/span.h"
+
+/* Unix seconds. False, and *seconds as it was, for what is no date. */
+bool hd__date_parse(hd_span text, int64_t *seconds);
+
+#endif

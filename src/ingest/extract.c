@@ -1,0 +1,56 @@
+/* extract.c - see extract.h: a file to the reader of its kind. */
+#include "ingest/extract.h"
+
+#include "base/limits.h"
+#include "ingest/reader.h"
+
+static hd_reader_fn *const readers[HD_KIND_EPUB + 1] = {
+    [HD_KIND_TEXT] = hd__read_text,
+    [HD_KIND_MARKDOWN] = hd__read_markdown,
+    [HD_KIND_CODE] = hd__read_code,
+    [HD_KIND_JSON] = hd__read_json,
+};
+
+hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_error *err)
+{
+    if (blocks->failed)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the text's blocks");
+    reader->extract->blocks = blocks->items;
+    reader->extract->n_blocks = blocks->n;
+    return HD_OK;
+}
+
+static hd_status refuse(hd_span bytes, const hd_file_type *type, hd_error *err)
+{
+    if (type->why != NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: no text is got from it", type->why);
+    const char *zero = memchr(bytes.ptr, '\0', bytes.len);
+    if (zero != NULL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "binary, not text: byte %zu is zero", (size_t)(zero - bytes.ptr));
+    return hd__fail(err, HD_ERR_UNSUPPORTED, "binary, not text: more than one byte in fifty is a control character");
+}
+
+hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena, hd_extract_fn *document,
+                      void *data, hd_error *err)
+{
+    hd_file_type type = hd__file_type_of(bytes, name, mime);
+    if (type.kind == HD_KIND_UNKNOWN)
+        return refuse(bytes, &type, err);
+    if (type.kind != HD_KIND_JSONL && bytes.len > HD_LIMIT_DOCUMENT_BYTES)
+        return hd__fail(err, HD_ERR_LIMIT, "%zu bytes, at most %u are read of one document", bytes.len,
+                        HD_LIMIT_DOCUMENT_BYTES);
+    if (readers[type.kind] == NULL && type.kind != HD_KIND_JSONL)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s is not read yet", type.mime);
+    hd_extract extract = {.kind = type.kind, .mime = type.mime, .language = "", .title = "", .author = ""};
+    hd_reader reader = {.bytes = bytes, .type = type, .arena = arena, .extract = &extract};
+    if (type.language != NULL) {
+        extract.language = type.language->name;
+        extract.mime = hd__arena_printf(arena, "text/x-%s", type.language->name);
+        if (extract.mime == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "no memory for a mime type");
+    }
+    if (type.kind == HD_KIND_JSONL)
+        return hd__read_jsonl(&reader, document, data, err);
+    HD_TRY(readers[type.kind](&reader, err));
+    return document(&extract, data, err);
+}
