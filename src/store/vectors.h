@@ -3,15 +3,17 @@
  *
  * The tables are the truth. In memory are the codes and links read so far, a block at a time at first use, shared by all
  * readers of a process: numbers are only ever appended, so a reader with an older snapshot sees rows too many and leaves out
- * what its bitmap of live chunks does not have. What another process committed is noticed by `refresh`, which forgets
- * changed blocks. Compaction renumbers: it makes a new hd_vectors, and the old one goes when its last reader ends (store.c
+ * what its bitmap of live chunks does not have. What another process committed is noticed at the next search or write, or by
+ * `refresh`. Compaction renumbers: it makes a new hd_vectors, and the old one goes when its last reader ends (store.c
  * counts).
  *
  * The graph covers chunks [0, n_graph); the others are scanned exactly, dead ones are stepped through and never given. It is
- * derived: when a check of it fails it is made anew, nothing else is lost.
+ * derived: when a check of it fails it is made anew, nothing else is lost. A snapshot that is older than the graph in memory
+ * is searched without one.
  *
- * Threads: search, get and refresh from any thread, each with a connection of its own; append, build, commit and rollback
- * by the one writer. The lock in vectors.c is held for reading by searches and, for single links, by the writer.
+ * Threads: search, get, refresh and stats from any thread, each with a connection of its own; append, build, drop_graph,
+ * commit and rollback by the one writer. A search takes the lock for a moment at its beginning and its end, and while it
+ * reads blocks; it never waits for the writer. After a failure of the writer's functions only rollback may follow.
  */
 #ifndef HD_STORE_VECTORS_H
 #define HD_STORE_VECTORS_H
@@ -21,6 +23,18 @@
 #include "store/legs.h"
 
 typedef struct hd_vectors hd_vectors;
+
+/* Where searching changes from one way to another, chosen by measurement (docs/SPEED.md). Tests and measurements set others.
+ */
+typedef struct hd_vectors_tuning {
+    uint32_t scan_max;     /* no graph below so many chunks */
+    uint32_t tail_max;     /* so many chunks may lie beyond the graph before `build` takes them into it */
+    uint32_t filtered_max; /* up to so many allowed chunks are scanned, and no graph walked */
+    float hop_below;       /* share of allowed chunks under which a walk hops over others */
+    uint32_t beam_min;     /* of a walk's list; larger for more candidates */
+} hd_vectors_tuning;
+extern const hd_vectors_tuning hd__vectors_tuning;
+void hd__vectors_tune(hd_vectors *vectors, const hd_vectors_tuning *tuning);
 
 /* The tables, in a write transaction. */
 HD_MUST_USE hd_status hd__vectors_create(sqlite3 *db, hd_error *err);
@@ -38,9 +52,9 @@ HD_MUST_USE hd_status hd__vectors_refresh(hd_vectors *vectors, sqlite3 *db, hd_e
 HD_MUST_USE hd_status hd__vectors_append(hd_vectors *vectors, sqlite3 *db, hd_chunk_id first, const float *rows, size_t n,
                                          hd_error *err);
 
-/* Takes more chunks into the graph, until it covers all that were appended, by all threads; `progress` (may be NULL) is
- * asked now and then and ends it early with false, which is no error. Reading and searching go on. In the writer's
- * transaction. */
+/* Takes all chunks into the graph, by all threads, when there are so many that it pays (hd_vectors_tuning); `progress` (may
+ * be NULL) is asked now and then and ends it early with false, which is no error. Reading and searching go on. In the
+ * writer's transaction. */
 HD_MUST_USE hd_status hd__vectors_build(hd_vectors *vectors, sqlite3 *db,
                                         bool (*progress)(uint64_t done, uint64_t all, void *data), void *data,
                                         hd_error *err);
@@ -49,11 +63,12 @@ HD_MUST_USE hd_status hd__vectors_build(hd_vectors *vectors, sqlite3 *db,
 void hd__vectors_commit(hd_vectors *vectors);
 void hd__vectors_rollback(hd_vectors *vectors);
 
-/* As hd__leg_dense; allowed is never NULL (all live chunks, or some of them). */
+/* As hd__leg_dense; allowed is never NULL (all live chunks, or some of them). HD_ERR_ARG for a query with a value that is no
+ * number. */
 HD_MUST_USE hd_status hd__vectors_search(hd_vectors *vectors, sqlite3 *db, const float *query, size_t k,
                                          const hd_bitmap *allowed, bool exact, hd_ranked *out, size_t *n, hd_error *err);
 
-/* [n, n_dimensions] from the 16-bit copies. */
+/* [n, n_dimensions] from the 16-bit copies; zeros for a chunk that has none. */
 HD_MUST_USE hd_status hd__vectors_get(hd_vectors *vectors, sqlite3 *db, const hd_chunk_id *ids, size_t n, float *rows,
                                       hd_error *err);
 

@@ -1,0 +1,198 @@
+/* vectors_search.c - the nearest chunks to a query: which way to look for candidates, and their scores. See vectors.h.
+ *
+ * Candidates are chosen by codes: by a scan of all rows that are allowed where they are few, else by a walk through the
+ * graph, whose list grows with the share of rows in it that are not allowed, or which hops over those where they are most.
+ * A walk that finds too little is no answer: then the allowed rows are scanned after all. What lies beyond the graph is
+ * scanned. The best candidates, about three times as many as asked for, are scored by their halves.
+ */
+#include "store/vectors_state.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/half.h"
+
+#define CANDIDATES_EACH 2u /* for each result that is wanted, and some more */
+#define CANDIDATES_MORE 12u
+#define BEAM_MORE 1.25f /* a walk's list beside the candidates */
+
+typedef struct search {
+    hd_vectors *vectors;
+    hd_block_io io;
+    hd_vector_state seen;
+    uint32_t n_rows; /* of the snapshot, and in the bitmap */
+    const hd_bitmap *allowed;
+    hd_query_codes query;
+    hd_walk *walk;
+    hd_top candidates;
+} search;
+
+hd_status hd__halves_get(hd_block_io *io, uint32_t n_dimensions, uint32_t id, const uint16_t **halves, hd_error *err)
+{
+    const uint32_t in_block = hd__halves_in_block(n_dimensions), block = id / in_block;
+    const size_t each = n_dimensions * sizeof **halves;
+    if (io->halves_number != block + 1ull) {
+        io->halves_number = 0;
+        HD_TRY(hd__block_get(io, HD_BLOCK_HALVES, block, &io->halves, err));
+        io->halves_number = block + 1ull;
+    }
+    if (io->halves.len < (id % in_block + 1) * each)
+        return hd__block_fail(io, HD_BLOCK_HALVES, block, "its length is wrong", err);
+    *halves = (const uint16_t *)(const void *)(io->halves.ptr + id % in_block * each);
+    return HD_OK;
+}
+
+hd_status hd__vectors_get(hd_vectors *v, sqlite3 *db, const hd_chunk_id *ids, size_t n, float *rows, hd_error *err)
+{
+    hd_block_io io = {.db = db};
+    hd_vector_state seen;
+    hd_status status;
+    HD_TRY_OUT(hd__vectors_see(v, db, &seen, err));
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t *halves;
+        float *row = rows + i * v->n_dimensions;
+        memset(row, 0, v->n_dimensions * sizeof *row);
+        if (ids[i] >= seen.n)
+            continue;
+        HD_TRY_OUT(hd__halves_get(&io, v->n_dimensions, ids[i], &halves, err));
+        for (uint32_t j = 0; j < v->n_dimensions; j++)
+            row[j] = hd__float_of_bits(hd__half_widen(halves[j]));
+    }
+out:
+    hd__block_io_clear(&io);
+    return status;
+}
+
+/* Rows [first, end) that are allowed. */
+static hd_status scan(search *s, uint32_t first, uint32_t end, hd_error *err)
+{
+    hd_codes *codes = s->vectors->codes;
+    end = end < s->n_rows ? end : s->n_rows;
+    for (uint32_t at = first & ~63u; at < end && !hd__codes_complete(codes); at += HD_CODE_BLOCK) {
+        const uint32_t last = end - at > HD_CODE_BLOCK ? at + HD_CODE_BLOCK - 1 : end - 1;
+        if (s->allowed->words[at / 64] != 0)
+            HD_TRY(hd__codes_need(codes, &s->io, last, s->seen.n, err));
+    }
+    return hd__scan(s->vectors->scanner, codes, &s->query, first, end, s->allowed, &s->candidates, err);
+}
+static_assert(HD_CODE_BLOCK == 64, "a block of codes is a word of the bitmap");
+
+/* What a walk finds; *enough false when that is too little, and nothing is added then. */
+static hd_status walk(search *s, hd_graph *graph, size_t k, bool *enough, hd_error *err)
+{
+    const hd_vectors_tuning *tuning = &s->vectors->tuning;
+    const float share = (float)s->allowed->n_set / (float)s->n_rows;
+    const bool hops = share < tuning->hop_below;
+    hd_walk_task task = {.graph = graph, .codes = s->vectors->codes, .n_rows = s->seen.n, .query = &s->query};
+    task.allowed = hops ? s->allowed : NULL;
+    if (!hd__codes_complete(s->vectors->codes) || atomic_load_explicit(&graph->n_missing, memory_order_acquire) > 0)
+        task.io = &s->io;
+    float beam = BEAM_MORE * (float)s->candidates.k;
+    beam = beam > (float)tuning->beam_min ? beam : (float)tuning->beam_min;
+    beam = hops ? beam : beam / share;
+    beam = beam < (float)graph->n ? beam : (float)graph->n;
+    HD_TRY(hd__walk_reserve(s->walk, s->vectors->codes, (uint32_t)beam, err));
+    HD_TRY(hd__walk(s->walk, &task, (uint32_t)beam, err));
+    for (uint32_t i = 0; i < s->walk->n_beam; i++) {
+        const uint64_t entry = s->walk->beam[i];
+        if (hd__bitmap_has(s->allowed, hd__walk_slot(entry)) && hd__walk_slot(entry) < s->n_rows)
+            hd__top_add(&s->candidates, hd__walk_score(entry), hd__walk_slot(entry));
+    }
+    *enough = s->candidates.n >= k;
+    if (!*enough)
+        hd__top_init(&s->candidates, s->candidates.keys, s->candidates.k);
+    return HD_OK;
+}
+
+static hd_status find_candidates(search *s, size_t k, bool exact, hd_error *err)
+{
+    const bool walks = !exact && s->seen.n_graph > 0 && s->allowed->n_set > s->vectors->tuning.filtered_max;
+    hd_graph *graph = walks ? hd__vectors_hold(s->vectors, &s->seen) : NULL;
+    if (graph == NULL)
+        return scan(s, 0, s->n_rows, err);
+    bool enough;
+    hd_status status = walk(s, graph, k, &enough, err);
+    if (status == HD_OK)
+        status = scan(s, enough ? graph->n : 0, s->n_rows, err);
+    hd__vectors_let_go(s->vectors, graph);
+    return status;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const uint32_t x = hd__top_id(*(const uint64_t *)a), y = hd__top_id(*(const uint64_t *)b);
+    return (x > y) - (x < y);
+}
+
+/* Scores of the candidates by their halves, and the best k of them. */
+static hd_status score_candidates(search *s, const float *query, size_t k, hd_ranked *out, size_t *n, hd_error *err)
+{
+    hd_top *candidates = &s->candidates;
+    qsort(candidates->keys, candidates->n, sizeof *candidates->keys, by_id); /* one reading of each block */
+    for (size_t i = 0; i < candidates->n; i++) {
+        const uint32_t id = hd__top_id(candidates->keys[i]);
+        const uint16_t *halves;
+        HD_TRY(hd__halves_get(&s->io, s->vectors->n_dimensions, id, &halves, err));
+        const float score = s->vectors->half_dot(query, halves, s->vectors->n_dimensions);
+        if (isnan(score))
+            return hd__fail(err, HD_ERR_FORMAT,
+                            "%s: the file is damaged: the vector of chunk %u has a value that is no number",
+                            sqlite3_db_filename(s->io.db, "main"), id);
+        candidates->keys[i] = hd__top_key(score, id);
+    }
+    hd__top_sort(candidates);
+    *n = candidates->n < k ? candidates->n : k;
+    for (size_t i = 0; i < *n; i++)
+        out[i] = (hd_ranked){hd__top_id(candidates->keys[i]), hd__top_score(candidates->keys[i])};
+    return HD_OK;
+}
+
+/* The query as it is compared, to scaled[n_dimensions]. */
+static hd_status scale_query(const hd_vectors *v, const float *query, float *scaled, hd_error *err)
+{
+    double sum = 0.0;
+    for (uint32_t j = 0; j < v->n_dimensions; j++)
+        sum += (double)query[j] * (double)query[j];
+    if (!isfinite(sum))
+        return hd__fail(err, HD_ERR_ARG, "the query's vector has a value that is no number");
+    const float scale = v->unit && sum > 0.0 ? (float)(1.0 / sqrt(sum)) : 1.0f;
+    for (uint32_t j = 0; j < v->n_dimensions; j++)
+        scaled[j] = query[j] * scale;
+    return HD_OK;
+}
+
+hd_status hd__vectors_search(hd_vectors *v, sqlite3 *db, const float *query, size_t k, const hd_bitmap *allowed, bool exact,
+                             hd_ranked *out, size_t *n, hd_error *err)
+{
+    *n = 0;
+    k = k < allowed->n_set ? k : allowed->n_set;
+    if (k == 0)
+        return HD_OK;
+    search s = {.vectors = v, .io = {.db = db}, .allowed = allowed};
+    const size_t n_candidates = k * CANDIDATES_EACH + CANDIDATES_MORE;
+    uint64_t *keys = hd__malloc(hd__mul(n_candidates, sizeof *keys));
+    float *scaled = hd__malloc(v->n_dimensions * sizeof *scaled);
+    hd_status status = HD_OK;
+    if (keys == NULL || scaled == NULL) {
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for %zu candidates", n_candidates);
+        goto out;
+    }
+    hd__top_init(&s.candidates, keys, n_candidates);
+    HD_TRY_OUT(scale_query(v, query, scaled, err));
+    HD_TRY_OUT(hd__vectors_see(v, db, &s.seen, err));
+    s.n_rows = s.seen.n < allowed->n ? s.seen.n : allowed->n;
+    HD_TRY_OUT(hd__vectors_walk_take(v, v->tuning.beam_min, &s.walk, err));
+    hd__codes_query(v->codes, scaled, s.walk->query_bytes, &s.query);
+    HD_TRY_OUT(find_candidates(&s, k, exact, err));
+    HD_TRY_OUT(score_candidates(&s, scaled, k, out, n, err));
+out:
+    if (s.walk != NULL)
+        hd__vectors_walk_give(v, s.walk);
+    hd__block_io_clear(&s.io);
+    hd__free(keys);
+    hd__free(scaled);
+    return status;
+}
