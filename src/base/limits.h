@@ -85,6 +85,9 @@
 #define HD_LIMIT_SEARCH_RERANKED 1000u
 #define HD_LIMIT_SEARCH_FACETS 64u
 #define HD_LIMIT_SNIPPET_BYTES 65536u
-#define HD_LIMIT_FACET_VALUES 1000000u    /* different ones */
+#define HD_LIMIT_FACET_VALUES 1000000u /* different ones */
+
+#define HD_LIMIT_WORD_BYTES 64u    /* of a word in the index; longer ones are cut */
+#define HD_LIMIT_QUERY_TERMS 1024u /* different ones that a query's words or weights are looked up for */
 
 #endif
