@@ -62,6 +62,7 @@
 #define HD_LIMIT_CHUNK_BYTES (16u << 20)         /* text of a chunk */
 #define HD_LIMIT_DOCUMENT_ID_BYTES 8192u         /* a label and a path fit; also of a chunk's id, a setting's name */
 #define HD_LIMIT_DOCUMENT_FIELD_BYTES (1u << 20) /* title, metadata, section, …, each; a setting of an index */
+#define HD_LIMIT_TRIGRAM_QUERY_BYTES 4096u       /* of a text looked for as it stands: a longer one is nowhere */
 
 #define HD_LIMIT_DOCUMENT_BYTES (256u << 20)    /* of a document's text, and of its file but for JSONL */
 #define HD_LIMIT_RECORD_BYTES (64u << 20)       /* of one line of JSONL */

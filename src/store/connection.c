@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "store/trigram.h"
 
 /* What a commit wrote is on the disk when it returns: the log is synced by each (synchronous FULL, where NORMAL would leave
  * the last commits to a loss of power). The file's own schema is not trusted to call anything, and pages are looked at
@@ -65,7 +66,7 @@ hd_status hd__connection_open(const char *path, hd_connection_mode mode, uint32_
         sqlite3_db_config(connection->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
         sqlite3_db_config(connection->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
         status = sqlite3_exec(connection->db, settings, NULL, NULL, NULL) == SQLITE_OK
-                     ? HD_OK
+                     ? hd__trigram_attach(connection->db, err)
                      : hd__sql_fail(connection->db, err, "open");
     }
     if (status != HD_OK)

@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "store/store_int.h"
+#include "store/token_vectors.h"
+#include "store/trigram.h"
 
 /* ---- rows ------------------------------------------------------------------------------------------------- */
 
@@ -168,6 +170,30 @@ static hd_status check_chunks(const hd_write *write, const char *id, const hd_ch
 
 /* ---- changes ---------------------------------------------------------------------------------------------- */
 
+/* What chunks [begin, end) are found by goes; the vectors' rows and the postings stay behind, dead, until compaction. */
+static hd_status remove_words(hd_write *write, const char *title, hd_chunk_id begin, hd_chunk_id end, hd_error *err)
+{
+    static const char select_chunks[] = "SELECT id, is_code, section, text FROM chunk WHERE id >= ? AND id < ?";
+    sqlite3_stmt *select;
+    HD_TRY(hd__connection_statement(&write->connection, select_chunks, &select, err));
+    sqlite3_bind_int64(select, 1, begin);
+    sqlite3_bind_int64(select, 2, end);
+    bool row = true;
+    hd_status status = HD_OK;
+    while (status == HD_OK && (status = hd__sql_next(select, &row, err)) == HD_OK && row) {
+        const hd_chunk_id id = (hd_chunk_id)sqlite3_column_int64(select, 0);
+        const hd_span text = hd__sql_span(select, 3);
+        status = hd__postings_remove_text(write->layout->postings, write->connection.db, id, hd__span_of(title),
+                                          hd__sql_span(select, 2), text, err);
+        if (status == HD_OK && sqlite3_column_int64(select, 1) != 0)
+            status = hd__trigram_remove(&write->connection, id, text, err);
+    }
+    hd__sql_reset(select);
+    if (status == HD_OK && write->store->identity.n_token_dimensions > 0)
+        status = hd__token_vectors_remove(&write->connection, begin, end, err);
+    return status;
+}
+
 static hd_status remove_chunks(hd_write *write, const stored_document *document, hd_error *err)
 {
     static const char delete_chunks[] = "DELETE FROM chunk WHERE id >= ? AND id < ?";
@@ -175,6 +201,7 @@ static hd_status remove_chunks(hd_write *write, const stored_document *document,
     if (end < begin || end > write->state.n_chunks)
         return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (document %.128s has chunks that are not there)",
                         write->store->path, document->row.id);
+    HD_TRY(remove_words(write, document->row.title, begin, end, err));
     sqlite3_stmt *statement;
     HD_TRY(hd__connection_statement(&write->connection, delete_chunks, &statement, err));
     sqlite3_bind_int64(statement, 1, begin);
@@ -250,7 +277,42 @@ static hd_status insert_chunk(hd_write *write, int64_t document, const hd_chunk_
     return hd__sql_run(statement, err);
 }
 
-static hd_status put_rows(hd_write *write, const hd_document_row *document, hd_chunk_row *chunks, size_t n, hd_error *err)
+/* Their dense vectors, one after the other, as hd__vectors_append takes them. */
+static hd_status append_vectors(hd_write *write, hd_chunk_id first, const hd_chunk_vectors *vectors, size_t n, hd_error *err)
+{
+    const size_t width = write->store->identity.n_dimensions;
+    if (width == 0 || n == 0)
+        return HD_OK;
+    float *rows = hd__malloc(hd__mul(hd__mul(n, width), sizeof *rows));
+    if (rows == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %zu vectors", write->store->path, n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(rows + i * width, vectors[i].dense, width * sizeof *rows);
+    hd_status status = hd__vectors_append(write->layout->vectors, write->connection.db, first, rows, n, err);
+    hd__free(rows);
+    return status;
+}
+
+/* What a chunk is found by, but for its dense vector. */
+static hd_status add_words(hd_write *write, const char *title, const hd_chunk_row *chunk, const hd_chunk_vectors *vectors,
+                           hd_error *err)
+{
+    const hd_identity *identity = &write->store->identity;
+    hd_postings *postings = write->layout->postings;
+    HD_TRY(hd__postings_add_text(postings, write->connection.db, chunk->id, hd__span_of(title), hd__span_of(chunk->section),
+                                 chunk->text, err));
+    if (chunk->is_code)
+        HD_TRY(hd__trigram_add(&write->connection, chunk->id, chunk->text, err));
+    if (identity->has_sparse && vectors != NULL)
+        HD_TRY(hd__postings_add_sparse(postings, write->connection.db, chunk->id, vectors->sparse, err));
+    if (identity->n_token_dimensions > 0 && vectors != NULL)
+        HD_TRY(hd__token_vectors_add(&write->connection, chunk->id, vectors->token_vectors, vectors->n_token_vectors,
+                                     identity->n_token_dimensions, err));
+    return HD_OK;
+}
+
+static hd_status put_rows(hd_write *write, const hd_document_row *document, hd_chunk_row *chunks,
+                          const hd_chunk_vectors *vectors, size_t n, hd_error *err)
 {
     bool replaced;
     HD_TRY(remove_by_id(write, document->id, &replaced, err));
@@ -260,7 +322,9 @@ static hd_status put_rows(hd_write *write, const hd_document_row *document, hd_c
     for (size_t i = 0; i < n; i++) {
         chunks[i].id = first + (hd_chunk_id)i;
         HD_TRY(insert_chunk(write, number, &chunks[i], err));
+        HD_TRY(add_words(write, document->title, &chunks[i], vectors != NULL ? &vectors[i] : NULL, err));
     }
+    HD_TRY(append_vectors(write, first, vectors, n, err));
     HD_TRY(hd__write_set_live(write, first, first + (hd_chunk_id)n, true, err));
     write->state.n_chunks += (uint32_t)n;
     write->state.n_documents++;
@@ -273,7 +337,7 @@ hd_status hd__document_put(hd_write *write, const hd_document_row *document, hd_
     HD_TRY(hd__write_check(write, err));
     HD_TRY(check_document(document, err));
     HD_TRY(check_chunks(write, document->id, chunks, vectors, n_chunks, err));
-    return hd__write_done(write, put_rows(write, document, chunks, n_chunks, err), err);
+    return hd__write_done(write, put_rows(write, document, chunks, vectors, n_chunks, err), err);
 }
 
 static hd_status fail_unknown(const hd_write *write, const char *id, hd_error *err)

@@ -6,7 +6,11 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "store/postings.h"
 #include "store/sql.h"
+#include "store/token_vectors.h"
+#include "store/trigram.h"
+#include "store/vectors.h"
 
 #define PAGE_BYTES "8192" /* docs/STORE.md has the measurement */
 
@@ -48,12 +52,31 @@ static hd_status write_identity(sqlite3 *db, const hd_identity *identity, hd_err
     return status;
 }
 
+static hd_status write_language(sqlite3 *db, const char *language, hd_error *err)
+{
+    sqlite3_stmt *insert;
+    HD_TRY(hd__sql_prepare(db, "INSERT INTO setting VALUES('" HD_SCHEMA_LANGUAGE "', ?)", &insert, err));
+    hd__sql_bind_text(insert, 1, hd__span_of(language));
+    hd_status status = hd__sql_run(insert, err);
+    sqlite3_finalize(insert);
+    return status;
+}
+
 /* From nothing to version 1; data is the hd_store_options. */
 static hd_status create_tables(sqlite3 *db, const void *data, hd_error *err)
 {
     const hd_store_options *options = data;
+    const char *language = options->language != NULL ? options->language : "english";
     HD_TRY(hd__sql_exec(db, tables, err));
-    return write_identity(db, options->identity, err);
+    HD_TRY(write_identity(db, options->identity, err));
+    HD_TRY(write_language(db, language, err));
+    HD_TRY(hd__trigram_create(db, err));
+    HD_TRY(hd__postings_create(db, language, err));
+    if (options->identity != NULL && options->identity->n_dimensions > 0)
+        HD_TRY(hd__vectors_create(db, err));
+    if (options->identity != NULL && options->identity->n_token_dimensions > 0)
+        HD_TRY(hd__token_vectors_create(db, err));
+    return HD_OK;
 }
 
 static hd_migration *const migrations[] = {create_tables};

@@ -10,6 +10,8 @@
 
 #define HD_SCHEMA_APPLICATION_ID 0x48644c31 /* "HdL1" */
 
+#define HD_SCHEMA_LANGUAGE "language" /* the setting that says which stemmer its words went through; never changed */
+
 /* One step from a version to the next, in a write transaction that also raises user_version: all of it happens, or nothing.
  * `data` is what migrate was given. */
 typedef hd_status hd_migration(sqlite3 *db, const void *data, hd_error *err);

@@ -128,6 +128,7 @@ void hd__store_close(hd_store *store)
     }
     hd__connection_close(&store->write.connection); /* the last one brings the log into the file */
     hd__live_release(store->live);
+    hd__layout_release(store->layout);
     hd__filter_cache_free(store->filters);
     pthread_cond_destroy(&store->writer_left);
     pthread_mutex_destroy(&store->lock);
@@ -146,7 +147,7 @@ const char *hd__store_path(const hd_store *store)
     return store->path;
 }
 
-/* ---- live chunks ------------------------------------------------------------------------------------------ */
+/* ---- what readers and the writer share -------------------------------------------------------------------- */
 
 /* Others get it from now on, unless they have a newer one. */
 static void publish_live(hd_store *store, hd_live *live)
@@ -175,6 +176,39 @@ static hd_status find_live(hd_store *store, hd_connection *connection, const hd_
     hd__live_release(known);
     if (status == HD_OK)
         publish_live(store, *live);
+    return status;
+}
+
+static void publish_layout(hd_store *store, hd_layout *layout)
+{
+    pthread_mutex_lock(&store->lock);
+    hd_layout *before = store->layout;
+    const bool newer = before == NULL || layout->number > before->number;
+    if (newer)
+        store->layout = hd__layout_hold(layout);
+    pthread_mutex_unlock(&store->lock);
+    if (newer)
+        hd__layout_release(before);
+}
+
+/* The layout of a state that the connection's transaction sees. It knows all that was committed until then. */
+static hd_status find_layout(hd_store *store, hd_connection *connection, const hd_state *state, hd_layout **layout,
+                             hd_error *err)
+{
+    pthread_mutex_lock(&store->lock);
+    hd_layout *known =
+        store->layout != NULL && store->layout->number == state->layout ? hd__layout_hold(store->layout) : NULL;
+    pthread_mutex_unlock(&store->lock);
+    if (known == NULL) {
+        HD_TRY(hd__layout_open(connection, &store->identity, store->n_threads, state->layout, state->version, layout, err));
+        publish_layout(store, *layout);
+        return HD_OK;
+    }
+    hd_status status = hd__layout_refresh(known, connection, state->version, err);
+    if (status == HD_OK)
+        *layout = known;
+    else
+        hd__layout_release(known);
     return status;
 }
 
@@ -234,7 +268,8 @@ static hd_status begin_snapshot(hd_snapshot *snapshot, hd_error *err)
 {
     HD_TRY(run_statement(&snapshot->connection, begin_read, err));
     HD_TRY(hd__live_read_state(&snapshot->connection, &snapshot->state, err)); /* from here on nothing it sees changes */
-    return find_live(snapshot->store, &snapshot->connection, &snapshot->state, &snapshot->live, err);
+    HD_TRY(find_live(snapshot->store, &snapshot->connection, &snapshot->state, &snapshot->live, err));
+    return find_layout(snapshot->store, &snapshot->connection, &snapshot->state, &snapshot->layout, err);
 }
 
 hd_status hd__snapshot_begin(hd_store *store, hd_snapshot **snapshot, hd_error *err)
@@ -242,6 +277,7 @@ hd_status hd__snapshot_begin(hd_store *store, hd_snapshot **snapshot, hd_error *
     hd_snapshot *begun = NULL;
     HD_TRY(take_reader(store, &begun, err));
     begun->live = NULL;
+    begun->layout = NULL;
     begun->filters = NULL;
     hd_status status = begin_snapshot(begun, err);
     if (status == HD_OK)
@@ -255,7 +291,9 @@ void hd__snapshot_end(hd_snapshot *snapshot)
 {
     hd__filter_release(snapshot->store->filters, &snapshot->filters);
     hd__live_release(snapshot->live);
+    hd__layout_release(snapshot->layout);
     snapshot->live = NULL;
+    snapshot->layout = NULL;
     if (sqlite3_get_autocommit(snapshot->connection.db) == 0)
         HD_IGNORE(run_statement(&snapshot->connection, end_read, NULL));
     if (sqlite3_get_autocommit(snapshot->connection.db) == 0) { /* a statement that failed is still open */
@@ -307,8 +345,10 @@ static void end_write(hd_write *write)
     if (sqlite3_get_autocommit(write->connection.db) == 0)
         HD_IGNORE(hd__sql_exec(write->connection.db, "ROLLBACK", NULL));
     hd__live_release(write->live);
+    hd__layout_release(write->layout);
     hd__free(write->changed_blocks);
     write->live = NULL;
+    write->layout = NULL;
     write->changed_blocks = NULL;
     write->n_changed_blocks = 0;
     write->active = false;
@@ -325,7 +365,8 @@ static hd_status start_write(hd_write *write, hd_error *err)
     HD_TRY(find_live(write->store, &write->connection, &write->state, &live, err));
     hd_status status = hd__live_copy(live, &write->live, err);
     hd__live_release(live);
-    return status;
+    HD_TRY(status);
+    return find_layout(write->store, &write->connection, &write->state, &write->layout, err);
 }
 
 hd_status hd__write_begin(hd_store *store, hd_write **write, hd_error *err)
@@ -355,26 +396,44 @@ static hd_status commit_changes(hd_write *write, hd_error *err)
     write->state.version++;
     write->state.n_live = write->live->chunks.n_set;
     write->live->version = write->state.version;
+    HD_TRY(hd__postings_flush(write->layout->postings, write->connection.db, err));
     HD_TRY(hd__live_write(&write->connection, write->live, write->changed_blocks, write->n_changed_blocks, err));
     HD_TRY(hd__live_write_state(&write->connection, &write->state, err));
-    return run_statement(&write->connection, commit_write, err);
+    hd__layout_will_commit(write->layout, write->state.version); /* before readers can see it */
+    hd_status status = run_statement(&write->connection, commit_write, err);
+    if (status != HD_OK)
+        hd__layout_failed(write->layout);
+    return status;
+}
+
+static void roll_back(hd_write *write)
+{
+    if (write->layout == NULL) /* it has not even begun */
+        return;
+    hd__postings_rollback(write->layout->postings);
+    if (write->layout->vectors != NULL)
+        hd__vectors_rollback(write->layout->vectors);
 }
 
 hd_status hd__write_commit(hd_write *write, hd_error *err)
 {
-    hd_status status = HD_OK;
-    if (write->failure.status != HD_OK)
-        status = hd__fail(err, write->failure.status, "%s", write->failure.text);
-    else if (write->changed)
-        status = commit_changes(write, err);
+    hd_status status = hd__write_check(write, err);
     if (status == HD_OK && write->changed)
+        status = commit_changes(write, err);
+    if (status != HD_OK)
+        roll_back(write);
+    else if (write->changed) {
+        if (write->layout->vectors != NULL)
+            hd__vectors_commit(write->layout->vectors);
         publish_live(write->store, write->live);
+    }
     end_write(write);
     return status;
 }
 
 void hd__write_abandon(hd_write *write)
 {
+    roll_back(write);
     end_write(write);
 }
 
@@ -440,6 +499,8 @@ hd_status hd__store_set(hd_write *write, const char *name, const char *value, hd
 {
     static const char replace[] = "INSERT OR REPLACE INTO setting VALUES(?, ?)";
     HD_TRY(hd__write_check(write, err));
+    if (strcmp(name, HD_SCHEMA_LANGUAGE) == 0)
+        return hd__fail(err, HD_ERR_ARG, "the setting %s is given when an index is made, and stays", name);
     if (strlen(name) > HD_LIMIT_DOCUMENT_ID_BYTES || strlen(value) > HD_LIMIT_DOCUMENT_FIELD_BYTES)
         return hd__fail(err, HD_ERR_LIMIT, "setting %.64s: name and value have %zu and %zu bytes, the limits are %u and %u",
                         name, strlen(name), strlen(value), HD_LIMIT_DOCUMENT_ID_BYTES, HD_LIMIT_DOCUMENT_FIELD_BYTES);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "store/layout.h"
 #include "store/live.h"
 #include "store/snapshot.h"
 
@@ -12,7 +13,8 @@ struct hd_snapshot {
     hd_store *store;
     hd_connection connection; /* in a read transaction while the snapshot is open */
     hd_state state;
-    hd_live *live; /* held */
+    hd_live *live;     /* held */
+    hd_layout *layout; /* held */
     hd_filter_hold *filters;
     hd_snapshot *next; /* idle ones */
 };
@@ -22,6 +24,7 @@ struct hd_write {
     hd_connection connection; /* in a write transaction while `active` */
     hd_state state;           /* as it will be */
     hd_live *live;            /* its own: nobody else has seen it */
+    hd_layout *layout;        /* held */
     bool *changed_blocks;     /* [n_changed_blocks] of `live` */
     size_t n_changed_blocks;
     bool active, changed;
@@ -44,7 +47,8 @@ struct hd_store {
     uint32_t n_snapshots; /* open */
     hd_snapshot *idle;    /* with open connections, for the next readers */
     uint32_t n_idle;
-    hd_live *live; /* the newest that was read or written; NULL: none yet */
+    hd_live *live;     /* the newest that was read or written; NULL: none yet */
+    hd_layout *layout; /* likewise */
 };
 
 /* A change begins: from here to its end a failure makes the write one that can only be abandoned. */
