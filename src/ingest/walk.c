@@ -124,12 +124,13 @@ static hd_span path_below(const walk *w, size_t path_len)
     return hd__span(w->path + at, w->path_len - at);
 }
 
-/* Patterns given by the caller, then .heddleignore, then .gitignore; of each the nearest folder's first. */
+/* Patterns given by the caller, which can leave out alone, then .heddleignore, then .gitignore; of each the nearest
+ * folder's first. */
 static bool is_left_out(const walk *w, const level *nearest, bool is_dir)
 {
     hd_ignore_answer answer = HD_IGNORE_UNSAID;
-    if (w->exclude != NULL)
-        answer = hd__ignore_ask(w->exclude, path_below(w, w->top_len), is_dir);
+    if (hd__ignore_ask(w->exclude, path_below(w, w->top_len), is_dir) == HD_IGNORE_LEAVE)
+        return true;
     for (const level *l = nearest; l != NULL && answer == HD_IGNORE_UNSAID; l = l->above)
         answer = hd__ignore_ask(l->own, path_below(w, l->path_len), is_dir);
     for (const level *l = nearest; l != NULL && answer == HD_IGNORE_UNSAID; l = l->above)

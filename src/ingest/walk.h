@@ -6,7 +6,7 @@
  *
  * .gitignore (ignore.h) and .heddleignore, which has the same rules and the last word, count from the folder they stand in;
  * those of the folders above the root count too, up to the one of the repository or to `top`. A link to a folder counts
- * as a folder. What the caller excludes comes before both.
+ * as a folder. What the caller excludes is left out whatever they say.
  */
 #ifndef HD_INGEST_WALK_H
 #define HD_INGEST_WALK_H
