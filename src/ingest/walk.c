@@ -373,7 +373,7 @@ static hd_status walk_folder(walk *w, hd_error *err)
     return enter(w, above, true, err);
 }
 
-hd_status hd__walk(const char *root, const hd_walk_options *options, hd_error *err)
+hd_status hd__walk_files(const char *root, const hd_walk_options *options, hd_error *err)
 {
     struct stat st;
     if (strlen(root) >= HD_LIMIT_PATH_BYTES)

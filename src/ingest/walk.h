@@ -33,6 +33,6 @@ typedef struct hd_walk_options {
 
 /* root: a folder, or one file, which no pattern leaves out; absolute, without links (realpath). Errors of `file` end it;
  * HD_ERR_NOT_FOUND and HD_ERR_IO when the root cannot be read. */
-HD_MUST_USE hd_status hd__walk(const char *root, const hd_walk_options *options, hd_error *err);
+HD_MUST_USE hd_status hd__walk_files(const char *root, const hd_walk_options *options, hd_error *err);
 
 #endif

@@ -152,7 +152,7 @@ static hd_status walk(const char *root, hd_walk_options options, found *f)
     hd__buffer_reset(&f->files);
     hd__buffer_reset(&f->failed);
     f->end = f->end != 0 ? '\0' : '\n';
-    const hd_status status = hd__walk(root, &options, &err);
+    const hd_status status = hd__walk_files(root, &options, &err);
     hd__buffer_append_char(&f->files, '\0');
     hd__buffer_append_char(&f->failed, '\0');
     f->end = 0;
@@ -293,7 +293,8 @@ static void test_errors(void **state)
     }
     for (uint64_t n = 0; n < 40; n++) { /* each allocation fails once: an error, or nothing that matters */
         hd__alloc_fail_after(n, 1);
-        const hd_status status = hd__walk(scratch_path(&s, ""), &(hd_walk_options){.file = note_file, .data = &f}, &err);
+        const hd_status status =
+            hd__walk_files(scratch_path(&s, ""), &(hd_walk_options){.file = note_file, .data = &f}, &err);
         hd__alloc_fail_off();
         assert_true(status == HD_OK || status == HD_ERR_MEMORY);
     }
