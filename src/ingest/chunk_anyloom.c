@@ -51,7 +51,7 @@ static hd_span heading_of(hd_span text, const char *mark)
         return hd__span("", 0);
     const hd_span rest = hd__span(text.ptr + strlen(mark), text.len - strlen(mark));
     const char *newline = rest.len > 0 ? memchr(rest.ptr, '\n', rest.len) : NULL;
-    return hd__trim(hd__span(rest.ptr, newline != NULL ? (size_t)(newline - rest.ptr) : rest.len));
+    return hd__strip(hd__span(rest.ptr, newline != NULL ? (size_t)(newline - rest.ptr) : rest.len));
 }
 
 /* A path's last part without its last ending, as Python's Path.stem has it. */
@@ -76,7 +76,7 @@ static bool has_characters(hd_span text, size_t least)
 static hd_status add_part(hd_chunker *c, hd_span title, hd_span part, uint32_t number, hd_error *err)
 {
     const char *all = c->extract->text.ptr;
-    part = hd__trim(part);
+    part = hd__strip(part);
     if (!has_characters(part, MIN_CHARACTERS))
         return HD_OK;
     const hd_span heading = heading_of(part, "## ");

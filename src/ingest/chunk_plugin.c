@@ -34,7 +34,7 @@ static size_t cut_len(hd_span stretch)
 
 static hd_status add_stretch(hd_chunker *c, hd_span stretch, hd_error *err)
 {
-    const hd_span trimmed = hd__trim(stretch);
+    const hd_span trimmed = hd__strip(stretch);
     if (count_characters(trimmed) <= MIN_LENGTH)
         return HD_OK;
     hd_chunk chunk = {.section = "", .context = "", .ordinal = (uint32_t)c->n};
@@ -58,7 +58,7 @@ hd_status hd__chunk_as_plugin(hd_chunker *c, hd_error *err)
     uint32_t at = 0;
     for (uint32_t n = 0; at < end && n < MAX_STRETCHES;) {
         hd_span stretch = hd__span(text + at, hd__chunker_reach(c, at, CHUNK_TOKENS, end) - at);
-        if (hd__trim(stretch).len == 0) {
+        if (hd__strip(stretch).len == 0) {
             at += (uint32_t)stretch.len;
             continue;
         }

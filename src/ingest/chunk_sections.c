@@ -72,7 +72,7 @@ static const char *path_join(hd_arena *arena, const char *above, const char *nam
 
 static bool is_empty(const hd_chunker *c, uint32_t begin, uint32_t end)
 {
-    return hd__trim(hd__span(c->extract->text.ptr + begin, end - begin)).len == 0;
+    return hd__strip(hd__span(c->extract->text.ptr + begin, end - begin)).len == 0;
 }
 
 /* What stands under a heading, up to the next one. A heading with nothing but further headings below it is in their paths.
@@ -151,7 +151,7 @@ static hd_status make_context(hd_chunker *c, const char *path, const char **cont
 static hd_status add(hd_chunker *c, uint32_t begin, uint32_t end, const char *path, const char *context, hd_error *err)
 {
     const char *text = c->extract->text.ptr;
-    const hd_span trimmed = hd__trim(hd__span(text + begin, end - begin));
+    const hd_span trimmed = hd__strip(hd__span(text + begin, end - begin));
     if (trimmed.len == 0)
         return HD_OK;
     begin = (uint32_t)(trimmed.ptr - text);
@@ -279,7 +279,7 @@ static hd_status cut(hd_chunker *c, uint32_t begin, uint32_t end, const section 
 {
     cutting k = {.c = c, .end = end};
     for (uint32_t at = begin; at < end;) {
-        const hd_span rest = hd__trim(hd__span(c->extract->text.ptr + at, end - at));
+        const hd_span rest = hd__strip(hd__span(c->extract->text.ptr + at, end - at));
         if (rest.len == 0)
             break;
         at = (uint32_t)(rest.ptr - c->extract->text.ptr);

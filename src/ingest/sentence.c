@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 
-bool hd__is_blank(uint32_t c)
+bool hd__is_space(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
@@ -21,13 +21,13 @@ static uint32_t code_before(hd_span text, size_t at, size_t *begin)
     return hd__utf8_decode(text, *begin, &len, &valid);
 }
 
-hd_span hd__trim(hd_span text)
+hd_span hd__strip(hd_span text)
 {
     size_t begin = 0, end = text.len, at, len;
     bool valid;
-    while (begin < end && hd__is_blank(hd__utf8_decode(text, begin, &len, &valid)))
+    while (begin < end && hd__is_space(hd__utf8_decode(text, begin, &len, &valid)))
         begin += len;
-    while (end > begin && hd__is_blank(code_before(text, end, &at)))
+    while (end > begin && hd__is_space(code_before(text, end, &at)))
         end = at;
     return hd__span(text.ptr + begin, end - begin);
 }
@@ -107,7 +107,7 @@ static bool stop_is_of_word(hd_span text, size_t first, size_t at)
     if (n_letters == 0)
         return false;
     if (all_digits)
-        return hd__trim(hd__span(text.ptr + first, begin - first)).len == 0; /* "1. First" */
+        return hd__strip(hd__span(text.ptr + first, begin - first)).len == 0; /* "1. First" */
     size_t len;
     bool valid;
     const uint32_t initial = hd__utf8_decode(text, begin, &len, &valid);
@@ -123,7 +123,7 @@ static size_t skip_blanks(hd_span text, size_t at, bool *paragraph)
     bool valid;
     while (at < text.len) {
         const uint32_t c = hd__utf8_decode(text, at, &len, &valid);
-        if (!hd__is_blank(c))
+        if (!hd__is_space(c))
             break;
         n_newlines += c == '\n' || c == 0x2029;
         at += len;

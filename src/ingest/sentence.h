@@ -10,9 +10,9 @@
 size_t hd__sentence_end(hd_span text, size_t at);
 
 /* White_Space of Unicode, and what Python's str.strip takes beside it. */
-bool hd__is_blank(uint32_t c);
+bool hd__is_space(uint32_t c);
 
 /* The text without blanks at its ends. */
-hd_span hd__trim(hd_span text);
+hd_span hd__strip(hd_span text);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct fixture {
 
 static void add_block(fixture *f, hd_block_kind kind, size_t begin, size_t end, uint32_t line)
 {
-    const hd_span trimmed = hd__trim(hd__span(f->extract.text.ptr + begin, end - begin));
+    const hd_span trimmed = hd__strip(hd__span(f->extract.text.ptr + begin, end - begin));
     if (trimmed.len == 0 || f->extract.n_blocks == 4096)
         return;
     hd_block *b = &f->blocks[f->extract.n_blocks++];
@@ -43,7 +43,7 @@ static void add_block(fixture *f, hd_block_kind kind, size_t begin, size_t end, 
         return;
     while (trimmed.ptr[b->level] == '#')
         b->level++;
-    const hd_span name = hd__trim(hd__span(trimmed.ptr + b->level, trimmed.len - b->level));
+    const hd_span name = hd__strip(hd__span(trimmed.ptr + b->level, trimmed.len - b->level));
     b->name = hd__arena_strndup(&f->arena, name.ptr, name.len);
 }
 
@@ -57,7 +57,7 @@ static void read_text(fixture *f, hd_span text)
     for (size_t at = 0; at < text.len; line++) {
         const char *newline = memchr(text.ptr + at, '\n', text.len - at);
         const size_t next = newline != NULL ? (size_t)(newline + 1 - text.ptr) : text.len;
-        const hd_span l = hd__trim(hd__span(text.ptr + at, next - at));
+        const hd_span l = hd__strip(hd__span(text.ptr + at, next - at));
         const bool fence = hd__span_begins(l, "```"), heading = !in_code && text.ptr[at] == '#';
         if (fence && in_code) {
             add_block(f, HD_BLOCK_CODE, open, next, open_line);
@@ -356,7 +356,7 @@ static void check_any(const fixture *f, hd_chunk_options o, bool overlaps)
         assert_int_equal(c->ordinal, i);
         assert_ptr_equal(c->text.ptr, f->extract.text.ptr + c->begin);
         assert_int_equal(c->text.len, c->end - c->begin);
-        assert_true(c->text.len > 0 && hd__trim(c->text).len == c->text.len);
+        assert_true(c->text.len > 0 && hd__strip(c->text).len == c->text.len);
         assert_int_equal(hd__utf8_valid_len(c->text), c->text.len);
         size_t len;
         bool valid;
