@@ -90,7 +90,7 @@ static bool clock_of(hd_span text, size_t *at, int64_t *seconds)
     return true;
 }
 
-bool hd__date_parse(hd_span text, int64_t *seconds)
+bool hd__written_date_parse(hd_span text, int64_t *seconds)
 {
     int year, month = 1, day = 1;
     int64_t clock;

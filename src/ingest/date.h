@@ -11,6 +11,6 @@
 #include "base/span.h"
 
 /* Unix seconds. False, and *seconds as it was, for what is no date. */
-bool hd__date_parse(hd_span text, int64_t *seconds);
+bool hd__written_date_parse(hd_span text, int64_t *seconds);
 
 #endif

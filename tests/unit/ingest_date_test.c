@@ -9,7 +9,7 @@
 static void is(const char *text, int64_t wanted)
 {
     int64_t seconds = -1;
-    if (!hd__date_parse(hd__span_of(text), &seconds) || seconds != wanted)
+    if (!hd__written_date_parse(hd__span_of(text), &seconds) || seconds != wanted)
         fail_msg("%s: %lld, wanted %lld", text, (long long)seconds, (long long)wanted);
 }
 
@@ -59,7 +59,7 @@ static void refuses_what_is_none(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int64_t seconds = 42;
-        if (hd__date_parse(hd__span_of(wrong[i]), &seconds) || seconds != 42)
+        if (hd__written_date_parse(hd__span_of(wrong[i]), &seconds) || seconds != 42)
             fail_msg("\"%s\" is taken for %lld", wrong[i], (long long)seconds);
     }
 }
