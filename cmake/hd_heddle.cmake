@@ -10,7 +10,7 @@ pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.71)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.40)
-pkg_check_modules(XML REQUIRED IMPORTED_TARGET libxml-2.0>=2.9.13)
+pkg_check_modules(XML REQUIRED libxml-2.0>=2.9.13)
 pkg_check_modules(MD4C REQUIRED IMPORTED_TARGET md4c>=0.4.8)
 pkg_check_modules(HIREDIS REQUIRED hiredis>=0.14)
 
@@ -22,14 +22,15 @@ hd_module(token DEPS base LIBS PkgConfig::UTF8PROC PkgConfig::PCRE2)
 hd_module(device DEPS base cpu kernel)
 hd_module(encoder DEPS base device model LIBS m)
 hd_module(engine DEPS base cpu model token device encoder LIBS m)
-hd_module(ingest DEPS base LIBS PkgConfig::XML PkgConfig::MD4C PkgConfig::ZIP PkgConfig::UTF8PROC)
+hd_module(ingest DEPS base LIBS PkgConfig::MD4C PkgConfig::ZIP PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 hd_module(store DEPS base cpu kernel LIBS PkgConfig::SQLITE PkgConfig::UTF8PROC stemmer m)
 hd_module(search DEPS base store ingest engine LIBS m)
 hd_module(remote DEPS base model LIBS PkgConfig::ZIP ${CMAKE_DL_LIBS})
 hd_module(serve DEPS base LIBS PkgConfig::MICROHTTPD PkgConfig::ZLIB)
 hd_page(hd_serve "${PROJECT_SOURCE_DIR}/web")
 hd_module(wire DEPS base engine search LIBS m)
-target_include_directories(hd_remote PRIVATE ${CURL_INCLUDE_DIRS}) # not linked, like hiredis: opened when needed
+target_include_directories(hd_remote PRIVATE ${CURL_INCLUDE_DIRS}) # not linked, like hiredis and libxml2: opened when needed
+target_include_directories(hd_ingest PRIVATE ${XML_INCLUDE_DIRS})
 hd_isa_flags(kernel)
 
 # libheddle: the public API and nothing else is visible.
@@ -39,7 +40,7 @@ foreach(module ${HD_ENGINE_MODULES})
   target_sources(heddle PRIVATE $<TARGET_OBJECTS:hd_${module}>)
 endforeach()
 target_link_libraries(heddle PRIVATE PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::XXHASH PkgConfig::UTF8PROC PkgConfig::PCRE2
-  PkgConfig::SQLITE PkgConfig::XML PkgConfig::MD4C PkgConfig::ZIP stemmer Threads::Threads m)
+  PkgConfig::SQLITE PkgConfig::MD4C PkgConfig::ZIP stemmer Threads::Threads m)
 set_target_properties(heddle PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
 # The program, linked against the archives: one file to copy.

@@ -70,7 +70,17 @@
 #define HD_LIMIT_ENCODING_NAME_BYTES 40u        /* that a document names */
 #define HD_LIMIT_FRONT_MATTER_BYTES (64u << 10) /* of Markdown */
 #define HD_LIMIT_MARKDOWN_EXPANSION 16u         /* what is parsed, times what is there: cells, references */
-#define HD_LIMIT_CODE_NESTING 4u                /* functions in classes in namespaces */
+#define HD_LIMIT_HTML_BYTES (32u << 20)
+#define HD_LIMIT_HTML_DEPTH 1024u                    /* nested elements */
+#define HD_LIMIT_XML_DEPTH 200u                      /* nested elements in Office files and EPUB's lists */
+#define HD_LIMIT_ARCHIVE_ENTRIES 20000u              /* of a DOCX, PPTX or EPUB */
+#define HD_LIMIT_ARCHIVE_ENTRY_BYTES (64u << 20)     /* of one of them, unpacked */
+#define HD_LIMIT_ARCHIVE_UNPACKED_BYTES (256u << 20) /* of all that are read */
+#define HD_LIMIT_ARCHIVE_RATIO 300u                  /* unpacked to packed, over a megabyte */
+#define HD_LIMIT_PDF_SECONDS 60u                     /* of a processor, and twice as many by the clock */
+#define HD_LIMIT_PDF_MEMORY_BYTES (2ull << 30)       /* of pdftotext */
+#define HD_LIMIT_CSV_COLUMNS 4096u
+#define HD_LIMIT_CODE_NESTING 4u /* functions in classes in namespaces */
 
 #define HD_LIMIT_OTLP_PAIRS 64u          /* headers, or attributes, in one OTEL_ variable */
 #define HD_LIMIT_OTLP_SETTING 86400000u  /* any number in an OTEL_ variable; a day in milliseconds */

@@ -41,12 +41,12 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-bool hd__is_blank(hd_span text)
+bool hd__ascii_is_blank(hd_span text)
 {
-    return hd__trim(text).len == 0;
+    return hd__ascii_trim(text).len == 0;
 }
 
-hd_span hd__trim(hd_span text)
+hd_span hd__ascii_trim(hd_span text)
 {
     while (text.len > 0 && is_space(text.ptr[0])) {
         text.ptr++;

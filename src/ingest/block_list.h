@@ -26,9 +26,9 @@ typedef struct hd_line_counter {
 uint32_t hd__line_of(hd_line_counter *counter, size_t offset);
 
 /* Whether bytes of UTF-8 between begin and end are ASCII's white space, all. */
-bool hd__is_blank(hd_span text);
+bool hd__ascii_is_blank(hd_span text);
 
 /* Without white space (ASCII's) at either end. */
-hd_span hd__trim(hd_span text);
+hd_span hd__ascii_trim(hd_span text);
 
 #endif

@@ -120,7 +120,7 @@ static bool is_note(const code *c, const line *l)
 
 static hd_span line_text(const code *c, size_t i)
 {
-    return hd__trim(hd__span(c->text.ptr + c->lines[i].begin, c->lines[i].end - c->lines[i].begin));
+    return hd__ascii_trim(hd__span(c->text.ptr + c->lines[i].begin, c->lines[i].end - c->lines[i].begin));
 }
 
 static void look_below(code *c)
@@ -152,7 +152,7 @@ static bool read_lines(code *c)
         size_t first = at;
         for (; first < end && (c->text.ptr[first] == ' ' || c->text.ptr[first] == '\t'); first++)
             l->indent += c->text.ptr[first] == '\t' ? 4 : 1;
-        l->blank = hd__is_blank(hd__span(c->text.ptr + first, end - first));
+        l->blank = hd__ascii_is_blank(hd__span(c->text.ptr + first, end - first));
         l->inside = s.at > at;
         while (s.at <= end && s.at < c->text.len)
             step(c, &s);
@@ -291,7 +291,7 @@ static hd_span word_name(const code *c, hd_span header)
 static hd_span unit_name(const code *c, size_t begin, size_t end, uint32_t level, bool *called)
 {
     size_t first = header_line(c, begin, end), from = c->lines[first].begin, to = c->lines[end - 1].end;
-    hd_span header = hd__trim(hd__span(c->text.ptr + from, to - from < HEADER_BYTES ? to - from : HEADER_BYTES));
+    hd_span header = hd__ascii_trim(hd__span(c->text.ptr + from, to - from < HEADER_BYTES ? to - from : HEADER_BYTES));
     unsigned traits = c->language->traits;
     hd_span name = hd__span("", 0);
     *called = false;

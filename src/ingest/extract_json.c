@@ -172,7 +172,7 @@ hd_status hd__read_json(hd_reader *reader, hd_error *err)
         return hd__fail(err, HD_ERR_LIMIT, "%zu bytes of JSON, at most %u are read: write a document on each line (.jsonl)",
                         reader->bytes.len, HD_LIMIT_RECORD_BYTES);
     HD_TRY_OUT(hd__encoding_decode(reader->bytes, NULL, reader->arena, &source, err));
-    if (hd__is_blank(source))
+    if (hd__ascii_is_blank(source))
         goto out;
     HD_TRY_OUT(hd__json_parse(source, "JSON", &root, err));
     HD_TRY_OUT(write_json(root, source, &w, &blocks, err));
@@ -295,7 +295,7 @@ static hd_status read_lines(hd_reader *reader, hd_span text, failures *f, hd_ext
     for (size_t at = 0; at < text.len;) {
         const char *newline = memchr(text.ptr + at, '\n', text.len - at);
         size_t end = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
-        hd_span record = hd__trim(hd__span(text.ptr + at, end - at));
+        hd_span record = hd__ascii_trim(hd__span(text.ptr + at, end - at));
         at = end + 1;
         line++;
         if (record.len == 0)

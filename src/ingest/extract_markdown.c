@@ -27,7 +27,7 @@ typedef struct markdown {
 static void close_block(markdown *m)
 {
     if (m->open && m->block.kind == HD_BLOCK_HEADING) {
-        hd_span name = hd__trim(hd__buffer_span(&m->name));
+        hd_span name = hd__ascii_trim(hd__buffer_span(&m->name));
         m->block.name = hd__arena_strndup(m->arena, name.len != 0 ? name.ptr : "", name.len);
         m->found.failed |= m->name.failed || m->block.name == NULL;
     }
@@ -169,7 +169,7 @@ static size_t fence_begin(hd_span text, size_t from, size_t block)
         size_t begin = line_begin(text, at - 1);
         if (begin < from)
             break;
-        if (!hd__is_blank(hd__span(text.ptr + begin, at - begin)))
+        if (!hd__ascii_is_blank(hd__span(text.ptr + begin, at - begin)))
             return begin;
         at = begin;
     }
@@ -190,12 +190,12 @@ static void add_lines(const markdown *m, hd_span file, size_t offset, hd_block_l
             begin = fence_begin(m->text, done, begin);
         if (end <= begin)
             continue;
-        hd_span between = hd__trim(hd__span(m->text.ptr + done, begin - done));
+        hd_span between = hd__ascii_trim(hd__span(m->text.ptr + done, begin - done));
         if (blocks->n > 0 && between.len > 0)
             blocks->items[blocks->n - 1].end = (uint32_t)(offset + (size_t)(between.ptr + between.len - m->text.ptr));
         else if (between.len > 0)
             begin = (size_t)(between.ptr - m->text.ptr);
-        hd_span all = hd__trim(hd__span(m->text.ptr + begin, end - begin));
+        hd_span all = hd__ascii_trim(hd__span(m->text.ptr + begin, end - begin));
         done = end;
         if (all.len == 0)
             continue;
@@ -205,7 +205,7 @@ static void add_lines(const markdown *m, hd_span file, size_t offset, hd_block_l
         block.line = hd__line_of(&lines, block.begin);
         hd__block_list_add(blocks, &block);
     }
-    hd_span rest = hd__trim(hd__span(m->text.ptr + done, m->text.len - done));
+    hd_span rest = hd__ascii_trim(hd__span(m->text.ptr + done, m->text.len - done));
     uint32_t end = (uint32_t)(offset + (size_t)(rest.ptr + rest.len - m->text.ptr));
     if (rest.len > 0 && blocks->n > 0 && !blocks->failed)
         blocks->items[blocks->n - 1].end = end;

@@ -43,7 +43,7 @@ static heading marked(hd_span line, char mark)
     while (n < line.len && line.ptr[n] == mark)
         n++;
     if (n >= 1 && n < line.len && line.ptr[n] == ' ') {
-        found.name = hd__trim(hd__span(line.ptr + n, line.len - n));
+        found.name = hd__ascii_trim(hd__span(line.ptr + n, line.len - n));
         found.level = found.name.len > 0 ? (uint32_t)(n < 6 ? n : 6) : 0;
     }
     return found;
@@ -64,7 +64,7 @@ static heading latex(hd_span line)
         n += n < line.len && line.ptr[n] == '*';
         const char *close = n < line.len && line.ptr[n] == '{' ? memrchr(line.ptr + n, '}', line.len - n) : NULL;
         if (close != NULL) {
-            found.name = hd__trim(hd__span(line.ptr + n + 1, (size_t)(close - line.ptr) - n - 1));
+            found.name = hd__ascii_trim(hd__span(line.ptr + n + 1, (size_t)(close - line.ptr) - n - 1));
             found.level = found.name.len > 0 ? commands[i].level : 0;
         }
     }
@@ -99,7 +99,7 @@ static heading restructured(markup *m, size_t at)
     hd_span title = trim_right(line_at(m->text, title_at));
     size_t below_at = title_at < m->text.len ? line_end(m->text, title_at) + 1 : m->text.len;
     hd_span below = trim_right(line_at(m->text, below_at));
-    if (hd__is_blank(title) || is_adornment(title) || !is_adornment(below) || below.len < title.len ||
+    if (hd__ascii_is_blank(title) || is_adornment(title) || !is_adornment(below) || below.len < title.len ||
         (above && (below.ptr[0] != first.ptr[0] || line_end(m->text, at) + 1 != title_at)) ||
         (!above && title.ptr[0] == ' '))
         return found;
@@ -109,7 +109,7 @@ static heading restructured(markup *m, size_t at)
     if (level == m->n_adornments && level < sizeof m->adornments)
         m->adornments[m->n_adornments++] = below.ptr[0];
     found.level = level < 6 ? level + 1 : 6;
-    found.name = hd__trim(title);
+    found.name = hd__ascii_trim(title);
     found.end = below_at + below.len;
     return found;
 }
@@ -135,7 +135,7 @@ void hd__paragraphs_add(hd_block_list *blocks, hd_span text, size_t begin, size_
     hd_block paragraph = {.line = 0};
     for (size_t at = begin; at < end; line++) {
         size_t stop = line_end(hd__span(text.ptr, end), at);
-        if (hd__is_blank(hd__span(text.ptr + at, stop - at))) {
+        if (hd__ascii_is_blank(hd__span(text.ptr + at, stop - at))) {
             hd__block_list_add(blocks, &paragraph);
             paragraph.line = 0;
             paragraph.end = 0;

@@ -33,8 +33,8 @@ static bool split_key(hd_span line, hd_span *key, hd_span *value)
     if (n == 0 || n == line.len || strchr(" \t-#[{\"'", line.ptr[0]) != NULL ||
         (n + 1 < line.len && line.ptr[n + 1] != ' ' && line.ptr[n + 1] != '\t'))
         return false;
-    *key = hd__trim(hd__span(line.ptr, n));
-    *value = hd__trim(hd__span(line.ptr + n + 1, line.len - n - 1));
+    *key = hd__ascii_trim(hd__span(line.ptr, n));
+    *value = hd__ascii_trim(hd__span(line.ptr + n + 1, line.len - n - 1));
     return true;
 }
 
@@ -46,9 +46,9 @@ size_t hd__front_matter_len(hd_span text)
         return 0;
     bool any = false; /* a rule and a paragraph below it are Markdown */
     while (next_line(&r, &line)) {
-        if (hd__span_is(hd__trim(line), "---") || hd__span_is(hd__trim(line), "..."))
+        if (hd__span_is(hd__ascii_trim(line), "---") || hd__span_is(hd__ascii_trim(line), "..."))
             return any && r.at <= text.len + 1 ? (r.at <= text.len ? r.at : text.len) : 0;
-        if (!any && !hd__is_blank(line) && line.ptr[0] != '#' && !split_key(line, &key, &value))
+        if (!any && !hd__ascii_is_blank(line) && line.ptr[0] != '#' && !split_key(line, &key, &value))
             return 0;
         any |= split_key(line, &key, &value);
     }
@@ -82,7 +82,7 @@ static json_t *scalar(hd_span text)
         return quoted(text);
     const char *comment = memmem(text.ptr, text.len, " #", 2);
     if (comment != NULL)
-        text = hd__trim(hd__span(text.ptr, (size_t)(comment - text.ptr)));
+        text = hd__ascii_trim(hd__span(text.ptr, (size_t)(comment - text.ptr)));
     if (text.len == 0 || hd__span_is(text, "~") || hd__span_is(text, "null"))
         return json_null();
     if (hd__span_is(text, "true") || hd__span_is(text, "false"))
@@ -106,7 +106,7 @@ static json_t *scalar(hd_span text)
 static json_t *flow_list(hd_span text)
 {
     json_t *list = json_array();
-    text = hd__trim(hd__span(text.ptr + 1, text.len - 2));
+    text = hd__ascii_trim(hd__span(text.ptr + 1, text.len - 2));
     for (size_t at = 0; at < text.len && list != NULL;) {
         size_t end = at;
         char quote = '\0';
@@ -116,10 +116,10 @@ static json_t *flow_list(hd_span text)
                 end++; /* a quote in quotes */
             else if (quote == c)
                 quote = '\0';
-            else if (quote == '\0' && (c == '"' || c == '\'') && hd__is_blank(hd__span(text.ptr + at, end - 1 - at)))
+            else if (quote == '\0' && (c == '"' || c == '\'') && hd__ascii_is_blank(hd__span(text.ptr + at, end - 1 - at)))
                 quote = c;
         }
-        hd_span item = hd__trim(hd__span(text.ptr + at, end - at));
+        hd_span item = hd__ascii_trim(hd__span(text.ptr + at, end - at));
         if (item.len > 0 && json_array_append_new(list, scalar(item)) != 0) {
             json_decref(list);
             list = NULL;
@@ -138,21 +138,21 @@ static json_t *block_value(line_reader *r, char style)
     bool failed = false;
     hd__buffer_init(&text);
     for (line_reader ahead = *r; next_line(&ahead, &line) && !failed; *r = ahead) {
-        hd_span item = hd__trim(line);
+        hd_span item = hd__ascii_trim(line);
         bool is_item = style == '\0' && (hd__span_begins(item, "- ") || hd__span_is(item, "-"));
         if (item.len > 0 && !is_item && line.ptr[0] != ' ' && line.ptr[0] != '\t')
             break;
         if (is_item) {
             list = list != NULL ? list : json_array();
-            failed =
-                list == NULL || json_array_append_new(list, scalar(hd__trim(hd__span(item.ptr + 1, item.len - 1)))) != 0;
+            failed = list == NULL ||
+                     json_array_append_new(list, scalar(hd__ascii_trim(hd__span(item.ptr + 1, item.len - 1)))) != 0;
         } else if (style != '\0') {
             if (text.len > 0)
                 hd__buffer_append_char(&text, style == '|' ? '\n' : ' ');
             hd__buffer_append(&text, item.ptr, item.len);
         }
     }
-    hd_span all = hd__trim(hd__buffer_span(&text));
+    hd_span all = hd__ascii_trim(hd__buffer_span(&text));
     failed |= text.failed;
     if (!failed)
         value = list != NULL    ? json_incref(list)

@@ -88,7 +88,7 @@ static const format *format_by_suffix(hd_span name)
 
 static const format *format_by_mime(const char *mime)
 {
-    hd_span type = hd__trim(hd__span(mime, strcspn(mime, ";"))); /* "text/html; charset=utf-8" */
+    hd_span type = hd__ascii_trim(hd__span(mime, strcspn(mime, ";"))); /* "text/html; charset=utf-8" */
     for (size_t i = 0; i < N_FORMATS; i++) {
         if ((type.len == strlen(formats[i].mime) && strncasecmp(type.ptr, formats[i].mime, type.len) == 0) ||
             hd__word_in(formats[i].mimes, type, true))
@@ -130,7 +130,7 @@ static bool begins_as_html(hd_span text)
     if (hd__span_begins(text, "\xEF\xBB\xBF"))
         text = hd__span(text.ptr + 3, text.len - 3);
     for (;;) {
-        text = hd__trim(text);
+        text = hd__ascii_trim(text);
         const char *close = hd__span_begins(text, "<?xml") ? "?>" : hd__span_begins(text, "<!--") ? "-->" : NULL;
         const char *end = close != NULL ? memmem(text.ptr, text.len, close, strlen(close)) : NULL;
         if (end == NULL)
@@ -155,7 +155,7 @@ static bool has_markdown_heading(hd_span text)
             hashes++;
         if (after_blank && hashes >= 1 && hashes <= 6 && hashes < line.len && line.ptr[hashes] == ' ')
             return true;
-        after_blank = hd__is_blank(line);
+        after_blank = hd__ascii_is_blank(line);
         at = end + 1;
     }
     return false;

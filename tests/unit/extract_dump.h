@@ -32,12 +32,12 @@ static inline void check_extract(const hd_extract *e)
         const hd_block *b = &e->blocks[i];
         assert_true(b->begin >= at && b->begin < b->end && b->end <= e->text.len);
         if (i > 0 || e->kind != HD_KIND_MARKDOWN)
-            assert_true(hd__is_blank(hd__span(e->text.ptr + at, b->begin - at)));
+            assert_true(hd__ascii_is_blank(hd__span(e->text.ptr + at, b->begin - at)));
         assert_true(b->kind != HD_BLOCK_HEADING || b->name != NULL);
         at = b->end;
     }
     if (e->n_blocks > 0 || e->kind != HD_KIND_MARKDOWN)
-        assert_true(hd__is_blank(hd__span(e->text.ptr + at, e->text.len - at)));
+        assert_true(hd__ascii_is_blank(hd__span(e->text.ptr + at, e->text.len - at)));
 }
 
 static inline void dump_text(hd_buffer *out, hd_span text)
