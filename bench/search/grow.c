@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "search/handle.h"
+#include "search/embedder.h"
 #include "store/document.h"
 
 #define CHUNKS_PER_DOCUMENT 10
@@ -192,26 +192,30 @@ int main(int argc, char **argv)
     }
     hd_engine *engine = NULL;
     hd_model *model = NULL;
-    hd_index *index = NULL;
+    hd_embedder *embedder = NULL;
+    hd_store *store = NULL;
     hd_error err = {HD_OK, "passages and vectors do not go together"};
     size_t n_documents = strtoul(argv[5], NULL, 10) / CHUNKS_PER_DOCUMENT;
-    bool ok = hd_engine_open(NULL, &engine, &err) == HD_OK && hd_model_open(engine, argv[1], NULL, &model, &err) == HD_OK &&
-              hd_index_open(argv[2], &(hd_index_options){.model = model, .create = true}, &index, &err) == HD_OK;
+    bool ok =
+        hd_engine_open(NULL, &engine, &err) == HD_OK && hd_model_open(engine, argv[1], NULL, &model, &err) == HD_OK &&
+        hd__embedder_open(model, false, false, &embedder, &err) == HD_OK &&
+        hd__store_open(argv[2], &(hd_store_options){.identity = &embedder->identity, .create = true}, &store, &err) == HD_OK;
     sources s = {.state = strtoul(argv[6], NULL, 10)};
     if (ok) {
-        s.n_dimensions = hd__store_identity(index->store)->n_dimensions;
+        s.n_dimensions = embedder->identity.n_dimensions;
         ok = read_sources(argv[3], argv[4], &s);
     }
     double begin = now_s();
-    ok = ok && fill(&s, index->store, n_documents, &err);
+    ok = ok && fill(&s, store, n_documents, &err);
     double filled = now_s();
-    ok = ok && hd__store_build_graph(index->store, NULL, NULL, &err) == HD_OK;
+    ok = ok && hd__store_build_graph(store, NULL, NULL, &err) == HD_OK;
     if (ok)
         printf("{\"n_chunks\": %zu, \"fill_s\": %.1f, \"graph_s\": %.1f}\n", n_documents * CHUNKS_PER_DOCUMENT,
                filled - begin, now_s() - filled);
     else
         fprintf(stderr, "grow: %s\n", err.text);
-    hd_index_close(index);
+    hd__store_close(store);
+    hd__embedder_close(embedder);
     hd_model_close(model);
     hd_engine_close(engine);
     return ok ? 0 : 1;

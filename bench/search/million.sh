@@ -30,7 +30,7 @@ lines "$set/queries.jsonl" | head -1000 >"$work/questions.txt"
 
 if [ ! -e "$index" ]; then
     rm -f "$work"/grown-"$n".tmp*
-    "$build/bench/search/bench_search_grow" "$model" "$work/grown-$n.tmp" "$work/passages.txt" "$work/passages.f32" "$n" 1 \
+    "$build/bench_search_grow" "$model" "$work/grown-$n.tmp" "$work/passages.txt" "$work/passages.f32" "$n" 1 \
         >"$work/grown-$n.json"
     mv "$work/grown-$n.tmp" "$index"
 fi
