@@ -5,6 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const leg_names[HD_N_LEGS] = {"bm25", "dense", "sparse", "multi", "rerank"};
+static const char *const fusion_names[] = {"rrf", "minmax", "zscore", "dbsf"};
+
+const char *hd__leg_name(size_t at)
+{
+    return leg_names[at];
+}
+
+const char *hd__fusion_name(hd_fusion fusion)
+{
+    return fusion_names[fusion];
+}
+
+static size_t find_name(const char *const *names, size_t n_names, const char *name, size_t n)
+{
+    size_t i = 0;
+    while (i < n_names && (strlen(names[i]) != n || memcmp(names[i], name, n) != 0))
+        i++;
+    return i;
+}
+
+size_t hd__leg_find(const char *name, size_t n)
+{
+    return find_name(leg_names, HD_N_LEGS, name, n);
+}
+
+bool hd__fusion_find(const char *name, size_t n, hd_fusion *fusion)
+{
+    const size_t i = find_name(fusion_names, sizeof fusion_names / sizeof *fusion_names, name, n);
+    *fusion = (hd_fusion)i;
+    return i < sizeof fusion_names / sizeof *fusion_names;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
     const hd_chunk_id i = ((const hd_candidate *)a)->id, k = ((const hd_candidate *)b)->id;

@@ -23,6 +23,13 @@
 /* Places of the legs in arrays of HD_N_LEGS. */
 enum { HD_AT_BM25, HD_AT_DENSE, HD_AT_SPARSE, HD_AT_MULTI, HD_AT_RERANK };
 
+const char *hd__leg_name(size_t at);           /* "bm25", "dense", "sparse", "multi", "rerank" */
+const char *hd__fusion_name(hd_fusion fusion); /* "rrf", "minmax", "zscore", "dbsf" */
+
+/* What a name of n bytes means; HD_N_LEGS, or false, when nothing. */
+size_t hd__leg_find(const char *name, size_t n);
+bool hd__fusion_find(const char *name, size_t n, hd_fusion *fusion);
+
 typedef struct hd_candidate {
     hd_chunk_id id;
     float scores[HD_N_LEGS];   /* as the leg gives them; NaN: none */

@@ -1,5 +1,6 @@
 /* search_options.c - what a search asks for: defaults, ranges, the query as models read it (searcher.h). */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -69,10 +70,65 @@ static hd_status check_kinds(const hd_search *w, hd_error *err)
     return HD_OK;
 }
 
-hd_status hd__search_options(const hd_search *search, const hd_identity *identity, hd_search *wanted, hd_error *err)
+/* ---- what the index keeps ---- */
+
+const char *hd__search_setting_text(const hd_search *search, hd_arena *arena)
+{
+    const char *text = hd__arena_printf(arena, "fusion=%s rrf_k=%g", hd__fusion_name(search->fusion), (double)search->rrf_k);
+    for (size_t leg = 0; leg < HD_N_LEGS && text != NULL; leg++)
+        if (search->weights[leg] > 0)
+            text = hd__arena_printf(arena, "%s %s=%g", text, hd__leg_name(leg), (double)search->weights[leg]);
+    return text;
+}
+
+bool hd__search_setting_read(const char *text, hd_search *search)
+{
+    hd_search read = *search;
+    bool weighted = false;
+    for (const char *at = text; *at != '\0';) {
+        const size_t n = strcspn(at, " "), n_name = strcspn(at, "= ");
+        const size_t leg = hd__leg_find(at, n_name);
+        const float value = at[n_name] == '=' ? strtof(at + n_name + 1, NULL) : NAN;
+        if (n_name == 6 && memcmp(at, "fusion", 6) == 0) {
+            if (at[n_name] != '=' || !hd__fusion_find(at + 7, n - 7, &read.fusion))
+                return false;
+        } else if (!(value >= 0 && value <= 1e6f)) {
+            return false;
+        } else if (leg < HD_N_LEGS) {
+            read.weights[leg] = value;
+            weighted |= value > 0;
+        } else if (n_name == 5 && memcmp(at, "rrf_k", 5) == 0) {
+            read.rrf_k = value;
+        }
+        at += n;
+        at += strspn(at, " ");
+    }
+    if (weighted)
+        *search = read;
+    return weighted;
+}
+
+/* Where a search leaves open how lists become one, the index says it. */
+static hd_status apply_setting(hd_search *w, hd_snapshot *snapshot, hd_arena *arena, hd_error *err)
+{
+    const char *text;
+    bool open = w->legs == 0 && w->fusion == HD_FUSION_RRF && w->rrf_k == 0;
+    for (size_t leg = 0; leg < HD_N_LEGS; leg++)
+        open &= w->weights[leg] == 0;
+    if (!open)
+        return HD_OK;
+    HD_TRY(hd__store_get(snapshot, HD_SEARCH_SETTING, arena, &text, err));
+    if (text != NULL && !hd__search_setting_read(text, w))
+        return hd__fail(err, HD_ERR_FORMAT, "the index's setting " HD_SEARCH_SETTING " cannot be read: '%s'", text);
+    return HD_OK;
+}
+
+hd_status hd__search_options(const hd_search *search, const hd_identity *identity, hd_snapshot *snapshot, hd_arena *arena,
+                             hd_search *wanted, hd_error *err)
 {
     hd_search w = *search;
     HD_TRY(check_query(w.query, err));
+    HD_TRY(apply_setting(&w, snapshot, arena, err));
     if (w.legs == 0)
         w.legs = (uint32_t)HD_LEG_BM25 | (identity->n_dimensions > 0 ? (uint32_t)HD_LEG_DENSE : 0) |
                  (identity->has_sparse ? (uint32_t)HD_LEG_SPARSE : 0);

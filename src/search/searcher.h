@@ -30,13 +30,41 @@ typedef struct hd_searching {
     hd_error failure; /* of the first leg that failed */
 } hd_searching;
 
+/* What is to be done with a search that has begun: its snapshot, options and results are there. */
+typedef hd_status hd_search_step(hd_searching *s, void *data, hd_error *err);
+
+/* One search from its options to what `step` makes of it; *results is freed by hd_results_free after success. */
+HD_MUST_USE hd_status hd__search_run(hd_index *index, const hd_search *search, hd_search_step *step, void *data,
+                                     hd_results *results, hd_error *err);
+
 /* Every default, and the legs that a search of this index has. HD_ERR_ARG, HD_ERR_LIMIT. */
-HD_MUST_USE hd_status hd__search_options(const hd_search *search, const hd_identity *identity, hd_search *wanted,
-                                         hd_error *err);
+HD_MUST_USE hd_status hd__search_options(const hd_search *search, const hd_identity *identity, hd_snapshot *snapshot,
+                                         hd_arena *arena, hd_search *wanted, hd_error *err);
+
+/* How lists become one where nothing is asked for, as `heddle tune --search` keeps it in the index: legs' weights, the
+ * fusion and its k ("fusion=minmax rrf_k=60 bm25=0.3 dense=0.7"). */
+#define HD_SEARCH_SETTING "search.fusion"
+const char *hd__search_setting_text(const hd_search *search, hd_arena *arena); /* NULL: no memory */
+bool hd__search_setting_read(const char *text, hd_search *search); /* false: nothing that can be read; *search as it was */
 
 /* The query without what its quotes mean: what stands in "…" without the quotes, what stands in -"…" not at all. On the
  * arena; *plain.ptr NULL when there is no memory. */
 hd_text hd__search_plain_query(hd_span query, hd_arena *arena);
+
+/* Candidates, with the scores and ranks of every leg that could take part; not in order yet. *filtered is what the filter
+ * alone lets through. */
+HD_MUST_USE hd_status hd__search_run_legs(hd_searching *s, const hd_bitmap **filtered, hd_error *err);
+
+/* MaxSim of candidates [0, n). */
+HD_MUST_USE hd_status hd__search_score_multi(hd_searching *s, size_t n, hd_error *err);
+
+/* Scores of candidates [0, n) in a leg that scores what it is given (NaN: not): they get them, and ranks. */
+HD_MUST_USE hd_status hd__search_take_scores(hd_searching *s, size_t leg, const float *scores, size_t n, hd_error *err);
+
+static inline bool hd__search_has(const hd_searching *s, size_t leg)
+{
+    return (s->legs >> leg & 1) != 0;
+}
 
 /* Reads the rows of candidates [begin, end) that have none yet. */
 HD_MUST_USE hd_status hd__search_read_rows(hd_searching *s, size_t begin, size_t end, hd_error *err);
