@@ -13,4 +13,7 @@ struct hd_index {
     bool owns_embedder;
 };
 
+/* HD_ERR_UNSUPPORTED for an index that is only read, or that needs vectors which nobody makes. */
+HD_MUST_USE hd_status hd__index_check_writes(const hd_index *index, hd_error *err);
+
 #endif

@@ -1,0 +1,361 @@
+/* index.c - an index opened, closed, written to document by document, and told about.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "search/handle.h"
+#include "search/ingest_pipe.h"
+#include "store/filter.h"
+#include "store/maintain.h"
+
+#define REMOVE_PAGE 4096u /* documents that a filter finds, removed in one transaction */
+#define GRAPH_LAG 20000u  /* chunks put one by one that the graph may not cover: they are scanned */
+
+/* ---- opening ---- */
+
+/* Which of the model's heads the file keeps, when there is one. */
+static hd_status read_heads(const char *path, const hd_index_options *options, bool *sparse, bool *multi, hd_error *err)
+{
+    hd_store *store;
+    *sparse = options->keep_sparse;
+    *multi = options->keep_multi;
+    if (!hd__file_exists(path))
+        return HD_OK;
+    const hd_store_options as_it_is = {.read_only = options->read_only, .busy_ms = options->busy_ms, .n_threads = 1};
+    HD_TRY(hd__store_open(path, &as_it_is, &store, err));
+    *sparse = hd__store_identity(store)->has_sparse;
+    *multi = hd__store_identity(store)->n_token_dimensions > 0;
+    hd__store_close(store);
+    return HD_OK;
+}
+
+static hd_status open_embedder(hd_index *index, const char *path, const hd_index_options *options, hd_error *err)
+{
+    bool sparse, multi;
+    if (options->model == NULL)
+        return HD_OK;
+    HD_TRY(read_heads(path, options, &sparse, &multi, err));
+    HD_TRY(hd__embedder_open(options->model, sparse, multi, &index->embedder, err));
+    index->owns_embedder = true;
+    return HD_OK;
+}
+
+hd_status hd_index_open(const char *path, const hd_index_options *options, hd_index **out, hd_error *err)
+{
+    hd_index *index = hd__calloc(1, sizeof *index);
+    if (index == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to open it", path);
+    index->reranker = options->reranker;
+    index->read_only = options->read_only;
+    hd_status status = open_embedder(index, path, options, err);
+    if (status == HD_OK) {
+        const hd_store_options store = {.identity = index->embedder != NULL ? &index->embedder->identity : NULL,
+                                        .language = options->language,
+                                        .create = options->create,
+                                        .read_only = options->read_only,
+                                        .busy_ms = options->busy_ms,
+                                        .n_threads = options->n_threads};
+        status = hd__store_open(path, &store, &index->store, err);
+    }
+    if (status != HD_OK) {
+        hd_index_close(index);
+        return status;
+    }
+    *out = index;
+    return HD_OK;
+}
+
+void hd_index_close(hd_index *index)
+{
+    if (index == NULL)
+        return;
+    hd__store_close(index->store);
+    if (index->owns_embedder)
+        hd__embedder_close(index->embedder);
+    hd__free(index);
+}
+
+hd_status hd__index_check_writes(const hd_index *index, hd_error *err)
+{
+    const hd_identity *identity = hd__store_identity(index->store);
+    if (index->read_only)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: opened to be read alone", hd__store_path(index->store));
+    if (index->embedder == NULL && identity->n_dimensions + identity->n_token_dimensions + identity->has_sparse > 0)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: new documents need vectors of %s, and no model was given",
+                        hd__store_path(index->store), identity->model);
+    return HD_OK;
+}
+
+/* ---- put ---- */
+
+typedef struct putting {
+    const hd_document *document;
+    const hd_prepare_options *how;
+    const char *id; /* the caller's, or made */
+    hd_hash128 hash;
+    size_t n_made, n_chunks;
+    hd_prepared *first, *last; /* all documents of the call */
+} putting;
+
+/* A random UUID (RFC 9562, version 4). */
+static hd_status make_id(char id[37], hd_error *err)
+{
+    unsigned char bytes[16];
+    size_t at = 0;
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return hd__fail_errno(err, errno, "no random numbers for a document's id");
+    bytes[6] = (unsigned char)((bytes[6] & 0x0F) | 0x40);
+    bytes[8] = (unsigned char)((bytes[8] & 0x3F) | 0x80);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            id[at++] = '-';
+        id[at++] = "0123456789abcdef"[bytes[i] >> 4];
+        id[at++] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    id[at] = '\0';
+    return HD_OK;
+}
+
+/* JSONL gives several documents: those without an id of their own are numbered. */
+static hd_status take_extract(const hd_extract *extract, void *data, hd_error *err)
+{
+    putting *p = data;
+    const hd_document *d = p->document;
+    char numbered[HD_LIMIT_PATH_BYTES];
+    const char *id = p->id;
+    if (extract->kind == HD_KIND_JSONL) {
+        snprintf(numbered, sizeof numbered, "%s#%zu", p->id, p->n_made);
+        id = extract->id != NULL && extract->id[0] != '\0' ? extract->id : numbered;
+    }
+    const hd_document_row row = {.id = id,
+                                 .source = d->source,
+                                 .title = d->title,
+                                 .url = d->url != NULL && d->url[0] != '\0' ? d->url : extract->url,
+                                 .author = d->author,
+                                 .mime = d->mime,
+                                 .metadata = d->metadata,
+                                 .created_at = d->created_at,
+                                 .hash = p->hash,
+                                 .size = d->text.len};
+    hd_prepared *prepared;
+    HD_TRY(hd__prepare(p->how, extract, &row, id, &prepared, err));
+    if (p->last != NULL)
+        p->last->next = prepared;
+    else
+        p->first = prepared;
+    p->last = prepared;
+    p->n_made++;
+    p->n_chunks += prepared->n;
+    return HD_OK;
+}
+
+static void drop(hd_prepared *first)
+{
+    while (first != NULL) {
+        hd_prepared *next = first->next;
+        hd__prepared_free(first);
+        first = next;
+    }
+}
+
+/* Reads and cuts one document; its id is copied to *id when it has any text. */
+static hd_status prepare_one(hd_index *index, const hd_document *document, size_t i, putting *p, hd_text *id, hd_error *err)
+{
+    const hd_prepare_options how = {.embedder = index->embedder, .chunking = document->chunking};
+    char made[37];
+    hd_error why;
+    hd_arena arena;
+    p->document = document;
+    p->how = &how;
+    p->id = document->id;
+    if (p->id == NULL || p->id[0] == '\0') {
+        HD_TRY(make_id(made, err));
+        p->id = made;
+    }
+    const hd_span bytes = hd__span(document->text.ptr != NULL ? document->text.ptr : "", document->text.len);
+    p->hash = hd__hash128(bytes, 0);
+    p->n_made = p->n_chunks = 0;
+    hd__arena_init(&arena);
+    const hd_status status = hd__extract(bytes, NULL, document->mime, &arena, take_extract, p, &why);
+    hd__arena_clear(&arena);
+    if (status != HD_OK)
+        return hd__fail(err, status, "document %zu (%.128s): %s", i, p->id, why.text);
+    *id = (hd_text){0};
+    if (p->n_chunks > 0) {
+        *id = (hd_text){hd__strdup(p->id), strlen(p->id)};
+        if (id->ptr == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "no memory for a document's id");
+    }
+    return HD_OK;
+}
+
+/* The first document that could not be kept. */
+static void note_failed(const hd_prepared *prepared, void *data)
+{
+    hd_error *first = data;
+    if (prepared->failed != NULL && first->status == HD_OK)
+        *first = *prepared->failed;
+}
+
+/* Embeds and writes all of a list, which goes in any case. */
+static hd_status write_list(hd_index *index, hd_prepared *first, hd_error *err)
+{
+    hd_ingest_pipe *pipe;
+    hd_error kept_out = {0};
+    const hd_ingest_pipe_options options = {
+        .store = index->store, .embedder = index->embedder, .at_once = true, .written = note_failed, .data = &kept_out};
+    hd_status status = hd__ingest_pipe_open(&options, &pipe, err);
+    if (status != HD_OK) {
+        drop(first);
+        return status;
+    }
+    while (first != NULL && status == HD_OK) {
+        hd_prepared *next = first->next;
+        status = hd__ingest_pipe_add(pipe, first, err);
+        first = next;
+    }
+    if (status == HD_OK)
+        status = hd__ingest_pipe_finish(pipe, false, err);
+    drop(first);
+    hd__ingest_pipe_close(pipe);
+    if (status == HD_OK && kept_out.status != HD_OK)
+        status = hd__fail(err, kept_out.status, "%s", kept_out.text);
+    return status;
+}
+
+/* Takes what was put one by one into the graph when that has become much. */
+static hd_status follow_up(hd_index *index, hd_error *err)
+{
+    hd_snapshot *snapshot;
+    hd_store_usage usage;
+    HD_TRY(hd__snapshot_begin(index->store, &snapshot, err));
+    const hd_status status = hd__store_get_usage(snapshot, &usage, err);
+    hd__snapshot_end(snapshot);
+    HD_TRY(status);
+    if (usage.n_chunks + usage.n_dead_chunks < usage.n_graph + GRAPH_LAG)
+        return HD_OK;
+    return hd__store_build_graph(index->store, NULL, NULL, err);
+}
+
+hd_status hd_index_put(hd_index *index, const hd_document *documents, size_t n, hd_text *ids, hd_error *err)
+{
+    HD_TRY(hd__index_check_writes(index, err));
+    hd_text *made = hd__calloc(n, sizeof *made);
+    putting p = {0};
+    hd_status status = made != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for %zu documents", n);
+    for (size_t i = 0; i < n && status == HD_OK; i++)
+        status = prepare_one(index, &documents[i], i, &p, &made[i], err);
+    if (status == HD_OK)
+        status = write_list(index, p.first, err);
+    else
+        drop(p.first);
+    if (status == HD_OK)
+        status = follow_up(index, err);
+    for (size_t i = 0; i < n && made != NULL; i++) {
+        if (status == HD_OK && ids != NULL)
+            ids[i] = made[i];
+        else
+            hd_text_free(&made[i]);
+    }
+    hd__free(made);
+    return status;
+}
+
+/* ---- remove ---- */
+
+static hd_status remove_ids(hd_index *index, const char *const *ids, size_t n, uint64_t *n_removed, hd_error *err)
+{
+    hd_write *write;
+    uint64_t n_gone = 0;
+    hd_status status = HD_OK;
+    HD_TRY(hd__write_begin(index->store, &write, err));
+    for (size_t i = 0; i < n && status == HD_OK; i++) {
+        bool removed = false;
+        status = hd__document_remove(write, ids[i], &removed, err);
+        n_gone += removed;
+    }
+    if (status != HD_OK) {
+        hd__write_abandon(write);
+        return status;
+    }
+    HD_TRY(hd__write_commit(write, err));
+    *n_removed += n_gone;
+    return HD_OK;
+}
+
+/* A page of those for which the filter holds; *more when there may be others. */
+static hd_status remove_page(hd_index *index, hd_span text, uint64_t *n_removed, bool *more, hd_error *err)
+{
+    hd_arena arena;
+    hd_snapshot *snapshot = NULL;
+    const hd_filter *filter;
+    const char **ids;
+    size_t n = 0;
+    uint64_t n_all;
+    hd__arena_init(&arena);
+    hd_status status = hd__filter_parse(text, &arena, &filter, err);
+    if (status == HD_OK)
+        status = hd__snapshot_begin(index->store, &snapshot, err);
+    if (status == HD_OK) {
+        status = hd__filter_documents(snapshot, filter, 0, REMOVE_PAGE, &arena, &ids, &n, &n_all, err);
+        hd__snapshot_end(snapshot);
+    }
+    if (status == HD_OK && n > 0)
+        status = remove_ids(index, ids, n, n_removed, err);
+    hd__arena_clear(&arena);
+    *more = n == REMOVE_PAGE && status == HD_OK;
+    return status;
+}
+
+hd_status hd_index_remove(hd_index *index, const char *const *ids, size_t n, const char *filter, uint64_t *n_removed,
+                          hd_error *err)
+{
+    uint64_t n_gone = 0;
+    bool compacted;
+    if (index->read_only)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: opened to be read alone", hd__store_path(index->store));
+    if (n > 0)
+        HD_TRY(remove_ids(index, ids, n, &n_gone, err));
+    for (bool more = filter != NULL && filter[0] != '\0'; more;)
+        HD_TRY(remove_page(index, hd__span_of(filter), &n_gone, &more, err));
+    if (n_removed != NULL)
+        *n_removed = n_gone;
+    return n_gone > 0 ? hd__store_tidy(index->store, &compacted, err) : HD_OK;
+}
+
+/* ---- about ---- */
+
+hd_status hd_index_get_stats(hd_index *index, hd_index_stats *stats, hd_error *err)
+{
+    const hd_identity *identity = hd__store_identity(index->store);
+    hd_snapshot *snapshot;
+    hd_store_usage usage;
+    HD_TRY(hd__snapshot_begin(index->store, &snapshot, err));
+    const hd_status status = hd__store_get_usage(snapshot, &usage, err);
+    hd__snapshot_end(snapshot);
+    HD_TRY(status);
+    const bool has_model = index->embedder != NULL;
+    *stats = (hd_index_stats){
+        .path = hd__store_path(index->store),
+        .model = identity->model,
+        .n_dimensions = identity->n_dimensions,
+        .legs = HD_LEG_BM25,
+        .n_documents = usage.n_documents,
+        .n_chunks = usage.n_chunks,
+        .n_dead_chunks = usage.n_dead_chunks,
+        .n_terms = usage.n_terms,
+        .n_graph = usage.n_graph,
+        .file_bytes = usage.file_bytes,
+        .memory_bytes = usage.memory_bytes,
+    };
+    stats->legs |= has_model && identity->n_dimensions > 0 ? (uint32_t)HD_LEG_DENSE : 0u;
+    stats->legs |= has_model && identity->has_sparse ? (uint32_t)HD_LEG_SPARSE : 0u;
+    stats->legs |= has_model && identity->n_token_dimensions > 0 ? (uint32_t)HD_LEG_MULTI : 0u;
+    stats->legs |= index->reranker != NULL ? (uint32_t)HD_LEG_RERANK : 0u;
+    return HD_OK;
+}
