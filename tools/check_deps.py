@@ -186,11 +186,12 @@ def check_headers(build):
             flags.setdefault("", (words[0], kept))
     if not flags:
         raise CannotCheck("compile_commands.json names no file of src")
-    public = ROOT / "include" / "heddle" / "heddle.h"
+    public = list(c_files("include"))
     headers = [p for p in c_files("src") if p.suffix == ".h" and not p.stem.endswith("_tmpl")]  # templates are bodies
     jobs = [(command, path) for path in headers if (command := header_command(flags, path)) is not None]
-    jobs += [(["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-x", "c"], public),
-             (["c++", "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-x", "c++"], public)]
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    jobs += [(["cc", "-std=c99", *strict, "-x", "c"], path) for path in public]
+    jobs += [(["c++", "-std=c++11", *strict, "-x", "c++"], path) for path in public]
     with tempfile.TemporaryDirectory() as folder:
         for command, path in jobs:
             unit = Path(folder) / "unit.c"
@@ -228,18 +229,18 @@ def check_symbols(build):
 
 
 def check_exports(build):
-    """libheddle.so shows exactly the functions of heddle.h."""
+    """libheddle.so shows exactly the functions of the public headers."""
     library = build / "libheddle.so"
     if not library.exists():
         raise CannotCheck(f"{library} does not exist")
-    header = without_comments_and_strings((ROOT / "include" / "heddle" / "heddle.h").read_text())
-    declared = set(re.findall(r"HD_API[^;]*?\b(hd_\w+)\s*\(", header))
+    headers = "".join(without_comments_and_strings(path.read_text()) for path in c_files("include"))
+    declared = set(re.findall(r"HD_API[^;]*?\b(hd_\w+)\s*\(", headers))
     listed = run(["nm", "-D", "--defined-only", str(library)]).stdout.splitlines()
     exported = {line.split()[-1] for line in listed}
     for name in sorted(declared - exported):
-        yield f"libheddle.so: {name} is declared in heddle.h and not exported"
+        yield f"libheddle.so: {name} is declared in a public header and not exported"
     for name in sorted(exported - declared):
-        yield f"libheddle.so: {name} is exported and not declared in heddle.h"
+        yield f"libheddle.so: {name} is exported and not declared in a public header"
 
 
 def check_isa(build):

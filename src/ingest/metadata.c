@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/buffer.h"
-#include "ingest/date.h"
+#include "ingest/written_date.h"
 #include "ingest/reader.h"
 
 static int append(const char *bytes, size_t n, void *data)

@@ -2,6 +2,9 @@
 #ifndef HD_KERNEL_CODES_AVX2_H
 #define HD_KERNEL_CODES_AVX2_H
 
+#include <immintrin.h>
+#include <stdint.h>
+
 static inline __m256i cd_zero(void)
 {
     return _mm256_setzero_si256();

@@ -1,5 +1,5 @@
 /* Dates of documents, against those of Python's datetime. */
-#include "ingest/date.h"
+#include "ingest/written_date.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
