@@ -109,11 +109,9 @@ static hd_status build_turn(hd_store *store, graph_turn *turn, hd_error *err)
     hd_write *write;
     HD_TRY(hd__write_begin(store, &write, err));
     hd_vectors *vectors = write->layout->vectors;
-    hd_vectors_stats before, after;
-    hd__vectors_get_stats(vectors, &before);
+    const uint32_t before = hd__vectors_n_graph(vectors);
     hd_status status = hd__vectors_build(vectors, write->connection.db, go_on, turn, err);
-    hd__vectors_get_stats(vectors, &after);
-    if (status == HD_OK && after.n_graph != before.n_graph) {
+    if (status == HD_OK && hd__vectors_n_graph(vectors) != before) {
         write->changed = true;
         return hd__write_commit(write, err);
     }

@@ -326,6 +326,15 @@ out:
     return status;
 }
 
+uint32_t hd__vectors_n_graph(hd_vectors *v)
+{
+    if (v->writing)
+        return v->next.n_graph;
+    hd_vectors_stats stats;
+    hd__vectors_get_stats(v, &stats);
+    return (uint32_t)stats.n_graph;
+}
+
 hd_status hd__vectors_drop_graph(hd_vectors *v, sqlite3 *db, hd_error *err)
 {
     HD_TRY(begin_writing(v, db, err));

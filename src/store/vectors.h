@@ -59,6 +59,9 @@ HD_MUST_USE hd_status hd__vectors_build(hd_vectors *vectors, sqlite3 *db,
                                         bool (*progress)(uint64_t done, uint64_t all, void *data), void *data,
                                         hd_error *err);
 
+/* How many chunks the graph covers in the writer's transaction, for the writer. */
+uint32_t hd__vectors_n_graph(hd_vectors *vectors);
+
 /* The writer's transaction is over: what it appended may be found, or never was. */
 void hd__vectors_commit(hd_vectors *vectors);
 void hd__vectors_rollback(hd_vectors *vectors);
