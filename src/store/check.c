@@ -149,6 +149,9 @@ static void found_trigram(const char *what, void *data)
 
 static hd_status check_words(checker *c, hd_error *err)
 {
+    hd_postings *postings = NULL;
+    HD_TRY(hd__postings_open(c->connection.db, &postings, err));
+    hd__postings_close(postings);
     return hd__postings_check(c->connection.db, c->state.n_chunks, found_word, c, err);
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "store/postings.h"
 #include "store/sql.h"
 #include "store/token_vectors.h"
@@ -182,12 +183,17 @@ hd_status hd__schema_identity(sqlite3 *db, hd_arena *arena, hd_identity *identit
         texts[i] = hd__arena_strndup(arena, text.ptr, text.len);
         status = texts[i] != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory to open an index");
     }
+    const int64_t n_dimensions = sqlite3_column_int64(select, 3), n_token_dimensions = sqlite3_column_int64(select, 4);
+    if (status == HD_OK && (n_dimensions < 0 || n_dimensions > HD_LIMIT_DENSE_WIDTH || n_token_dimensions < 0 ||
+                            n_token_dimensions > HD_LIMIT_DENSE_WIDTH))
+        status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: vectors of %lld and of %lld dimensions",
+                          sqlite3_db_filename(db, "main"), (long long)n_dimensions, (long long)n_token_dimensions);
     if (status == HD_OK)
         *identity = (hd_identity){.model = texts[0],
                                   .fingerprint = texts[1],
                                   .similarity = texts[2],
-                                  .n_dimensions = (uint32_t)sqlite3_column_int64(select, 3),
-                                  .n_token_dimensions = (uint32_t)sqlite3_column_int64(select, 4),
+                                  .n_dimensions = (uint32_t)n_dimensions,
+                                  .n_token_dimensions = (uint32_t)n_token_dimensions,
                                   .has_sparse = sqlite3_column_int64(select, 5) != 0};
     sqlite3_finalize(select);
     return status;

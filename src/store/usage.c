@@ -68,7 +68,7 @@ hd_status hd__store_measure(hd_snapshot *snapshot, hd_store_sizes *sizes, hd_err
     HD_TRY(hd__sql_integer(db, "PRAGMA page_size", &page_bytes, err));
     HD_TRY(hd__sql_integer(db, "PRAGMA freelist_count", &n_free, err));
     sqlite3_stmt *select;
-    if (sqlite3_prepare_v2(db, "SELECT name, pgsize FROM dbstat WHERE aggregate", -1, &select, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db, "SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE", -1, &select, NULL) != SQLITE_OK)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "SQLite %s was built without dbstat: it cannot say how large each part is",
                         sqlite3_libversion());
     hd_store_sizes measured = {.free = (uint64_t)(n_free * page_bytes)};

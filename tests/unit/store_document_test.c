@@ -281,24 +281,10 @@ static void a_failed_change_cannot_be_committed(void **state)
     hd__store_close(store);
 }
 
-static const hd_identity full = {.model = "m",
-                                 .fingerprint = "f",
-                                 .similarity = "cosine",
-                                 .n_dimensions = 4,
-                                 .n_token_dimensions = 3,
-                                 .has_sparse = true};
-
-static hd_store *open_full(void)
-{
-    hd_store *store = NULL;
-    assert_ok(hd__store_open(scratch_path(&s, "db"), &(hd_store_options){.create = true, .identity = &full}, &store, &err));
-    return store;
-}
-
 static void wants_vectors_where_there_are_some(void **state)
 {
     (void)state;
-    hd_store *store = open_full();
+    hd_store *store = open_full("db", true);
     hd_write *write;
     assert_ok(hd__write_begin(store, &write, &err));
     assert_error(put_text(write, "a", "text", 1), HD_ERR_ARG, "without vectors, the index has those of m");
@@ -309,7 +295,7 @@ static void wants_vectors_where_there_are_some(void **state)
 static void finds_by_every_leg(void **state)
 {
     (void)state;
-    hd_store *store = open_full();
+    hd_store *store = open_full("db", true);
     const float dense[3][4] = {{1, 0, 0, 0}, {0, 2, 0, 0}, {0, 0, 0, 0.5f}};
     const float tokens[2][3] = {{1, 0, 0}, {0, 0.5f, -0.25f}};
     const uint32_t term = 17;
@@ -440,7 +426,7 @@ static void nothing_in_a_text_looked_for_has_a_meaning(void **state)
 static void token_vectors_are_finite(void **state)
 {
     (void)state;
-    hd_store *store = open_full();
+    hd_store *store = open_full("db", true);
     const float dense[4] = {1};
     float tokens[2][3] = {{1, 2, 3}, {0, 0, 0}};
     const float bad[] = {NAN, INFINITY, -INFINITY};

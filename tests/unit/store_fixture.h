@@ -56,6 +56,21 @@ static inline hd_store *open_store(void)
     return store;
 }
 
+/* One with every kind of vectors: dense ones of 4, token vectors of 3, sparse weights if asked for. */
+static inline hd_store *open_full(const char *file, bool sparse)
+{
+    const hd_identity identity = {.model = "m",
+                                  .fingerprint = "f",
+                                  .similarity = "cosine",
+                                  .n_dimensions = 4,
+                                  .n_token_dimensions = 3,
+                                  .has_sparse = sparse};
+    hd_store *store = NULL;
+    assert_ok(
+        hd__store_open(scratch_path(&s, file), &(hd_store_options){.create = true, .identity = &identity}, &store, &err));
+    return store;
+}
+
 static inline hd_document_row document_of(const char *id)
 {
     return (hd_document_row){.id = id,
@@ -78,6 +93,27 @@ static inline hd_status put_text(hd_write *write, const char *id, const char *te
     for (size_t i = 0; i < n; i++)
         chunks[i] = (hd_chunk_row){.key = "", .section = "", .text = hd__span_of(text), .ordinal = (uint32_t)i};
     return hd__document_put(write, &document, chunks, NULL, n, &err);
+}
+
+/* The same in a full store: of chunk i, dense vector and token vectors point towards axis (first + i) % 3, its weight is 1.
+ */
+static inline hd_status put_full(hd_write *write, const char *id, const char *text, size_t first, size_t n)
+{
+    static const float axes[3][4] = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}};
+    static const uint32_t term = 5;
+    static const float one = 1.0f;
+    const hd_document_row document = document_of(id);
+    hd_chunk_row chunks[64] = {0};
+    hd_chunk_vectors vectors[64] = {0};
+    assert_true(n <= 64);
+    for (size_t i = 0; i < n; i++) {
+        const float *axis = axes[(first + i) % 3];
+        chunks[i] = (hd_chunk_row){
+            .key = "", .section = "", .text = hd__span_of(text), .ordinal = (uint32_t)i, .is_code = i % 2 == 0};
+        vectors[i] =
+            (hd_chunk_vectors){.dense = axis, .sparse = {&term, &one, 1}, .token_vectors = axis, .n_token_vectors = 1};
+    }
+    return hd__document_put(write, &document, chunks, vectors, n, &err);
 }
 
 /* The same in a write of its own. */
