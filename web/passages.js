@@ -36,13 +36,26 @@ export function filterOf(chosen) {
     (values.size === 1 ? `${field} = ${quoted([...values][0])}` : `${field} IN (${[...values].map(quoted).join(', ')})`)).join(' AND ');
 }
 
+const escaped = (text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(/\s+/g, '\\s+');
+
+// A chunk's text with what its snippet marks: the snippet is part of it, its blanks made one and its ends cut.
+export function markedIn(text, snippet, highlights) {
+  const words = [...new Set(pieces(snippet, highlights).filter(([, is]) => is).map(([part]) => escaped(part)))];
+  if (words.length === 0)
+    return [text];
+  const within = new RegExp(escaped(snippet.replaceAll(/^…|…$/g, '').trim())).exec(text);
+  const begin = within?.index ?? 0, end = within === null ? text.length : begin + within[0].length;
+  const parts = text.slice(begin, end).split(new RegExp(`(${words.join('|')})`));
+  return [text.slice(0, begin), ...parts.map((part, i) => (i % 2 === 1 ? element('mark', {}, part) : part)), text.slice(end)];
+}
+
 // What a document is called: its title, else its file's name, else its id.
-export const nameOf = (document) => document.title || (document.path ?? document.id ?? document.doc_id).split('/').pop() || document.doc_id;
+export const nameOf = ({title, path, doc_id: id}) => title || (path ?? id).split('/').pop() || id;
 
 // "notes/looms.md:12", "paper.pdf, page 3": what an editor or a person finds the passage by.
-export function placeOf(document, {line, page}) {
-  const file = document.path ?? document.url ?? document.doc_id ?? document.id;
-  return page > 0 ? `${file}, page ${page}` : line > 0 && document.path !== null ? `${file}:${line}` : file;
+export function placeOf({path, url, doc_id: id, line, page}) {
+  const file = path ?? url ?? id;
+  return page > 0 ? `${file}, page ${page}` : line > 0 ? (path !== null ? `${file}:${line}` : `${file}, line ${line}`) : file;
 }
 
 export const sectionOf = (section) => section.split(' > ').filter((name) => name !== '').join(' › ');

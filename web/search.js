@@ -33,7 +33,7 @@ function legRows(hit, ranges) {
     return element('div', {className: 'leg'}, element('dt', {}, LEGS[leg]), element('dd', {},
       element('span', {className: 'track', 'aria-hidden': 'true'}, bar),
       element('b', {}, score === undefined ? '–' : `#${hit.ranks[leg]}`),
-      element('span', {className: 'muted'}, score === undefined ? 'not in its list' : score.toPrecision(3).replace('-', '−'))));
+      element('span', {className: 'muted'}, score === undefined ? 'not found' : score.toPrecision(3).replace('-', '−'))));
   });
   return element('dl', {className: 'legs'}, ...rows);
 }
@@ -59,7 +59,7 @@ function hitElement(hit, i, ranges) {
   const button = element('button', {type: 'button', className: 'hit', tabIndex: i === 0 ? 0 : -1},
     element('span', {className: 'hit-head'}, element('b', {}, nameOf(hit)), ...(section !== '' ? [element('small', {}, section)] : [])),
     element('span', {className: 'snippet'}, ...marked(hit.snippet, hit.highlights)),
-    element('span', {className: 'hit-foot'}, placeOf(hit, hit),
+    element('span', {className: 'hit-foot'}, placeOf(hit),
       ...[hit.source, hit.author, hit.created_at?.slice(0, 10)].filter((fact) => fact).map((fact) => element('span', {}, fact))));
   button.dataset.at = i;
   button.addEventListener('click', () => openHit(i));
@@ -73,6 +73,12 @@ function showHits() {
 
 // ---- facets ----
 
+const KINDS = {'text/markdown': 'Markdown', 'text/plain': 'Text', 'text/html': 'HTML', 'application/pdf': 'PDF', 'text/csv': 'CSV',
+  'application/json': 'JSON', 'application/epub+zip': 'EPUB', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'Word',
+  'application/vnd.openxmlformats-officedocument.presentationml.presentation': 'Slides'};
+
+const shown = (field, value) => (field !== 'mime' ? value : KINDS[value] ?? value.replace(/^(text|application)\/(x-)?/, ''));
+
 function facetElement(field) {
   const boxes = known[field].slice(0, 12).map(({value, n}) => {
     const box = element('input', {type: 'checkbox', checked: chosen[field].has(value)});
@@ -81,7 +87,7 @@ function facetElement(field) {
       limit = LIMIT;
       search();
     });
-    return element('li', {}, element('label', {}, box, element('span', {title: value}, value), element('small', {className: 'muted'}, count(n))));
+    return element('li', {}, element('label', {}, box, element('span', {title: value}, shown(field, value)), element('small', {className: 'muted'}, count(n))));
   });
   return element('fieldset', {}, element('legend', {}, {source: 'Source', mime: 'Kind', author: 'Author'}[field]), element('ul', {}, ...boxes));
 }
@@ -150,7 +156,7 @@ function show(answer, query) {
   if (hits.length === 0)
     sayNothing(query);
   $('more').hidden = hits.length < limit || limit >= 200;
-  $('search-status').textContent = hits.length === 0 ? '' : `${hits.length} of ${count(answer.n_matching)} passages in ${duration(1000 * answer.total_ms)}`;
+  $('search-status').textContent = hits.length === 0 ? '' : `${hits.length} of ${count(answer.n_matching)} passages, ${duration(1000 * answer.total_ms)}`;
   $('search-status').title = Object.entries(answer.legs).map(([leg, {n, ms}]) => `${LEGS[leg]}: ${n} in ${ms} ms`).join(', ');
   $('search-warning').textContent = answer.warning ?? '';
 }

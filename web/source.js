@@ -2,23 +2,18 @@
 
 import {call, explain} from './api.js';
 import {$, element} from './format.js';
-import {copy, marked, nameOf, placeOf, sectionOf} from './passages.js';
+import {copy, markedIn, nameOf, placeOf, sectionOf} from './passages.js';
 
 let steps = null, asked = null;
 
 function chunkElement(chunk, hit, before) {
   const isHit = chunk.id === hit.id;
-  const found = isHit ? chunk.text.indexOf(hit.snippet) : -1;
-  const spans = found < 0 ? [] : hit.highlights.map(({start, end}) => {
-    const shift = new TextEncoder().encode(chunk.text.slice(0, found)).length;
-    return {start: start + shift, end: end + shift};
-  });
   const section = sectionOf(chunk.section);
   const place = chunk.page > 0 ? `page ${chunk.page}` : chunk.line > 0 ? `line ${chunk.line}` : '';
   return element('li', {className: isHit ? 'here' : '', ...(isHit ? {'aria-current': 'true'} : {})},
     ...(section !== '' && section !== before ? [element('h4', {}, section)] : []),
     element('small', {className: 'muted'}, place),
-    element(chunk.is_code ? 'pre' : 'p', {}, ...marked(chunk.text, spans)));
+    element(chunk.is_code ? 'pre' : 'p', {}, ...(isHit ? markedIn(chunk.text, hit.snippet, hit.highlights) : [chunk.text])));
 }
 
 function show(document_, hit) {
@@ -35,7 +30,7 @@ export async function open(hit, neighbours) {
   asked?.abort();
   asked = new AbortController();
   $('source-title').textContent = nameOf(hit);
-  $('source-place').textContent = placeOf(hit, hit);
+  $('source-place').textContent = placeOf(hit);
   $('source-facts').textContent = '';
   $('source-copy').textContent = 'Copy';
   $('source-link').hidden = !/^https?:/.test(hit.url ?? '');

@@ -56,9 +56,8 @@ static void begin_call(hd_work *w)
         x->record.n_characters += w->call.inputs[i].text.len;
     w->result.ready = hd__service_ready(s);
     w->result.n_in_flight = atomic_load(&s->n_in_flight);
-    if (task >= HD_TASK_SEARCH) { /* no server opens one yet */
-        HD_IGNORE(hd__fault(&fault, HD_FAULT_ROUTE, NULL, "this server has no index: start it with --index FILE"));
-        hd__work_fault(w, &fault);
+    if (task >= HD_TASK_SEARCH) {
+        hd__work_index(w);
         return;
     }
     if (task != HD_TASK_REPLY) {
