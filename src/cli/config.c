@@ -37,13 +37,7 @@ enum setting {
     SET_CPU,
     SET_HUB,
     SET_HUB_TOKEN,
-    SET_DB,
-    SET_API_KEY,
-    SET_RERANK_MODEL,
-    SET_RERANK_ENABLE,
-    SET_RERANK_K,
-    SET_RERANK_FINAL_N,
-    SET_RERANK_DEVICE,
+    SET_RERANK,
     N_SETTINGS
 };
 
@@ -62,13 +56,7 @@ static const char *const names[N_SETTINGS][MAX_NAMES] = {
     [SET_CPU] = {"HEDDLE_CPU"},
     [SET_HUB] = {"HF_ENDPOINT"},
     [SET_HUB_TOKEN] = {"HF_TOKEN"},
-    [SET_DB] = {"HEDDLE_DB"},
-    [SET_API_KEY] = {"HEDDLE_API_KEY", "BEARER_TOKEN"},
-    [SET_RERANK_MODEL] = {"HEDDLE_RERANK_MODEL", "RERANK_MODEL"},
-    [SET_RERANK_ENABLE] = {"RERANK_ENABLE"},
-    [SET_RERANK_K] = {"RERANK_K"},
-    [SET_RERANK_FINAL_N] = {"RERANK_FINAL_N"},
-    [SET_RERANK_DEVICE] = {"RERANK_DEVICE"},
+    [SET_RERANK] = {"RERANK_DEVICE", "RERANK_ENABLE", "RERANK_K", "RERANK_FINAL_N"},
 };
 
 static const char *given[N_SETTINGS]; /* by flags */
@@ -411,9 +399,9 @@ hd_status cli_config_load(cli_config *config, hd_error *err)
     value = find(SET_DEVICE, "device");
     if (value.text != NULL)
         HD_TRY(check_device(&value, err));
-    value = find(SET_RERANK_DEVICE, "");
+    value = find(SET_RERANK, "");
     if (value.text != NULL)
-        HD_TRY(check_device(&value, err));
+        cli_notice("%s: this version embeds and does not rerank; RERANK_* settings are not used", value.source);
     return HD_OK;
 }
 

@@ -37,6 +37,7 @@ typedef struct hd_candidate {
     float fused;
     uint32_t fused_rank;         /* from 1 */
     float score;                 /* that orders: fused, until something better is known */
+    uint32_t place;              /* the caller's, which sorting moves along */
     const hd_chunk_found *found; /* its row and its document's; NULL until somebody needs them */
 } hd_candidate;
 

@@ -1,11 +1,13 @@
 /* search_hits.c - what is shown of a search: rows, snippets, facets (searcher.h). */
+#include <math.h>
 #include <string.h>
 
 #include "search/ranking.h"
 #include "search/searcher.h"
 #include "search/snippet.h"
 
-#define MAX_MATCHES 256u /* of the query's words in one text that are looked at */
+#define MAX_MATCHES 256u    /* of the query's words in one text that are looked at */
+#define TELLING_SHARE 0.25f /* of the weight of the query's rarest word in a text */
 #define FACET_VALUES 100u
 
 static hd_status no_memory(size_t n, hd_error *err)
@@ -38,12 +40,26 @@ hd_status hd__search_read_rows(hd_searching *s, size_t begin, size_t end, hd_err
     return HD_OK;
 }
 
+/* Words that are nearly everywhere ("the") tell nothing beside those that are not. */
+static size_t keep_telling(hd_match *matches, size_t n)
+{
+    float most = 0;
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, matches[i].weight);
+    for (size_t i = 0; i < n; i++)
+        if (matches[i].weight >= TELLING_SHARE * most)
+            matches[n_kept++] = matches[i];
+    return n_kept;
+}
+
 static hd_status make_snippet(hd_searching *s, const hd_candidate *c, hd_hit *hit, hd_error *err)
 {
     hd_match matches[MAX_MATCHES];
     hd_snippet snippet;
     size_t n = 0;
     HD_TRY(hd__leg_matches(s->snapshot, s->query, c->found->chunk.text, matches, MAX_MATCHES, &n, err));
+    n = keep_telling(matches, n);
     HD_TRY(hd__snippet_make(c->found->chunk.text, matches, n, (hd_span32){0, 0}, s->wanted.snippet_bytes, s->arena, &snippet,
                             err));
     hit->snippet = snippet.text;

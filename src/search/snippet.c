@@ -81,7 +81,7 @@ static size_t next_word(hd_span text, size_t at, size_t last)
     size_t i = at;
     while (i < last && !(i == 0 || is_blank(text.ptr[i - 1])))
         i++;
-    if (i == last)
+    if (i == last && i > 0 && !is_blank(text.ptr[i - 1]))
         i = at;
     while (in_code_point(text, i))
         i++;
