@@ -5,6 +5,7 @@ import {$} from './format.js';
 import * as models from './models.js';
 import * as overview from './overview.js';
 import * as playground from './playground.js';
+import * as search from './search.js';
 import * as snippets from './snippets.js';
 
 const PERIOD_MS = 1000, LONGEST_MS = 15000;
@@ -38,6 +39,7 @@ function show(status) {
   overview.show(status);
   models.show(status);
   playground.offer(status.models, snippets.show);
+  search.offer(status.index);
 }
 
 function fail(error) {
@@ -88,5 +90,6 @@ document.addEventListener('visibilitychange', () => {
 });
 
 playground.start(snippets.show);
+search.start();
 snippets.start();
 poll();

@@ -127,6 +127,18 @@ typedef struct hd_trace_context {
     bool sampled;                   /* as the caller has decided */
 } hd_trace_context;
 
+/* Parts of a search, for the metrics. */
+enum {
+    HD_SEARCH_EMBED,
+    HD_SEARCH_BM25, /* the legs, in the order of hd_leg's bits */
+    HD_SEARCH_DENSE,
+    HD_SEARCH_SPARSE,
+    HD_SEARCH_MULTI,
+    HD_SEARCH_RERANK,
+    HD_SEARCH_TOTAL,
+    HD_SEARCH_PARTS
+};
+
 /* One request from end to end: what the access log, the metrics and the traces are made of. `serve` fills the first
  * part, `wire` the second. Times are hd__now_ns(); 0: did not get there. */
 typedef struct hd_http_record {
@@ -146,6 +158,8 @@ typedef struct hd_http_record {
     uint32_t n_inputs;
     uint64_t n_characters, n_tokens, n_cached;                     /* n_tokens: of all inputs, cached ones too */
     uint64_t read_ns, tokenize_ns, queue_ns, compute_ns, write_ns; /* durations of the phases */
+    uint32_t n_searches;
+    uint64_t search_ns[HD_SEARCH_PARTS]; /* of all its searches; 0: the part took no part */
 } hd_http_record;
 
 /* ---- the exchange ---- */

@@ -47,9 +47,16 @@
 #define HD_LIMIT_HEAD_BYTES 7680u       /* request line, headers, 64 for each header, cookie, parameter; cookies twice */
 #define HD_LIMIT_REQUEST_HEADERS 64u
 #define HD_LIMIT_REQUEST_ID_BYTES 128u
-#define HD_LIMIT_BODY_JSON_DEPTH 32u   /* nested arrays and objects in a request */
-#define HD_LIMIT_REQUEST_INPUTS 2048u  /* texts in a request, as OpenAI's */
-#define HD_LIMIT_QUEUE_TOKENS 1000000u /* accepted and not computed */
+#define HD_LIMIT_BODY_JSON_DEPTH 32u    /* nested arrays and objects in a request */
+#define HD_LIMIT_REQUEST_INPUTS 2048u   /* texts in a request, as OpenAI's */
+#define HD_LIMIT_QUEUE_TOKENS 1000000u  /* accepted and not computed */
+#define HD_LIMIT_FORM_PARTS 64u         /* of a multipart body */
+#define HD_LIMIT_FORM_HEAD_BYTES 8192u  /* of one of them */
+#define HD_LIMIT_ANSWERED_HITS 1000u    /* in one answer over HTTP */
+#define HD_LIMIT_WAITING_SEARCHES 256u  /* accepted and not begun; more are told to come back */
+#define HD_LIMIT_WAITING_WRITES 64u     /* of documents, the same */
+#define HD_LIMIT_QUERIES 64u            /* in one request to the retrieval plugin's API */
+#define HD_LIMIT_LISTED_DOCUMENTS 1000u /* in one answer */
 #define HD_LIMIT_SERVED_MODELS 256u
 #define HD_LIMIT_API_KEYS 1024u
 #define HD_LIMIT_API_KEY_BYTES 1024u

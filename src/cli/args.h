@@ -29,7 +29,7 @@ typedef struct cli_option {
     uint32_t min, max; /* of number */
 } cli_option;
 
-#define CLI_MAX_TABLES 4
+#define CLI_MAX_TABLES 6
 
 typedef struct cli_command {
     const char *name, *arguments, *summary;

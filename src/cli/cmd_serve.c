@@ -14,6 +14,7 @@
 #include "cli/access_log.h"
 #include "cli/commands.h"
 #include "cli/page_status.h"
+#include "cli/serve_index.h"
 #include "cli/serve_models.h"
 #include "cli/telemetry.h"
 #include "engine/lookup.h"
@@ -25,6 +26,7 @@ typedef struct serving {
     hd_redis *redis; /* NULL: none */
     hd_engine *engine;
     hd_models *models;
+    cli_serve_index index;
     hd_service *service;
     hd_endpoint *endpoints;
     size_t n_endpoints;
@@ -112,7 +114,8 @@ static hd_status open_models(serving *s, hd_error *err)
     HD_TRY(hd_engine_open(&options, &s->engine, err));
     HD_TRY(open_redis(s, err));
     HD_TRY(hd__models_open(s->engine, s->config.strict_model, &s->models, err));
-    return cli_serve_models_add(&s->config, s->models, err);
+    HD_TRY(cli_serve_models_add(&s->config, s->models, err));
+    return cli_serve_index_open(&s->config, s->engine, s->models, &s->index, err);
 }
 
 static hd_status open_service(serving *s, hd_error *err)
@@ -123,6 +126,7 @@ static hd_status open_service(serving *s, hd_error *err)
         .settings = s->config.settings,
         .timeout_ms = s->config.timeout_ms,
         .n_threads = stats.n_threads < 4 ? 2 : stats.n_threads / 2,
+        .index = s->index.index,
         .finish = hd__exchange_finish,
     };
     options.settings.n_threads = stats.n_threads;
@@ -147,6 +151,7 @@ static void *preload(void *data)
 static hd_status start(serving *s, hd_error *err)
 {
     HD_TRY(cli_serve_config_load(&s->config, err));
+    HD_TRY(cli_serve_index_load(&s->config, err));
     HD_TRY(open_models(s, err));
     HD_TRY(open_service(s, err));
     HD_TRY(cli_access_log_open(s->config.log_json, err));
@@ -183,6 +188,7 @@ static void stop(serving *s)
     cli_page_close(&s->page);
     cli_telemetry_close(&s->telemetry);
     hd__service_close(s->service);
+    cli_serve_index_close(&s->index);
     hd__models_close(s->models);
     hd_engine_close(s->engine);
     hd__redis_close(s->redis);
@@ -236,7 +242,8 @@ const cli_command cli_serve = {
     .name = "serve",
     .arguments = "",
     .summary = "Answers requests over HTTP, in the protocols of those who ask",
-    .tables = {cli_serve_model_options, cli_serve_source_options, cli_serve_options, cli_serve_limit_options},
+    .tables = {cli_serve_model_options, cli_serve_source_options, cli_serve_index_options, cli_serve_options,
+               cli_serve_limit_options},
     .prepare = cli_serve_prepare,
     .notes = "Try\n"
              "  heddle serve --model sentence-transformers/all-MiniLM-L6-v2\n"

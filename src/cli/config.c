@@ -37,7 +37,13 @@ enum setting {
     SET_CPU,
     SET_HUB,
     SET_HUB_TOKEN,
-    SET_RERANK,
+    SET_DB,
+    SET_API_KEY,
+    SET_RERANK_MODEL,
+    SET_RERANK_ENABLE,
+    SET_RERANK_K,
+    SET_RERANK_FINAL_N,
+    SET_RERANK_DEVICE,
     N_SETTINGS
 };
 
@@ -56,7 +62,13 @@ static const char *const names[N_SETTINGS][MAX_NAMES] = {
     [SET_CPU] = {"HEDDLE_CPU"},
     [SET_HUB] = {"HF_ENDPOINT"},
     [SET_HUB_TOKEN] = {"HF_TOKEN"},
-    [SET_RERANK] = {"RERANK_DEVICE", "RERANK_ENABLE", "RERANK_K", "RERANK_FINAL_N"},
+    [SET_DB] = {"HEDDLE_DB"},
+    [SET_API_KEY] = {"HEDDLE_API_KEY", "BEARER_TOKEN"},
+    [SET_RERANK_MODEL] = {"HEDDLE_RERANK_MODEL", "RERANK_MODEL"},
+    [SET_RERANK_ENABLE] = {"RERANK_ENABLE"},
+    [SET_RERANK_K] = {"RERANK_K"},
+    [SET_RERANK_FINAL_N] = {"RERANK_FINAL_N"},
+    [SET_RERANK_DEVICE] = {"RERANK_DEVICE"},
 };
 
 static const char *given[N_SETTINGS]; /* by flags */
@@ -399,9 +411,9 @@ hd_status cli_config_load(cli_config *config, hd_error *err)
     value = find(SET_DEVICE, "device");
     if (value.text != NULL)
         HD_TRY(check_device(&value, err));
-    value = find(SET_RERANK, "");
+    value = find(SET_RERANK_DEVICE, "");
     if (value.text != NULL)
-        cli_notice("%s: this version embeds and does not rerank; RERANK_* settings are not used", value.source);
+        HD_TRY(check_device(&value, err));
     return HD_OK;
 }
 

@@ -230,9 +230,10 @@ static hd_status write_status(hd_exchange *exchange, cli_page *page, hd_error *e
     uint64_t second = 0;
     for (size_t i = 0; i < since.len && i < 18 && since.ptr[i] >= '0' && since.ptr[i] <= '9'; i++)
         second = second * 10 + (uint64_t)(since.ptr[i] - '0');
-    hd__buffer_printf(b, "{\"version\":\"%s\",\"now_s\":%" PRId64 ".%03ld,\"start_s\":%" PRIu64 ",\"ready\":%s",
+    hd__buffer_printf(b, "{\"version\":\"%s\",\"now_s\":%" PRId64 ".%03ld,\"start_s\":%" PRIu64 ",\"ready\":%s,\"index\":%s",
                       hd_version(), (int64_t)now.tv_sec, now.tv_nsec / 1000000, page->config->settings.start_s,
-                      hd__service_ready(page->service) ? "true" : "false");
+                      hd__service_ready(page->service) ? "true" : "false",
+                      page->config->settings.has_index ? "true" : "false");
     write_machine(b, page);
     write_process(b, page);
     write_engine(b, page->engine);

@@ -192,6 +192,8 @@ static hd_status load_keys(cli_serve_config *c, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for keys");
     for (size_t i = 0; i < flag_keys.n; i++)
         HD_TRY(add_keys(list, hd__span_of(flag_keys.items[i]), ",", "--api-key", err));
+    if (variable == NULL)
+        variable = getenv("BEARER_TOKEN"); /* as the retrieval plugin calls it */
     if (variable != NULL && flag_keys.n == 0)
         HD_TRY(add_keys(list, hd__span_of(variable), ",", "HEDDLE_API_KEY", err));
     if (file != NULL) {
@@ -324,6 +326,7 @@ hd_status cli_serve_config_load(cli_serve_config *c, hd_error *err)
         .max_queue_tokens = flag_queue,
         .max_body_bytes = c->server.max_body_bytes,
         .auto_truncate = !flag_no_truncate,
+        .has_tls = c->server.tls_cert_path != NULL,
         .start_s = (uint64_t)time(NULL),
     };
     return c->settings.build != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for the settings");

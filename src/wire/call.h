@@ -7,17 +7,25 @@
 #define HD_WIRE_CALL_H
 
 #include "base/http.h"
+#include "heddle/index.h"
 
 typedef enum hd_task {
-    HD_TASK_REPLY,     /* nothing to compute: write is called at once, result holds the list of models alone */
-    HD_TASK_MODEL,     /* facts of one model, which need not be loaded */
-    HD_TASK_EMBED,     /* inputs → vectors */
-    HD_TASK_EMBED_ALL, /* inputs → the state of each token */
-    HD_TASK_SPARSE,    /* inputs → weights by token id */
-    HD_TASK_RERANK,    /* pairs (query, input) → scores */
-    HD_TASK_CLASSIFY,  /* inputs, or pairs → scores by label */
-    HD_TASK_TOKENIZE,  /* inputs → tokens */
-    HD_TASK_DETOKENIZE /* token ids → text */
+    HD_TASK_REPLY,      /* nothing to compute: write is called at once, result holds the list of models alone */
+    HD_TASK_MODEL,      /* facts of one model, which need not be loaded */
+    HD_TASK_EMBED,      /* inputs → vectors */
+    HD_TASK_EMBED_ALL,  /* inputs → the state of each token */
+    HD_TASK_SPARSE,     /* inputs → weights by token id */
+    HD_TASK_RERANK,     /* pairs (query, input) → scores */
+    HD_TASK_CLASSIFY,   /* inputs, or pairs → scores by label */
+    HD_TASK_TOKENIZE,   /* inputs → tokens */
+    HD_TASK_DETOKENIZE, /* token ids → text */
+    /* of the index: call->index says what, result->index what came of it */
+    HD_TASK_SEARCH, /* searches → hits */
+    HD_TASK_PUT,    /* documents → ids */
+    HD_TASK_REMOVE, /* ids, or a filter → how many */
+    HD_TASK_LIST,   /* a filter → documents */
+    HD_TASK_GET,    /* an id → a document and its chunks */
+    HD_TASK_STATS,  /* how large the index is */
 } hd_task;
 
 const char *hd__task_name(hd_task task); /* "embed", … */
@@ -43,8 +51,20 @@ typedef enum hd_vector_type {
 typedef struct hd_input {
     hd_text text;
     hd_token_ids ids; /* specials included: taken as they are */
-    hd_text pair; /* CLASSIFY of pairs: the second text; ptr NULL: none */
+    hd_text pair;     /* CLASSIFY of pairs: the second text; ptr NULL: none */
 } hd_input;
+
+/* What is asked of the index. */
+typedef struct hd_index_call {
+    const hd_search *searches; /* SEARCH: [n_searches] */
+    size_t n_searches;
+    const hd_document *documents; /* PUT: [n_documents] */
+    size_t n_documents;
+    const char *const *ids; /* REMOVE: [n_ids]; GET: one */
+    size_t n_ids;
+    const char *filter;     /* REMOVE, LIST; NULL: none */
+    uint32_t offset, limit; /* LIST */
+} hd_index_call;
 
 typedef struct hd_call {
     hd_task task;
@@ -68,10 +88,11 @@ typedef struct hd_call {
     uint32_t timeout_ms; /* of the whole; 0: the server's */
 
     hd_vector_type vector_type;
-    bool base64;      /* vectors as base64 of their little-endian bytes */
-    uint32_t top_n;   /* RERANK; 0: all */
-    bool return_text; /* RERANK: the texts with their scores */
-    void *own;        /* what a protocol's read keeps for its write, on the arena */
+    bool base64;                /* vectors as base64 of their little-endian bytes */
+    uint32_t top_n;             /* RERANK; 0: all */
+    bool return_text;           /* RERANK: the texts with their scores */
+    const hd_index_call *index; /* of the index's tasks, on the arena */
+    void *own;                  /* what a protocol's read keeps for its write, on the arena */
 } hd_call;
 
 typedef struct hd_score {
@@ -90,6 +111,14 @@ typedef struct hd_model_card {
     uint64_t weights_bytes; /* 0 while it is not loaded */
     uint32_t vocab_size;
 } hd_model_card;
+
+typedef struct hd_index_result {
+    hd_results *searches; /* SEARCH: [n_searches] */
+    hd_text *ids;         /* PUT: [n_documents]; ptr NULL: no text in it */
+    uint64_t n_removed;
+    hd_listing listing; /* LIST, GET: of one document or none */
+    hd_index_stats stats;
+} hd_index_result;
 
 typedef struct hd_result {
     const hd_model_card *model;  /* whom the call went to; NULL for REPLY */
@@ -115,8 +144,9 @@ typedef struct hd_result {
     struct { /* in nanoseconds, for protocols that report them */
         uint64_t total, read, load, tokenize, queue, compute;
     } times;
-    bool ready;           /* what /ready says */
-    uint32_t n_in_flight; /* calls on their way, this one too */
+    const hd_index_result *index; /* of the index's tasks */
+    bool ready;                   /* what /ready says */
+    uint32_t n_in_flight;         /* calls on their way, this one too */
 } hd_result;
 
 #endif

@@ -61,6 +61,73 @@ hd_status hd__field_uint(const json_t *object, const char *name, uint32_t min, u
     return HD_OK;
 }
 
+hd_status hd__field_real(const json_t *object, const char *name, double min, double max, float *value, hd_fault *fault)
+{
+    const json_t *f = hd__field(object, name);
+    if (f == NULL)
+        return HD_OK;
+    if (!json_is_number(f))
+        return hd__fault(fault, HD_FAULT_TYPE, name, "`%s` is not a number", name);
+    const double v = json_number_value(f);
+    if (!(v >= min && v <= max))
+        return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` is %g, allowed are %g to %g", name, v, min, max);
+    *value = (float)v;
+    return HD_OK;
+}
+
+hd_status hd__query_uint(hd_span text, const char *name, uint32_t min, uint32_t max, uint32_t *value, hd_fault *fault)
+{
+    uint64_t n = 0;
+    bool is_number = text.len > 0;
+    for (size_t i = 0; i < text.len && is_number; i++) {
+        is_number = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        n = n > UINT32_MAX ? n : n * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    if (!is_number || n < min || n > max)
+        return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` is '%.*s', allowed are %u to %u", name,
+                         (int)(text.len < 32 ? text.len : 32), text.ptr, min, max);
+    *value = (uint32_t)n;
+    return HD_OK;
+}
+
+hd_status hd__field_texts(const json_t *object, const char *name, hd_arena *arena, const char *const **values, size_t *n,
+                          hd_fault *fault)
+{
+    const json_t *f = hd__field(object, name);
+    if (f == NULL)
+        return HD_OK;
+    if (!json_is_array(f))
+        return hd__fault(fault, HD_FAULT_TYPE, name, "`%s` is not a list of strings", name);
+    const char **texts = hd__arena_calloc(arena, json_array_size(f) + 1, sizeof *texts);
+    if (texts == NULL)
+        return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for `%s`", name);
+    for (size_t i = 0; i < json_array_size(f); i++) {
+        const json_t *item = json_array_get(f, i);
+        texts[i] = json_string_value(item);
+        if (texts[i] == NULL)
+            return hd__fault(fault, HD_FAULT_TYPE, name, "`%s` is not a list of strings", name);
+        if (strlen(texts[i]) != json_string_length(item))
+            return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` holds a NUL character", name);
+    }
+    *values = texts;
+    *n = json_array_size(f);
+    return HD_OK;
+}
+
+hd_status hd__fields_known(const json_t *object, const char *const *names, hd_fault *fault)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
+        size_t i = 0;
+        while (names[i] != NULL && strcmp(names[i], name) != 0)
+            i++;
+        if (names[i] == NULL)
+            return hd__fault(fault, HD_FAULT_VALUE, NULL, "there is no field `%.64s` here", name);
+    }
+    return HD_OK;
+}
+
 hd_status hd__field_choice(const json_t *object, const char *name, const char *const *names, uint32_t *value,
                            hd_fault *fault)
 {

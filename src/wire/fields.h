@@ -14,6 +14,20 @@ HD_MUST_USE hd_status hd__field_bool(const json_t *object, const char *name, boo
 HD_MUST_USE hd_status hd__field_uint(const json_t *object, const char *name, uint32_t min, uint32_t max, uint32_t *value,
                                      hd_fault *fault);
 
+HD_MUST_USE hd_status hd__field_real(const json_t *object, const char *name, double min, double max, float *value,
+                                     hd_fault *fault);
+
+/* A number of a query string, digits alone. */
+HD_MUST_USE hd_status hd__query_uint(hd_span text, const char *name, uint32_t min, uint32_t max, uint32_t *value,
+                                     hd_fault *fault);
+
+/* A list of strings, on the arena; an empty list is one. */
+HD_MUST_USE hd_status hd__field_texts(const json_t *object, const char *name, hd_arena *arena, const char *const **values,
+                                      size_t *n, hd_fault *fault);
+
+/* HD_FAULT_VALUE for a field that is none of the names (ends with NULL). */
+HD_MUST_USE hd_status hd__fields_known(const json_t *object, const char *const *names, hd_fault *fault);
+
 /* One of the names (ends with NULL): its place. */
 HD_MUST_USE hd_status hd__field_choice(const json_t *object, const char *name, const char *const *names, uint32_t *value,
                                        hd_fault *fault);
@@ -32,8 +46,8 @@ enum {
     HD_INPUT_LISTS = 8,     /* [[1, 2], …]; with TEXTS also mixed with strings */
     HD_INPUT_OBJECTS = 16,  /* [{"text": "…"}, …]; with TEXTS also mixed with strings */
     HD_INPUT_NO_EMPTY = 32, /* empty text is a fault */
-    HD_INPUT_MIXED = 64,    /* [1, "…", 2] wherever a list of ids may be; {"prompt_string": "…" or a list of ids and texts}
-                             * wherever a string may be: what llama.cpp calls a prompt */
+    HD_INPUT_MIXED = 64, /* [1, "…", 2] wherever a list of ids may be; {"prompt_string": "…" or a list of ids and texts}
+                          * wherever a string may be: what llama.cpp calls a prompt */
 };
 
 /* *inputs = n zeroed inputs on the arena. Faults: INPUTS (n is more than settings->max_inputs), MEMORY. */

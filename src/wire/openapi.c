@@ -54,7 +54,8 @@ static const hd_dialect *dialect_of(const entry *e)
 static const hd_protocol *error_protocol(const entry *e)
 {
     for (size_t i = 0; hd__protocols[i] != NULL; i++)
-        if (hd__protocols[i]->dialect == dialect_of(e) && strstr(hd__protocols[i]->schemas, "\"Error\":") != NULL)
+        if (strcmp(hd__protocols[i]->dialect->name, dialect_of(e)->name) == 0 &&
+            strstr(hd__protocols[i]->schemas, "\"Error\":") != NULL)
             return hd__protocols[i];
     return NULL;
 }
@@ -94,7 +95,12 @@ static void write_content(const document *d, const entry *first, part which)
             known = shares(before, first) && same_schema(before, e, which);
         if (known)
             continue;
-        hd__buffer_append_text(d->body, n++ > 0 ? "," : ",\"content\":{\"application/json\":{\"schema\":{\"anyOf\":[");
+        const bool is_form = which == PART_REQUEST && first->route->is_form;
+        if (n++ > 0)
+            hd__buffer_append_char(d->body, ',');
+        else
+            hd__buffer_printf(d->body, ",\"content\":{\"%s\":{\"schema\":{\"anyOf\":[",
+                              is_form ? "multipart/form-data" : "application/json");
         write_reference(d->body, protocol, name);
     }
     if (n > 0)
@@ -126,6 +132,16 @@ static void write_words(const document *d, const entry *first)
     hd__buffer_append_char(b, '"');
 }
 
+/* Of all that share the path; a path of several protocols has none. */
+static void write_parameters(const document *d, const entry *first)
+{
+    if (first->route->parameters == NULL)
+        return;
+    hd__buffer_append_text(d->body, ",\"parameters\":[");
+    hd__buffer_append_text(d->body, first->route->parameters);
+    hd__buffer_append_char(d->body, ']');
+}
+
 static void write_operation(const document *d, const entry *first)
 {
     hd_buffer *b = d->body;
@@ -133,6 +149,7 @@ static void write_operation(const document *d, const entry *first)
     write_words(d, first);
     if (first->route->is_public)
         hd__buffer_append_text(b, ",\"security\":[]");
+    write_parameters(d, first);
     if (first->route->has_body) {
         hd__buffer_append_text(b, ",\"requestBody\":{\"required\":true");
         write_content(d, first, PART_REQUEST);

@@ -22,6 +22,10 @@ typedef struct hd_wire_settings {
     bool auto_truncate;
     uint64_t max_body_bytes;
     uint64_t start_s; /* Unix time */
+    bool has_index, has_reranker;
+    bool has_tls;        /* addresses of this server begin with https */
+    bool plugin_reranks; /* the retrieval plugin's API reranks the first rerank_k, and answers rerank_n */
+    uint32_t rerank_k, rerank_n;
 } hd_wire_settings;
 
 typedef struct hd_wire_request {
@@ -43,6 +47,7 @@ typedef struct hd_route {
     const char *path;          /* as in hd_endpoint */
     const hd_dialect *dialect; /* NULL: the protocol's */
     bool is_public, has_body;
+    bool is_form;                                   /* the body is multipart/form-data, which `read` parses; with has_body */
     bool (*claims)(const hd_wire_request *request); /* NULL: takes what nobody claims */
     /* Fills a zeroed call. Everything it keeps is on the arena or in the body. */
     hd_status (*read)(const hd_wire_request *request, hd_call *call, hd_fault *fault);
@@ -51,6 +56,7 @@ typedef struct hd_route {
     void (*write)(const hd_wire_request *request, const hd_call *call, const hd_result *result, hd_http_response *response);
     /* For the OpenAPI document. Schemas are names in the protocol's `schemas`, or "OpenAI.Model" for another's. */
     const char *summary, *request_schema, *response_schema;
+    const char *parameters; /* JSON: OpenAPI's parameter objects, one or several with commas between them; NULL: none */
 } hd_route;
 
 typedef struct hd_protocol {
@@ -63,7 +69,8 @@ typedef struct hd_protocol {
 } hd_protocol;
 
 extern const hd_protocol hd__protocol_openai, hd__protocol_health, hd__protocol_tei, hd__protocol_openapi,
-    hd__protocol_llamacpp, hd__protocol_ollama, hd__protocol_cohere, hd__protocol_jina;
+    hd__protocol_llamacpp, hd__protocol_ollama, hd__protocol_cohere, hd__protocol_jina, hd__protocol_search,
+    hd__protocol_documents, hd__protocol_plugin;
 
 /* All of them, in the order in which they are asked; ends with NULL. */
 extern const hd_protocol *const hd__protocols[];

@@ -56,6 +56,10 @@ static void begin_call(hd_work *w)
         x->record.n_characters += w->call.inputs[i].text.len;
     w->result.ready = hd__service_ready(s);
     w->result.n_in_flight = atomic_load(&s->n_in_flight);
+    if (task >= HD_TASK_SEARCH) {
+        hd__work_index(w);
+        return;
+    }
     if (task != HD_TASK_REPLY) {
         if (hd__models_find(s->models, w->call.model, &w->entry, &fault) != HD_OK) {
             hd__work_fault(w, &fault);
@@ -141,7 +145,8 @@ static void read_step(hd_task_node *node)
     hd_work *w = (hd_work *)node;
     hd_fault fault = {0};
     const uint64_t start_ns = hd__now_ns();
-    hd_status status = w->path->routes[0]->has_body ? parse(w, &fault) : HD_OK;
+    const hd_route *first = w->path->routes[0];
+    hd_status status = first->has_body && !first->is_form ? parse(w, &fault) : HD_OK;
     if (status == HD_OK) {
         w->route = choose(w);
         w->exchange->record.dialect = w->route->dialect->name;
@@ -269,6 +274,10 @@ hd_status hd__service_open(hd_engine *engine, hd_models *models, const hd_servic
     hd_status status;
     HD_TRY_OUT(collect_paths(s, err));
     HD_TRY_OUT(hd__pool_open("heddle-wire", options->n_threads != 0 ? options->n_threads : 2, &s->pool, err));
+    if (options->index != NULL) {
+        HD_TRY_OUT(hd__pool_open("heddle-search", options->n_threads != 0 ? options->n_threads : 2, &s->searchers, err));
+        HD_TRY_OUT(hd__pool_open("heddle-write", 1, &s->writer, err));
+    }
     HD_TRY_OUT(hd__deadline_start(s, err));
 out:
     if (status != HD_OK) {
@@ -284,6 +293,8 @@ void hd__service_close(hd_service *s)
     if (s == NULL)
         return;
     hd__pool_close(s->pool);
+    hd__pool_close(s->searchers);
+    hd__pool_close(s->writer);
     hd__deadline_stop(s);
     for (size_t i = 0; i < s->n_paths; i++)
         hd__free((void *)(uintptr_t)s->paths[i].routes);

@@ -8,6 +8,7 @@
 #ifndef HD_WIRE_SERVICE_H
 #define HD_WIRE_SERVICE_H
 
+#include "heddle/index.h"
 #include "wire/models.h"
 #include "wire/protocol.h"
 
@@ -17,6 +18,7 @@ typedef struct hd_service_options {
     hd_wire_settings settings;
     uint32_t timeout_ms;                   /* of one request; 0: none */
     uint32_t n_threads;                    /* for heavy exchanges; 0: one for each 2 CPUs, at least 2 */
+    hd_index *index;                       /* NULL: none; the caller's, and open until the service is closed */
     void (*finish)(hd_exchange *exchange); /* takes answered exchanges, from any thread */
 } hd_service_options;
 

@@ -4,8 +4,9 @@
 #include "base/clock.h"
 #include "wire/deadline.h"
 
-static const char *const task_names[] = {"reply",  "model",    "embed",    "embed_all", "sparse",
-                                         "rerank", "classify", "tokenize", "detokenize"};
+static const char *const task_names[] = {"reply",  "model",    "embed",    "embed_all",  "sparse",
+                                         "rerank", "classify", "tokenize", "detokenize", "search",
+                                         "put",    "remove",   "list",     "get",        "stats"};
 
 const char *hd__task_name(hd_task task)
 {
@@ -100,7 +101,9 @@ void hd__work_status(hd_work *w, hd_status status, const hd_error *error)
     pthread_mutex_unlock(&s->lock);
     if (status == HD_ERR_CANCELLED)
         kind = timed_out ? HD_FAULT_DEADLINE : HD_FAULT_CANCELLED;
-    const char *field = kind != HD_FAULT_VALUE ? NULL : status == HD_ERR_NOT_FOUND ? "prompt_name" : "input";
+    const char *field = kind != HD_FAULT_VALUE || w->call.index != NULL ? NULL
+                        : status == HD_ERR_NOT_FOUND                    ? "prompt_name"
+                                                                        : "input";
     HD_IGNORE(hd__fault(&fault, kind, field, "%s", kind == HD_FAULT_DEADLINE ? "not done in time" : error->text));
     if (status == HD_ERR_LIMIT && w->n_tokens != NULL)
         say_too_long(w, &fault);

@@ -36,6 +36,8 @@ typedef struct hd_work {
     hd_job *own_job;    /* from submit to wait */
     _Atomic int n_refs; /* who submits, and the callback: the last one goes on */
 
+    hd_index_result index;
+
     hd_job *job; /* what to cancel; with the lock, as all below */
     bool cancelled, timed_out;
     uint64_t deadline_ns; /* 0: none, and not in the list */
@@ -57,6 +59,8 @@ struct hd_service {
     hd_route *routes; /* the protocols' tables one after the other, with their dialects filled in */
     hd_service_path *paths;
     size_t n_paths;
+    hd_pool *searchers, *writer; /* NULL without an index: what waits for the disk has threads of its own */
+    _Atomic uint32_t n_waiting_searches, n_waiting_writes;
     atomic_bool ready;
     _Atomic uint32_t n_in_flight;
 
@@ -84,6 +88,8 @@ void hd__work_push(hd_work *w, void (*step)(hd_task_node *));
 void hd__work_compute(hd_work *w);
 void hd__work_tokenize(hd_work *w);
 void hd__work_detokenize(hd_work *w);
+/* One of the index's tasks: on its own threads, searches beside writes. */
+void hd__work_index(hd_work *w);
 
 /* What the engine is told of the call. */
 hd_encode_options hd__work_encode_options(const hd_work *w);

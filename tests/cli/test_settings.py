@@ -55,10 +55,10 @@ class SettingsTest(CommandTest):
             self.assertEqual(self.heddle("embed", "-m", self.tiny(), "x", env={name: "cpu"})[1], "")
         self.fails("embed", "-m", self.tiny(), "--device", "abacus", "x", code=2, says="--device: 'abacus' is not a device")
 
-    def test_reranking_is_said_to_be_elsewhere(self):
-        stderr = self.heddle("embed", "-m", self.tiny(), "x", env={"RERANK_ENABLE": "true"})[1]
-        self.assertEqual(stderr.count("\n"), 1)
-        self.assertIn("RERANK_ENABLE", stderr)
+    def test_rerank_device(self):
+        stderr = self.heddle("embed", "-m", self.tiny(), "x", env={"RERANK_DEVICE": "cuda"})[1]
+        self.assertEqual(stderr, "heddle: RERANK_DEVICE=cuda: this build computes on the CPU\n")
+        self.assertEqual(self.heddle("embed", "-m", self.tiny(), "x", env={"RERANK_DEVICE": "cpu", "RERANK_ENABLE": "true"})[1], "")
 
     def test_memory_limit(self):
         for value in ("0.5", "1", "512M", "1.5G", "2GiB", "1000000000"):

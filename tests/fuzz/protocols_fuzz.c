@@ -3,10 +3,12 @@
  * What the route reads goes straight to what it writes, with a result made up for it. Whatever it is sent, a route
  * refuses it in words or makes a call that keeps the limits, and what is answered is JSON. No socket, no engine.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "wire/protocol.h"
 
 #define MAX_BODY_BYTES 8192u
@@ -61,7 +63,7 @@ static void choose(asked *a)
                 a->request.body = r->has_body ? a->body : NULL;
                 a->request.rest =
                     r->path[n - 1] == '*' ? hd__span(a->http.path.ptr + n - 1, a->http.path.len - (n - 1)) : hd__span("", 0);
-                if ((r->has_body && a->body == NULL) || (claims && !r->claims(&a->request)))
+                if ((r->has_body && !r->is_form && a->body == NULL) || (claims && !r->claims(&a->request)))
                     continue;
                 a->route = r;
                 a->dialect = r->dialect != NULL ? r->dialect : hd__protocols[p]->dialect;
@@ -70,18 +72,27 @@ static void choose(asked *a)
     }
 }
 
+/* For forms, and for addresses that begin as the client knows them. */
+static const hd_http_header headers[] = {
+    {{"Content-Type", 12}, {"multipart/form-data; boundary=xyz", 33}},
+    {{"Host", 4}, {"a\"b\xFF", 4}},
+};
+
 static void open_request(asked *a, hd_span line, hd_span body)
 {
-    const bool is_get = line.len >= 4 && memcmp(line.ptr, "GET ", 4) == 0;
     const char *slash = line.len > 0 ? memchr(line.ptr, '/', line.len) : NULL;
     const hd_span target = slash != NULL ? hd__span(slash, line.len - (size_t)(slash - line.ptr)) : hd__span("/", 1);
     const char *mark = memchr(target.ptr, '?', target.len);
     const size_t n = mark != NULL ? (size_t)(mark - target.ptr) : target.len;
     a->http = (hd_http_request){
-        .method = is_get ? HD_HTTP_GET : HD_HTTP_POST,
+        .method = hd__span_begins(line, "GET ")      ? HD_HTTP_GET
+                  : hd__span_begins(line, "DELETE ") ? HD_HTTP_DELETE
+                                                     : HD_HTTP_POST,
         .path = hd__span(hd__arena_strndup(&a->arena, target.ptr, n), n),
         .query = mark != NULL ? hd__span(mark + 1, target.len - n - 1) : hd__span("", 0),
         .body = body,
+        .headers = headers,
+        .n_headers = sizeof headers / sizeof *headers,
         .id = "req-1",
         .peer = "127.0.0.1",
     };
@@ -133,14 +144,47 @@ static void check_any_fault(asked *a)
     check_fault(a, &fault);
 }
 
+static void read_all(const char *text, size_t len)
+{
+    volatile char sum = 0;
+    for (size_t i = 0; i < len; i++)
+        sum = (char)(sum ^ text[i]);
+}
+
+static void check_index_call(const hd_call *call)
+{
+    const hd_index_call *c = call->index;
+    require(c != NULL && call->task <= HD_TASK_STATS && c->n_documents <= MAX_INPUTS && c->n_searches <= HD_LIMIT_QUERIES);
+    for (size_t i = 0; i < c->n_searches; i++) {
+        require(c->searches[i].query.len > 0 && c->searches[i].limit <= HD_LIMIT_ANSWERED_HITS);
+        read_all(c->searches[i].query.ptr, c->searches[i].query.len);
+        read_all(c->searches[i].filter, c->searches[i].filter != NULL ? strlen(c->searches[i].filter) : 0);
+    }
+    for (size_t i = 0; i < c->n_documents; i++) {
+        const hd_document *d = &c->documents[i];
+        json_t *metadata = d->metadata != NULL ? json_loads(d->metadata, 0, NULL) : json_object();
+        require(json_is_object(metadata));
+        json_decref(metadata);
+        read_all(d->text.ptr, d->text.len);
+    }
+    for (size_t i = 0; i < c->n_ids; i++)
+        read_all(c->ids[i], strlen(c->ids[i]));
+    require(call->task != HD_TASK_REMOVE || c->n_ids > 0 || c->filter != NULL);
+    require(call->task != HD_TASK_LIST || c->limit <= HD_LIMIT_LISTED_DOCUMENTS);
+}
+
 static void check_call(const hd_call *call)
 {
     const bool computes = call->task != HD_TASK_REPLY && call->task != HD_TASK_MODEL;
+    if (call->task >= HD_TASK_SEARCH) {
+        check_index_call(call);
+        return;
+    }
     require(call->task <= HD_TASK_DETOKENIZE && (!computes || call->n_inputs > 0));
     for (size_t i = 0; i < call->n_inputs; i++) {
         const hd_input *in = &call->inputs[i];
         require(in->ids.ids != NULL ? in->ids.n > 0
-                                : in->text.ptr != NULL || in->text.len == 0 || call->task == HD_TASK_DETOKENIZE);
+                                    : in->text.ptr != NULL || in->text.len == 0 || call->task == HD_TASK_DETOKENIZE);
         volatile uint8_t sum = 0; /* all of it is there to be read */
         for (size_t k = 0; in->ids.ids == NULL && k < in->text.len; k++)
             sum ^= (uint8_t)in->text.ptr[k];
@@ -198,6 +242,61 @@ static void make_scores(asked *a, const hd_call *call, hd_result *r)
     r->n_labels = 2;
 }
 
+/* Answers of the index with all that may stand in them. */
+static void make_index(asked *a, const hd_call *call, hd_index_result *r)
+{
+    static const hd_span32 highlights[] = {{0, 1}, {2, 4}};
+    static const hd_facet_value values[] = {{"do\"cs", 3}, {"", 1}};
+    static const hd_facet facet = {"sou\"rce", values, 2};
+    static const hd_stored_chunk chunk = {.id = "a#0", .section = "A > \"B\"", .text = "te\\xt", .span = {0, 5}, .line = 1};
+    static const hd_stored_document document = {.id = "a\"",
+                                                .source = "docs",
+                                                .path = "",
+                                                .title = "\xFF",
+                                                .url = "",
+                                                .author = "",
+                                                .mime = "",
+                                                .metadata = "{\"created_at\":\"then\",\"source_id\":7}",
+                                                .created_at = 1,
+                                                .n_chunks = 1,
+                                                .sample = "é\x80",
+                                                .chunks = &chunk};
+    const size_t n = call->index->n_searches;
+    hd_results *results = hd__arena_calloc(&a->arena, n + 1, sizeof *results);
+    hd_hit *hit = hd__arena_calloc(&a->arena, 1, sizeof *hit);
+    *hit = (hd_hit){.document_id = "a",
+                    .chunk_id = "a#0",
+                    .source = "",
+                    .path = "",
+                    .url = "u",
+                    .author = "",
+                    .mime = "",
+                    .title = "",
+                    .section = "",
+                    .text = "t\"",
+                    .snippet = "snippet",
+                    .metadata = a->seed & 1 ? "{}" : "none",
+                    .highlights = highlights,
+                    .n_highlights = 2,
+                    .score = value_of(a->seed, 1),
+                    .fused = value_of(a->seed, 2),
+                    .fused_rank = 1};
+    for (size_t i = 0; i < HD_N_LEGS; i++) {
+        hit->scores[i] = a->seed >> i & 2 ? NAN : value_of(a->seed, i);
+        hit->ranks[i] = isnan(hit->scores[i]) ? 0u : 1u;
+    }
+    for (size_t i = 0; i < n; i++)
+        results[i] = (hd_results){
+            .hits = hit, .n = a->seed & 4 ? 1 : 0, .facets = &facet, .n_facets = 1, .warning = a->seed & 8 ? "w" : ""};
+    r->searches = results;
+    r->ids = hd__arena_calloc(&a->arena, call->index->n_documents + 1, sizeof *r->ids);
+    for (size_t i = 0; i < call->index->n_documents; i += 2)
+        r->ids[i] = (hd_text){"i\"d", 3};
+    r->n_removed = a->seed & 1;
+    r->listing = (hd_listing){.documents = &document, .n = a->seed & 1, .n_matching = 1};
+    r->stats = (hd_index_stats){.path = "p\"", .model = "", .legs = 3};
+}
+
 static void check_write(asked *a, const hd_call *call)
 {
     static const uint32_t ids[] = {1, 1012};
@@ -235,8 +334,12 @@ static void check_write(asked *a, const hd_call *call)
     r.n_tokens_total = call->n_inputs * TOKENS;
     make_tokens(a, call, &r);
     make_scores(a, call, &r);
+    hd_index_result index = {0};
+    if (call->index != NULL)
+        make_index(a, call, &index);
+    r.index = &index;
     a->route->write(&a->request, call, &r, &a->response);
-    check_answer(a, 200, 299);
+    check_answer(a, 200, call->index != NULL ? 404 : 299);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

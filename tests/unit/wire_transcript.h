@@ -74,8 +74,12 @@ static void transcript_choose(hd_http_method method, const char *path)
         for (size_t p = 0; hd__protocols[p] != NULL; p++) {
             for (size_t i = 0; i < hd__protocols[p]->n_routes; i++) {
                 const hd_route *r = &hd__protocols[p]->routes[i];
-                if (t.route != NULL || r->method != method || strcmp(r->path, path) != 0 || (r->claims != NULL) != claimed)
+                const size_t n = strlen(r->path);
+                const bool has_rest = r->path[n - 1] == '*';
+                if (t.route != NULL || r->method != method || (r->claims != NULL) != claimed ||
+                    (has_rest ? strncmp(r->path, path, n - 1) : strcmp(r->path, path)) != 0)
                     continue;
+                t.request.rest = hd__span_of(has_rest ? path + n - 1 : "");
                 if (claimed && !r->claims(&t.request))
                     continue;
                 t.route = r;
@@ -85,11 +89,15 @@ static void transcript_choose(hd_http_method method, const char *path)
     }
 }
 
+static hd_http_method transcript_method(const char *line)
+{
+    return strncmp(line, "GET ", 4) == 0 ? HD_HTTP_GET : strncmp(line, "DELETE ", 7) == 0 ? HD_HTTP_DELETE : HD_HTTP_POST;
+}
+
 /* Finds the route for "POST /path" or "GET /path?query"; HD_OK: its call is to be read. */
 static void transcript_open(const char *line, const char *text)
 {
     static char json[16384], path[256];
-    const bool is_get = strncmp(line, "GET ", 4) == 0;
     json_error_t error;
     transcript_forget();
     hd__arena_init(&t.arena);
@@ -99,7 +107,7 @@ static void transcript_open(const char *line, const char *text)
     char *query = strchr(path, '?');
     if (query != NULL)
         *query++ = '\0';
-    t.http = (hd_http_request){.method = is_get ? HD_HTTP_GET : HD_HTTP_POST,
+    t.http = (hd_http_request){.method = transcript_method(line),
                                .path = hd__span_of(path),
                                .query = hd__span_of(query != NULL ? query : ""),
                                .body = hd__span_of(json),
@@ -110,7 +118,7 @@ static void transcript_open(const char *line, const char *text)
     t.request = (hd_wire_request){.http = &t.http, .body = t.body, .arena = &t.arena, .settings = &transcript_settings};
     transcript_choose(t.http.method, path);
     assert_non_null(t.route);
-    assert_true(is_get || t.body != NULL);
+    assert_true(!t.route->has_body || t.route->is_form || t.body != NULL);
 }
 
 static inline hd_status ask(const char *line, const char *text)
