@@ -61,6 +61,7 @@
 #define HD_LIMIT_API_KEYS 1024u
 #define HD_LIMIT_API_KEY_BYTES 1024u
 
+#define HD_LIMIT_FILE_BYTES (256u << 20)       /* a file that is one document, read whole; JSONL may be of any size */
 #define HD_LIMIT_DOCUMENT_CHUNKS 200000u      /* of one document, which are written at once */
 #define HD_LIMIT_IGNORE_FILE_BYTES (1u << 20) /* .gitignore, .heddleignore */
 #define HD_LIMIT_IGNORE_PATTERN_BYTES 4096u   /* one line of them */

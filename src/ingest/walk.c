@@ -284,7 +284,10 @@ static hd_status enter(walk *w, const level *above, bool is_root, hd_error *err)
     const size_t len = w->path_len;
     level l;
     hd__arena_init(&arena);
-    DIR *dir = opendir(w->path);
+    DIR *dir = NULL;
+    if (w->options->folder != NULL)
+        HD_TRY_OUT(w->options->folder(w->path, w->options->data, err));
+    dir = opendir(w->path);
     if (dir == NULL && is_root) {
         status = hd__fail_errno(err, errno, "%s: cannot read the folder", w->path);
         goto out;

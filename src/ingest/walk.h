@@ -27,12 +27,13 @@ typedef struct hd_walk_options {
     size_t n_exclude;
     bool no_gitignore;
     hd_status (*file)(const hd_walk_file *file, void *data, hd_error *err);
+    hd_status (*folder)(const char *path, void *data, hd_error *err);  /* before what is in it; NULL: not told */
     void (*failed)(const char *path, const hd_error *why, void *data); /* unreadable folder, broken link, loop */
     void *data;
 } hd_walk_options;
 
-/* root: a folder, or one file, which no pattern leaves out; absolute, without links (realpath). Errors of `file` end it;
- * HD_ERR_NOT_FOUND and HD_ERR_IO when the root cannot be read. */
+/* root: a folder, or one file, which no pattern leaves out; absolute, without links (realpath). Errors of `file` and
+ * `folder` end it; HD_ERR_NOT_FOUND and HD_ERR_IO when the root cannot be read. */
 HD_MUST_USE hd_status hd__walk_files(const char *root, const hd_walk_options *options, hd_error *err);
 
 #endif

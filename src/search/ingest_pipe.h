@@ -6,7 +6,7 @@
 #ifndef HD_SEARCH_INGEST_PIPE_H
 #define HD_SEARCH_INGEST_PIPE_H
 
-#include "search/prepare.h"
+#include "search/prepared.h"
 
 typedef struct hd_ingest_pipe hd_ingest_pipe;
 

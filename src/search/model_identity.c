@@ -33,13 +33,15 @@ static bool is_path(const char *name)
     return name[0] == '/' || name[0] == '.' || hd__dir_exists(name) || hd__file_exists(name);
 }
 
-/* The last `n` parts of a path. */
-static const char *last_parts(const char *path, int n)
+/* "…/models/owner/name" of Heddle's own store; NULL when it is not in one. */
+static const char *name_in_store(const char *path)
 {
     const char *at = path + strlen(path);
-    while (at > path && (at[-1] != '/' || --n > 0))
-        at--;
-    return at;
+    for (int n = 0; n < 2; n++)
+        for (at--; at > path && *at != '/';)
+            at--;
+    const char *folder = at - strlen("/models");
+    return folder >= path && memcmp(folder, "/models", strlen("/models")) == 0 ? at + 1 : NULL;
 }
 
 /* "…/models--owner--name/snapshots/…" of the Hugging Face cache; NULL when it is not in one. */
@@ -64,8 +66,9 @@ hd_status hd__model_identity_name(const hd_model_info *info, hd_arena *arena, co
     }
     char real[PATH_MAX];
     const char *path = realpath(info->path, real) != NULL ? real : info->path;
-    const char *cached = name_in_cache(path, arena), *own = last_parts(path, 2);
-    *name = cached != NULL ? cached : hd__arena_strndup(arena, own, strlen(own));
+    const char *cached = name_in_cache(path, arena), *own = name_in_store(path);
+    const char *short_name = own != NULL ? own : path;
+    *name = cached != NULL ? cached : hd__arena_strndup(arena, short_name, strlen(short_name));
     return *name != NULL ? HD_OK : no_memory(err);
 }
 

@@ -6,7 +6,8 @@
 #include "base/arena.h"
 #include "search/model_prompts.h"
 
-/* "owner/name", however it was opened. On the arena. */
+/* "owner/name", however it was opened, or the path of a folder that is in no store of models: what opens it again. On the
+ * arena. */
 HD_MUST_USE hd_status hd__model_identity_name(const hd_model_info *info, hd_arena *arena, const char **name, hd_error *err);
 
 /* 32 digits: equal for the same weights, settings and prompts, whatever type they are computed in; reads a few hundred

@@ -1,5 +1,5 @@
-/* prepare.c - see prepare.h. */
-#include "search/prepare.h"
+/* prepared.c - see prepared.h. */
+#include "search/prepared.h"
 
 #include "base/alloc.h"
 #include "ingest/chunk.h"

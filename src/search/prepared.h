@@ -1,14 +1,14 @@
-/* prepare.h - a document made ready: cut into chunks, with all that is to be embedded and written in one memory of its own.
+/* prepared.h - a document made ready: cut into chunks, with all that is to be embedded and written in one memory of its own.
  */
-#ifndef HD_SEARCH_PREPARE_H
-#define HD_SEARCH_PREPARE_H
+#ifndef HD_SEARCH_PREPARED_H
+#define HD_SEARCH_PREPARED_H
 
 #include "base/arena.h"
 #include "heddle/index.h"
 #include "ingest/extract.h"
 #include "search/embedder.h"
 
-typedef enum hd_prepared_kind { HD_PREPARED_PUT, HD_PREPARED_TOUCH, HD_PREPARED_MOVE, HD_PREPARED_SIGNAL } hd_prepared_kind;
+typedef enum hd_prepared_kind { HD_PREPARED_PUT, HD_PREPARED_TOUCH, HD_PREPARED_MOVE } hd_prepared_kind;
 
 /* What is to be written, in the order in which it was read. */
 typedef struct hd_prepared {
@@ -24,7 +24,6 @@ typedef struct hd_prepared {
     size_t n, n_embedded;
     size_t bytes;           /* that it takes, without vectors */
     const hd_error *failed; /* it could not be kept, and why */
-    void *origin;           /* SIGNAL: nothing is written, whoever put it in the row is told that all before it is */
 } hd_prepared;
 
 typedef struct hd_prepare_options {

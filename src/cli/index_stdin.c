@@ -1,0 +1,104 @@
+/* index_stdin.c - see index_stdin.h. JSON lines are put piece by piece, each a transaction; any other document is read to
+ * its end first.
+ */
+#include "cli/index_stdin.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "cli/interrupt.h"
+#include "ingest/extract.h"
+
+#define PIECE_BYTES (1u << 20)
+
+typedef struct stream {
+    hd_buffer bytes;
+    bool at_end;
+    uint64_t n_taken; /* before the bytes */
+} stream;
+
+/* Fills up to so many bytes. */
+static hd_status fill(stream *s, size_t n, hd_error *err)
+{
+    while (s->bytes.len < n && !s->at_end) {
+        struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = cli_interrupt_fd(), .events = POLLIN}};
+        const bool ready = poll(fds, 2, -1) > 0;
+        if (cli_interrupted() != 0)
+            return hd__fail(err, HD_ERR_CANCELLED, "interrupted");
+        char *room = hd__buffer_reserve(&s->bytes, n - s->bytes.len);
+        if (room == NULL)
+            return hd__fail(err, HD_ERR_MEMORY, "standard input: no memory for %zu bytes", n);
+        const ssize_t got = ready ? read(STDIN_FILENO, room, n - s->bytes.len) : -1;
+        if (got < 0 && errno != EINTR && errno != EAGAIN)
+            return hd__fail_errno(err, errno, "standard input: cannot read");
+        s->bytes.len += got > 0 ? (size_t)got : 0;
+        s->at_end = got == 0;
+    }
+    return HD_OK;
+}
+
+static hd_status put(hd_index *index, const hd_document *document, cli_index_report *report, hd_error *err)
+{
+    hd_index_stats before, after;
+    HD_TRY(hd_index_get_stats(index, &before, err));
+    HD_TRY(hd_index_put(index, document, 1, NULL, err));
+    HD_TRY(hd_index_get_stats(index, &after, err));
+    hd_ingest_progress *p = &report->result;
+    p->state = HD_INGEST_READ;
+    p->n_bytes += document->text.len;
+    p->n_bytes_done = p->n_bytes;
+    p->n_added += after.n_documents - before.n_documents;
+    p->n_chunks += after.n_chunks > before.n_chunks ? after.n_chunks - before.n_chunks : 0;
+    return cli_index_report_progress(p, report) ? HD_OK : hd__fail(err, HD_ERR_CANCELLED, "interrupted");
+}
+
+/* The lines that are whole; all of it at the end. */
+static size_t whole_lines(const stream *s)
+{
+    const char *newline = s->bytes.len > 0 ? memrchr(s->bytes.ptr, '\n', s->bytes.len) : NULL;
+    return s->at_end ? s->bytes.len : newline != NULL ? (size_t)(newline + 1 - s->bytes.ptr) : 0;
+}
+
+static hd_status put_lines(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
+{
+    document->mime = "application/jsonl";
+    document->id = "stdin";
+    while (s->bytes.len > 0) {
+        const size_t n = whole_lines(s);
+        if (n > 0) {
+            document->text = (hd_text){s->bytes.ptr, n};
+            HD_TRY(put(index, document, report, err));
+            memmove(s->bytes.ptr, s->bytes.ptr + n, s->bytes.len - n);
+            s->bytes.len -= n;
+        }
+        if (s->bytes.len > HD_LIMIT_FILE_BYTES)
+            return hd__fail(err, HD_ERR_LIMIT, "standard input: a line of more than %u bytes", HD_LIMIT_FILE_BYTES);
+        HD_TRY(fill(s, s->bytes.len + PIECE_BYTES, err));
+    }
+    return HD_OK;
+}
+
+static hd_status put_stream(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
+{
+    HD_TRY(fill(s, PIECE_BYTES, err));
+    if (hd__kind_of(hd__span(s->bytes.ptr, whole_lines(s)), NULL, NULL) == HD_KIND_JSONL)
+        return put_lines(index, s, document, report, err);
+    HD_TRY(fill(s, (size_t)HD_LIMIT_FILE_BYTES + 1, err));
+    if (s->bytes.len > HD_LIMIT_FILE_BYTES)
+        return hd__fail(err, HD_ERR_LIMIT, "standard input: a document of more than %u bytes", HD_LIMIT_FILE_BYTES);
+    document->text = (hd_text){s->bytes.ptr, s->bytes.len};
+    return put(index, document, report, err);
+}
+
+hd_status cli_index_stdin(hd_index *index, const char *source, hd_chunking chunking, cli_index_report *report, hd_error *err)
+{
+    stream s = {.at_end = false};
+    hd_document document = {.source = source != NULL ? source : "stdin", .chunking = chunking};
+    hd__buffer_init(&s.bytes);
+    const hd_status status = put_stream(index, &s, &document, report, err);
+    hd__buffer_clear(&s.bytes);
+    return status;
+}

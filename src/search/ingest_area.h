@@ -1,0 +1,37 @@
+/* ingest_area.h - which folders an index follows, and which parts of them a run is about.
+ *
+ * A folder that is indexed is a root from then on, and has a label: its own name, or with a number when another root has
+ * that. Documents' ids are "<label>/<path below the root>". A path below a root is a part of it, whatever the order in which
+ * both are given; a root that is found to lie in another is taken into it, and its documents move. A file is part of the
+ * folder that it is in. A label whose folder is no longer there is free for another folder of that name, whose documents
+ * they then are, moved.
+ */
+#ifndef HD_SEARCH_INGEST_AREA_H
+#define HD_SEARCH_INGEST_AREA_H
+
+#include "base/arena.h"
+#include "base/map64.h"
+#include "store/store.h"
+
+typedef struct hd_ingest_area {
+    const char *root, *label;
+    const char **paths; /* [n_paths] that are to be looked at: the root itself, or what lies in it */
+    size_t n_paths;
+    const char **taken; /* [n_taken] roots whose documents become part of this one */
+    size_t n_taken;
+} hd_ingest_area;
+
+/* On the arena. What is new is written to the index. HD_ERR_NOT_FOUND and HD_ERR_IO name a path that is not there. */
+HD_MUST_USE hd_status hd__ingest_areas_find(hd_store *store, const char *const *paths, size_t n_paths, hd_arena *arena,
+                                            hd_ingest_area **areas, size_t *n, hd_error *err);
+
+/* Whether a path is one that the area's run is about. */
+bool hd__ingest_area_has(const hd_ingest_area *area, const char *path);
+
+/* Whether a path is a folder, or lies in it. */
+bool hd__path_lies_in(const char *path, const char *folder);
+
+/* "<label>/<name>", as UTF-8: other bytes are written "\xNN". On the arena; NULL: no memory. */
+const char *hd__ingest_id(const char *label, const char *name, hd_arena *arena);
+
+#endif
