@@ -133,8 +133,11 @@ static hd_status open_service(serving *s, hd_error *err)
     HD_TRY(hd__service_open(s->engine, s->models, &options, &s->service, err));
     s->page = (cli_page){.engine = s->engine, .models = s->models, .service = s->service, .config = &s->config};
     HD_TRY(cli_page_open(&s->page, err));
-    s->telemetry =
-        (cli_telemetry){.engine = s->engine, .models = s->models, .service = s->service, .settings = &s->config.settings};
+    s->telemetry = (cli_telemetry){.engine = s->engine,
+                                   .models = s->models,
+                                   .service = s->service,
+                                   .settings = &s->config.settings,
+                                   .index = s->index.index};
     HD_TRY(cli_telemetry_open(&s->telemetry, err));
     return make_endpoints(s, err);
 }

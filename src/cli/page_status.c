@@ -216,6 +216,8 @@ static void write_settings(hd_buffer *b, const cli_page *page)
     setting_bytes(&list, "memory limit", c->base.memory_limit_bytes, "0.8 of the machine's");
     setting_count(&list, "idle models are unloaded after", c->base.idle_unload_s, "s", "never");
     setting_bool(&list, "models loaded at the start", c->preload);
+    setting_bool(&list, "index", c->settings.has_index);
+    setting_bool(&list, "reranking of what is found", c->settings.has_reranker);
     hd__buffer_append_char(b, ']');
 }
 

@@ -39,6 +39,8 @@ static void look(hd_metrics_sample *sample, hd_arena *arena, void *data)
     if (sample->server.n_in_flight > 0)
         sample->server.n_in_flight--; /* the one that asks */
     hd__traces_get_stats(t->traces, &sample->traces);
+    hd_error err;
+    sample->has_index = t->index != NULL && hd_index_get_stats(t->index, &sample->index, &err) == HD_OK;
     sample->ready = hd__service_ready(t->service);
     look_at_models(t, arena, sample);
 }

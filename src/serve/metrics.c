@@ -73,6 +73,9 @@ typedef struct request_series {
     hd_histogram duration;
 } request_series;
 
+/* In the order of HD_SEARCH_*. */
+static const char *const search_parts[HD_SEARCH_PARTS] = {"embed", "bm25", "dense", "sparse", "multi", "rerank", "total"};
+
 enum { TEI_TOTAL, TEI_TOKENIZE, TEI_QUEUE, TEI_COMPUTE, TEI_TIMES };
 static const char *const tei_times[TEI_TIMES] = {"duration", "tokenization_duration", "queue_duration",
                                                  "inference_duration"};
@@ -109,6 +112,7 @@ struct hd_metrics {
     hd_buckets seconds_buckets;
     hd_buckets counts_buckets; /* of inputs and tokens in a request */
     tei_series tei;
+    hd_histogram searches[HD_SEARCH_PARTS];
     hd_series_table *requests, *models, *faults;
     hd_counter n_body_bytes, n_response_bytes, n_aborted;
 
@@ -264,6 +268,14 @@ static void count_tei(hd_metrics *m, const hd_http_record *r)
     hd__histogram_add(&s->input_length, &m->tei_buckets.length, mean, n - over);
 }
 
+/* One observation for each search; of a request with several, their mean. */
+static void count_searches(hd_metrics *m, const hd_http_record *r)
+{
+    for (size_t i = 0; i < HD_SEARCH_PARTS && r->n_searches > 0; i++)
+        if (r->search_ns[i] > 0)
+            hd__histogram_add(&m->searches[i], &m->seconds_buckets, r->search_ns[i] / r->n_searches, r->n_searches);
+}
+
 void hd__metrics_count(const hd_exchange *exchange, void *data)
 {
     hd_metrics *m = data;
@@ -279,6 +291,7 @@ void hd__metrics_count(const hd_exchange *exchange, void *data)
         hd__counter_add(hd__series_at(m->faults, (const char *const[]){r->dialect, hd__fault_name(r->fault)}), 1);
     else if (r->model != NULL && r->n_inputs > 0)
         count_model(m, r);
+    count_searches(m, r);
     count_tei(m, r);
 }
 
@@ -421,6 +434,27 @@ static void show_store(const hd_engine_stats *e, hd_buffer *out)
     };
     for (size_t i = 0; e->has_store && i < sizeof families / sizeof *families; i++)
         show_uint(out, families[i].name, families[i].type, families[i].help, families[i].value);
+}
+
+static void show_index(const hd_metrics *m, const hd_index_stats *s, hd_buffer *out)
+{
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } families[] = {
+        {"heddle_index_documents", "Documents in the index.", s->n_documents},
+        {"heddle_index_chunks", "Their passages.", s->n_chunks},
+        {"heddle_index_dead_chunks", "Passages of documents that are gone, until compaction.", s->n_dead_chunks},
+        {"heddle_index_graph_chunks", "Passages that the graph of vectors covers.", s->n_graph},
+        {"heddle_index_file_bytes", "Size of the index on the disk.", s->file_bytes},
+        {"heddle_index_memory_bytes", "Memory that the index holds.", s->memory_bytes},
+    };
+    const char *name = "heddle_search_seconds";
+    hd__expose_family(out, name, "histogram", "Parts of searches: embed (the query's vector), each leg, total.");
+    for (size_t i = 0; i < HD_SEARCH_PARTS; i++)
+        hd__expose_histogram(out, name, &(hd_label){"leg", search_parts[i]}, 1, &m->seconds_buckets, &m->searches[i]);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        show_uint(out, families[i].name, "gauge", families[i].help, families[i].value);
 }
 
 static void show_states(const hd_metrics *m, const hd_metrics_sample *sample, hd_buffer *out)
@@ -584,6 +618,8 @@ void hd__metrics_write(hd_metrics *m, hd_arena *arena, hd_http_response *respons
     show_models(m, out);
     show_engine(m, &sample.engine, out);
     show_store(&sample.engine, out);
+    if (sample.has_index)
+        show_index(m, &sample.index, out);
     show_states(m, &sample, out);
     show_server(m, &sample, out);
     pthread_mutex_lock(&m->look_lock);

@@ -7,6 +7,7 @@
 #ifndef HD_SERVE_METRICS_H
 #define HD_SERVE_METRICS_H
 
+#include "heddle/index.h"
 #include "serve/server.h"
 #include "serve/traces.h"
 
@@ -23,6 +24,8 @@ typedef struct hd_metrics_sample {
     hd_engine_stats engine;
     hd_server_stats server;
     hd_traces_stats traces;
+    hd_index_stats index;
+    bool has_index;
     const hd_metrics_model *models; /* [n_models] on the arena */
     size_t n_models;
     bool ready;

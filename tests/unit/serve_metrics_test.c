@@ -463,6 +463,33 @@ static void open_fails_without_memory(void **state)
     hd__metrics_close(NULL);
 }
 
+/* Only a server with an index tells of one. */
+static void searches_are_counted_by_leg(void **state)
+{
+    (void)state;
+    hd_metrics *metrics = open_metrics();
+    hd_buffer out = {0};
+    hd_exchange x = {.response.status = 200, .record = {.start_ns = 1, .sent_ns = 2, .n_searches = 2}};
+    x.record.search_ns[HD_SEARCH_EMBED] = 4000000;
+    x.record.search_ns[HD_SEARCH_TOTAL] = 10000000;
+    hd__metrics_count(&x, metrics);
+    scrape(metrics, &out);
+    assert_null(strstr(out.ptr, "heddle_search_seconds"));
+    now.has_index = true;
+    now.index = (hd_index_stats){.n_documents = 3, .n_chunks = 40, .n_graph = 5, .file_bytes = 600};
+    scrape(metrics, &out);
+    assert_int_equal(value_of(out.ptr, "heddle_search_seconds_count{leg=\"embed\"}"), 2);
+    assert_float_equal(value_of(out.ptr, "heddle_search_seconds_sum{leg=\"embed\"}"), 0.004, 1e-9);
+    assert_int_equal(value_of(out.ptr, "heddle_search_seconds_bucket{leg=\"total\",le=\"0.005\"}"), 2);
+    assert_int_equal(value_of(out.ptr, "heddle_search_seconds_count{leg=\"bm25\"}"), 0);
+    assert_int_equal(value_of(out.ptr, "heddle_index_documents"), 3);
+    assert_int_equal(value_of(out.ptr, "heddle_index_chunks"), 40);
+    assert_int_equal(value_of(out.ptr, "heddle_index_graph_chunks"), 5);
+    assert_int_equal(value_of(out.ptr, "heddle_index_file_bytes"), 600);
+    hd__buffer_clear(&out);
+    hd__metrics_close(metrics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +503,7 @@ int main(void)
         cmocka_unit_test(faults_are_counted_by_kind),
         cmocka_unit_test(tei_sees_texts_of_each_kind),
         cmocka_unit_test(others_are_asked),
+        cmocka_unit_test(searches_are_counted_by_leg),
         cmocka_unit_test(families_come_once),
         cmocka_unit_test(open_fails_without_memory),
     };
