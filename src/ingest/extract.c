@@ -6,7 +6,7 @@
 
 static hd_reader_fn *const readers[HD_KIND_EPUB + 1] = {
     [HD_KIND_TEXT] = hd__read_text, [HD_KIND_MARKDOWN] = hd__read_markdown, [HD_KIND_HTML] = hd__read_html,
-    [HD_KIND_CODE] = hd__read_code, [HD_KIND_JSON] = hd__read_json,
+    [HD_KIND_CODE] = hd__read_code, [HD_KIND_JSON] = hd__read_json,         [HD_KIND_PDF] = hd__read_pdf,
 };
 
 hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_error *err)
