@@ -81,7 +81,7 @@
 #define HD_LIMIT_HTML_BYTES (32u << 20)
 #define HD_LIMIT_HTML_DEPTH 1024u                    /* nested elements */
 #define HD_LIMIT_XML_DEPTH 200u                      /* nested elements in Office files and EPUB's lists */
-#define HD_LIMIT_ARCHIVE_ENTRIES 20000u              /* of a DOCX, PPTX or EPUB */
+#define HD_LIMIT_ARCHIVE_ENTRIES 10000u              /* of a DOCX, PPTX or EPUB */
 #define HD_LIMIT_ARCHIVE_ENTRY_BYTES (64u << 20)     /* of one of them, unpacked */
 #define HD_LIMIT_ARCHIVE_UNPACKED_BYTES (256u << 20) /* of all that are read */
 #define HD_LIMIT_ARCHIVE_RATIO 300u                  /* unpacked to packed, over a megabyte */

@@ -6,7 +6,9 @@
 
 static hd_reader_fn *const readers[HD_KIND_EPUB + 1] = {
     [HD_KIND_TEXT] = hd__read_text, [HD_KIND_MARKDOWN] = hd__read_markdown, [HD_KIND_HTML] = hd__read_html,
-    [HD_KIND_CODE] = hd__read_code, [HD_KIND_JSON] = hd__read_json,         [HD_KIND_PDF] = hd__read_pdf,
+    [HD_KIND_CODE] = hd__read_code, [HD_KIND_CSV] = hd__read_csv,           [HD_KIND_JSON] = hd__read_json,
+    [HD_KIND_PDF] = hd__read_pdf,   [HD_KIND_DOCX] = hd__read_docx,         [HD_KIND_PPTX] = hd__read_pptx,
+    [HD_KIND_EPUB] = hd__read_epub,
 };
 
 hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_error *err)
@@ -37,8 +39,6 @@ hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_aren
     if (type.kind != HD_KIND_JSONL && bytes.len > HD_LIMIT_DOCUMENT_BYTES)
         return hd__fail(err, HD_ERR_LIMIT, "%zu bytes, at most %u are read of one document", bytes.len,
                         HD_LIMIT_DOCUMENT_BYTES);
-    if (readers[type.kind] == NULL && type.kind != HD_KIND_JSONL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s is not read yet", type.mime);
     hd_extract extract = {.kind = type.kind, .mime = type.mime, .language = "", .title = "", .author = ""};
     hd_reader reader = {.bytes = bytes, .type = type, .arena = arena, .extract = &extract};
     if (type.language != NULL) {

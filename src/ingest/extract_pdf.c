@@ -60,7 +60,7 @@ static hd_status write_pages(hd_prose *prose, hd_span text, hd_error *err)
         write_page(prose, hd__span(text.ptr + at, end - at));
         at = end + 1;
     }
-    if (prose->blocks.n == 0 && !prose->text.failed && !prose->too_long)
+    if (prose->blocks.n == 0 && !prose->blocks.failed && !prose->text.failed && !prose->too_long)
         return hd__fail(err, HD_ERR_UNSUPPORTED,
                         "its %u page%s hold%s no text, as scans do: it would have to be recognised first", prose->page - 1,
                         prose->page == 2 ? "" : "s", prose->page == 2 ? "s" : "");

@@ -20,7 +20,8 @@ typedef struct hd_reader {
 
 typedef hd_status hd_reader_fn(hd_reader *reader, hd_error *err);
 
-hd_reader_fn hd__read_text, hd__read_markdown, hd__read_code, hd__read_json, hd__read_html, hd__read_pdf;
+hd_reader_fn hd__read_text, hd__read_markdown, hd__read_code, hd__read_csv, hd__read_json, hd__read_html, hd__read_pdf,
+    hd__read_docx, hd__read_pptx, hd__read_epub;
 
 /* JSONL is a document for each line, given to the caller at once. */
 HD_MUST_USE hd_status hd__read_jsonl(hd_reader *reader, hd_extract_fn *document, void *data, hd_error *err);

@@ -1,0 +1,47 @@
+/* extract_docx.c - Word's documents (ECMA-376 part 1, WordprocessingML): the text as it was last accepted, headings by their
+ * styles, then the notes of its pages' feet.
+ */
+#include "ingest/office.h"
+
+static hd_status write_document(hd_package *package, hd_prose *prose, hd_error *err)
+{
+    const char *document, *styles_part, *notes;
+    hd_office_styles styles = {.n = 0};
+    HD_TRY(hd__office_related(package, "", "/officeDocument", NULL, &document, err));
+    if (document == NULL)
+        document = "word/document.xml";
+    HD_TRY(hd__office_related(package, document, "/styles", NULL, &styles_part, err));
+    if (styles_part == NULL)
+        styles_part = "word/styles.xml";
+    if (hd__package_has(package, styles_part))
+        HD_TRY(hd__office_styles_read(package, styles_part, &styles, err));
+    HD_TRY(hd__office_write(package, document, HD_OFFICE_DOCUMENT, &styles, prose, err));
+    static const char *const kinds[] = {"/footnotes", "/endnotes"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        HD_TRY(hd__office_related(package, document, kinds[i], NULL, &notes, err));
+        if (notes != NULL && hd__package_has(package, notes))
+            HD_TRY(hd__office_write(package, notes, HD_OFFICE_NOTES, &styles, prose, err));
+    }
+    return HD_OK;
+}
+
+hd_status hd__read_docx(hd_reader *reader, hd_error *err)
+{
+    hd_package package;
+    hd_prose prose;
+    hd_status status;
+    HD_TRY(hd__package_open(reader->bytes, reader->arena, &package, err));
+    hd__prose_init(&prose, reader->arena);
+    HD_TRY_OUT(hd__office_properties(&package, reader, err));
+    HD_TRY_OUT(write_document(&package, &prose, err));
+    HD_TRY_OUT(hd__prose_end_document(&prose, reader, err));
+    const hd_extract *extract = reader->extract;
+    for (size_t i = 0; i < extract->n_blocks && extract->title[0] == '\0'; i++) {
+        if (extract->blocks[i].kind == HD_BLOCK_HEADING && extract->blocks[i].level == 1)
+            reader->extract->title = extract->blocks[i].name;
+    }
+out:
+    hd__prose_clear(&prose);
+    hd__package_close(&package);
+    return status;
+}
