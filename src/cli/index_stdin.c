@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "cli/interrupt.h"
-#include "ingest/extract.h"
 
 #define PIECE_BYTES (1u << 20)
 
@@ -81,10 +81,21 @@ static hd_status put_lines(hd_index *index, stream *s, hd_document *document, cl
     return HD_OK;
 }
 
+/* Whether the first line is a JSON object and there are others. */
+static bool begins_as_lines(hd_span bytes)
+{
+    const char *newline = bytes.len > 0 && bytes.ptr[0] == '{' ? memchr(bytes.ptr, '\n', bytes.len) : NULL;
+    json_t *root = NULL;
+    if (newline == NULL || hd__json_parse(hd__span(bytes.ptr, (size_t)(newline - bytes.ptr)), "", &root, NULL) != HD_OK)
+        return false;
+    json_decref(root);
+    return true;
+}
+
 static hd_status put_stream(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
 {
     HD_TRY(fill(s, PIECE_BYTES, err));
-    if (hd__kind_of(hd__span(s->bytes.ptr, whole_lines(s)), NULL, NULL) == HD_KIND_JSONL)
+    if (begins_as_lines(hd__buffer_span(&s->bytes)))
         return put_lines(index, s, document, report, err);
     HD_TRY(fill(s, (size_t)HD_LIMIT_FILE_BYTES + 1, err));
     if (s->bytes.len > HD_LIMIT_FILE_BYTES)

@@ -166,7 +166,7 @@ static hd_status link_is_followed(walk *w, const struct stat *target, bool *foll
     }
     if (S_ISDIR(target->st_mode) && lies_in(w->root, real)) {
         hd_error why;
-        HD_IGNORE(hd__fail(&why, HD_ERR_UNSUPPORTED, "a link to a folder that it is in"));
+        HD_IGNORE(hd__fail(&why, HD_ERR_IO, "a link to a folder that it is in"));
         report(w, w->path, &why);
         return HD_OK;
     }

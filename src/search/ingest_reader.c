@@ -334,6 +334,8 @@ static hd_status read_file(hd_ingest_file *f, int fd, hd_error *err)
         status = read_rest(f, fd, &buffer, err);
         give_share_back(f);
     }
+    if (status == HD_ERR_UNSUPPORTED && kind != HD_KIND_UNKNOWN)
+        status = HD_ERR_FORMAT; /* of a kind that text is got from, but not from this one: somebody may want to know */
     hd__buffer_clear(&buffer);
     return status;
 }
@@ -372,6 +374,7 @@ static void run_file(hd_task_node *node)
     pthread_mutex_lock(&r->lock);
     f->status = status;
     f->why = why;
+    f->why.status = status;
     f->is_done = true;
     pthread_cond_signal(&r->ready);
     pthread_mutex_unlock(&r->lock);

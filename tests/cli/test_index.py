@@ -1,0 +1,351 @@
+"""heddle index: folders into an index and after them whatever happens to them; nothing committed is lost, whatever happens to
+the program."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+import unittest
+
+from harness import PROGRAM, CommandTest
+
+TEXT = "The warp is stretched on the loom before the weft is woven through it, thread by thread. "
+
+
+class IndexTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.tree = self.work / "tree"
+        self.tree.mkdir()
+
+    def put(self, name, content):
+        path = self.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def index(self, *args, paths=("tree",), **options):
+        """Runs it and returns the summary."""
+        stdout, _ = self.heddle("index", "-m", self.tiny(), "--json", *args, *paths, **options)
+        return json.loads(stdout)
+
+    def counts(self, *args, **options):
+        """What the summary counts, without zeros."""
+        names = ("added", "changed", "moved", "removed", "unchanged", "failed")
+        summary = self.index(*args, **options)
+        self.assertTrue(summary["complete"])
+        return {name: summary[name] for name in names if summary[name] > 0}
+
+    def documents(self):
+        """id -> (path, number of chunks), as the file has them."""
+        db = sqlite3.connect(f"file:{self.work}/.heddle.db?mode=ro", uri=True)
+        db.text_factory = bytes
+        try:
+            return {id.decode(): (path, n) for id, path, n in db.execute("SELECT id, path, n_chunks FROM document")}
+        finally:
+            db.close()
+
+    def is_sound(self):
+        if b"heddle db" in self.heddle("--help")[0]:
+            self.heddle("db", "check")
+        else:
+            db = sqlite3.connect(self.work / ".heddle.db")
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+            db.close()
+
+    def start(self, *args, **options):
+        return subprocess.Popen([str(PROGRAM), "index", "-m", str(self.tiny()), *args], cwd=self.work, env=self.env(),
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    # ---- one run after the other ----
+
+    def test_changes(self):
+        self.put("a.md", f"# A\n\n{TEXT}\n")
+        self.put("sub/b.txt", TEXT * 2)
+        self.put("empty.txt", "")
+        self.assertEqual(self.counts(), {"added": 3})
+        self.assertEqual(self.counts(), {"unchanged": 3})
+        self.assertEqual(sorted(self.documents()), ["tree/a.md", "tree/empty.txt", "tree/sub/b.txt"])
+        self.assertEqual(self.documents()["tree/empty.txt"][1], 0)
+        self.put("a.md", f"# A\n\n{TEXT} And so on.\n")
+        self.put("new.md", f"# New\n\n{TEXT}")
+        (self.tree / "sub").rename(self.tree / "moved")
+        self.assertEqual(self.counts(), {"added": 1, "changed": 1, "moved": 1, "unchanged": 1})
+        self.assertIn("tree/moved/b.txt", self.documents())
+        (self.tree / "a.md").unlink()
+        shutil.rmtree(self.tree / "moved")
+        self.assertEqual(self.counts(), {"removed": 2, "unchanged": 2})
+        self.assertEqual(sorted(self.documents()), ["tree/empty.txt", "tree/new.md"])
+        os.utime(self.tree / "new.md", (1, 1))
+        summary = self.index()
+        self.assertEqual((summary["unchanged"], summary["chunks"]), (2, 0))  # other time, same bytes: not embedded
+        self.assertEqual(self.counts("--force"), {"changed": 2})
+        self.is_sound()
+
+    def test_moved_content_is_not_embedded(self):
+        for i in range(5):
+            self.put(f"{i}.txt", TEXT + str(i))
+        self.index()
+        self.tree.rename(self.work / "other")
+        self.assertEqual(self.index(paths=["other"])["added"], 5)  # the root that is gone has another name: its documents stay
+        self.assertEqual(len(self.documents()), 10)
+        elsewhere = self.work / "elsewhere"
+        elsewhere.mkdir()
+        (self.work / "other").rename(elsewhere / "other")
+        summary = self.index(paths=["elsewhere/other"])  # the same name: they have moved
+        self.assertEqual((summary["moved"], summary["chunks"]), (5, 0))
+        self.assertEqual(len(self.documents()), 10)
+
+    def test_parts_and_roots(self):
+        self.put("a/one.txt", TEXT)
+        self.put("a/two.txt", TEXT + "2")
+        self.put("b/three.txt", TEXT + "3")
+        self.assertEqual(self.counts(paths=["tree/a"]), {"added": 2})
+        self.assertEqual(sorted(self.documents()), ["a/one.txt", "a/two.txt"])
+        self.assertEqual(self.counts(), {"added": 1, "moved": 2})  # the larger root takes the smaller one in
+        self.assertEqual(sorted(self.documents()), ["tree/a/one.txt", "tree/a/two.txt", "tree/b/three.txt"])
+        (self.tree / "b/three.txt").unlink()
+        self.put("a/one.txt", TEXT + "1")
+        self.assertEqual(self.counts(paths=["tree/a"]), {"changed": 1, "unchanged": 1})  # b is not looked at
+        self.assertEqual(self.counts(paths=["tree/a/two.txt"]), {"unchanged": 1})
+        self.assertEqual(self.counts(), {"removed": 1, "unchanged": 2})
+        same = self.work / "second/tree"
+        same.mkdir(parents=True)
+        (same / "one.txt").write_text(TEXT)
+        self.assertEqual(self.counts(paths=["second/tree"]), {"added": 1})
+        self.assertIn("tree-2/one.txt", self.documents())
+
+    def test_ignore_and_exclude(self):
+        for name in ("keep.txt", "drop.log", "out/x.txt", "secret/y.txt", ".hidden.txt"):
+            self.put(name, TEXT + name)
+        self.put(".gitignore", "*.log\n")
+        self.put(".heddleignore", "secret/\n.gitignore\n.heddleignore\n")
+        self.index("--exclude", "out")
+        self.assertEqual(sorted(self.documents()), ["tree/.hidden.txt", "tree/keep.txt"])
+        self.assertEqual(self.counts("--exclude", "out", "--no-ignore"), {"added": 1, "unchanged": 2})
+        self.assertEqual(self.counts("--exclude", "out"), {"removed": 1, "unchanged": 2})
+
+    def test_jsonl(self):
+        lines = [{"id": "x", "text": TEXT, "title": "X"}, {"text": TEXT + "2"}, {"id": "z", "text": TEXT + "3"}]
+        self.put("d.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        self.assertEqual(self.counts(), {"added": 3})
+        self.assertEqual(sorted(self.documents()), ["tree/d.jsonl#1", "x", "z"])
+        lines[2]["text"] += " changed"
+        lines[0] = {"id": "w", "text": TEXT + "w"}
+        self.put("d.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        self.assertEqual(self.counts(), {"added": 1, "changed": 1, "removed": 1, "unchanged": 1})
+        self.assertEqual(sorted(self.documents()), ["tree/d.jsonl#1", "w", "z"])
+        self.assertEqual(self.counts(), {"unchanged": 3})
+        (self.tree / "d.jsonl").write_text("")
+        self.assertEqual(self.counts(), {"added": 1, "removed": 3})  # the file itself: it is known to hold nothing
+        (self.tree / "d.jsonl").unlink()
+        self.assertEqual(self.counts(), {"removed": 1})
+
+    def test_large_jsonl(self):
+        """More than is read at once, with a line that is itself longer than a piece."""
+        with open(self.tree / "d.jsonl", "w") as out:
+            for i in range(30000):
+                out.write(json.dumps({"id": f"d{i}", "text": f"Document {i}. {TEXT}"}) + "\n")
+            out.write(json.dumps({"id": "long", "text": TEXT * 20000}) + "\n")
+        summary = self.index("--chunk-tokens", "512")
+        self.assertEqual(summary["added"], 30001)
+        self.assertEqual(len(self.documents()), 30001)
+        self.is_sound()
+
+    def test_stdin(self):
+        lines = "".join(json.dumps({"id": f"s{i}", "text": TEXT + str(i)}) + "\n" for i in range(10))
+        self.assertEqual(self.index(paths=["-"], stdin=lines)["added"], 10)
+        self.assertEqual(sorted(self.documents()), sorted(f"s{i}" for i in range(10)))
+        self.assertEqual(self.index(paths=["-"], stdin=f"# Heading\n\n{TEXT}")["added"], 1)
+        self.assertEqual(len(self.documents()), 11)
+
+    def test_anyloom(self):
+        self.put("guide.md", f"# Guide\n\n## One\n\n{TEXT}\n\n## Two\n\n{TEXT}\n")
+        self.index("--chunks", "anyloom")
+        db = sqlite3.connect(self.work / ".heddle.db")
+        rows = db.execute("SELECT key, section, text FROM chunk ORDER BY id").fetchall()
+        db.close()
+        import uuid
+        self.assertEqual([row[:2] for row in rows],
+                         [(str(uuid.uuid5(uuid.NAMESPACE_DNS, f"tree/guide.md::{s}::{i}")), s) for i, s in ((1, "One"), (2, "Two"))])
+        self.assertTrue(rows[0][2].startswith("# Guide\n\n## One"))
+
+    # ---- what cannot be read ----
+
+    def test_failures(self):
+        self.put("good.txt", TEXT)
+        self.put("binary.txt", bytes(range(256)) * 64)
+        self.put("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(100))
+        self.put("broken.docx", b"PK\x03\x04" + bytes(200))
+        self.put("broken.jsonl", '{"text": "fine"}\n{"text": \n')
+        os.mkfifo(self.tree / "pipe")
+        (self.tree / "unreadable").symlink_to("/proc/self/mem")  # to root too
+        (self.tree / "loop").symlink_to(".")
+        (self.tree / "dangling").symlink_to("nowhere")
+        summary = self.index()
+        failed = {os.path.basename(f["path"]): f["status"] for f in summary["failures"]}
+        self.assertEqual(set(failed), {"binary.txt", "picture.png", "broken.docx", "broken.jsonl", "unreadable", "loop", "dangling"})
+        self.assertEqual(failed["picture.png"], "unsupported")
+        self.assertEqual((summary["added"], summary["failed"]), (2, 7))  # good.txt and a line
+        _, stderr = self.heddle("index", "-m", self.tiny(), "tree")
+        self.assertIn("Could not be read:", stderr)
+        self.assertIn("dangling: cannot follow the link", stderr)
+        self.assertIn("loop: a link to a folder that it is in", stderr)
+
+    def test_names_of_any_bytes(self):
+        names = [b"caf\xe9.txt", b"new\nline.txt", b"tab\t%41.txt", b"\xff\xfe", "日本.txt".encode(), b"quote\"'.txt"]
+        for i, name in enumerate(names):
+            with open(os.path.join(os.fsencode(self.tree), name), "wb") as out:
+                out.write(f"{TEXT}{i}".encode())
+        self.assertEqual(self.counts(), {"added": len(names)})
+        self.assertEqual(self.counts(), {"unchanged": len(names)})
+        paths = {os.path.basename(path) for path, _ in self.documents().values()}
+        self.assertEqual(paths, set(names))
+        self.assertIn("tree/caf\\xE9.txt", self.documents())
+        root = os.path.join(os.fsencode(self.work), b"r\xf6\n%ot")
+        os.mkdir(root)
+        with open(os.path.join(root, b"x.txt"), "wb") as out:
+            out.write(TEXT.encode())
+        self.assertEqual(self.counts(paths=[root]), {"added": 1})
+        self.assertEqual(self.counts(paths=[root]), {"unchanged": 1})
+
+    def test_nothing_is_lost(self):
+        self.put("a.txt", TEXT)
+        self.put("closed/b.txt", TEXT + "b")
+        self.index()
+        self.tree.rename(self.work / "away")
+        self.fails("index", "-m", self.tiny(), "tree", says="tree: no such file or folder")
+        self.assertEqual(len(self.documents()), 2)
+        (self.work / "away").rename(self.tree)
+        if os.geteuid() != 0:
+            (self.tree / "closed").chmod(0)
+            self.addCleanup((self.tree / "closed").chmod, 0o777)
+            self.assertEqual(self.counts(), {"unchanged": 1, "failed": 1})
+            self.assertEqual(len(self.documents()), 2)
+
+    def test_usage(self):
+        self.fails("index", code=2, says="give folders or files")
+        self.fails("index", "-", "tree", code=2, says="-, is given alone")
+        self.fails("index", "--watch", "-", code=2, says="--watch")
+        self.fails("index", "--heads", "fast", "tree", code=2, says="'fast' is not one of")
+        self.fails("index", "--chunks", "words", "tree", code=2, says="'words' is not one of")
+        self.fails("index", "-m", self.tiny(), "nowhere", says="nowhere: no such file")
+        empty = self.work / "empty"
+        empty.mkdir()
+        self.assertEqual(self.counts(paths=["empty"]), {})
+
+    def test_another_model(self):
+        self.put("a.txt", TEXT)
+        self.index()
+        stderr = self.fails("index", "-m", self.tiny("tiny-cls"), "tree", says="tiny-mrl")
+        self.assertIn("tiny-cls", stderr)
+        self.put("b.txt", TEXT + "b")
+        for dtype in ("f32", "int8"):
+            self.heddle("index", "-m", self.tiny(), "--dtype", dtype, "tree")
+        self.heddle("index", "tree")  # the index knows its model
+        self.assertEqual(len(self.documents()), 2)
+
+    # ---- ends of all kinds ----
+
+    def many(self, n):
+        for i in range(n):
+            self.put(f"{i % 50}/{i}.txt", f"Text number {i}. {TEXT}")
+
+    def wait_for_documents(self, process):
+        for _ in range(600):
+            time.sleep(0.05)
+            self.assertIsNone(process.poll(), "it ended before anything was committed")
+            try:
+                if len(self.documents()) > 0:
+                    return
+            except sqlite3.OperationalError:
+                pass
+        self.fail("nothing was committed")
+
+    def test_kill_and_go_on(self):
+        n = 9000
+        self.many(n)
+        process = self.start("tree")
+        self.wait_for_documents(process)
+        process.kill()
+        process.communicate()
+        self.is_sound()
+        kept = len(self.documents())
+        self.assertTrue(0 < kept < n)
+        summary = self.index()
+        self.assertEqual((summary["unchanged"], summary["added"]), (kept, n - kept))
+        self.assertEqual(len(self.documents()), n)
+        self.is_sound()
+
+    def test_interrupt(self):
+        n = 9000
+        self.many(n)
+        process = self.start("--json", "tree")
+        self.wait_for_documents(process)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 128 + signal.SIGINT, stderr)
+        summary = json.loads(stdout)
+        self.assertFalse(summary["complete"])
+        self.assertEqual(len(self.documents()), summary["added"])
+        self.assertEqual(self.index()["added"], n - summary["added"])
+
+    def test_disk_full(self):
+        self.many(300)
+
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+        self.tiny()
+        self.heddle("embed", "-m", self.tiny(), "warm")  # the model's own file in the cache
+        process = self.start("tree", preexec_fn=no_room)
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, stderr)
+        self.assertRegex(stderr, r"\\Aheddle: .*\\.heddle\\.db: .*(full|I/O error)")
+        self.assertEqual(self.index()["added"], 300)
+        self.is_sound()
+
+    # ---- watching ----
+
+    def test_watch(self):
+        self.put("a.txt", TEXT)
+        process = self.start("--watch", "tree")
+        self.addCleanup(process.kill)
+        lines = iter(process.stdout.readline, "")
+        self.assertIn("1 added", next(lines))
+        self.assertIn("watching", next(lines))
+
+        def change(what, says):
+            what()
+            self.assertIn(says, next(lines))
+
+        change(lambda: self.put("b.txt", TEXT + "b"), "1 added")
+        change(lambda: self.put("new/deep/c.txt", TEXT + "c"), "1 added")
+        change(lambda: self.put("new/deep/d.txt", TEXT + "d"), "1 added")  # the new folder is watched too
+
+        def edit():  # as editors do
+            self.put(".b.txt.swp", TEXT + "b, edited")
+            (self.tree / "b.txt").rename(self.tree / "b.txt~")
+            (self.tree / ".b.txt.swp").rename(self.tree / "b.txt")
+            (self.tree / "b.txt~").unlink()
+
+        change(edit, "1 changed")
+        change(lambda: (self.tree / "new").rename(self.tree / "renamed"), "2 moved")
+        change(lambda: self.put("renamed/deep/e.txt", TEXT + "e"), "1 added")
+        change(lambda: shutil.rmtree(self.tree / "renamed"), "3 removed")
+        change(lambda: self.put(".gitignore", "a.txt\n.gitignore\n"), "1 removed")
+        self.put("a.txt", TEXT + "still left out")
+        change(lambda: self.put("last.txt", TEXT + "last"), "1 added")
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 128 + signal.SIGTERM, stderr)
+        self.assertEqual(sorted(self.documents()), ["tree/b.txt", "tree/last.txt"])
+
+
+if __name__ == "__main__":
+    unittest.main()
