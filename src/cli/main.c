@@ -10,9 +10,10 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 
-static const cli_command *const commands[] = {
-    &cli_index_folders, &cli_embed,  &cli_rerank, &cli_serve, &cli_health,  &cli_tokenize, &cli_models, &cli_pull,
-    &cli_info,          &cli_search, &cli_eval,   &cli_tune,  &cli_convert, &cli_quantize, &cli_bench,  &cli_kcheck};
+static const cli_command *const commands[] = {&cli_index_folders, &cli_embed,  &cli_rerank,  &cli_serve,    &cli_health,
+                                              &cli_tokenize,      &cli_models, &cli_pull,    &cli_info,     &cli_search,
+                                              &cli_eval,          &cli_tune,   &cli_convert, &cli_quantize, &cli_db,
+                                              &cli_bench,         &cli_kcheck};
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
 int cli_exit_code(hd_status status, const hd_error *err)

@@ -45,6 +45,8 @@ static hd_status check_pages(checker *c, hd_error *err)
         const hd_span text = hd__sql_span(statement, 0);
         char line[256];
         snprintf(line, sizeof line, "%.*s", (int)(text.len < sizeof line ? text.len : sizeof line - 1), text.ptr);
+        for (char *newline = line; (newline = strchr(newline, '\n')) != NULL;)
+            *newline = ' ';
         if (strcmp(line, "ok") != 0)
             c->found(HD_PART_FILE, line, c->data);
     }
@@ -188,6 +190,8 @@ static hd_status open_file(checker *c, hd_error *err)
     if (stat(c->path, &st) != 0)
         return errno == ENOENT ? hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such index", c->path)
                                : hd__fail_errno(err, errno, "%s: cannot open", c->path);
+    if (!S_ISREG(st.st_mode))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: not a regular file, no index", c->path);
     hd_store_options options = {.busy_ms = BUSY_MS};
     c->can_write = true;
     hd_status status = hd__connection_open(c->path, HD_CONNECTION_WRITE, BUSY_MS, &c->connection, err);
@@ -219,7 +223,7 @@ static hd_status check_all(checker *c, hd_error *err)
     HD_TRY(as_fault(c, HD_PART_ROWS, hd__live_read_state(&c->connection, &c->state, &why), &why, err));
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         HD_TRY(as_fault(c, checks[i].part, checks[i].check(c, &why), &why, err));
-    HD_TRY(hd__sql_exec(c->connection.db, "COMMIT", err));
+    HD_IGNORE(hd__sql_exec(c->connection.db, "ROLLBACK", NULL)); /* nothing was written */
     return as_fault(c, HD_PART_TRIGRAMS, check_trigrams(c, &why), &why, err);
 }
 

@@ -30,14 +30,15 @@ static hd_status write_immutable_uri(const char *path, hd_buffer *uri, hd_error 
     return uri->failed ? hd__fail(err, HD_ERR_MEMORY, "%s: no memory to open it", path) : HD_OK;
 }
 
+/* A reader may write to the log's index, and, as the last one to leave, bring the log into the file: else it stays there. */
 static hd_status open_db(const char *path, hd_connection_mode mode, sqlite3 **db, hd_error *err)
 {
     hd_buffer name;
     hd__buffer_init(&name);
     hd_status status = HD_OK;
-    int flags = mode == HD_CONNECTION_CREATE  ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                : mode == HD_CONNECTION_WRITE ? SQLITE_OPEN_READWRITE
-                                              : SQLITE_OPEN_READONLY;
+    int flags = mode == HD_CONNECTION_CREATE      ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                : mode == HD_CONNECTION_IMMUTABLE ? SQLITE_OPEN_READONLY
+                                                  : SQLITE_OPEN_READWRITE; /* where the file may be written to */
     if (mode == HD_CONNECTION_IMMUTABLE) {
         flags |= SQLITE_OPEN_URI;
         HD_TRY_OUT(write_immutable_uri(path, &name, err));
@@ -65,7 +66,9 @@ hd_status hd__connection_open(const char *path, hd_connection_mode mode, uint32_
         sqlite3_db_config(connection->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         sqlite3_db_config(connection->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
         sqlite3_db_config(connection->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
-        status = sqlite3_exec(connection->db, settings, NULL, NULL, NULL) == SQLITE_OK
+        status = sqlite3_exec(connection->db, settings, NULL, NULL, NULL) == SQLITE_OK &&
+                         sqlite3_exec(connection->db, mode == HD_CONNECTION_READ ? "PRAGMA query_only = ON" : "", NULL, NULL,
+                                      NULL) == SQLITE_OK
                      ? hd__trigram_attach(connection->db, err)
                      : hd__sql_fail(connection->db, err, "open");
     }

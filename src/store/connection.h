@@ -21,7 +21,7 @@ typedef struct hd_connection {
 typedef enum hd_connection_mode {
     HD_CONNECTION_WRITE,     /* the file must exist */
     HD_CONNECTION_CREATE,    /* it is made */
-    HD_CONNECTION_READ,      /* never writes but to the log's index in shared memory */
+    HD_CONNECTION_READ,      /* no statement of it may write */
     HD_CONNECTION_IMMUTABLE, /* for a file that nobody can write to, without log */
 } hd_connection_mode;
 

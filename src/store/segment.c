@@ -291,6 +291,8 @@ hd_status hd__segment_add(hd_segment_writer *writer, hd_span term, uint32_t n_re
 
 hd_status hd__segment_end(hd_segment_writer *writer, hd_error *err)
 {
+    if (writer->block.failed) /* with nothing in it, if its first allocation did */
+        return fail_memory(err);
     if (writer->block.len > 0)
         HD_TRY(end_block(writer, err));
     for (int stream = 0; stream < HD_N_STREAMS; stream++)

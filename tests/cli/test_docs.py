@@ -21,7 +21,7 @@ class DocsTest(CommandTest):
     def test_man_pages_and_help_agree(self):
         common = man_options("heddle.1")
         elsewhere = {"eval": man_options("heddle-search.1")}
-        for command in ("embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "convert", "quantize", "bench", "index", "search", "eval", "tune"):
+        for command in ("embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "convert", "quantize", "db", "bench", "index", "search", "eval", "tune"):
             help_text = self.heddle(command, "--help")[0].decode().split("\n\n")[2]
             in_help = set(re.findall(r"^ .{4} --([\w-]+)", help_text, re.M))
             in_page = man_options(f"heddle-{command}.1")

@@ -5,7 +5,7 @@ import unittest
 
 from harness import ROOT, CommandTest
 
-COMMANDS = ["embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "convert", "quantize", "bench", "index", "search", "eval", "tune"]
+COMMANDS = ["embed", "rerank", "serve", "health", "tokenize", "models", "pull", "info", "convert", "quantize", "db", "bench", "index", "search", "eval", "tune"]
 
 
 class HelpTest(CommandTest):

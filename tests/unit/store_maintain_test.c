@@ -381,7 +381,7 @@ static void backs_up_while_others_write(void **state)
     hd_chunk_row chunk = {.key = "", .section = "", .text = {large, 8u << 20}};
     const float dense[4] = {1};
     for (int i = 0; i < 3; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "l%d", i);
         hd_document_row each = document;
         each.id = id;
