@@ -202,7 +202,7 @@ const queryOf = (hash) => new URLSearchParams(hash.split('?')[1] ?? '').get('q')
 
 function remember(query) {
   const hash = query === '' ? '#search' : `#search?q=${encodeURIComponent(query)}`;
-  if (location.hash.startsWith('#search') && location.hash !== hash)
+  if (document.documentElement.dataset.view === 'search' && location.hash !== hash && (query !== '' || location.hash !== ''))
     history.replaceState(null, '', hash);
 }
 

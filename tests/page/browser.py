@@ -13,7 +13,7 @@ import tempfile
 import time
 
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32, "End": 35, "Home": 36,
-        "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Slash": 191}
 CONTROL, SHIFT = 2, 8
 
 
@@ -119,8 +119,8 @@ class Browser:
 
     def key(self, name, modifiers=0):
         code = KEYS[name]
-        text = {"Enter": "\r", "Space": " "}.get(name)
-        common = {"key": " " if name == "Space" else name, "code": name, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        text = {"Enter": "\r", "Space": " ", "Slash": "/"}.get(name)
+        common = {"key": text if name in ("Space", "Slash") else name, "code": name, "windowsVirtualKeyCode": code, "modifiers": modifiers}
         self.send("Input.dispatchKeyEvent", type="keyDown" if text and not modifiers else "rawKeyDown", **common,
                   **({"text": text} if text and not modifiers else {}))
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)

@@ -110,6 +110,30 @@ class PageTest(unittest.TestCase):
             time.sleep(0.3)
             b.picture(Path(folder) / f"{name}.png")
 
+    def contrast(self, scheme):
+        """The weakest contrast of any text with what is behind it (WCAG 2.2, 1.4.3)."""
+        self.browser.scheme(scheme)
+        time.sleep(0.2)
+        return self.browser.eval("""(() => {
+          const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+          const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data]; };
+          const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => { const v = c[i] / 255;
+            return sum + w * (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
+          const ground = (e) => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor);
+            if (c[3] === 255) return c; } return [255, 255, 255, 255]; };
+          let worst = [99, ''];
+          const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+          while (walker.nextNode()) {
+            const e = walker.currentNode.parentElement;
+            if (walker.currentNode.textContent.trim() === '' || !e.checkVisibility() || e.closest('svg, option, .skip, noscript')) continue;
+            const [a, b] = [light(rgba(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+            const ratio = (a + 0.05) / (b + 0.05);
+            if (ratio < worst[0]) worst = [ratio, walker.currentNode.textContent];
+          }
+          return worst;
+        })()""")
+
 
 class Open(PageTest):
     def test_loads_without_an_error(self):
@@ -264,30 +288,6 @@ class Looks(PageTest):
         self.assertIn("Dark", self.text("#theme-button"))
         self.assertLess(b.eval(self.GROUND), 120)
         self.assertEqual(b.errors, [])
-
-    def contrast(self, scheme):
-        """The weakest contrast of any text with what is behind it (WCAG 2.2, 1.4.3)."""
-        self.browser.scheme(scheme)
-        time.sleep(0.2)
-        return self.browser.eval("""(() => {
-          const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-          const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-            return [...canvas.getImageData(0, 0, 1, 1).data]; };
-          const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => { const v = c[i] / 255;
-            return sum + w * (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
-          const ground = (e) => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor);
-            if (c[3] === 255) return c; } return [255, 255, 255, 255]; };
-          let worst = [99, ''];
-          const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-          while (walker.nextNode()) {
-            const e = walker.currentNode.parentElement;
-            if (walker.currentNode.textContent.trim() === '' || !e.checkVisibility() || e.closest('svg, option, .skip, noscript')) continue;
-            const [a, b] = [light(rgba(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-            const ratio = (a + 0.05) / (b + 0.05);
-            if (ratio < worst[0]) worst = [ratio, walker.currentNode.textContent];
-          }
-          return worst;
-        })()""")
 
     def test_contrast(self):
         self.ready()
@@ -471,6 +471,273 @@ class Reranker(PageTest):
         self.assertLessEqual({"dimensions", "pooling", "similarity"}, set(facts[MODEL]))
         self.assertFalse({"dimensions", "pooling", "similarity"} & set(facts["reranker"]))  # it has no vectors
         self.assertEqual(facts[MODEL]["gives"], "dense")
+
+
+LOOMS = """# Looms
+
+A heddle guides each warp thread through the loom. <b>Not markup</b> &amp; not an entity.
+
+## Shuttles
+
+The shuttle carries the weft from side to side, a gap wide, a gap thin.
+
+## Reeds
+
+The reed beats the weft against the cloth. Blåbär is what dyers say.
+"""
+
+
+class Search(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="heddle-page-index-")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.options = ("--index", f"{folder}/notes.db")
+        super().setUpClass()
+        cls.post("v1/documents", {"documents": [
+            {"id": "notes/looms.md", "text": LOOMS, "mime": "text/markdown", "source": "notes", "title": "Looms", "author": "Ada",
+             "created_at": "2024-05-01", "url": "https://example.org/looms"},
+            *({"id": f"mail/{i}", "text": f"Letter {i}: the weft of order {i} was late. " + "More of it. " * i, "mime": "text/plain", "source": "email"}
+              for i in range(30)),
+            {"id": "evil", "text": "weft <img src=x onerror=alert(1)> weft", "title": "<i>evil</i>", "source": '"quoted" \\ source', "mime": "text/plain"}]})
+
+    @classmethod
+    def post(cls, path, body, method="POST"):
+        request = urllib.request.Request(cls.server.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def setUp(self):
+        super().setUp()
+        self.browser.until("document.documentElement.dataset.view === 'search' && document.querySelector('#search .big')")
+
+    def search(self, query, ready="document.querySelector('.hit')"):
+        b = self.browser
+        b.eval("document.getElementById('query').focus(); document.getElementById('query').select()")
+        b.type(query)
+        b.until(f"document.querySelector('#search').ariaBusy !== 'true' && {ready}")
+
+    def titles(self):
+        return self.browser.eval("[...document.querySelectorAll('.hit b')].map((e) => e.textContent)")
+
+    def test_as_one_types(self):
+        b = self.browser
+        b.eval("""(() => { window.asked = []; const real = fetch; window.fetch = (url, options) => {
+            if (String(url).endsWith('/v1/search')) asked.push([JSON.parse(options.body).query, options.signal]); return real(url, options); }; })()""")
+        b.eval("document.getElementById('query').focus()")
+        for letter in "shuttle weft":
+            b.type(letter)
+        b.until("document.querySelector('.hit')")
+        b.until("asked.at(-1)?.[0] === 'shuttle weft' && [...document.querySelectorAll('mark')].some((m) => m.textContent === 'shuttle')")
+        self.assertLess(b.eval("asked.length"), 12)  # not one for each letter
+        self.assertEqual(self.titles()[0], "Looms")
+        self.assertIn("Shuttles", self.text(".hit-head small"))
+        self.assertIn("https://example.org/looms", self.text(".hit-foot"))
+        self.assertRegex(self.text("#search-status"), r"\d+ of \d+ passages, [\d.]+ (ms|µs|s)")
+        self.assertEqual(b.eval("location.hash"), "#search?q=shuttle%20weft")
+        self.picture("search")
+        self.assertEqual(b.errors, [])
+
+    def test_the_last_question_counts(self):
+        """An answer that comes late to a question asked before is not shown."""
+        b = self.browser
+        b.eval("""(() => { const real = fetch; window.fetch = async (url, options) => {
+            const answer = await real(url, {...options, signal: undefined});
+            if (options?.body && JSON.parse(options.body).query === 'reed') await new Promise((done) => setTimeout(done, 600));
+            return answer; }; })()""")
+        b.eval("document.getElementById('query').focus()")
+        b.type("reed")
+        time.sleep(0.2)
+        b.eval("document.getElementById('query').select()")
+        b.type("Letter 7")
+        b.until("document.querySelector('.hit') && document.querySelector('.hit b').textContent !== 'Looms'")
+        first = self.titles()
+        time.sleep(0.8)
+        self.assertEqual(self.titles(), first)
+        self.assertEqual(b.errors, [])
+
+    def test_facets_narrow(self):
+        b = self.browser
+        self.search("weft")
+        labels = b.eval("[...document.querySelectorAll('#facets span')].map((e) => e.textContent)")
+        for label in ("notes", "email", '"quoted" \\ source', "Markdown", "Text"):
+            self.assertIn(label, labels)
+        for label, only in (("notes", {"Looms"}), ('"quoted" \\ source', {"<i>evil</i>"})):
+            pick = f"[...document.querySelectorAll('#facets label')].find((e) => e.textContent.startsWith({json.dumps(label)})).firstChild"
+            b.eval(f"{pick}.click()")
+            b.until(f"[...document.querySelectorAll('.hit b')].length > 0 && [...document.querySelectorAll('.hit b')].every((e) => "
+                    f"{json.dumps(sorted(only))}.includes(e.textContent))")
+            self.assertIn("email", b.eval("[...document.querySelectorAll('#facets span')].map((e) => e.textContent)"))  # can still be chosen
+            b.eval(f"{pick}.click()")
+            b.until("document.querySelectorAll('.hit').length === 20")
+        self.assertEqual(b.errors, [])
+
+    def test_more(self):
+        b = self.browser
+        self.search("weft", "document.querySelectorAll('.hit').length === 20")
+        b.eval("document.getElementById('more').click()")
+        b.until("document.querySelectorAll('.hit').length > 30")
+
+    def test_scores_of_each_leg(self):
+        b = self.browser
+        self.search("shuttle weft")
+        self.assertFalse(b.eval("!!document.querySelector('.legs')"))
+        b.eval("document.getElementById('scores').click()")
+        rows = b.eval("[...document.querySelectorAll('.hits > li:first-child .leg')].map((e) => [e.querySelector('dt').textContent, "
+                      "e.querySelector('b').textContent, e.querySelector('i').getBoundingClientRect().width])")
+        self.assertEqual([name for name, _, _ in rows], ["words", "meaning"])
+        for _, rank, width in rows:
+            self.assertRegex(rank, r"^#\d+$|^–$")
+            self.assertTrue(width > 5 or rank == "–")
+        b.eval("document.querySelector('input[value=bm25]').click()")
+        b.until("document.querySelectorAll('.hits > li:first-child .leg').length === 1")
+        self.picture("search-scores")
+        b.open(self.server.url + "#search?q=weft")  # and it is remembered
+        b.until("document.querySelector('.legs')")
+        self.assertEqual(b.errors, [])
+
+    def test_by_keyboard(self):
+        b = self.browser
+        focused = "document.activeElement.closest('.hit')?.dataset.at ?? document.activeElement.id"
+        b.eval("document.activeElement.blur()")
+        b.key("Slash")
+        self.assertEqual(b.eval(focused), "query")
+        self.search("weft")
+        for key, at in (("ArrowDown", "0"), ("ArrowDown", "1"), ("ArrowUp", "0"), ("ArrowUp", "query"), ("ArrowDown", "0"), ("ArrowDown", "1")):
+            b.key(key)
+            self.assertEqual(b.eval(focused), at)
+        b.key("Enter")
+        b.until("document.getElementById('source').open && document.querySelector('.chunks .here')")
+        title = self.text("#source-title")
+        b.key("ArrowRight")
+        b.until("document.querySelector('.hit.opened').dataset.at === '2'")
+        b.key("ArrowLeft")
+        b.until("document.querySelector('.hit.opened').dataset.at === '1'")
+        self.assertEqual(self.text("#source-title"), title)
+        b.key("Escape")
+        b.until("!document.getElementById('source').open")
+        time.sleep(0.2)  # its close event comes after
+        self.assertEqual(b.eval(focused), "1")
+        b.key("Escape")
+        self.assertEqual(b.eval(focused), "query")
+        self.assertEqual(b.errors, [])
+
+    def test_source_at_the_passage(self):
+        b = self.browser
+        self.search("shuttle carries")
+        b.eval("document.querySelector('.hit').click()")
+        b.until("document.querySelector('.chunks .here') && !document.querySelector('.chunks[aria-busy]')")
+        self.assertEqual(self.text("#source-title"), "Looms")
+        self.assertIn("Ada", self.text("#source-facts"))
+        here = b.eval("(() => { const e = document.querySelector('.chunks .here'), r = e.getBoundingClientRect(); "
+                      "return [e.textContent, r.top >= 0 && r.bottom <= innerHeight, [...e.querySelectorAll('mark')].map((m) => m.textContent)]; })()")
+        self.assertIn("from side to side", here[0])
+        self.assertTrue(here[1])
+        self.assertIn("shuttle", here[2])
+        self.assertEqual(b.eval("document.querySelectorAll('.chunks .here').length"), 1)
+        self.assertIn("https://example.org/looms", self.text("#source-place"))
+        b.eval("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        b.eval("document.getElementById('source-copy').click()")
+        b.until("window.copied")
+        self.assertEqual(b.eval("window.copied"), self.text("#source-place"))
+        self.assertEqual(b.eval("document.getElementById('source-link').href"), "https://example.org/looms")
+        self.picture("search-source")
+        b.eval("document.querySelector('#source').dispatchEvent(new MouseEvent('click'))")  # beside the panel
+        b.until("!document.getElementById('source').open")
+        self.assertEqual(b.errors, [])
+
+    def test_states(self):
+        b = self.browser
+        self.assertIn("32 documents", self.text("#search-state"))
+        self.search("zzz zzz", "document.querySelector('#search-state').innerText.includes('No passage') || document.querySelector('.hit')")
+        b.eval("window.fetch = async () => new Response('{\"error\":{\"message\":\"the disk is gone\"}}', {status: 500})")
+        self.search("warp", "document.querySelector('#search .wrong')")
+        self.assertIn("the disk is gone", self.text("#search-state"))
+        b.open(self.server.url)
+        b.until("document.querySelector('#search .big')")
+        self.search("warp")
+        b.eval("document.getElementById('query').value = ''; document.getElementById('query').dispatchEvent(new Event('input'))")
+        b.until("document.querySelector('#search .big') && !document.querySelector('.hit')")
+
+    def test_nothing_matches(self):
+        b = self.browser
+        self.search("weft")
+        b.eval("document.querySelector('input[value=bm25]').click()")
+        b.eval("[...document.querySelectorAll('#facets label')].find((e) => e.textContent.startsWith('notes')).firstChild.click()")
+        self.search("late order", "document.querySelector('#search-state').innerText.includes('within these filters')")
+        b.eval("document.querySelector('#search-state button').click()")
+        b.until("document.querySelectorAll('.hit').length > 10")
+        self.assertEqual(b.errors, [])
+
+    def test_markup_stays_text(self):
+        b = self.browser
+        b.eval("document.querySelector('input[value=bm25]').click()")
+        self.search("weft onerror")
+        b.until("document.querySelector('.hit b').textContent === '<i>evil</i>'")
+        self.assertFalse(b.eval("!!document.querySelector('#hits img, #hits i:not(.leg i)')"))
+        b.eval("document.querySelector('.hit').click()")
+        b.until("document.querySelector('.chunks .here').innerText.includes('<img')")
+        self.assertFalse(b.eval("!!document.querySelector('.chunks img')"))
+        self.assertEqual(b.errors, [])
+
+    def test_offsets_count_bytes(self):
+        pieces = self.browser.eval("import('./page/passages.js').then(({pieces}) => pieces('é😀 blåbär är', "
+                                   "[{start: 7, end: 15}, {start: 13, end: 15}, {start: 16, end: 19}, {start: 0, end: 2}]))")
+        self.assertEqual(pieces, [["é", True], ["😀 ", False], ["blåbär", True], [" ", False], ["är", True]])
+
+    def test_addresses(self):
+        b = self.browser
+        b.open(self.server.url + "#load")
+        self.ready()
+        b.until("document.documentElement.dataset.view === 'server' && document.getElementById('load').checkVisibility()")
+        self.assertFalse(b.eval("document.getElementById('search').checkVisibility()"))
+        b.eval("document.getElementById('search-link').click()")
+        b.until("document.getElementById('query').checkVisibility() && !document.getElementById('load').checkVisibility()")
+        b.open(self.server.url + "#search?q=shuttle%20weft")
+        b.until("document.querySelector('.hit b')?.textContent === 'Looms'")
+        self.assertEqual(b.eval("document.getElementById('query').value"), "shuttle weft")
+
+    def test_asks_nobody_else(self):
+        self.search("weft")
+        for name in self.browser.eval("performance.getEntriesByType('resource').map((entry) => entry.name)"):
+            self.assertTrue(name.startswith(self.server.url), name)
+
+    def test_looks(self):
+        b = self.browser
+        width = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
+        self.search("shuttle weft")
+        b.eval("document.getElementById('scores').checked || document.getElementById('scores').click()")
+        for opened in (False, True):
+            if opened:
+                b.eval("document.querySelector('.hit').click()")
+                b.until("document.querySelector('.chunks .here') && !document.querySelector('.chunks[aria-busy]')")
+            for scheme in ("light", "dark"):
+                ratio, text = self.contrast(scheme)
+                self.assertGreaterEqual(ratio, 4.5, f"{scheme}: {text}")
+                self.picture(f"search-{'source-' if opened else ''}{scheme}")
+        b.key("Escape")
+        b.size(360, 740, mobile=True)
+        self.assertEqual(b.eval(width), 360)
+        b.eval("document.querySelector('.hit').click()")
+        b.until("document.querySelector('.chunks .here') && !document.querySelector('.chunks[aria-busy]')")
+        self.assertEqual(b.eval(width), 360)
+        b.key("Escape")
+        self.picture("search-phone", 360, True)
+        self.assertEqual(b.errors, [])
+
+
+class EmptyIndex(PageTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="heddle-page-index-")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.options = ("--index", f"{folder}/notes.db")
+        super().setUpClass()
+
+    def test_says_how_to_begin(self):
+        self.browser.until("document.querySelector('#search .empty pre')")
+        self.assertIn("heddle index --db", self.text("#search-state"))
+        self.assertEqual(self.browser.errors, [])
 
 
 class Gone(unittest.TestCase):
