@@ -22,12 +22,13 @@ hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_erro
 
 static hd_status refuse(hd_span bytes, const hd_file_type *type, hd_error *err)
 {
+    const hd_status status = type->is_lie ? HD_ERR_FORMAT : HD_ERR_UNSUPPORTED;
     if (type->why != NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: no text is got from it", type->why);
+        return hd__fail(err, status, "%s: no text is got from it", type->why);
     const char *zero = memchr(bytes.ptr, '\0', bytes.len);
     if (zero != NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "binary, not text: byte %zu is zero", (size_t)(zero - bytes.ptr));
-    return hd__fail(err, HD_ERR_UNSUPPORTED, "binary, not text: more than one byte in fifty is a control character");
+        return hd__fail(err, status, "binary, not text: byte %zu is zero", (size_t)(zero - bytes.ptr));
+    return hd__fail(err, status, "binary, not text: more than one byte in fifty is a control character");
 }
 
 hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena, hd_extract_fn *document,

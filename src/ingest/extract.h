@@ -64,10 +64,10 @@ typedef struct hd_extract {
 hd_kind hd__kind_of(hd_span bytes, const char *name, const char *mime);
 
 /* Calls `document` once, for JSONL once for each line, with an extract that lives until it returns (its text may be part of
- * `bytes`). HD_ERR_FORMAT for what is not what it says, HD_ERR_UNSUPPORTED for HD_KIND_UNKNOWN, for what has a password and
- * for programs that are missing (pdftotext), HD_ERR_LIMIT. Errors of `document` end it. A line of JSONL that cannot be read
- * does not: the other lines are given, and HD_ERR_FORMAT at the end says how many there were and names the first ones.
- * A document may have no text (an empty file). `arena` is for what is kept meanwhile. */
+ * `bytes`). HD_ERR_FORMAT for what is not what it says or its name does, HD_ERR_UNSUPPORTED for other HD_KIND_UNKNOWN,
+ * for what has a password and for programs that are missing (pdftotext), HD_ERR_LIMIT. Errors of `document` end it. A line
+ * of JSONL that cannot be read does not: the other lines are given, and HD_ERR_FORMAT at the end says how many there were
+ * and names the first ones. A document may have no text (an empty file). `arena` is for what is kept meanwhile. */
 typedef hd_status hd_extract_fn(const hd_extract *extract, void *data, hd_error *err);
 HD_MUST_USE hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena,
                                   hd_extract_fn *document, void *data, hd_error *err);

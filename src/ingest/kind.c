@@ -204,13 +204,8 @@ static hd_file_type text_type(hd_span head, hd_span name, const char *mime)
     return (hd_file_type){.kind = HD_KIND_TEXT, .mime = "text/plain"};
 }
 
-hd_file_type hd__file_type_of(hd_span bytes, const char *name, const char *mime)
+static hd_file_type type_by_bytes(hd_span bytes, hd_span file, const format *named, const char *mime)
 {
-    hd_span file = name != NULL ? hd__span_of(name) : hd__span("", 0);
-    const char *slash = file.len != 0 ? memrchr(file.ptr, '/', file.len) : NULL;
-    if (slash != NULL)
-        file = hd__span_of(slash + 1);
-    const format *named = file.len != 0 ? format_by_suffix(file) : mime != NULL ? format_by_mime(mime) : NULL;
     hd_span head = hd__span(bytes.ptr, bytes.len < 65536 ? bytes.len : 65536);
     hd_span first = hd__span(bytes.ptr, bytes.len < 1024 ? bytes.len : 1024);
     if (hd__span_begins(bytes, "%PDF-") || (named != NULL && named->kind == HD_KIND_PDF && holds(first, "%PDF-")))
@@ -225,6 +220,18 @@ hd_file_type hd__file_type_of(hd_span bytes, const char *name, const char *mime)
     if (encoding == HD_ENCODING_BINARY)
         return (hd_file_type){.kind = HD_KIND_UNKNOWN};
     return text_type(head, file, mime);
+}
+
+hd_file_type hd__file_type_of(hd_span bytes, const char *name, const char *mime)
+{
+    hd_span file = name != NULL ? hd__span_of(name) : hd__span("", 0);
+    const char *slash = file.len != 0 ? memrchr(file.ptr, '/', file.len) : NULL;
+    if (slash != NULL)
+        file = hd__span_of(slash + 1);
+    const format *named = file.len != 0 ? format_by_suffix(file) : mime != NULL ? format_by_mime(mime) : NULL;
+    hd_file_type type = type_by_bytes(bytes, file, named, mime);
+    type.is_lie = type.kind == HD_KIND_UNKNOWN && (named != NULL || (file.len != 0 && hd__language_of_name(file) != NULL));
+    return type;
 }
 
 hd_kind hd__kind_of(hd_span bytes, const char *name, const char *mime)

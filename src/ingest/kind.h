@@ -11,6 +11,7 @@ typedef struct hd_file_type {
     const char *mime;            /* NULL: made of the language */
     const hd_language *language; /* of HD_KIND_CODE; NULL else */
     const char *why;             /* of HD_KIND_UNKNOWN: what it is instead, "an image"; NULL: not known */
+    bool is_lie;                 /* of HD_KIND_UNKNOWN: the name or the mime type says that it could be read */
 } hd_file_type;
 
 /* As hd__kind_of. */
