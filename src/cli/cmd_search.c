@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -52,8 +53,11 @@ static hd_status join_query(run *r, int n_args, char **args, hd_error *err)
 static hd_status print(run *r, const hd_search *search, hd_error *err)
 {
     const bool terminal = isatty(STDOUT_FILENO) == 1;
-    const cli_print_style style = {
-        .color = terminal && getenv("NO_COLOR") == NULL, .explain = flag_explain, .columns = terminal_columns()};
+    char folder[HD_LIMIT_PATH_BYTES];
+    const cli_print_style style = {.color = terminal && getenv("NO_COLOR") == NULL,
+                                   .explain = flag_explain,
+                                   .columns = terminal_columns(),
+                                   .folder = getcwd(folder, sizeof folder) != NULL ? folder : ""};
     HD_TRY(cli_output_open(&r->output, "-", err));
     if (flag_json || !terminal)
         cli_print_json(&r->output.pending, &r->results, search->offset, flag_explain);

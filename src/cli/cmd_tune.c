@@ -33,7 +33,7 @@ static hd_status measure(run *r, const char *name, const hd_fuse_options *option
     char text[160];
     HD_TRY(hd__evaluation_measure(&r->evaluation, options, HD_EVALUATION_TRAIN, NULL, NULL, &train, err));
     HD_TRY(hd__evaluation_measure(&r->evaluation, options, HD_EVALUATION_HELD_OUT, NULL, NULL, &test, err));
-    printf("%-8s%10.2f%10.2f%10.2f%10.2f  %s\n", name, 100 * train.ndcg_10, 100 * test.ndcg_10, 100 * test.mrr_10,
+    printf("%-8s%10.2f%10.2f%10.2f%12.2f  %s\n", name, 100 * train.ndcg_10, 100 * test.ndcg_10, 100 * test.mrr_10,
            100 * test.recall_100, cli_fuse_text(options, text));
     *held_out = test.ndcg_10;
     return HD_OK;
@@ -47,7 +47,7 @@ static hd_status compare(run *r, bool *gains, hd_error *err)
     size_t n_held_out = 0;
     for (size_t i = 0; i < r->evaluation.n; i++)
         n_held_out += r->evaluation.queries[i].held_out;
-    printf("%zu queries choose, %zu are held out\n\n%-8s%10s%10s%10s%10s\n%-8s%10s%10s%10s%10s\n",
+    printf("%zu queries choose, %zu are held out\n\n%-8s%10s%10s%10s%12s\n%-8s%10s%10s%10s%12s\n",
            r->evaluation.n - n_held_out, n_held_out, "", "nDCG@10", "nDCG@10", "MRR@10", "recall@100", "", "choosing",
            "held out", "held out", "held out");
     for (size_t leg = 0; leg < HD_AT_MULTI; leg++) {

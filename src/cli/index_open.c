@@ -55,7 +55,7 @@ static hd_status open_all(cli_index *o, const cli_config *config, const cli_inde
     HD_TRY(hd_index_get_stats(o->index, &stats, err));
     const char *name = config->model_is_given ? config->model : stats.model;
     if (!options->no_model && name != NULL && name[0] != '\0')
-        HD_TRY(open_model(o, config, name, options->needs_model, err));
+        HD_TRY(open_model(o, config, name, options->needs_model || config->model_is_given, err));
     if (options->rerank && (options->reranker != NULL || (stats.legs & HD_LEG_MULTI) == 0))
         HD_TRY(open_reranker(o, config, options->reranker, err));
     if (o->model == NULL && o->reranker == NULL)

@@ -23,7 +23,7 @@ void cli_judged_close(cli_judged *judged);
 /* Searches for all queries, with a line that says how far it is. */
 HD_MUST_USE hd_status cli_judged_run(cli_judged *judged, const hd_search *search, hd_evaluation *evaluation, hd_error *err);
 
-/* "minmax, bm25 0.3, dense 0.7". */
+/* "minmax, bm25 0.3, dense 0.7"; "" for one leg alone. */
 const char *cli_fuse_text(const hd_fuse_options *options, char text[160]);
 
 #endif

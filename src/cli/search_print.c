@@ -200,17 +200,30 @@ static void append_legs(hd_buffer *b, const hd_hit *hit, const hd_results *resul
     }
 }
 
-static void append_head(hd_buffer *b, const hd_hit *hit, size_t rank, const paint *p)
+/* The title, unless the section begins with it; the section. */
+static void append_title(hd_buffer *b, const hd_hit *hit)
+{
+    const bool has_title = hit->title[0] != '\0' && strncmp(hit->section, hit->title, strlen(hit->title)) != 0;
+    const bool has_section = hit->section[0] != '\0';
+    if (has_title)
+        append_safe(b, hit->title);
+    if (has_title && has_section)
+        hd__buffer_append_text(b, " > ");
+    append_safe(b, has_section || has_title ? hit->section : hit->document_id);
+}
+
+static void append_head(hd_buffer *b, const hd_hit *hit, size_t rank, const cli_print_style *style, const paint *p)
 {
     const bool has_path = hit->path[0] != '\0';
+    const size_t n_folder = strlen(style->folder);
+    const bool is_below = n_folder > 1 && strncmp(hit->path, style->folder, n_folder) == 0 && hit->path[n_folder] == '/';
     hd__buffer_printf(b, "%s%zu. ", p->bold, rank);
-    append_safe(b, hit->title[0] != '\0' ? hit->title : hit->document_id);
-    if (hit->section[0] != '\0' && strcmp(hit->section, hit->title) != 0) {
-        hd__buffer_append_text(b, " > ");
-        append_safe(b, hit->section);
-    }
+    append_title(b, hit);
     hd__buffer_printf(b, "%s  %s%.4f%s\n   %s", p->plain, p->dim, (double)hit->score, p->plain, p->dim);
-    append_safe(b, has_path ? hit->path : hit->url[0] != '\0' ? hit->url : hit->document_id);
+    append_safe(b, is_below              ? hit->path + n_folder + 1
+                   : has_path            ? hit->path
+                   : hit->url[0] != '\0' ? hit->url
+                                         : hit->document_id);
     if (has_path && hit->line > 0)
         hd__buffer_printf(b, ":%u", hit->line);
     if (hit->page > 0)
@@ -253,7 +266,7 @@ void cli_print_hits(hd_buffer *out, const hd_results *results, uint32_t offset, 
 {
     const paint p = paint_of(style->color);
     for (size_t i = 0; i < results->n; i++) {
-        append_head(out, &results->hits[i], offset + i + 1, &p);
+        append_head(out, &results->hits[i], offset + i + 1, style, &p);
         append_snippet(out, &results->hits[i], &p, style->columns);
         if (style->explain)
             append_legs(out, &results->hits[i], results, &p);

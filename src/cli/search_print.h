@@ -10,7 +10,8 @@ void cli_print_json(hd_buffer *out, const hd_results *results, uint32_t offset, 
 
 typedef struct cli_print_style {
     bool color, explain;
-    uint32_t columns; /* of the terminal */
+    uint32_t columns;   /* of the terminal */
+    const char *folder; /* paths below it are shown from there; "" for none */
 } cli_print_style;
 
 /* Title, place, snippet with the query's words in bold. What documents say is printed without its control characters. */
