@@ -28,6 +28,9 @@ typedef struct k_codes {
 } k_codes;
 typedef void k_codes_dot_fn(const k_codes *codes, const uint8_t *const *rows, size_t n_rows, int32_t *out);
 
+/* A row as a query: query[j] = row[j] - 128, [n]; returns 128 * their sum. */
+typedef int32_t k_codes_flip_fn(const uint8_t *row, int n, int8_t *query);
+
 /* sum_j query[j] * half(row[j]); any alignment of the elements. Tolerance class: reduction. */
 typedef float k_half_dot_fn(const float *query, const uint16_t *row, size_t n);
 

@@ -8,6 +8,7 @@
 #include "kernel/vec_avx2.h"
 
 k_codes_dot_fn k_codes_dot_avx2;
+k_codes_flip_fn k_codes_flip_avx2;
 k_half_dot_fn k_half_dot_avx2;
 
 #define CD_NAME k_codes_dot_avx2
@@ -24,6 +25,19 @@ static inline cd_acc cd_dot(cd_acc acc, cd_row u, cd_query q)
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 #include "kernel/codes_tmpl.h"
+
+/* VPSADBW sums u, which is q and 128. */
+int32_t k_codes_flip_avx2(const uint8_t *row, int n, int8_t *query)
+{
+    const __m256i zero = _mm256_set1_epi8((char)K_CODES_ZERO);
+    __m256i sum = _mm256_setzero_si256();
+    for (int j = 0; j < n; j += CD_BYTES) {
+        const __m256i u = cd_row_load(row + j);
+        _mm256_storeu_si256((__m256i *)(void *)(query + j), _mm256_xor_si256(u, zero));
+        sum = _mm256_add_epi64(sum, _mm256_sad_epu8(u, _mm256_setzero_si256()));
+    }
+    return K_CODES_ZERO * (cd_sum(sum) - K_CODES_ZERO * n); /* halves of 64 bits that are not zero are the lower ones */
+}
 
 static inline vf hf_load(const uint16_t *p)
 {

@@ -8,6 +8,7 @@
 #include "kernel/vec_neon.h"
 
 k_codes_dot_fn k_codes_dot_neon;
+k_codes_flip_fn k_codes_flip_neon;
 k_half_dot_fn k_half_dot_neon;
 
 #define CD_NAME k_codes_dot_neon
@@ -20,6 +21,17 @@ static inline cd_acc cd_dot(cd_acc acc, cd_row u, cd_query q)
     return vpadalq_s16(acc, pairs);
 }
 #include "kernel/codes_tmpl.h"
+
+int32_t k_codes_flip_neon(const uint8_t *row, int n, int8_t *query)
+{
+    int32x4_t sum = vdupq_n_s32(0);
+    for (int j = 0; j < n; j += CD_BYTES) {
+        const int8x16_t q = cd_row_load(row + j);
+        vst1q_s8(query + j, q);
+        sum = vpadalq_s16(sum, vpaddlq_s8(q));
+    }
+    return K_CODES_ZERO * vaddvq_s32(sum);
+}
 
 static inline vf hf_load(const uint16_t *p)
 {

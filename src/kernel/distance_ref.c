@@ -4,6 +4,7 @@
 #include "base/half.h"
 
 k_codes_dot_fn k_codes_dot_ref;
+k_codes_flip_fn k_codes_flip_ref;
 k_half_dot_fn k_half_dot_ref;
 
 void k_codes_dot_ref(const k_codes *c, const uint8_t *const *rows, size_t n_rows, int32_t *out)
@@ -14,6 +15,16 @@ void k_codes_dot_ref(const k_codes *c, const uint8_t *const *rows, size_t n_rows
             sum += c->query[j] * (rows[i][j] - K_CODES_ZERO);
         out[i] = sum;
     }
+}
+
+int32_t k_codes_flip_ref(const uint8_t *row, int n, int8_t *query)
+{
+    int32_t sum = 0;
+    for (int j = 0; j < n; j++) {
+        query[j] = (int8_t)(row[j] - K_CODES_ZERO);
+        sum += query[j];
+    }
+    return K_CODES_ZERO * sum;
 }
 
 float k_half_dot_ref(const float *query, const uint16_t *row, size_t n)

@@ -21,6 +21,7 @@ typedef struct hd_kernels {
     k_dot_fn *dot;
     k_maxsim_fn *maxsim_f32, *maxsim_bf16;
     k_codes_dot_fn *codes_dot;
+    k_codes_flip_fn *codes_flip;
     k_half_dot_fn *half_dot;
     int i8_act_max, i8_weight_max; /* largest activation and weight of the int8 gemm (gemm.h) */
     bool bf16_native;              /* bf16 products are at least twice as fast as f32 ones */

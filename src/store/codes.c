@@ -22,6 +22,7 @@ hd_status hd__codes_new(uint32_t n_dimensions, hd_codes **out, hd_error *err)
     hd_kernels kernels;
     hd__kernels_fill(&kernels);
     codes->dot = kernels.codes_dot;
+    codes->flip = kernels.codes_flip;
     codes->n_dimensions = n_dimensions;
     codes->row_bytes = (uint32_t)hd__round_up(n_dimensions, K_CODES_STEP);
     pthread_mutex_init(&codes->lock, NULL);
@@ -79,13 +80,8 @@ void hd__codes_query(const hd_codes *codes, const float *row, int8_t *bytes, hd_
 
 void hd__codes_query_row(const hd_codes *codes, uint32_t id, int8_t *bytes, hd_query_codes *query)
 {
-    const uint8_t *row = hd__codes_row(codes, id);
-    int32_t sum = 0;
-    for (uint32_t j = 0; j < codes->row_bytes; j++) {
-        bytes[j] = (int8_t)(row[j] ^ K_CODES_ZERO);
-        sum += bytes[j];
-    }
-    query->codes = (k_codes){bytes, K_CODES_ZERO * sum, (int)codes->row_bytes};
+    const int32_t offset = codes->flip(hd__codes_row(codes, id), (int)codes->row_bytes, bytes);
+    query->codes = (k_codes){bytes, offset, (int)codes->row_bytes};
     query->scale = hd__codes_scale(codes, id);
 }
 

@@ -33,6 +33,7 @@ typedef struct hd_codes {
     pthread_mutex_t lock;
     uint32_t n_dimensions, row_bytes;
     k_codes_dot_fn *dot;
+    k_codes_flip_fn *flip;
     _Atomic uint64_t n_missing; /* committed rows that are not here */
     _Atomic uint32_t n_segments;
     hd_segment *_Atomic segments[HD_N_SEGMENTS];

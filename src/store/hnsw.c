@@ -1,7 +1,8 @@
 /* hnsw.c - a graph in memory, and searching it. See hnsw.h; hnsw_build.c makes it.
  *
  * The list of a search (the paper's W and C in one) is an array in order: most rows that are looked at do not enter it, and
- * those that do move few others. What was seen is a hash table that fits into the second cache whatever the number of rows.
+ * those that do move few others. What was seen is a bit for each row, 125 kB for a million, which stay in the second cache;
+ * they are cleared one by one.
  */
 #include "store/hnsw.h"
 
@@ -10,8 +11,7 @@
 
 #include "base/alloc.h"
 
-#define MOST_FOUND 128u   /* rows whose products are computed at once; when hopping, no more are looked for */
-#define SEEN_FOR_EACH 32u /* slots of the table for each entry of the list, at first */
+#define MOST_FOUND 128u /* rows whose products are computed at once; when hopping, no more are looked for */
 
 static inline uint32_t mixed(uint32_t id)
 {
@@ -181,14 +181,9 @@ hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, hd_error *err)
 
 /* ---- what a walk keeps ---- */
 
-static uint32_t power_of_two(uint32_t n)
+hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t n_slots, uint32_t beam, hd_error *err)
 {
-    return n <= 1 ? 1 : 1u << (32 - __builtin_clz(n - 1));
-}
-
-hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t beam, hd_error *err)
-{
-    const uint32_t n_seen = power_of_two(beam * SEEN_FOR_EACH);
+    const size_t n_words = n_slots / 64 + 1;
     if (walk->query_bytes == NULL)
         walk->query_bytes = hd__malloc_aligned(codes->row_bytes);
     if (walk->beam_capacity < beam) {
@@ -198,12 +193,12 @@ hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t beam, 
             walk->beam_capacity = beam;
         }
     }
-    if (walk->seen == NULL || walk->seen_mask + 1 < n_seen) {
+    if (walk->seen_words < n_words) {
         hd__free(walk->seen);
-        walk->seen = hd__malloc(n_seen * sizeof *walk->seen);
-        walk->seen_mask = n_seen - 1;
+        walk->seen = hd__calloc(n_words, sizeof *walk->seen);
+        walk->seen_words = walk->seen != NULL ? n_words : 0;
     }
-    if (walk->query_bytes == NULL || walk->beam_capacity < beam || walk->seen == NULL)
+    if (walk->query_bytes == NULL || walk->beam_capacity < beam || walk->seen_words < n_words)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a search with a list of %u", beam);
     return HD_OK;
 }
@@ -213,43 +208,40 @@ void hd__walk_clear(hd_walk *walk)
     hd__free(walk->query_bytes);
     hd__free(walk->beam);
     hd__free(walk->seen);
+    hd__free(walk->seen_slots);
     *walk = (hd_walk){0};
 }
 
-static inline uint32_t seen_place(const hd_walk *walk, uint32_t slot)
-{
-    return (uint32_t)(slot * 0x9e3779b97f4a7c15ull >> 32) & walk->seen_mask;
-}
-
-/* Notes a slot; false when it was there. */
-static inline bool see(hd_walk *walk, uint32_t slot)
-{
-    uint32_t at = seen_place(walk, slot);
-    for (; walk->seen[at] != 0; at = (at + 1) & walk->seen_mask)
-        if (walk->seen[at] == slot + 1)
-            return false;
-    walk->seen[at] = slot + 1;
-    walk->n_seen++;
-    return true;
-}
-
-/* Room for n more. */
+/* Room for n more; seen_slots has one place more than is counted. */
 static hd_status seen_reserve(hd_walk *walk, uint32_t n, hd_error *err)
 {
-    if (2 * (walk->n_seen + n) <= walk->seen_mask)
+    if (walk->n_seen + n <= walk->seen_capacity)
         return HD_OK;
-    const uint32_t old_mask = walk->seen_mask, *old = walk->seen;
-    uint32_t *larger = hd__calloc(2 * ((size_t)old_mask + 1), sizeof *larger);
-    if (larger == NULL)
+    const uint32_t capacity = 2 * (walk->n_seen + n);
+    uint32_t *slots = hd__realloc(walk->seen_slots, (capacity + 1) * sizeof *slots);
+    if (slots == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a search");
-    walk->seen = larger;
-    walk->seen_mask = 2 * old_mask + 1;
-    walk->n_seen = 0;
-    for (uint32_t i = 0; i <= old_mask; i++)
-        if (old[i] != 0)
-            see(walk, old[i] - 1);
-    hd__free((void *)(uintptr_t)old);
+    walk->seen_slots = slots;
+    walk->seen_capacity = capacity;
     return HD_OK;
+}
+
+/* Notes a slot; 0 when it was there. Without a branch: whether it was is a matter of chance. */
+static inline uint32_t see(hd_walk *walk, uint32_t slot)
+{
+    const uint64_t word = walk->seen[slot / 64];
+    const uint32_t is_new = (uint32_t)(~word >> (slot % 64) & 1);
+    walk->seen[slot / 64] = word | 1ull << (slot % 64);
+    walk->seen_slots[walk->n_seen] = slot;
+    walk->n_seen += is_new;
+    return is_new;
+}
+
+static void forget_seen(hd_walk *walk)
+{
+    for (uint32_t i = 0; i < walk->n_seen; i++)
+        walk->seen[walk->seen_slots[i] / 64] = 0;
+    walk->n_seen = 0;
 }
 
 /* ---- walking ---- */
@@ -299,13 +291,11 @@ static inline uint32_t beam_insert(hd_walk *walk, uint32_t beam, float score, ui
     const uint64_t entry = hd__top_key(score, slot << 1);
     if (walk->n_beam == beam && entry <= walk->beam[beam - 1])
         return UINT32_MAX;
-    uint32_t low = 0, high = walk->n_beam;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        if (walk->beam[middle] > entry)
-            low = middle + 1;
-        else
-            high = middle;
+    uint32_t low = 0;
+    for (uint32_t n = walk->n_beam; n > 0;) { /* without branches that nobody can foresee */
+        const uint32_t half = (n + 1) / 2;
+        low += walk->beam[low + half - 1] > entry ? half : 0;
+        n -= half;
     }
     if (walk->n_beam < beam)
         walk->n_beam++;
@@ -326,8 +316,8 @@ static hd_status find_linked(hd_walk *walk, const hd_walk_task *task, uint32_t l
         const uint32_t to = link_at(links, i);
         if (to == HD_GRAPH_NONE)
             break;
-        if (see(walk, to))
-            found[(*n)++] = to;
+        found[*n] = to;
+        *n += see(walk, to);
     }
     return HD_OK;
 }
@@ -337,7 +327,7 @@ static hd_status find_allowed(hd_walk *walk, const hd_walk_task *task, uint32_t 
                               hd_error *err)
 {
     const hd_graph_level *level = &task->graph->levels[0];
-    uint32_t near[2 * HD_GRAPH_LINKS], n_near = 0, n_others = 0;
+    uint32_t near[2 * HD_GRAPH_LINKS + 1], n_near = 0, n_others = 0;
     HD_TRY(find_linked(walk, task, 0, slot, near, &n_near, err));
     for (uint32_t i = 0; i < n_near; i++) {
         if (hd__bitmap_has(task->allowed, near[i])) {
@@ -355,8 +345,10 @@ static hd_status find_allowed(hd_walk *walk, const hd_walk_task *task, uint32_t 
             const uint32_t to = link_at(links, j);
             if (to == HD_GRAPH_NONE)
                 break;
-            if (hd__bitmap_has(task->allowed, to) && see(walk, to))
-                found[(*n)++] = to;
+            if (hd__bitmap_has(task->allowed, to)) {
+                found[*n] = to;
+                *n += see(walk, to);
+            }
         }
     }
     return HD_OK;
@@ -365,11 +357,11 @@ static hd_status find_allowed(hd_walk *walk, const hd_walk_task *task, uint32_t 
 hd_status hd__walk_level(hd_walk *walk, const hd_walk_task *task, uint32_t l, uint32_t slot, uint32_t beam, hd_error *err)
 {
     const hd_graph_level *level = &task->graph->levels[l];
-    uint32_t found[MOST_FOUND];
+    uint32_t found[MOST_FOUND + 1]; /* the last is written to, but does not count */
     float scores[MOST_FOUND];
-    memset(walk->seen, 0, ((size_t)walk->seen_mask + 1) * sizeof *walk->seen);
-    walk->n_seen = 0;
+    forget_seen(walk);
     walk->n_beam = 0;
+    HD_TRY(seen_reserve(walk, 1, err));
     see(walk, slot);
     HD_TRY(score_slots(task, level, &slot, 1, scores, err));
     beam_insert(walk, beam, scores[0], slot);

@@ -47,8 +47,10 @@ typedef struct hd_walk {
     int8_t *query_bytes; /* [row_bytes] */
     uint64_t *beam;      /* [beam_capacity] best first: score, slot, whether its links were followed */
     uint32_t n_beam, beam_capacity;
-    uint32_t *seen; /* [seen_mask + 1] slots + 1 in a hash table */
-    uint32_t seen_mask, n_seen;
+    uint64_t *seen;       /* [seen_words] a bit for each slot; all clear between searches */
+    uint32_t *seen_slots; /* [seen_capacity] those that are set */
+    size_t seen_words;
+    uint32_t n_seen, seen_capacity;
     struct hd_walk *next; /* in the pool */
 } hd_walk;
 
@@ -78,7 +80,7 @@ HD_MUST_USE hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, hd_error 
 /* Reads the block of a slot. */
 HD_MUST_USE hd_status hd__graph_load_block(hd_graph *graph, hd_block_io *io, uint32_t level, uint32_t slot, hd_error *err);
 
-HD_MUST_USE hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t beam, hd_error *err);
+HD_MUST_USE hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t n_slots, uint32_t beam, hd_error *err);
 void hd__walk_clear(hd_walk *walk);
 
 /* Leaves in walk->beam the nodes nearest to the query that a search with a list of `beam` nodes finds on level 0, best

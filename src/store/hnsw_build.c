@@ -244,7 +244,7 @@ static hd_status attach(builder *b, uint32_t id, uint32_t beam, uint8_t *reached
     hd_query_codes query;
     hd__codes_query_row(b->codes, id, w->walk.query_bytes, &query);
     const hd_walk_task task = {.graph = b->graph, .codes = b->codes, .n_rows = b->graph->n, .query = &query};
-    HD_TRY(hd__walk_reserve(&w->walk, b->codes, beam, err));
+    HD_TRY(hd__walk_reserve(&w->walk, b->codes, b->graph->n, beam, err));
     HD_TRY(hd__walk(&w->walk, &task, beam, err));
     for (uint32_t i = 0; i < w->walk.n_beam && !reached[id]; i++) {
         const uint32_t from = hd__walk_slot(w->walk.beam[i]);
@@ -332,7 +332,7 @@ static hd_status builder_init(builder *b, const hd_graph *old, hd_error *err)
     for (uint32_t i = 0; !failed && i < b->n_threads; i++) {
         b->workers[i].other_bytes = hd__malloc_aligned(b->codes->row_bytes);
         failed = b->workers[i].other_bytes == NULL;
-        HD_TRY(hd__walk_reserve(&b->workers[i].walk, b->codes, BUILD_BEAM, err));
+        HD_TRY(hd__walk_reserve(&b->workers[i].walk, b->codes, graph->n, BUILD_BEAM, err));
     }
     if (failed)
         return hd__fail(err, HD_ERR_MEMORY, "no memory to build a graph of %u rows", graph->n);

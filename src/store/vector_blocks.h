@@ -2,18 +2,20 @@
  *
  *   vector_state  one row: n rows of vectors, n_graph of them in the graph, version of all, graph_version of the links
  *   vector_codes  rows [64 b, 64 b + 64) of block b: their scales, f32, then their codes (codes.h)
- *   vector_halves as many rows of IEEE halves as fit HD_HALVES_BYTES: n_dimensions each
+ *   vector_halves rows of IEEE halves, n_dimensions each, as many as hd__halves_in_block says
  *   vector_links  level << 32 | block: 2,048 or 4,096 links, u32 (hnsw.h)
  *
  * All of it is little-endian. A block whose rows are not all there yet is shorter. Sizes are chosen so that blocks fill
- * SQLite's pages, of 4,096 or 8,192 bytes (docs/STORE.md), and so that a search reads few bytes of a file just opened.
+ * SQLite's pages of 8,192 bytes (docs/STORE.md), and so that a search reads few bytes of a file just opened. Halves are read
+ * a row here and a row there: a block of them lies within one page where that wastes little of it, since SQLite then shows
+ * it in place, and copies it otherwise.
  */
 #ifndef HD_STORE_VECTOR_BLOCKS_H
 #define HD_STORE_VECTOR_BLOCKS_H
 
 #include "store/sql.h"
 
-#define HD_HALVES_BYTES 16320u /* two pages of 8,192 or four of 4,096, less what they need themselves */
+#define HD_HALVES_BYTES 8140u /* of a page, less what SQLite needs in it */
 
 typedef struct hd_vector_state {
     uint32_t n, n_graph;

@@ -135,7 +135,7 @@ hd_status hd__vectors_walk_take(hd_vectors *v, uint32_t beam, hd_walk **out, hd_
         walk = hd__calloc(1, sizeof *walk);
     if (walk == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a search");
-    hd_status status = hd__walk_reserve(walk, v->codes, beam, err);
+    hd_status status = hd__walk_reserve(walk, v->codes, 0, beam, err);
     if (status == HD_OK)
         *out = walk;
     else
@@ -157,8 +157,8 @@ void hd__vectors_get_stats(hd_vectors *v, hd_vectors_stats *stats)
     *stats = (hd_vectors_stats){.n = v->state.n, .n_graph = v->state.n_graph};
     stats->memory_bytes = sizeof *v + hd__codes_memory(v->codes) + (v->graph != NULL ? hd__graph_memory(v->graph) : 0);
     for (const hd_walk *walk = v->walks; walk != NULL; walk = walk->next)
-        stats->memory_bytes +=
-            sizeof *walk + walk->beam_capacity * sizeof *walk->beam + (walk->seen_mask + 1ull) * sizeof *walk->seen;
+        stats->memory_bytes += sizeof *walk + walk->beam_capacity * sizeof *walk->beam +
+                               walk->seen_words * sizeof *walk->seen + walk->seen_capacity * sizeof *walk->seen_slots;
     pthread_mutex_unlock(&v->lock);
 }
 

@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -17,6 +16,7 @@
 
 #define CANDIDATES_EACH 2u /* for each result that is wanted, and some more */
 #define CANDIDATES_MORE 12u
+#define ERROR_DEVIATIONS 5.0f
 #define BEAM_MORE 1.25f /* a walk's list beside the candidates */
 
 typedef struct search {
@@ -94,7 +94,7 @@ static hd_status walk(search *s, hd_graph *graph, size_t k, bool *enough, hd_err
     beam = beam > (float)tuning->beam_min ? beam : (float)tuning->beam_min;
     beam = hops ? beam : beam / share;
     beam = beam < (float)graph->n ? beam : (float)graph->n;
-    HD_TRY(hd__walk_reserve(s->walk, s->vectors->codes, (uint32_t)beam, err));
+    HD_TRY(hd__walk_reserve(s->walk, s->vectors->codes, graph->n, (uint32_t)beam, err));
     HD_TRY(hd__walk(s->walk, &task, (uint32_t)beam, err));
     for (uint32_t i = 0; i < s->walk->n_beam; i++) {
         const uint64_t entry = s->walk->beam[i];
@@ -121,32 +121,35 @@ static hd_status find_candidates(search *s, size_t k, bool exact, hd_error *err)
     return status;
 }
 
-static int by_id(const void *a, const void *b)
+/* How far a candidate's score by codes may be from that by halves. Roundings of a vector's values are even in a step of its
+ * scale, so that those of a product with a vector of length 1 have a deviation of scale / sqrt(12); both sides are rounded,
+ * and ERROR_DEVIATIONS of these are met once in a million. */
+static float most_error(const search *s, uint32_t id)
 {
-    const uint32_t x = hd__top_id(*(const uint64_t *)a), y = hd__top_id(*(const uint64_t *)b);
-    return (x > y) - (x < y);
+    const float row = hd__codes_scale(s->vectors->codes, id), query = s->query.scale;
+    return ERROR_DEVIATIONS * sqrtf((row * row + query * query) / 12.0f);
 }
 
-/* Scores of the candidates by their halves, and the best k of them. */
-static hd_status score_candidates(search *s, const float *query, size_t k, hd_ranked *out, size_t *n, hd_error *err)
+/* Scores of candidates by their halves, and the best k of them. Those that no error of the codes can bring among these are
+ * passed by, where vectors have length 1. */
+static hd_status score_candidates(search *s, const float *query, hd_top *best, hd_error *err)
 {
-    hd_top *candidates = &s->candidates;
-    qsort(candidates->keys, candidates->n, sizeof *candidates->keys, by_id); /* one reading of each block */
+    const hd_top *candidates = &s->candidates;
     for (size_t i = 0; i < candidates->n; i++) {
         const uint32_t id = hd__top_id(candidates->keys[i]);
+        const float by_codes = hd__top_score(candidates->keys[i]) * s->query.scale;
         const uint16_t *halves;
+        if (s->vectors->unit && best->n == best->k && by_codes + most_error(s, id) < best->worst)
+            continue;
         HD_TRY(hd__halves_get(&s->io, s->vectors->n_dimensions, id, &halves, err));
         const float score = s->vectors->half_dot(query, halves, s->vectors->n_dimensions);
         if (isnan(score))
             return hd__fail(err, HD_ERR_FORMAT,
                             "%s: the file is damaged: the vector of chunk %u has a value that is no number",
                             sqlite3_db_filename(s->io.db, "main"), id);
-        candidates->keys[i] = hd__top_key(score, id);
+        hd__top_add(best, score, id);
     }
-    hd__top_sort(candidates);
-    *n = candidates->n < k ? candidates->n : k;
-    for (size_t i = 0; i < *n; i++)
-        out[i] = (hd_ranked){hd__top_id(candidates->keys[i]), hd__top_score(candidates->keys[i])};
+    hd__top_sort(best);
     return HD_OK;
 }
 
@@ -173,8 +176,9 @@ hd_status hd__vectors_search(hd_vectors *v, sqlite3 *db, const float *query, siz
         return HD_OK;
     search s = {.vectors = v, .io = {.db = db}, .allowed = allowed};
     const size_t n_candidates = k * CANDIDATES_EACH + CANDIDATES_MORE;
-    uint64_t *keys = hd__malloc(hd__mul(n_candidates, sizeof *keys));
+    uint64_t *keys = hd__malloc(hd__mul(n_candidates + k, sizeof *keys));
     float *scaled = hd__malloc(v->n_dimensions * sizeof *scaled);
+    hd_top best;
     hd_status status = HD_OK;
     if (keys == NULL || scaled == NULL) {
         status = hd__fail(err, HD_ERR_MEMORY, "no memory for %zu candidates", n_candidates);
@@ -187,7 +191,11 @@ hd_status hd__vectors_search(hd_vectors *v, sqlite3 *db, const float *query, siz
     HD_TRY_OUT(hd__vectors_walk_take(v, v->tuning.beam_min, &s.walk, err));
     hd__codes_query(v->codes, scaled, s.walk->query_bytes, &s.query);
     HD_TRY_OUT(find_candidates(&s, k, exact, err));
-    HD_TRY_OUT(score_candidates(&s, scaled, k, out, n, err));
+    hd__top_sort(&s.candidates);
+    hd__top_init(&best, keys + n_candidates, k);
+    HD_TRY_OUT(score_candidates(&s, scaled, &best, err));
+    for (; *n < best.n; ++*n)
+        out[*n] = (hd_ranked){hd__top_id(best.keys[*n]), hd__top_score(best.keys[*n])};
 out:
     if (s.walk != NULL)
         hd__vectors_walk_give(v, s.walk);

@@ -25,11 +25,14 @@ struct hd_vectors {
     hd_graph *next_graph; /* of next, when that is not state's */
 };
 
-/* Rows of halves in a block. */
+/* Rows of halves in a block: of one page, or of 2, 4, … where a seventh of those would be left over. */
 static inline uint32_t hd__halves_in_block(uint32_t n_dimensions)
 {
-    const uint32_t n = HD_HALVES_BYTES / (n_dimensions * (uint32_t)sizeof(uint16_t));
-    return n > 0 ? n : 1;
+    const uint32_t each = n_dimensions * (uint32_t)sizeof(uint16_t);
+    uint32_t bytes = HD_HALVES_BYTES;
+    while (bytes < each || bytes % each > bytes / 7)
+        bytes *= 2;
+    return bytes / each;
 }
 
 /* Reads the state that a connection sees; when it is newer than what is known, that becomes known. */

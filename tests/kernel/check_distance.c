@@ -41,6 +41,23 @@ static void check_codes(kc *c, int n, int n_rows, bool most)
     kc_same(c, "products", got, want, (size_t)n_rows * sizeof *got);
 }
 
+static void check_flip(kc *c, int n, bool alike)
+{
+    if (!kc_case(c, "codes_flip %d%s", n, alike ? ", largest" : ""))
+        return;
+    uint8_t *row = kc_buffer(c, (size_t)n, 1);
+    int8_t *got = kc_buffer(c, (size_t)n, 1), *want = kc_buffer(c, (size_t)n, 1);
+    int32_t sum = 0;
+    for (int j = 0; j < n; j++) {
+        row[j] = (uint8_t)(alike ? 255 : 1 + kc_below(c, 255));
+        want[j] = (int8_t)(row[j] - K_CODES_ZERO);
+        sum += K_CODES_ZERO * want[j];
+    }
+    const int32_t offset = ((k_codes_flip_fn *)c->row->function)(row, n, got);
+    kc_same(c, "query", got, want, (size_t)n);
+    kc_same(c, "offset", &offset, &sum, sizeof sum);
+}
+
 static void check_halves(kc *c, int n, kc_data data, float poison)
 {
     if (!kc_case(c, "half_dot of %d, %s, poison %g", n, kc_data_names[data], (double)poison))
@@ -76,6 +93,12 @@ void kc_check_distance(kc *c)
                 check_codes(c, n, n_rows, n_rows % 3 == 0);
         check_codes(c, 384, 1000, false);
         check_codes(c, K_CODES_MAX, 5, true);
+        return;
+    }
+    if (strcmp(c->row->entry, "codes_flip") == 0) {
+        for (int n = K_CODES_STEP; n <= 1536; n += K_CODES_STEP)
+            check_flip(c, n, n % 3 == 0);
+        check_flip(c, K_CODES_MAX, true);
         return;
     }
     for (int n = 1; n <= 300; n += c->quick ? 7 : 1)

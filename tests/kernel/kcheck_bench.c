@@ -39,6 +39,7 @@ typedef struct bench {
     k_codes codes;
     const uint8_t *const *code_rows; /* [rows] of codes_dot, in no order */
     int32_t *products;
+    int8_t *flipped;
     const uint16_t *halves;
     const float *x;
     float *out;
@@ -96,6 +97,7 @@ static const bench cases[] = {
     {"pool_max", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"codes_dot", "32 near rows of 384", 32, 384, 0, K_I8, K_STORE, .is_flops = true},
     {"codes_dot", "32 of 300,000 rows of 384", 32, 384, 300000, K_I8, K_STORE, .is_flops = true},
+    {"codes_flip", "384", 1, 384, 0, K_I8, K_STORE, .is_flops = false},
     {"half_dot", "384", 1, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"dot", "384", 1, 384, 0, K_F32, K_STORE, .is_flops = false},
 };
@@ -232,6 +234,7 @@ static void set_up_codes(bench *b, store *s)
     b->codes = (k_codes){query, 0, b->n};
     b->code_rows = rows;
     b->products = take(s, (size_t)b->rows * sizeof *b->products);
+    b->flipped = query;
     b->work = 2.0 * b->rows * b->n;
 }
 
@@ -318,6 +321,8 @@ static void call(const bench *b, k_any_fn *function)
         b->out[0] = ((k_maxsim_fn *)function)(&b->maxsim);
     else if (strcmp(b->entry, "codes_dot") == 0)
         call_codes(b, (k_codes_dot_fn *)function);
+    else if (strcmp(b->entry, "codes_flip") == 0)
+        b->products[0] = ((k_codes_flip_fn *)function)(b->code_rows[0], b->n, b->flipped);
     else if (strcmp(b->entry, "half_dot") == 0)
         b->out[0] = ((k_half_dot_fn *)function)(b->x, b->halves, (size_t)b->n);
     else if (strcmp(b->entry, "rotary") == 0)
@@ -456,7 +461,7 @@ int kc_bench(const char *filter, const char *json_path)
             set_up_attention(&b, &s);
         else if (strncmp(b.entry, "maxsim_", 7) == 0)
             set_up_maxsim(&b, &s);
-        else if (strcmp(b.entry, "codes_dot") == 0)
+        else if (strncmp(b.entry, "codes_", 6) == 0)
             set_up_codes(&b, &s);
         else if (strcmp(b.entry, "rotary") == 0)
             set_up_rotary(&b, &s);
