@@ -41,8 +41,7 @@ static hd_status keep_candidates(hd_searching *s, void *data, hd_error *err)
     keeping *k = data;
     hd_evaluation *e = k->evaluation;
     hd_evaluated_query *q = k->query;
-    const hd_bitmap *filtered;
-    HD_TRY(hd__search_run_legs(s, &filtered, err));
+    HD_TRY(hd__search_run_legs(s, err));
     HD_TRY(hd__search_read_rows(s, 0, s->n, err));
     e->legs &= s->legs;
     q->candidates = hd__arena_alloc(&e->arena, (s->n + 1) * sizeof *q->candidates);

@@ -117,7 +117,7 @@ hd_status hd__search_make_hits(hd_searching *s, size_t first, size_t n, hd_error
     return HD_OK;
 }
 
-hd_status hd__search_make_facets(hd_searching *s, const hd_bitmap *chunks, hd_error *err)
+hd_status hd__search_make_facets(hd_searching *s, hd_error *err)
 {
     hd_facet *facets = hd__arena_calloc(s->arena, s->wanted.n_facets + 1, sizeof *facets);
     if (facets == NULL)
@@ -126,7 +126,7 @@ hd_status hd__search_make_facets(hd_searching *s, const hd_bitmap *chunks, hd_er
         const char *field = s->wanted.facets[i];
         hd_value_count *counts;
         size_t n;
-        HD_TRY(hd__filter_facet(s->snapshot, field, chunks, FACET_VALUES, s->arena, &counts, &n, err));
+        HD_TRY(hd__filter_facet(s->snapshot, field, s->filter, FACET_VALUES, s->arena, &counts, &n, err));
         hd_facet_value *values = hd__arena_calloc(s->arena, n + 1, sizeof *values);
         facets[i] = (hd_facet){.field = hd__arena_strndup(s->arena, field, strlen(field)), .values = values, .n = n};
         if (values == NULL || facets[i].field == NULL)

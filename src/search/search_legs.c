@@ -244,25 +244,25 @@ static hd_status run_all(hd_searching *s, hd_error *err)
 }
 
 /* What the filter lets through, and of that what the quotes do not rule out. */
-static hd_status choose_chunks(hd_searching *s, const hd_bitmap **filtered, hd_error *err)
+static hd_status choose_chunks(hd_searching *s, hd_error *err)
 {
-    const hd_filter *filter = NULL;
+    const hd_bitmap *filtered;
     if (s->wanted.filter != NULL && s->wanted.filter[0] != '\0')
-        HD_TRY(hd__filter_parse(hd__span_of(s->wanted.filter), s->arena, &filter, err));
-    HD_TRY(hd__filter_chunks(s->snapshot, filter, filtered, err));
-    s->results->n_matching = (*filtered)->n_set;
-    s->allowed = *filtered;
+        HD_TRY(hd__filter_parse(hd__span_of(s->wanted.filter), s->arena, &s->filter, err));
+    HD_TRY(hd__filter_chunks(s->snapshot, s->filter, &filtered, err));
+    s->results->n_matching = filtered->n_set;
+    s->allowed = filtered;
     s->has_quotes = hd__leg_has_quotes(s->query);
     if (!s->has_quotes)
         return HD_OK;
-    HD_TRY(hd__bitmap_copy(&s->narrowed, *filtered, err));
+    HD_TRY(hd__bitmap_copy(&s->narrowed, filtered, err));
     s->allowed = &s->narrowed;
     return hd__leg_narrow(s->snapshot, s->query, &s->narrowed, err);
 }
 
-hd_status hd__search_run_legs(hd_searching *s, const hd_bitmap **filtered, hd_error *err)
+hd_status hd__search_run_legs(hd_searching *s, hd_error *err)
 {
-    HD_TRY(choose_chunks(s, filtered, err));
+    HD_TRY(choose_chunks(s, err));
     s->plain_query = s->has_quotes ? hd__search_plain_query(s->query, s->arena) : s->wanted.query;
     if (s->plain_query.ptr == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a query of %zu bytes", s->query.len);

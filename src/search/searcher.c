@@ -188,13 +188,12 @@ static hd_status order_candidates(hd_searching *s, hd_error *err)
 static hd_status run_search(hd_searching *s, void *data, hd_error *err)
 {
     (void)data;
-    const hd_bitmap *filtered;
-    HD_TRY(hd__search_run_legs(s, &filtered, err));
+    HD_TRY(hd__search_run_legs(s, err));
     HD_TRY(order_candidates(s, err));
     const size_t first = s->wanted.offset < s->n ? s->wanted.offset : s->n;
     const size_t n = s->n - first < s->wanted.limit ? s->n - first : s->wanted.limit;
     HD_TRY(hd__search_make_hits(s, first, n, err));
-    HD_TRY(hd__search_make_facets(s, filtered, err));
+    HD_TRY(hd__search_make_facets(s, err));
     hd__buffer_append_char(&s->warning, '\0');
     if (!s->warning.failed)
         s->results->warning = hd__arena_strndup(s->arena, s->warning.ptr, s->warning.len);

@@ -18,6 +18,7 @@ typedef struct hd_searching {
     hd_text plain_query; /* without quotes, for models */
     uint32_t legs;       /* that take part: hd_leg bits; those that fail are taken out */
     bool has_quotes;
+    const hd_filter *filter;  /* NULL: none */
     const hd_bitmap *allowed; /* what the filter lets through, less what the quotes rule out */
     hd_bitmap narrowed;       /* that, where there are quotes */
     hd_chunk_vectors vectors; /* of the query */
@@ -53,7 +54,7 @@ hd_text hd__search_plain_query(hd_span query, hd_arena *arena);
 
 /* Candidates, with the scores and ranks of every leg that could take part; not in order yet. *filtered is what the filter
  * alone lets through. */
-HD_MUST_USE hd_status hd__search_run_legs(hd_searching *s, const hd_bitmap **filtered, hd_error *err);
+HD_MUST_USE hd_status hd__search_run_legs(hd_searching *s, hd_error *err);
 
 /* MaxSim of candidates [0, n). */
 HD_MUST_USE hd_status hd__search_score_multi(hd_searching *s, size_t n, hd_error *err);
@@ -73,7 +74,7 @@ HD_MUST_USE hd_status hd__search_read_rows(hd_searching *s, size_t begin, size_t
 HD_MUST_USE hd_status hd__search_make_hits(hd_searching *s, size_t first, size_t n, hd_error *err);
 
 /* Facets over what the filter lets through. */
-HD_MUST_USE hd_status hd__search_make_facets(hd_searching *s, const hd_bitmap *chunks, hd_error *err);
+HD_MUST_USE hd_status hd__search_make_facets(hd_searching *s, hd_error *err);
 
 /* Adds a sentence to the results' warning. */
 void hd__search_warn(hd_searching *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,5 @@
-/* facet.c - how often a field has each of its values among a set of chunks (filter.h). One pass over the documents, or over
- * the chunks for sections; values are counted in a hash table with open addressing.
+/* facet.c - how often a field has each of its values among the chunks of a filter (filter.h). One pass over the documents,
+ * or over the chunks for sections; values are counted in a hash table with open addressing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "store/filter_cache.h"
 #include "store/filter_sql.h"
 #include "store/snapshot.h"
 #include "store/sql.h"
@@ -120,8 +121,8 @@ static int compare_counts(const void *a, const void *b)
     return x->value == NULL ? 0 : strcmp(x->value, y->value);
 }
 
-hd_status hd__filter_facet(hd_snapshot *snapshot, const char *field, const hd_bitmap *chunks, size_t limit, hd_arena *arena,
-                           hd_value_count **values, size_t *n, hd_error *err)
+static hd_status count_facet(hd_snapshot *snapshot, const char *field, const hd_bitmap *chunks, size_t limit,
+                             hd_arena *arena, hd_value_count **values, size_t *n, hd_error *err)
 {
     hd_status status = HD_OK;
     counter c = {.arena = arena};
@@ -132,7 +133,8 @@ hd_status hd__filter_facet(hd_snapshot *snapshot, const char *field, const hd_bi
     HD_TRY(hd__sql_prepare(hd__snapshot_db(snapshot), select_of(kind), &statement, err));
     if (kind == HD_FIELD_METADATA)
         hd__sql_bind_text(statement, 1, hd__span_of(path));
-    HD_TRY_OUT(count_rows(statement, chunks, &c, err));
+    if (chunks->n_set > 0)
+        HD_TRY_OUT(count_rows(statement, chunks, &c, err));
     if (c.n > 0)
         qsort(c.slots, c.n_slots, sizeof *c.slots, compare_counts);
     *n = c.n < limit ? c.n : limit;
@@ -145,4 +147,23 @@ out:
     sqlite3_finalize(statement);
     hd__free(c.slots);
     return status;
+}
+
+hd_status hd__filter_facet(hd_snapshot *snapshot, const char *field, const hd_filter *filter, size_t limit, hd_arena *arena,
+                           hd_value_count **values, size_t *n, hd_error *err)
+{
+    hd_filter_cache *cache = hd__snapshot_filters(snapshot);
+    const uint64_t version = hd__snapshot_version(snapshot);
+    const hd_bitmap *chunks;
+    const char *text = hd__arena_printf(arena, "%s\n%.*s", field, filter != NULL ? (int)filter->text.len : 0,
+                                        filter != NULL ? filter->text.ptr : ""); /* no field's name has a line's end */
+    if (text == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for a facet");
+    const hd_span key = hd__span_of(text);
+    if (hd__facet_cache_get(cache, key, version, limit, arena, values, n))
+        return HD_OK;
+    HD_TRY(hd__filter_chunks(snapshot, filter, &chunks, err));
+    HD_TRY(count_facet(snapshot, field, chunks, limit, arena, values, n, err));
+    hd__facet_cache_put(cache, key, version, limit, *values, *n);
+    return HD_OK;
 }

@@ -46,9 +46,9 @@ typedef struct hd_value_count {
     uint64_t n;
 } hd_value_count;
 
-/* How many of the chunks have each value of a field, most frequent first, at most `limit` values. HD_ERR_ARG: no such field.
- */
-HD_MUST_USE hd_status hd__filter_facet(hd_snapshot *snapshot, const char *field, const hd_bitmap *chunks, size_t limit,
+/* How many of the chunks that a filter lets through (NULL: of all) have each value of a field, most frequent first, at most
+ * `limit` values. Kept for the next time, as bitmaps are. HD_ERR_ARG: no such field. */
+HD_MUST_USE hd_status hd__filter_facet(hd_snapshot *snapshot, const char *field, const hd_filter *filter, size_t limit,
                                        hd_arena *arena, hd_value_count **values, size_t *n, hd_error *err);
 
 #endif

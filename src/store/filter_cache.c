@@ -1,11 +1,12 @@
-/* filter_cache.c - see filter_cache.h. A list of entries, the one used last first; the least recently used go. The lock is
- * `lock`: it guards the list and the counts of users.
+/* filter_cache.c - see filter_cache.h. Lists of entries, the one used last first; the least recently used go. The lock is
+ * `lock`: it guards the lists and the counts of users.
  */
 #include "store/filter_cache.h"
 
 #include <pthread.h>
 
 #include "base/alloc.h"
+#include "base/buffer.h"
 
 typedef struct entry {
     struct entry *next;
@@ -21,9 +22,18 @@ struct hd_filter_hold {
     entry *entry;
 };
 
+typedef struct facet {
+    struct facet *next;
+    hd_buffer bytes; /* the key, then each value with its NUL */
+    size_t key_len, limit, n;
+    uint64_t version;
+    uint64_t counts[]; /* [n] */
+} facet;
+
 struct hd_filter_cache {
     pthread_mutex_t lock;
     entry *entries;
+    facet *facets;
 };
 
 hd_status hd__filter_cache_new(hd_filter_cache **cache, hd_error *err)
@@ -44,6 +54,12 @@ static void let_go(entry *e)
     hd__free(e);
 }
 
+static void free_facet(facet *f)
+{
+    hd__buffer_clear(&f->bytes);
+    hd__free(f);
+}
+
 void hd__filter_cache_free(hd_filter_cache *cache)
 {
     if (cache == NULL)
@@ -51,6 +67,10 @@ void hd__filter_cache_free(hd_filter_cache *cache)
     for (entry *e = cache->entries, *next; e != NULL; e = next) {
         next = e->next;
         let_go(e);
+    }
+    for (facet *f = cache->facets, *next; f != NULL; f = next) {
+        next = f->next;
+        free_facet(f);
     }
     pthread_mutex_destroy(&cache->lock);
     hd__free(cache);
@@ -140,4 +160,79 @@ hd_status hd__filter_cache_put(hd_filter_cache *cache, hd_span text, uint64_t ve
     shrink(cache);
     pthread_mutex_unlock(&cache->lock);
     return HD_OK;
+}
+
+/* ---- facets ---- */
+
+static bool copy_values(const facet *f, hd_arena *arena, hd_value_count **values)
+{
+    const size_t bytes = f->bytes.len - f->key_len;
+    char *texts = hd__arena_alloc(arena, bytes + 1);
+    *values = hd__arena_alloc(arena, (f->n + 1) * sizeof **values);
+    if (texts == NULL || *values == NULL)
+        return false;
+    if (bytes > 0)
+        memcpy(texts, f->bytes.ptr + f->key_len, bytes);
+    for (size_t i = 0; i < f->n; i++) {
+        (*values)[i] = (hd_value_count){texts, f->counts[i]};
+        texts += strlen(texts) + 1;
+    }
+    return true;
+}
+
+bool hd__facet_cache_get(hd_filter_cache *cache, hd_span key, uint64_t version, size_t limit, hd_arena *arena,
+                         hd_value_count **values, size_t *n)
+{
+    bool found = false;
+    pthread_mutex_lock(&cache->lock);
+    facet **at = &cache->facets;
+    while (*at != NULL && ((*at)->version != version || (*at)->limit != limit ||
+                           !hd__span_equal(hd__span((*at)->bytes.ptr, (*at)->key_len), key)))
+        at = &(*at)->next;
+    facet *f = *at;
+    if (f != NULL) {
+        *at = f->next;
+        f->next = cache->facets;
+        cache->facets = f;
+        *n = f->n;
+        found = copy_values(f, arena, values);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return found;
+}
+
+void hd__facet_cache_put(hd_filter_cache *cache, hd_span key, uint64_t version, size_t limit, const hd_value_count *values,
+                         size_t n)
+{
+    facet *f = hd__calloc(1, sizeof *f + n * sizeof f->counts[0]);
+    if (f == NULL)
+        return;
+    hd__buffer_init(&f->bytes);
+    f->key_len = key.len;
+    f->version = version;
+    f->limit = limit;
+    f->n = n;
+    hd__buffer_append(&f->bytes, key.ptr, key.len);
+    for (size_t i = 0; i < n; i++) {
+        hd__buffer_append(&f->bytes, values[i].value, strlen(values[i].value) + 1);
+        f->counts[i] = values[i].n;
+    }
+    if (f->bytes.failed) {
+        free_facet(f);
+        return;
+    }
+    pthread_mutex_lock(&cache->lock);
+    f->next = cache->facets;
+    cache->facets = f;
+    size_t n_kept = 0;
+    facet **at = &cache->facets;
+    while (*at != NULL && n_kept < HD_FACET_CACHE_ENTRIES) {
+        at = &(*at)->next;
+        n_kept++;
+    }
+    facet *gone = *at; /* one at most */
+    *at = NULL;
+    pthread_mutex_unlock(&cache->lock);
+    if (gone != NULL)
+        free_facet(gone);
 }

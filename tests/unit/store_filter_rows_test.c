@@ -131,11 +131,32 @@ static void counts(const char *field, const char *filter, const char *expected)
     hd_value_count *values;
     size_t n;
     char text[256] = "";
-    assert_ok(hd__filter_facet(snapshot, field, chunks_of(filter), 10, &arena, &values, &n, &err));
+    assert_ok(hd__filter_facet(snapshot, field, parse(filter), 10, &arena, &values, &n, &err));
     for (size_t i = 0; i < n; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s=%llu ", values[i].value,
                  (unsigned long long)values[i].n);
     assert_string_equal(text, expected);
+}
+
+static void facets_are_kept_for_their_version(void **state)
+{
+    (void)state;
+    counts("source", "id != c", "docs=5 ");
+    put("e", "docs", "{}", 2);
+    counts("source", "id != c", "docs=5 ");
+    hd_snapshot *old = snapshot;
+    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
+    counts("source", "id != c", "docs=7 ");
+    counts("source", NULL, "docs=7 mail=1 ");
+    hd__snapshot_end(snapshot);
+    snapshot = old;
+    counts("source", "id != c", "docs=5 ");
+    for (int i = 0; i < 300; i++) {
+        char filter[32];
+        snprintf(filter, sizeof filter, "id != x%d", i);
+        counts("source", filter, "docs=5 mail=1 ");
+    }
+    counts("source", "id != c", "docs=5 ");
 }
 
 static void facets_count_chunks(void **state)
@@ -153,10 +174,10 @@ static void facets_count_chunks(void **state)
     counts("size", "id = a", "0=3 ");
     hd_value_count *values;
     size_t n;
-    assert_ok(hd__filter_facet(snapshot, "tags", chunks_of(NULL), 1, &arena, &values, &n, &err));
+    assert_ok(hd__filter_facet(snapshot, "tags", NULL, 1, &arena, &values, &n, &err));
     assert_int_equal(n, 1);
-    assert_status(hd__filter_facet(snapshot, "a b", chunks_of(NULL), 1, &arena, &values, &n, &err), HD_ERR_ARG);
-    assert_status(hd__filter_facet(snapshot, "metadata", chunks_of(NULL), 1, &arena, &values, &n, &err), HD_ERR_ARG);
+    assert_status(hd__filter_facet(snapshot, "a b", NULL, 1, &arena, &values, &n, &err), HD_ERR_ARG);
+    assert_status(hd__filter_facet(snapshot, "metadata", NULL, 1, &arena, &values, &n, &err), HD_ERR_ARG);
 }
 
 static void no_memory_is_an_error(void **state)
@@ -172,7 +193,7 @@ static void no_memory_is_an_error(void **state)
         hd__alloc_fail_after(i, UINT64_MAX);
         hd_status status = hd__filter_chunks(snapshot, filter, &set, &err);
         if (status == HD_OK)
-            status = hd__filter_facet(snapshot, "tags", set, 10, &arena, &values, &n, &err);
+            status = hd__filter_facet(snapshot, "tags", filter, 10, &arena, &values, &n, &err);
         hd__alloc_fail_off();
         assert_true(status == HD_OK || status == HD_ERR_MEMORY);
         done = status == HD_OK;
@@ -186,6 +207,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bitmaps_are_kept_for_their_version, begin, end),
         cmocka_unit_test_setup_teardown(documents_are_listed, begin, end),
         cmocka_unit_test_setup_teardown(facets_count_chunks, begin, end),
+        cmocka_unit_test_setup_teardown(facets_are_kept_for_their_version, begin, end),
         cmocka_unit_test_setup_teardown(no_memory_is_an_error, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
