@@ -23,7 +23,7 @@ set(CPACK_HD_PACKAGING "${PROJECT_SOURCE_DIR}/packaging")
 
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME heddle)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION web)
-set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "libcurl4") # opened when a model is pulled
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "libcurl4, libxml2") # opened when a model is pulled, when HTML is read
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "ca-certificates, poppler-utils") # pdftotext reads PDF
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS "libhiredis0.14") # opened for --redis-url
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_CONTROL_EXTRA "${CPACK_HD_PACKAGING}/postinst;${CPACK_HD_PACKAGING}/prerm")
@@ -34,6 +34,8 @@ Jina, llama.cpp and Ollama.")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libheddle${PROJECT_VERSION_MAJOR})
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_DEPENDS "libxml2")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS "poppler-utils")
 file(WRITE "${PROJECT_BINARY_DIR}/packaging/shlibs"
      "libheddle ${PROJECT_VERSION_MAJOR} libheddle${PROJECT_VERSION_MAJOR} (>= ${PROJECT_VERSION})\n")
 file(WRITE "${PROJECT_BINARY_DIR}/packaging/triggers" "activate-noawait ldconfig\n")

@@ -61,7 +61,7 @@
 #define HD_LIMIT_API_KEYS 1024u
 #define HD_LIMIT_API_KEY_BYTES 1024u
 
-#define HD_LIMIT_FILE_BYTES (256u << 20)       /* a file that is one document, read whole; JSONL may be of any size */
+#define HD_LIMIT_FILE_BYTES (256u << 20)      /* a file that is one document, read whole; JSONL may be of any size */
 #define HD_LIMIT_DOCUMENT_CHUNKS 200000u      /* of one document, which are written at once */
 #define HD_LIMIT_IGNORE_FILE_BYTES (1u << 20) /* .gitignore, .heddleignore */
 #define HD_LIMIT_IGNORE_PATTERN_BYTES 4096u   /* one line of them */
@@ -73,6 +73,7 @@
 #define HD_LIMIT_TRIGRAM_QUERY_BYTES 4096u       /* of a text looked for as it stands: a longer one is nowhere */
 
 #define HD_LIMIT_DOCUMENT_BYTES (256u << 20)    /* of a document's text, and of its file but for JSONL */
+#define HD_LIMIT_HEADING_BYTES 1024u            /* of a heading's name, of a title; longer ones are cut */
 #define HD_LIMIT_RECORD_BYTES (64u << 20)       /* of one line of JSONL */
 #define HD_LIMIT_RECORD_DEPTH 64u               /* nested arrays and objects in a JSON document */
 #define HD_LIMIT_ENCODING_NAME_BYTES 40u        /* that a document names */

@@ -11,9 +11,27 @@ static hd_reader_fn *const readers[HD_KIND_EPUB + 1] = {
     [HD_KIND_EPUB] = hd__read_epub,
 };
 
+/* A name of at most HD_LIMIT_HEADING_BYTES, cut between characters. False when there is no memory. */
+static bool cut(hd_arena *arena, const char **name)
+{
+    size_t len = *name != NULL ? strlen(*name) : 0;
+    if (len <= HD_LIMIT_HEADING_BYTES)
+        return true;
+    for (len = HD_LIMIT_HEADING_BYTES; len > 0 && ((unsigned char)(*name)[len] & 0xC0) == 0x80;)
+        len--;
+    const char *shorter = hd__arena_strndup(arena, *name, len);
+    if (shorter != NULL)
+        *name = shorter;
+    return shorter != NULL;
+}
+
 hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_error *err)
 {
-    if (blocks->failed)
+    bool failed =
+        blocks->failed || !cut(reader->arena, &reader->extract->title) || !cut(reader->arena, &reader->extract->author);
+    for (size_t i = 0; i < blocks->n && !failed; i++)
+        failed = !cut(reader->arena, &blocks->items[i].name);
+    if (failed)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for the text's blocks");
     reader->extract->blocks = blocks->items;
     reader->extract->n_blocks = blocks->n;

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/buffer.h"
-#include "ingest/written_date.h"
+#include "base/date.h"
 #include "ingest/reader.h"
 
 static int append(const char *bytes, size_t n, void *data)
@@ -17,7 +17,7 @@ static int append(const char *bytes, size_t n, void *data)
 bool hd__metadata_date(const json_t *value, int64_t *seconds)
 {
     if (json_is_string(value))
-        return hd__written_date_parse(hd__span(json_string_value(value), json_string_length(value)), seconds);
+        return hd__date_parse(hd__span(json_string_value(value), json_string_length(value)), seconds);
     double number = json_number_value(value);
     if (!json_is_number(value) || !(fabs(number) < 1e15))
         return false;

@@ -61,7 +61,7 @@ hd_status hd__package_read(hd_package *package, const char *part, hd_span *bytes
     zip_stat_init(&about);
     zip_int64_t index = zip_name_locate(package->zip, part, ZIP_FL_ENC_GUESS);
     if (index < 0 || zip_stat_index(package->zip, (zip_uint64_t)index, 0, &about) != 0)
-        return hd__fail(err, HD_ERR_NOT_FOUND, "the archive has no %.200s", part);
+        return hd__fail(err, HD_ERR_FORMAT, "the archive has no %.200s", part);
     HD_TRY(check(package, part, &about, err));
     char *to = hd__arena_alloc(package->arena, (size_t)about.size + 1);
     if (to == NULL)

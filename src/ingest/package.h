@@ -23,7 +23,8 @@ void hd__package_close(hd_package *package);
 
 bool hd__package_has(const hd_package *package, const char *part);
 
-/* A part, on the arena. HD_ERR_NOT_FOUND, HD_ERR_UNSUPPORTED (encrypted), HD_ERR_FORMAT, HD_ERR_LIMIT, HD_ERR_MEMORY. */
+/* A part, on the arena. HD_ERR_UNSUPPORTED (encrypted), HD_ERR_FORMAT (also when there is none), HD_ERR_LIMIT,
+ * HD_ERR_MEMORY. */
 HD_MUST_USE hd_status hd__package_read(hd_package *package, const char *part, hd_span *bytes, hd_error *err);
 
 /* The name of the part that `target` means, seen from the part `from`: "../b.xml" from "a/c/d.xml" is "a/b.xml"; a leading

@@ -29,7 +29,7 @@ HD_MUST_USE hd_status hd__read_jsonl(hd_reader *reader, hd_extract_fn *document,
 /* The paragraphs of text[begin, end), which are separated by blank lines; `line` is that of `begin`. */
 void hd__paragraphs_add(hd_block_list *blocks, hd_span text, size_t begin, size_t end, uint32_t line);
 
-/* Takes the blocks over; HD_ERR_MEMORY when the list has failed. */
+/* Takes the blocks over, and cuts names that are too long; HD_ERR_MEMORY, also when the list has failed. */
 HD_MUST_USE hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_error *err);
 
 /* Looks through metadata for what has a field of its own in an extract: title, author, date. `metadata` becomes the

@@ -295,6 +295,80 @@ static void hostile_markdown_ends(void **state)
     hd__buffer_clear(&text);
 }
 
+/* `n` bytes of `filler` between a beginning and an end, as a file of this name. */
+static hd_status status_of(const char *name, const char *begin, char filler, size_t n, const char *end)
+{
+    size_t head = strlen(begin), tail = strlen(end), len = head + n + tail;
+    char *bytes = hd__map_alloc(len);
+    hd_arena arena;
+    assert_non_null(bytes);
+    memcpy(bytes, begin, head);
+    memset(bytes + head, filler, n);
+    memcpy(bytes + head + n, end, tail);
+    hd__arena_init(&arena);
+    memset(&err, 0, sizeof err);
+    hd_status status = hd__extract(hd__span(bytes, len), name, NULL, &arena, nothing, NULL, &err);
+    hd__arena_clear(&arena);
+    hd__map_free(bytes, len);
+    return status;
+}
+
+static void limits_of_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of("a.txt", "", 'a', HD_LIMIT_DOCUMENT_BYTES, ""), HD_OK); /* in one line */
+    assert_int_equal(status_of("a.txt", "", 'a', HD_LIMIT_DOCUMENT_BYTES, "a"), HD_ERR_LIMIT);
+    assert_non_null(strstr(err.text, "268435457 bytes, at most 268435456 are read"));
+    assert_int_equal(status_of("a.json", "[\"", 'a', HD_LIMIT_RECORD_BYTES - 4, "\"]"), HD_OK);
+    assert_int_equal(status_of("a.json", "[\"", 'a', HD_LIMIT_RECORD_BYTES - 3, "\"]"), HD_ERR_LIMIT);
+    assert_int_equal(status_of("a.jsonl", "{\"text\":\"", 'a', HD_LIMIT_RECORD_BYTES - 11, "\"}"), HD_OK);
+    assert_int_equal(status_of("a.jsonl", "{\"text\":\"", 'a', HD_LIMIT_RECORD_BYTES - 10, "\"}\n"), HD_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "1 line cannot be read: line 1: 67108865 bytes, at most 67108864"));
+    assert_int_equal(status_of("a.html", "", 'a', HD_LIMIT_HTML_BYTES, ""), HD_OK);
+    assert_int_equal(status_of("a.html", "", 'a', HD_LIMIT_HTML_BYTES, "a"), HD_ERR_LIMIT);
+}
+
+static hd_status count_metadata(const hd_extract *extract, void *data, hd_error *error)
+{
+    (void)error;
+    *(bool *)data = extract->metadata != NULL;
+    return HD_OK;
+}
+
+static void limits_of_names(void **state)
+{
+    (void)state;
+    hd_buffer text;
+    hd__buffer_init(&text);
+    for (uint32_t n = HD_LIMIT_FRONT_MATTER_BYTES + 1; n <= HD_LIMIT_FRONT_MATTER_BYTES + 2; n++) { /* its last \n beside */
+        hd_arena arena;
+        bool found = false;
+        hd__arena_init(&arena);
+        hd__buffer_reset(&text);
+        hd__buffer_append_text(&text, "---\na: ");
+        while (text.len < n - 5)
+            hd__buffer_append_char(&text, 'x');
+        hd__buffer_append_text(&text, "\n---\n");
+        assert_int_equal(hd__extract(hd__buffer_span(&text), "a.md", NULL, &arena, count_metadata, &found, &err), HD_OK);
+        assert_int_equal(found, n == HD_LIMIT_FRONT_MATTER_BYTES + 1);
+        hd__arena_clear(&arena);
+    }
+    for (uint32_t n = HD_LIMIT_HEADING_BYTES; n <= HD_LIMIT_HEADING_BYTES + 1; n++) {
+        hd__buffer_reset(&text);
+        hd__buffer_append_text(&text, "# ");
+        for (uint32_t i = 0; i + 2 < n; i++)
+            hd__buffer_append_char(&text, 'x');
+        hd__buffer_append_text(&text, "\xC3\xA9\n");
+        hd_status status;
+        char *found = dump(hd__buffer_span(&text), "a.md", NULL, &status);
+        assert_int_equal(status, HD_OK);
+        assert_int_equal(strstr(found, "x\xC3\xA9> ") != NULL, n == HD_LIMIT_HEADING_BYTES);
+        assert_int_equal(strstr(found, "x> ") != NULL, n != HD_LIMIT_HEADING_BYTES);
+        free(found);
+    }
+    hd__buffer_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +384,8 @@ int main(void)
         cmocka_unit_test(errors_of_the_caller_end_it),
         cmocka_unit_test(survives_failed_allocations),
         cmocka_unit_test(hostile_markdown_ends),
+        cmocka_unit_test(limits_of_bytes),
+        cmocka_unit_test(limits_of_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

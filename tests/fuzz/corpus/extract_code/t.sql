@@ -1,0 +1,8 @@
+-- users
+CREATE TABLE IF NOT EXISTS users (
+  id INTEGER
+);
+SELECT 1;
+CREATE OR REPLACE FUNCTION f() RETURNS int AS $$
+  SELECT 1;
+$$;

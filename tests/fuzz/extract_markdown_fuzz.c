@@ -1,0 +1,12 @@
+/* Markdown, with front matter. */
+#include <stdint.h>
+
+#include "fuzz/extract_check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    extract_and_check(hd__span(data, size), "fuzz.md");
+    return 0;
+}
