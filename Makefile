@@ -9,8 +9,10 @@ build: ## build/heddle, build/libheddle.so (default)
 	@[ -f build/build.ninja ] || cmake --preset release --log-level=WARNING
 	@cmake --build --preset release
 
-demo: build ## embed real text with real MiniLM weights and look for the nearest sentences
-	@model=$$(tools/fetch_model.sh) && build/examples/nearest "$$model" examples/sentences.txt
+demo: build ## embed real text with real MiniLM weights, index the documents of this folder, and search both
+	@model=$$(tools/fetch_model.sh) && build/examples/nearest "$$model" examples/sentences.txt && rm -f build/demo.db && \
+	    echo && build/heddle index --db build/demo.db -m "$$model" README.md docs && \
+	    build/heddle search --db build/demo.db -m "$$model" -n 3 "how is memory kept small when many models are loaded"
 
 test: ## everything: all tests, sanitizers, 64-bit Arm kernels
 	@tools/setup.sh build check test

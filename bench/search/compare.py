@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Heddle beside the stacks that people glue together: documents in, answers out. run.sh calls this.
 
-    compare.py --build DIR --tools DIR --model DIR --documents DIR --set DIR --results DIR [--queries N] [--only NAMES]
+    compare.py --build DIR --tools DIR --model DIR --documents DIR --set DIR --results DIR
+               [--queries N] [--only NAMES] [--task folder|passages]
 
 Two tasks. "folder": files in (HTML, Markdown, text), each stack parses and cuts them as it does. "passages": a retrieval
 set's passages, the same for all, with queries and judgements, so that what is found can be compared as well. A stack's ingest
@@ -160,28 +161,40 @@ def cells(figures, n_documents, relevant):
             f"{100 * ndcg(figures['hits'], relevant):.2f}" if relevant else "", f"{figures['n_chunks']}"]
 
 
-def table(comparison, chosen, info):
+def table(comparison, task, chosen, info):
     labels = {**{f"heddle-{d}": f"Heddle, {d}" for d in DTYPES}, **{n: label for n, label, _ in chosen}}
     lines = [f"{info['cpu']}, {info['threads_used']} threads, {os.getloadavg()[0]:.1f} of load at the end; all-MiniLM-L6-v2. A ratio "
              "is of the ingest's time to Heddle's, int8 to int8, the others to what Heddle chooses by itself.", ""]
-    for task in TASKS:
-        n = comparison.n_files if task == "folder" else comparison.n_passages
-        lines += [f"{task}: {n} documents", "",
-                  "| stack | docs/s | chunks/s | Heddle's lead | ingest RSS, MB | disk, MB | query p50, ms | p99, ms | nDCG@10 | chunks |",
-                  "|---|---|---|---|---|---|---|---|---|---|"]
-        for name, label in labels.items():
-            if (task, name) in comparison.rows:
-                row = comparison.rows[task, name]
-                lines.append(f"| {label} | " + " | ".join(cells(row, n, comparison.relevant if task == "passages" else None)) + " |")
-        lines.append("")
+    n = comparison.n_files if task == "folder" else comparison.n_passages
+    lines += [f"{task}: {n} documents", "",
+              "| stack | docs/s | chunks/s | Heddle's lead | ingest RSS, MB | disk, MB | query p50, ms | p99, ms | nDCG@10 | chunks |",
+              "|---|---|---|---|---|---|---|---|---|---|"]
+    for name, label in labels.items():
+        relevant = comparison.relevant if task == "passages" else None
+        lines.append(f"| {label} | " + " | ".join(cells(comparison.rows[task, name], n, relevant)) + " |")
+    lines.append("")
     for dtype in DTYPES:
-        row, bare = comparison.rows["passages", f"heddle-{dtype}"], comparison.rows["passages", f"embed-{dtype}"]
-        turns = zip(row["ingest_turns"][-len(bare["ingest_turns"]):], bare["ingest_turns"])
-        lines.append(f"- {dtype}: `heddle index` over the bare `heddle embed` on the passages: "
-                     f"{statistics.median(e / i for i, e in turns):.0%} of its docs/s. Opening {row['open_ms']:.1f} ms, first search "
-                     f"{row['first_ms']:.1f} ms, embedding {statistics.median(row['embed_ms']):.2f} ms of a query; the program `heddle "
-                     f"search` from start to exit {statistics.median(row['program_ms']):.0f} ms.")
+        row = comparison.rows[task, f"heddle-{dtype}"]
+        lines.append(f"- {dtype}: opening {row['open_ms']:.1f} ms, first search {row['first_ms']:.1f} ms, embedding "
+                     f"{statistics.median(row['embed_ms']):.2f} ms of a query; the program `heddle search` from start to exit "
+                     f"{statistics.median(row['program_ms']):.0f} ms.")
+        if task == "passages":
+            bare = comparison.rows[task, f"embed-{dtype}"]["ingest_turns"]
+            turns = zip(row["ingest_turns"][-len(bare):], bare)
+            lines.append(f"- {dtype}: {statistics.median(e / i for i, e in turns):.0%} of the docs/s of `heddle embed` on the same "
+                         "passages, in the median turn.")
     return "\n".join(lines) + "\n"
+
+
+def keep(comparison, task, chosen, info):
+    text = table(comparison, task, chosen, info)
+    print(text, flush=True)
+    out = comparison.args.results / f"{datetime.date.today()}-{bench.slug(info)}-search-{task}"
+    out.with_suffix(".md").write_text(text)
+    rows = [{"name": name, **{k: v for k, v in row.items() if k != "hits"}}
+            for (of, name), row in comparison.rows.items() if of == task]
+    out.with_suffix(".json").write_text(json.dumps({"machine": info, "task": task, "rows": rows}, indent=1) + "\n")
+    say(f"kept in {out}.md")
 
 
 def main():
@@ -190,22 +203,16 @@ def main():
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--only", default="*")
+    parser.add_argument("--task", choices=TASKS)
     args = parser.parse_args()
     chosen = [s for s in STACKS if any(fnmatch.fnmatch(s[0], p) for p in args.only.split(","))]
     info = bench.machine(os.cpu_count())
+    args.results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="heddle-search-", dir=args.tools) as folder:
         comparison = Comparison(args, Path(folder))
-        for task in TASKS:
+        for task in [args.task] if args.task else TASKS:
             comparison.run(task, chosen)
-        text = table(comparison, chosen, info)
-    print(text)
-    args.results.mkdir(parents=True, exist_ok=True)
-    out = args.results / f"{datetime.date.today()}-{bench.slug(info)}-search"
-    out.with_suffix(".md").write_text(text)
-    rows = [{"task": task, "name": name, **{k: v for k, v in row.items() if k != "hits"}}
-            for (task, name), row in comparison.rows.items()]
-    out.with_suffix(".json").write_text(json.dumps({"machine": info, "rows": rows}, indent=1) + "\n")
-    say(f"kept in {out}.md")
+            keep(comparison, task, chosen, info)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Documents in, answers out, beside the stacks that people glue together: LangChain + Chroma, Chroma with its own ONNX,
 # txtai, LanceDB, and the fastest we could put together (ONNX Runtime int8, sqlite-vec, FTS5). All with all-MiniLM-L6-v2.
 #
-#   bench/search/run.sh [--docs N] [--queries N] [--only 'glued,txtai']
+#   bench/search/run.sh [--docs N] [--queries N] [--only 'glued,txtai'] [--task folder|passages]
 #
 # A folder of N real documents (120) is made by corpus.py, a set with judgements by bench/quality. The stacks go
 # into build/venv-search on top of build/venv-bench. HEDDLE_BUILD names the build folder. It takes about ten minutes.
@@ -16,7 +16,7 @@ pass=()
 while [ $# -gt 0 ]; do
     case $1 in
     --docs) docs=$2 && shift 2 ;;
-    --queries | --only) pass+=("$1" "$2") && shift 2 ;;
+    --queries | --only | --task) pass+=("$1" "$2") && shift 2 ;;
     *) die "unknown option $1: see the head of $0" ;;
     esac
 done

@@ -118,8 +118,11 @@ static hd_status choose_model(run *r, hd_error *err)
     hd_index_stats stats;
     if (r->config.model_is_given || !hd__file_exists(r->path.text))
         return HD_OK;
-    HD_TRY(hd_index_open(r->path.text, &(hd_index_options){.read_only = true}, &index, err));
-    const hd_status status = hd_index_get_stats(index, &stats, err);
+    hd_status status = hd_index_open(r->path.text, &(hd_index_options){.read_only = true}, &index, err);
+    if (status == HD_ERR_NOT_FOUND) /* empty: made, but not yet an index */
+        return HD_OK;
+    HD_TRY(status);
+    status = hd_index_get_stats(index, &stats, err);
     if (status == HD_OK && stats.model[0] != '\0') {
         snprintf(r->model_name, sizeof r->model_name, "%s", stats.model);
         r->config.model = r->model_name;

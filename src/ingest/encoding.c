@@ -56,8 +56,8 @@ static hd_status refuse_binary(hd_span bytes, hd_error *err)
 {
     const char *zero = memchr(bytes.ptr, '\0', bytes.len);
     if (zero != NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "binary, not text: byte %zu is zero", (size_t)(zero - bytes.ptr));
-    return hd__fail(err, HD_ERR_UNSUPPORTED, "binary, not text: more than one byte in fifty is a control character");
+        return hd__fail(err, HD_ERR_FORMAT, "binary, not text: byte %zu is zero", (size_t)(zero - bytes.ptr));
+    return hd__fail(err, HD_ERR_FORMAT, "binary, not text: more than one byte in fifty is a control character");
 }
 
 /* Whether what is wrong in this UTF-8 is little beside what is right: damaged, and no other encoding. */

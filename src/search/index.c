@@ -27,7 +27,10 @@ static hd_status read_heads(const char *path, const hd_index_options *options, b
     if (!hd__file_exists(path))
         return HD_OK;
     const hd_store_options as_it_is = {.read_only = options->read_only, .busy_ms = options->busy_ms, .n_threads = 1};
-    HD_TRY(hd__store_open(path, &as_it_is, &store, err));
+    const hd_status status = hd__store_open(path, &as_it_is, &store, err);
+    if (status == HD_ERR_NOT_FOUND && options->create) /* empty: another process is making it, or the disk was full then */
+        return HD_OK;
+    HD_TRY(status);
     *sparse = hd__store_identity(store)->has_sparse;
     *multi = hd__store_identity(store)->n_token_dimensions > 0;
     hd__store_close(store);

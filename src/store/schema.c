@@ -150,7 +150,7 @@ hd_status hd__schema_open(sqlite3 *db, const char *path, const hd_store_options 
     HD_TRY(hd__sql_integer(db, "SELECT count(*) FROM sqlite_schema", &n_tables, err));
     const bool is_blank = application == 0 && version == 0 && n_tables == 0;
     if (is_blank && !options->create)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: an empty file, no index", path);
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: an empty file, no index", path);
     if (!is_blank && application != HD_SCHEMA_APPLICATION_ID)
         return hd__fail(err, HD_ERR_FORMAT, "%s: an SQLite database, but no index of Heddle", path);
     if (version < 0 || version > VERSION)

@@ -43,8 +43,8 @@ typedef struct hd_store_options {
     uint32_t n_threads; /* of scans and graph building */
 } hd_store_options;
 
-/* HD_ERR_NOT_FOUND, _FORMAT (no database of ours, damaged), _UNSUPPORTED (a newer version; another model: both are
- * named), _BUSY, _IO. Older versions are migrated, unless read_only. */
+/* HD_ERR_NOT_FOUND (an empty file, too), _FORMAT (no database of ours, damaged), _UNSUPPORTED (a newer version; another
+ * model: both are named), _BUSY, _IO. Older versions are migrated, unless read_only. */
 HD_MUST_USE hd_status hd__store_open(const char *path, const hd_store_options *options, hd_store **store, hd_error *err);
 void hd__store_close(hd_store *store); /* no snapshot and no write may be open. NULL allowed */
 

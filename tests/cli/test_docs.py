@@ -34,11 +34,11 @@ class DocsTest(CommandTest):
             done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], capture_output=True, text=True)
             self.assertEqual(done.stdout + done.stderr, "", page.name)
 
-    def test_library_page_names_every_function(self):
-        header = (ROOT / "include/heddle/heddle.h").read_text()
-        declared = set(re.findall(r"HD_API[^;(]*?\b(hd_\w+)\s*\(", header))
-        page = set(re.findall(r"^\.Fn (hd_\w+)", (MAN / "heddle.3").read_text(), re.M))
-        self.assertEqual(page, declared)
+    def test_library_pages_name_every_function(self):
+        for header, page in (("heddle.h", "heddle.3"), ("index.h", "heddle_index.3")):
+            declared = set(re.findall(r"HD_API[^;(]*?\b(hd_\w+)\s*\(", (ROOT / "include/heddle" / header).read_text()))
+            named = set(re.findall(r"^\.Fn (hd_\w+)", (MAN / page).read_text(), re.M))
+            self.assertEqual(named, declared, page)
 
     def test_every_setting_is_documented(self):
         source = (ROOT / "src/cli/config.c").read_text()
@@ -88,10 +88,14 @@ class DocsTest(CommandTest):
             self.assertEqual(done.stderr, "")
             self.assertRegex(done.stdout, r"\A(-?[\d.e-]+ ){3}\.\.\.\n\Z")
 
-    def test_man_page_snippet(self):
-        text = (MAN / "heddle.3").read_text()
-        code = text[text.index("#include <heddle/heddle.h>"):text.rindex(".Ed")].replace("\\e", "\\")
-        self.assertEqual(self.compile_and_run(self.write("snippet.c", code)).stderr, "")
+    def man_page_snippet(self, page):
+        text = (MAN / page).read_text()
+        return text[text.index("#include <heddle/"):text.rindex(".Ed")].replace("\\e", "\\")
+
+    def test_man_page_snippets(self):
+        self.assertEqual(self.compile_and_run(self.write("snippet.c", self.man_page_snippet("heddle.3"))).stderr, "")
+        example = (ROOT / "examples/search.c").read_text()
+        self.assertEqual(self.man_page_snippet("heddle_index.3"), example[example.index("#include <heddle/"):])
 
     def test_examples(self):
         done = subprocess.run([str(BUILD / "examples" / "embed")], capture_output=True, text=True, env=self.env(HEDDLE_CACHE=str(STORE)))
@@ -102,6 +106,11 @@ class DocsTest(CommandTest):
         answers = re.split(r"\n\n", done.stdout)[1:]
         for answer, word in zip(answers, ("tide", "function", "pruned")):
             self.assertIn(word, answer.splitlines()[1], answer)
+        (self.work / "harbour.md").write_text("# The harbour\n\nThe tide comes in twice a day.\n\n# The garden\n\nPrune the roses.\n")
+        done = subprocess.run([str(BUILD / "examples" / "search"), str(self.work), "when does the water rise"], capture_output=True,
+                              text=True, cwd=self.folder, env=self.env(HEDDLE_CACHE=str(STORE)))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout.splitlines()[0], r"harbour\.md:\d+ .*tide")
         done = subprocess.run([str(BUILD / "examples" / "nearest"), "no/model"], capture_output=True, text=True, env=self.env())
         self.assertEqual((done.returncode, done.stdout), (1, ""))
 

@@ -247,8 +247,7 @@ static uint32_t version_in(hd_snapshot *snapshot, uint32_t document, hd_arena *a
 static bool was_never_made(const model *acknowledged, hd_status status)
 {
     const model nothing = {0};
-    return memcmp(acknowledged, &nothing, sizeof nothing) == 0 &&
-           (status == HD_ERR_NOT_FOUND || (status == HD_ERR_FORMAT && strstr(err.text, "an empty file") != NULL));
+    return memcmp(acknowledged, &nothing, sizeof nothing) == 0 && status == HD_ERR_NOT_FOUND;
 }
 
 static void check_store(model *acknowledged, const model *under_way)

@@ -80,7 +80,7 @@ static void binary_is_refused(void **state)
     char *late = malloc(100000); /* past what the kind is told from */
     memset(late, 'a', 100000);
     late[99999] = '\0';
-    refuses(hd__span(late, 100000), "a.txt", HD_ERR_UNSUPPORTED, "byte 99999 is zero");
+    refuses(hd__span(late, 100000), "a.txt", HD_ERR_FORMAT, "byte 99999 is zero");
     free(late);
 }
 

@@ -37,8 +37,8 @@ static void refuses_what_is_no_index(void **state)
     assert_error(open_path("", &(hd_store_options){.create = true}), HD_ERR_ARG, "empty");
     assert_error(open_path(s.dir, &(hd_store_options){.create = true}), HD_ERR_FORMAT, "not a regular file");
     const char *empty = scratch_text(&s, "empty", "");
-    assert_error(open_path(empty, &(hd_store_options){0}), HD_ERR_FORMAT, "empty");
-    assert_error(open_read(empty), HD_ERR_FORMAT, "empty");
+    assert_error(open_path(empty, &(hd_store_options){0}), HD_ERR_NOT_FOUND, "empty");
+    assert_error(open_read(empty), HD_ERR_NOT_FOUND, "empty");
     char text[5000];
     memset(text, 'a', sizeof text);
     const char *plain = scratch_write(&s, "plain", text, sizeof text);
