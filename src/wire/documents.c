@@ -381,9 +381,9 @@ static const hd_route routes[] = {
 };
 
 static const char schemas[] =
-    "{\"Document\":{\"type\":\"object\",\"oneOf\":[{\"required\":[\"text\"]},{\"required\":[\"file\"]}],"
+    "{\"Document\":{\"type\":\"object\",\"anyOf\":[{\"required\":[\"text\"]},{\"required\":[\"file\"]}],"
     "\"additionalProperties\":false,\"properties\":{\"id\":{\"type\":[\"string\",\"null\"],\"minLength\":1},"
-    "\"text\":{\"type\":\"string\"},\"file\":{\"type\":\"string\",\"contentEncoding\":\"base64\"},"
+    "\"text\":{\"type\":[\"string\",\"null\"]},\"file\":{\"type\":[\"string\",\"null\"],\"contentEncoding\":\"base64\"},"
     "\"mime\":{\"type\":[\"string\",\"null\"]},\"source\":{\"type\":[\"string\",\"null\"]},"
     "\"title\":{\"type\":[\"string\",\"null\"]},\"url\":{\"type\":[\"string\",\"null\"]},"
     "\"author\":{\"type\":[\"string\",\"null\"]},\"created_at\":{\"type\":[\"integer\",\"string\",\"null\"]},"

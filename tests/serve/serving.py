@@ -103,3 +103,30 @@ class ServedTest(unittest.TestCase):
         for a, b in zip(got, expected):
             self.assertEqual(len(a), len(b))
             self.assertLess(max(abs(x - y) for x, y in zip(a, b)), tolerance)
+
+
+class IndexTest(ServedTest):
+    """A server with an index, made empty for each class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.TemporaryDirectory(prefix="heddle-index-")
+        cls.addClassCleanup(cls.home.cleanup)
+        cls.index = Path(cls.home.name) / "notes.db"
+        cls.options = (*cls.options, "--index", str(cls.index))
+        super().setUpClass()
+
+    def delete(self, path, body=None, status=200, headers=None):
+        request = urllib.request.Request(self.url + path, None if body is None else json.dumps(body).encode(), method="DELETE",
+                                         headers={"Content-Type": "application/json", **(headers or {})})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                code, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                code, text = error.code, error.read()
+        self.assertEqual(code, status, text)
+        return json.loads(text)
+
+    def search(self, query, status=200, **fields):
+        return self.json("/v1/search", {"query": query, **fields}, status)

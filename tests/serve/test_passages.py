@@ -1,6 +1,6 @@
 """Searches and documents over HTTP, on a real index with a small model.
 
-    HEDDLE_BUILD=build python3 -m unittest -v test_search
+    HEDDLE_BUILD=build python3 -m unittest -v test_passages
 """
 
 import base64
@@ -14,10 +14,9 @@ import threading
 import time
 import unittest
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
-from serving import PATIENCE_S, PROGRAM, ServedTest, tiny_models
+from serving import PATIENCE_S, PROGRAM, IndexTest, ServedTest, tiny_models
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -33,33 +32,6 @@ The shuttle carries the weft from side to side.
 
 The reed beats the weft against the cloth, naïvely said.
 """
-
-
-class IndexTest(ServedTest):
-    """A server with an index, made empty for each class."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.home = tempfile.TemporaryDirectory(prefix="heddle-index-")
-        cls.addClassCleanup(cls.home.cleanup)
-        cls.index = Path(cls.home.name) / "notes.db"
-        cls.options = (*cls.options, "--index", str(cls.index))
-        super().setUpClass()
-
-    def delete(self, path, body=None, status=200, headers=None):
-        request = urllib.request.Request(self.url + path, None if body is None else json.dumps(body).encode(), method="DELETE",
-                                         headers={"Content-Type": "application/json", **(headers or {})})
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-                code, text = answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                code, text = error.code, error.read()
-        self.assertEqual(code, status, text)
-        return json.loads(text)
-
-    def search(self, query, status=200, **fields):
-        return self.json("/v1/search", {"query": query, **fields}, status)
 
 
 class Search(IndexTest):
