@@ -306,7 +306,7 @@ class IndexTest(CommandTest):
         process = self.start("tree", preexec_fn=no_room)
         _, stderr = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 1, stderr)
-        self.assertRegex(stderr, r"\\Aheddle: .*\\.heddle\\.db: .*(full|I/O error)")
+        self.assertRegex(stderr, r"\Aheddle: .*\.heddle\.db: .*(full|I/O error)")
         self.assertEqual(self.index()["added"], 300)
         self.is_sound()
 
