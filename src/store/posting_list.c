@@ -211,7 +211,8 @@ bool hd__posting_list_open(hd_span bytes, uint32_t n, uint32_t n_chunks, void *m
     uint64_t next = 0, offset = 0;
     for (uint32_t i = 0; i < n_blocks; i++) {
         const uint64_t gap = hd__varint_read(&cursor), n_bytes = hd__varint_read(&cursor);
-        if (cursor.failed || gap >= n_chunks || next + gap >= n_chunks || n_bytes > bytes.len)
+        const uint32_t left = n - i * HD_POSTING_BLOCK, n_block = left < HD_POSTING_BLOCK ? left : HD_POSTING_BLOCK;
+        if (cursor.failed || gap + 1 < n_block || gap >= n_chunks || next + gap >= n_chunks || n_bytes > bytes.len)
             return false;
         dir[i] = (hd_posting_dir){(uint32_t)(next + gap), (uint32_t)offset, n_fronts};
         next += gap + 1;
@@ -243,6 +244,10 @@ static bool read_postings(hd_span bytes, uint32_t n, uint32_t next, uint32_t n_c
             return false;
         out->ids[i] = (uint32_t)id++;
         out->payloads[i] = (uint32_t)payload;
+    }
+    for (uint32_t i = n; i < HD_POSTING_BLOCK; i++) {
+        out->ids[i] = HD_POSTING_NO_ID;
+        out->payloads[i] = 1;
     }
     out->n = n;
     return !cursor.failed && hd__cursor_left(&cursor) == 0;

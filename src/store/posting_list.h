@@ -40,7 +40,8 @@ typedef struct hd_posting_list {
     hd_front *fronts;
 } hd_posting_list;
 
-/* Postings of one block, decoded. */
+/* Postings of one block, decoded; after the n-th, ids that no chunk has. */
+#define HD_POSTING_NO_ID ((uint32_t)INT32_MAX)
 typedef struct hd_posting_block {
     uint32_t n;
     uint32_t ids[HD_POSTING_BLOCK], payloads[HD_POSTING_BLOCK];

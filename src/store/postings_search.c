@@ -8,20 +8,27 @@
 #include "base/half.h"
 #include "store/postings.h"
 
-enum { WINDOW = 4096, NO_BLOCK = UINT32_MAX };
+enum {
+    WINDOW = 4096,
+    WINDOW_BLOCKS = WINDOW / HD_POSTING_BLOCK + 2, /* of one list that a window can have a part of */
+    GROUP = 16,                                    /* sums that are compared at once */
+    CHEAP = 3,                                     /* see order_by_bounds */
+    NO_BLOCK = UINT32_MAX,
+};
 #define UNITS 1073741824.0f /* all terms' bounds together: sums stay below 2^31 */
 
 /* A term's list in one segment. */
 typedef struct cursor {
-    const hd_posting_list *list; /* NULL: one block, decoded for good */
-    float weight;                /* in units */
-    uint32_t block;              /* the first that can have postings of this window, or after */
-    uint32_t probe;              /* the same for the chunk that is looked up */
-    uint32_t bound;              /* in this window */
-    uint32_t decoded;            /* number of the block that `postings` has */
-    uint32_t n_blocks, last;     /* last: id of the only block's last */
-    uint32_t at;                 /* in `postings`, for what is looked up */
-    bool scored;                 /* `units` are of `postings` */
+    const hd_posting_list *list;    /* NULL: one block, decoded for good */
+    float weight;                   /* in units */
+    uint32_t block;                 /* the first that can have postings of this window, or after */
+    uint32_t bound;                 /* in this window */
+    uint32_t n_window_blocks;       /* that have a part of it */
+    uint32_t decoded;               /* number of the block that `postings` has */
+    uint32_t n_blocks, last;        /* last: id of the only block's last */
+    uint32_t at;                    /* in `postings`, for what is looked up */
+    bool scored;                    /* `units` are of `postings` */
+    uint32_t bounds[WINDOW_BLOCKS]; /* of the window's blocks, from `block` */
     hd_posting_block postings;
     uint32_t units[HD_POSTING_BLOCK];
 } cursor;
@@ -60,6 +67,25 @@ float hd__bm25_idf(uint64_t n, uint64_t df)
 {
     const double absent = n > df ? (double)(n - df) : 0.0;
     return (float)log(1.0 + (absent + 0.5) / ((double)df + 0.5));
+}
+
+/* ---- sixteen numbers at once -------------------------------------------------------------------- */
+
+typedef int32_t lanes __attribute__((vector_size(16))); /* SSE2's and NEON's registers */
+typedef int64_t halves __attribute__((vector_size(16)));
+
+/* Bit i: whether numbers[i] is more than `bound`. All are below 2^31. */
+static inline uint32_t mask_above(const uint32_t numbers[GROUP], uint32_t bound)
+{
+    static const lanes bits[GROUP / 4] = {
+        {1, 2, 4, 8}, {16, 32, 64, 128}, {256, 512, 1024, 2048}, {4096, 8192, 16384, 32768}};
+    const lanes bounds = (lanes){0} + (int32_t)bound;
+    lanes values[GROUP / 4], found = {0};
+    memcpy(values, numbers, sizeof values);
+    for (int i = 0; i < GROUP / 4; i++)
+        found |= (values[i] > bounds) & bits[i];
+    const uint64_t both = (uint64_t)(((halves)found)[0] | ((halves)found)[1]);
+    return (uint32_t)(both | both >> 32);
 }
 
 /* ---- what a posting gives ----------------------------------------------------------------------- */
@@ -194,7 +220,7 @@ static hd_status open_segment(search *s, size_t segment, hd_error *err)
             continue;
         cursor *c = &s->cursors[s->n_cursors];
         c->weight = s->weights[t];
-        c->block = c->probe = c->at = 0;
+        c->block = c->at = 0;
         c->scored = false;
         c->list = NULL;
         if (entry->n_postings > HD_POSTING_BLOCK) {
@@ -248,25 +274,30 @@ static void enter_window(search *s, cursor *c, uint32_t begin, uint32_t end)
 {
     while (c->block < c->n_blocks && last_of(c, c->block) < begin)
         c->block++;
-    c->probe = c->block;
     c->bound = 0;
+    c->n_window_blocks = 1;
     if (c->list == NULL) {
         score_block(s, c);
         while (c->at < c->postings.n && c->postings.ids[c->at] < begin)
             c->at++;
         for (uint32_t i = c->at; i < c->postings.n && c->postings.ids[i] < end; i++)
             c->bound = c->units[i] > c->bound ? c->units[i] : c->bound;
+        c->bounds[0] = c->bound;
         return;
     }
     for (uint32_t block = c->block; block < c->n_blocks; block++) {
         if (block > c->block && c->list->dir[block - 1].last + 1 >= end)
             break;
         const uint32_t bound = bound_of_block(s, c, block);
+        c->bounds[block - c->block] = bound;
+        c->n_window_blocks = block - c->block + 1;
         c->bound = bound > c->bound ? bound : c->bound;
     }
 }
 
-/* Orders the cursors by bounds and sums them up; returns how many are not essential. */
+/* Orders the cursors by bounds and sums them up; returns how many are not essential. Where some are, terms with few blocks
+ * here, a CHEAPth of theirs, are taken as essential too: to add their postings costs little, and the fewer chunks need to
+ * be looked up. */
 static size_t order_by_bounds(search *s)
 {
     for (size_t i = 1; i < s->n_cursors; i++) {
@@ -283,6 +314,11 @@ static size_t order_by_bounds(search *s)
         if (s->below[i + 1] <= s->threshold)
             n_not_essential = i + 1;
     }
+    uint32_t n_blocks = 0;
+    for (size_t i = n_not_essential; i < s->n_cursors; i++)
+        n_blocks += s->order[i]->n_window_blocks;
+    while (n_not_essential > 0 && s->order[n_not_essential - 1]->n_window_blocks * CHEAP <= n_blocks)
+        n_not_essential--;
     return n_not_essential;
 }
 
@@ -311,34 +347,71 @@ static hd_status add_postings(search *s, cursor *c, uint32_t begin, uint32_t end
     return HD_OK;
 }
 
-/* What a term gives to a chunk, 0 for none, when it can matter: `needed` and no more would not do. Ids ascend. */
-static hd_status look_up(search *s, cursor *c, uint32_t id, uint32_t *units, hd_error *err)
+/* The place of an id in a block, or of the next greater one, which there is; not before `at`. */
+static inline uint32_t find_id(const hd_posting_block *p, uint32_t at, uint32_t id)
 {
-    *units = 0;
-    while (c->probe < c->n_blocks && last_of(c, c->probe) < id)
-        c->probe++;
-    if (c->probe == c->n_blocks)
-        return HD_OK;
-    HD_TRY(decode(s, c, c->probe, err));
-    const hd_posting_block *p = &c->postings;
-    uint32_t low = 0; /* the first that is not less */
-    for (uint32_t step = HD_POSTING_BLOCK / 2; step > 0; step /= 2)
-        if (low + step <= p->n && p->ids[low + step - 1] < id)
-            low += step;
-    if (low < p->n && p->ids[low] < id)
-        low++;
-    if (low < p->n && p->ids[low] == id)
-        *units = units_of(s, c->weight, p->payloads[low], s->lengths != NULL ? s->lengths[id] : 0);
+    at -= at % GROUP;
+    while (p->ids[at + GROUP - 1] < id)
+        at += GROUP;
+    return at + (uint32_t)__builtin_ctz(mask_above(p->ids + at, id - 1)); /* id 0 stands first, if anywhere */
+}
+
+/* Adds what a term gives to the candidates, and drops those that cannot be among the best. below: what all other terms that
+ * are still to come can give. */
+static hd_status look_up(search *s, cursor *c, uint32_t below, size_t *n_candidates, hd_error *err)
+{
+    const uint32_t threshold = s->threshold;
+    uint32_t block = c->block, at = 0;
+    size_t n_left = 0;
+    for (size_t i = 0; i < *n_candidates; i++) {
+        candidate found = s->candidates[i];
+        const uint32_t without = found.units + below;
+        if (without + c->bound <= threshold)
+            continue;
+        while (block < c->n_blocks && last_of(c, block) < found.id) {
+            block++;
+            at = 0;
+        }
+        if (block < c->n_blocks && without + c->bounds[block - c->block] > threshold) {
+            HD_TRY(decode(s, c, block, err));
+            const hd_posting_block *p = &c->postings;
+            at = found.id > 0 ? find_id(p, at, found.id) : 0;
+            if (p->ids[at] == found.id)
+                found.units += units_of(s, c->weight, p->payloads[at], s->lengths != NULL ? s->lengths[found.id] : 0);
+        }
+        s->candidates[n_left] = found;
+        n_left += found.units + below > threshold;
+    }
+    *n_candidates = n_left;
     return HD_OK;
 }
 
-/* Chunks of the window that are allowed and can be among the best; those without a sum only when nothing was summed up. */
+/* 64 bits of the allowed chunks, from a local number on. */
+static inline uint64_t allowed_from(const search *s, uint32_t id)
+{
+    const uint64_t first = (uint64_t)s->segment->first + id, word = first / 64,
+                   n_words = ((uint64_t)s->allowed->n + 63) / 64;
+    const unsigned shift = first % 64;
+    uint64_t bits = word < n_words ? s->allowed->words[word] >> shift : 0;
+    if (shift > 0 && word + 1 < n_words)
+        bits |= s->allowed->words[word + 1] << (64 - shift);
+    return bits;
+}
+
+/* Chunks of the window that are allowed and whose sums are more than `need`. There are no sums past its end. */
 static size_t collect(search *s, uint32_t begin, uint32_t end, uint32_t need)
 {
     size_t n = 0;
-    for (uint32_t i = 0; i < end - begin; i++) {
-        if (s->sums[i] > need && hd__bitmap_has(s->allowed, s->segment->first + begin + i))
-            s->candidates[n++] = (candidate){begin + i, s->sums[i]};
+    for (uint32_t i = 0; i < end - begin; i += 64) {
+        uint64_t found = 0;
+        for (uint32_t j = 0; j < 64; j += GROUP)
+            found |= (uint64_t)mask_above(s->sums + i + j, need) << j;
+        if (found == 0)
+            continue;
+        for (found &= allowed_from(s, begin + i); found != 0; found &= found - 1) {
+            const uint32_t at = i + (uint32_t)__builtin_ctzll(found);
+            s->candidates[n++] = (candidate){begin + at, s->sums[at]};
+        }
     }
     return n;
 }
@@ -382,19 +455,8 @@ static void keep(search *s, candidate c)
 /* Completes the candidates by the first n of the cursors in their order, and keeps the best. */
 static hd_status complete(search *s, size_t n_candidates, size_t n_cursors, hd_error *err)
 {
-    for (size_t i = n_cursors; i-- > 0 && n_candidates > 0;) {
-        size_t n_left = 0;
-        for (size_t j = 0; j < n_candidates; j++) {
-            candidate c = s->candidates[j];
-            if (c.units + s->below[i + 1] <= s->threshold)
-                continue;
-            uint32_t units;
-            HD_TRY(look_up(s, s->order[i], c.id, &units, err));
-            c.units += units;
-            s->candidates[n_left++] = c;
-        }
-        n_candidates = n_left;
-    }
+    for (size_t i = n_cursors; i-- > 0 && n_candidates > 0;)
+        HD_TRY(look_up(s, s->order[i], s->below[i], &n_candidates, err));
     for (size_t j = 0; j < n_candidates; j++)
         if (s->candidates[j].units > s->threshold)
             keep(s, (candidate){s->segment->first + s->candidates[j].id, s->candidates[j].units});

@@ -59,7 +59,7 @@ static hd_status read_segment(sqlite3_stmt *row, hd_segment_kind kind, uint64_t 
     for (int i = 0; i < HD_N_STREAMS; i++)
         segment->stream_bytes[i] = (uint64_t)column[8 + i];
     bool sane = column[0] > 0 && column[0] <= INT32_MAX && column[2] >= 0 && column[3] >= 0 && column[2] <= UINT32_MAX &&
-                column[3] <= UINT32_MAX && column[2] + column[3] <= UINT32_MAX && column[6] >= 0 && column[7] >= 0;
+                column[3] < INT32_MAX && column[2] + column[3] <= UINT32_MAX && column[6] >= 0 && column[7] >= 0;
     for (int i = 8; i < 12; i++)
         sane = sane && column[i] >= 0 && (uint64_t)column[i] <= file_bytes;
     sane = sane && (kind == HD_SEGMENT_SPARSE || column[8 + HD_STREAM_LENGTHS] == column[3] * 2);
