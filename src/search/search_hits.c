@@ -2,12 +2,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "search/ranking.h"
 #include "search/searcher.h"
 #include "search/snippet.h"
 
 #define MAX_MATCHES 256u    /* of the query's words in one text that are looked at */
-#define TELLING_SHARE 0.25f /* of the weight of the query's rarest word in a text */
+#define TELLING_SHARE 0.25f /* of the weight of the query's rarest word in the texts */
+#define MAX_SENTENCES 32u   /* embedded for one search: a small batch */
+#define SENTENCES_EACH 8u
 #define FACET_VALUES 100u
 
 static hd_status no_memory(size_t n, hd_error *err)
@@ -40,36 +43,107 @@ hd_status hd__search_read_rows(hd_searching *s, size_t begin, size_t end, hd_err
     return HD_OK;
 }
 
-/* Words that are nearly everywhere ("the") tell nothing beside those that are not. */
-static size_t keep_telling(hd_match *matches, size_t n)
+/* ---- snippets ---- */
+
+/* A hit on its way. */
+typedef struct shown {
+    const hd_candidate *candidate;
+    hd_match *matches; /* [n] */
+    size_t n;
+    hd_span32 focus;
+} shown;
+
+/* The query's words in each text. Words that are nearly everywhere ("the") tell nothing beside those that are not: they are
+ * left out. */
+static hd_status find_matches(hd_searching *s, shown *all, size_t n, hd_error *err)
 {
     float most = 0;
-    size_t n_kept = 0;
-    for (size_t i = 0; i < n; i++)
-        most = fmaxf(most, matches[i].weight);
-    for (size_t i = 0; i < n; i++)
-        if (matches[i].weight >= TELLING_SHARE * most)
-            matches[n_kept++] = matches[i];
-    return n_kept;
+    for (size_t i = 0; i < n; i++) {
+        all[i].matches = hd__arena_alloc(s->arena, MAX_MATCHES * sizeof *all[i].matches);
+        if (all[i].matches == NULL)
+            return no_memory(n, err);
+        HD_TRY(hd__leg_matches(s->snapshot, s->query, all[i].candidate->found->chunk.text, all[i].matches, MAX_MATCHES,
+                               &all[i].n, err));
+        for (size_t k = 0; k < all[i].n; k++)
+            most = fmaxf(most, all[i].matches[k].weight);
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t n_kept = 0;
+        for (size_t k = 0; k < all[i].n; k++)
+            if (all[i].matches[k].weight >= TELLING_SHARE * most)
+                all[i].matches[n_kept++] = all[i].matches[k];
+        all[i].n = n_kept;
+    }
+    return HD_OK;
 }
 
-static hd_status make_snippet(hd_searching *s, const hd_candidate *c, hd_hit *hit, hd_error *err)
+typedef struct sentence {
+    shown *of;
+    hd_span32 span;
+} sentence;
+
+/* Sentences of long texts that have none of the query's words: of the first hits, as many as one small batch holds. */
+static size_t collect_sentences(const hd_searching *s, shown *all, size_t n, sentence sentences[MAX_SENTENCES],
+                                hd_text texts[MAX_SENTENCES])
 {
-    hd_match matches[MAX_MATCHES];
+    size_t n_sentences = 0;
+    for (size_t i = 0; i < n && n_sentences + SENTENCES_EACH <= MAX_SENTENCES; i++) {
+        const hd_span text = all[i].candidate->found->chunk.text;
+        hd_span32 spans[SENTENCES_EACH];
+        if (all[i].n > 0 || text.len <= s->wanted.snippet_bytes)
+            continue;
+        const size_t n_spans = hd__snippet_sentences(text, spans, SENTENCES_EACH);
+        for (size_t k = 0; k < n_spans; k++) {
+            sentences[n_sentences] = (sentence){&all[i], spans[k]};
+            texts[n_sentences++] = (hd_text){text.ptr + spans[k].begin, spans[k].end - spans[k].begin};
+        }
+    }
+    return n_sentences;
+}
+
+/* The sentence of each such text that comes closest to the query; when the model fails, the text's beginning has to do. */
+static void find_focus(hd_searching *s, shown *all, size_t n)
+{
+    sentence sentences[MAX_SENTENCES];
+    hd_text texts[MAX_SENTENCES];
+    const uint64_t start = hd__now_ns();
+    const hd_embedder *embedder = s->index->embedder;
+    hd_embedded *embedded;
+    const hd_chunk_vectors *vectors;
+    uint64_t n_tokens;
+    const size_t n_sentences = s->vectors.dense != NULL ? collect_sentences(s, all, n, sentences, texts) : 0;
+    if (n_sentences == 0 || embedder->start(embedder->data, texts, n_sentences, &embedded, NULL) != HD_OK)
+        return;
+    float best = -INFINITY;
+    if (embedder->wait(embedded, &vectors, &n_tokens, NULL) == HD_OK) {
+        for (size_t i = 0; i < n_sentences; i++) {
+            const float cosine = hd_cosine(vectors[i].dense, s->vectors.dense, s->identity->n_dimensions);
+            if (i > 0 && sentences[i].of == sentences[i - 1].of && cosine <= best)
+                continue;
+            best = cosine;
+            sentences[i].of->focus = sentences[i].span;
+        }
+    }
+    embedder->free(embedded);
+    s->results->embed_ms += hd__seconds_since(start) * 1e3;
+}
+
+static hd_status make_snippet(hd_searching *s, const shown *hit_shown, hd_hit *hit, hd_error *err)
+{
     hd_snippet snippet;
-    size_t n = 0;
-    HD_TRY(hd__leg_matches(s->snapshot, s->query, c->found->chunk.text, matches, MAX_MATCHES, &n, err));
-    n = keep_telling(matches, n);
-    HD_TRY(hd__snippet_make(c->found->chunk.text, matches, n, (hd_span32){0, 0}, s->wanted.snippet_bytes, s->arena, &snippet,
-                            err));
+    HD_TRY(hd__snippet_make(hit_shown->candidate->found->chunk.text, hit_shown->matches, hit_shown->n, hit_shown->focus,
+                            s->wanted.snippet_bytes, s->arena, &snippet, err));
     hit->snippet = snippet.text;
     hit->highlights = snippet.highlights;
     hit->n_highlights = snippet.n_highlights;
     return HD_OK;
 }
 
-static hd_status make_hit(hd_searching *s, const hd_candidate *c, hd_hit *hit, hd_error *err)
+/* ---- hits ---- */
+
+static hd_status make_hit(hd_searching *s, const shown *hit_shown, hd_hit *hit, hd_error *err)
 {
+    const hd_candidate *c = hit_shown->candidate;
     const hd_document_row *document = c->found->document;
     const hd_chunk_row *chunk = &c->found->chunk;
     *hit = (hd_hit){.document_id = document->id,
@@ -96,21 +170,26 @@ static hd_status make_hit(hd_searching *s, const hd_candidate *c, hd_hit *hit, h
     memcpy(hit->ranks, c->ranks, sizeof hit->ranks);
     if (hit->chunk_id == NULL || hit->text == NULL)
         return no_memory(1, err);
-    return make_snippet(s, c, hit, err);
+    return make_snippet(s, hit_shown, hit, err);
 }
 
 hd_status hd__search_make_hits(hd_searching *s, size_t first, size_t n, hd_error *err)
 {
     hd_hit *hits = hd__arena_calloc(s->arena, n + 1, sizeof *hits);
     uint32_t *order = hd__arena_calloc(s->arena, n + 1, sizeof *order);
-    if (hits == NULL || order == NULL)
+    shown *all = hd__arena_calloc(s->arena, n + 1, sizeof *all);
+    if (hits == NULL || order == NULL || all == NULL)
         return no_memory(n, err);
     HD_TRY(hd__search_read_rows(s, first, first + n, err));
+    for (size_t i = 0; i < n; i++)
+        all[i].candidate = &s->candidates[first + i];
+    HD_TRY(find_matches(s, all, n, err));
+    find_focus(s, all, n);
     if (s->wanted.order == HD_ORDER_SANDWICH)
         hd__ranking_sandwich(order, n);
     for (size_t i = 0; i < n; i++) {
         const size_t place = s->wanted.order == HD_ORDER_SANDWICH ? order[i] : i;
-        HD_TRY(make_hit(s, &s->candidates[first + place], &hits[i], err));
+        HD_TRY(make_hit(s, &all[place], &hits[i], err));
     }
     s->results->hits = hits;
     s->results->n = n;

@@ -144,7 +144,7 @@ static hd_span32 place_window(hd_span text, hd_span32 wanted, size_t size)
         return (hd_span32){(uint32_t)begin, (uint32_t)text.len};
     end = begin + size;
     const size_t enough = wanted.end > begin + size / 2 ? wanted.end : begin + size / 2;
-    for (size_t at = end; at > enough && at < text.len; at--)
+    for (size_t at = end; at >= enough; at--)
         if (!in_code_point(text, at) && ends_sentence(text, at))
             return (hd_span32){(uint32_t)begin, (uint32_t)at};
     return (hd_span32){(uint32_t)begin, (uint32_t)last_word(text, end, wanted.end < end ? wanted.end : end)};

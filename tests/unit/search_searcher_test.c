@@ -54,7 +54,48 @@ static hd_status embed_query(void *data, hd_text query, hd_chunk_vectors *out, v
     return HD_OK;
 }
 
+typedef struct embedded {
+    hd_chunk_vectors vectors[64];
+    float rows[64][WIDTH];
+} embedded;
+
+static size_t n_embedded; /* texts handed to the model since the test began */
+
+static hd_status start_texts(void *data, const hd_text *texts, size_t n, hd_embedded **out, hd_error *e)
+{
+    (void)data, (void)e;
+    assert_true(n <= 64);
+    embedded *batch = hd__malloc(sizeof *batch);
+    if (batch == NULL || model_failure != NULL) {
+        hd__free(batch);
+        return HD_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) {
+        make_vector(hd__span(texts[i].ptr, texts[i].len), batch->rows[i]);
+        batch->vectors[i] = (hd_chunk_vectors){.dense = batch->rows[i]};
+    }
+    n_embedded += n;
+    *out = (hd_embedded *)batch;
+    return HD_OK;
+}
+
+static hd_status wait_texts(hd_embedded *of, const hd_chunk_vectors **vectors, uint64_t *n_tokens, hd_error *e)
+{
+    (void)e;
+    *vectors = ((embedded *)of)->vectors;
+    *n_tokens = 0;
+    return HD_OK;
+}
+
+static void free_texts(hd_embedded *of)
+{
+    hd__free(of);
+}
+
 static hd_embedder fake = {.identity = {.model = "fake", .fingerprint = "1", .similarity = "cosine", .n_dimensions = WIDTH},
+                           .start = start_texts,
+                           .wait = wait_texts,
+                           .free = free_texts,
                            .query = embed_query,
                            .release = hd__free};
 
@@ -191,6 +232,28 @@ static void what_cannot_take_part_is_told(void **state)
     search("yarn", (hd_search){.has_min_score = true, .min_score = 0.5f, .min_score_leg = HD_LEG_RERANK});
     assert_non_null(strstr(found.warning, "least score of rerank"));
     assert_true(found.n > 0);
+}
+
+/* A long text that has none of the query's words is shown where it means the same. */
+static void snippets_of_meanings(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "Nothing is said here yet. Nor in this sentence, which goes on for a while. Then, a textile is what comes "
+        "of it. And after that there is more of nothing, as before, and more.";
+    put("long", "craft", "", (const char *const[]){text, NULL});
+    n_embedded = 0;
+    search("weave loom", (hd_search){.filter = "id = long", .snippet_bytes = 60});
+    assert_string_equal(found.hits[0].snippet, "Then, a textile is what comes of it.");
+    assert_int_equal(found.hits[0].n_highlights, 0);
+    assert_int_equal(n_embedded, 4);
+    search("weave yet", (hd_search){.filter = "id = long", .snippet_bytes = 60}); /* a word is there */
+    assert_string_equal(found.hits[0].snippet, "Nothing is said here yet. Nor in this sentence, which\xE2\x80\xA6");
+    search("weave", (hd_search){.filter = "id = long", .snippet_bytes = 60, .legs = HD_LEG_BM25 | HD_LEG_DENSE, .limit = 1});
+    assert_int_equal(n_embedded, 8);
+    search("weave loom", (hd_search){.filter = "id = long", .snippet_bytes = 240}); /* it is shown whole */
+    assert_string_equal(found.hits[0].snippet, text);
+    assert_int_equal(n_embedded, 8);
 }
 
 static void filters_and_facets_count(void **state)
@@ -380,6 +443,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(words_and_vectors_find_together, begin, end),
         cmocka_unit_test_setup_teardown(hits_say_where_they_are, begin, end),
         cmocka_unit_test_setup_teardown(what_cannot_take_part_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(snippets_of_meanings, begin, end),
         cmocka_unit_test_setup_teardown(filters_and_facets_count, begin, end),
         cmocka_unit_test_setup_teardown(quotes_must_be_there, begin, end),
         cmocka_unit_test_setup_teardown(documents_come_once, begin, end),
