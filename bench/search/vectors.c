@@ -36,7 +36,7 @@ static void need(hd_status status)
     exit(1);
 }
 
-static sqlite3 *connect_to(const char *path)
+static hd_connection connect_to(const char *path)
 {
     sqlite3 *db;
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -46,7 +46,7 @@ static sqlite3 *connect_to(const char *path)
         fprintf(stderr, "vectors: %s: %s\n", path, sqlite3_errmsg(db));
         exit(1);
     }
-    return db;
+    return (hd_connection){.db = db};
 }
 
 static void run(sqlite3 *db, const char *sql)
@@ -109,7 +109,8 @@ static int build(char **argv)
     float *rows = read_file(argv[3], DIM * sizeof *rows, &n);
     n = argv[5] != NULL && (size_t)atol(argv[5]) < n ? (size_t)atol(argv[5]) : n;
     unlink(argv[2]);
-    sqlite3 *db = connect_to(argv[2]);
+    hd_connection connection = connect_to(argv[2]);
+    sqlite3 *db = connection.db;
     hd_vectors *vectors;
     run(db, "BEGIN IMMEDIATE");
     need(hd__vectors_create(db, &err));
@@ -135,7 +136,7 @@ static int build(char **argv)
     hd__vectors_get_stats(vectors, &stats);
     hd__vectors_close(vectors);
     run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
-    sqlite3_close(db);
+    hd__connection_close(&connection);
     struct stat st;
     stat(argv[2], &st);
     printf("{\"n\": %zu, \"append_s\": %.2f, \"graph_s\": %.2f, \"build_s\": %.2f, \"cpu_s\": %.2f, \"n_graph\": %llu, "
@@ -161,16 +162,17 @@ typedef struct searcher {
 static void *search_main(void *data)
 {
     searcher *s = data;
-    sqlite3 *db = connect_to(s->path);
+    hd_connection connection = connect_to(s->path);
+    sqlite3 *db = connection.db;
     hd_ranked got[K];
     size_t n_got;
     run(db, "BEGIN");
     for (size_t q = s->first; hd__now_ns() < s->until; q = (q + 1) % s->n_queries) {
-        need(hd__vectors_search(s->vectors, db, s->queries + q * DIM, K, s->allowed, false, got, &n_got, &err));
+        need(hd__vectors_search(s->vectors, &connection, s->queries + q * DIM, K, s->allowed, false, got, &n_got, &err));
         s->n_done++;
     }
     run(db, "COMMIT");
-    sqlite3_close(db);
+    hd__connection_close(&connection);
     return NULL;
 }
 
@@ -206,15 +208,15 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Each query once: how much is found of what is right, and how long each took. */
-static double once(hd_vectors *vectors, sqlite3 *db, const float *queries, size_t n_queries, const hd_bitmap *allowed,
-                   const uint32_t *truth, bool exact, double *ms)
+static double once(hd_vectors *vectors, hd_connection *connection, const float *queries, size_t n_queries,
+                   const hd_bitmap *allowed, const uint32_t *truth, bool exact, double *ms)
 {
     size_t n_right = 0;
     for (size_t q = 0; q < n_queries; q++) {
         hd_ranked got[K];
         size_t n_got;
         const uint64_t start = hd__now_ns();
-        need(hd__vectors_search(vectors, db, queries + q * DIM, K, allowed, exact, got, &n_got, &err));
+        need(hd__vectors_search(vectors, connection, queries + q * DIM, K, allowed, exact, got, &n_got, &err));
         ms[q] = hd__seconds_since(start) * 1e3;
         for (size_t i = 0; truth != NULL && i < n_got; i++)
             for (size_t j = 0; j < K; j++)
@@ -232,7 +234,8 @@ static int search(char **argv)
     const int n_threads = atoi(argv[5]);
     const double seconds = atof(argv[6]);
     double *ms = malloc(n_queries * sizeof *ms);
-    sqlite3 *db = connect_to(argv[2]);
+    hd_connection connection = connect_to(argv[2]);
+    sqlite3 *db = connection.db;
     hd_vectors *vectors;
     need(hd__vectors_open(db, DIM, true, (uint32_t)n_threads, &vectors, &err));
     const uint32_t n = count_of(vectors);
@@ -244,9 +247,10 @@ static int search(char **argv)
             tuning.beam_min = atoi(*beam) > 0 ? (uint32_t)atoi(*beam) : tuning.beam_min;
             hd__vectors_tune(vectors, &tuning);
             run(db, "BEGIN");
-            once(vectors, db, queries, n_queries, &allowed, NULL, false, ms); /* everything is read */
+            once(vectors, &connection, queries, n_queries, &allowed, NULL, false, ms); /* everything is read */
             const double cpu = cpu_seconds();
-            const double recall = once(vectors, db, queries, n_queries, &allowed, truth + s * n_queries * K, false, ms);
+            const double recall =
+                once(vectors, &connection, queries, n_queries, &allowed, truth + s * n_queries * K, false, ms);
             const double cpu_ms = (cpu_seconds() - cpu) / (double)n_queries * 1e3;
             run(db, "COMMIT");
             const double one = rate(argv[2], vectors, queries, n_queries, &allowed, 1, seconds);
@@ -266,7 +270,7 @@ static int search(char **argv)
     printf("{\"memory_bytes\": %llu, \"peak_rss_bytes\": %ld}\n", (unsigned long long)stats.memory_bytes,
            usage.ru_maxrss * 1024);
     hd__vectors_close(vectors);
-    sqlite3_close(db);
+    hd__connection_close(&connection);
     return 0;
 }
 
@@ -275,16 +279,17 @@ static int scan(char **argv)
     size_t n_queries;
     float *queries = read_file(argv[3], DIM * sizeof *queries, &n_queries);
     double *ms = malloc(n_queries * sizeof *ms);
-    sqlite3 *db = connect_to(argv[2]);
+    hd_connection connection = connect_to(argv[2]);
+    sqlite3 *db = connection.db;
     hd_vectors *vectors;
     need(hd__vectors_open(db, DIM, true, (uint32_t)atoi(argv[4]), &vectors, &err));
     hd_bitmap all = allowed_rows(count_of(vectors), 1.0);
-    once(vectors, db, queries, 20, &all, NULL, true, ms);
-    once(vectors, db, queries, n_queries < 500 ? n_queries : 500, &all, NULL, true, ms);
+    once(vectors, &connection, queries, 20, &all, NULL, true, ms);
+    once(vectors, &connection, queries, n_queries < 500 ? n_queries : 500, &all, NULL, true, ms);
     printf("{\"scan_rows\": %u, \"threads\": %s, \"p50_ms\": %.3f, \"least_ms\": %.3f}\n", all.n, argv[4],
            ms[(n_queries < 500 ? n_queries : 500) / 2], ms[0]);
     hd__vectors_close(vectors);
-    sqlite3_close(db);
+    hd__connection_close(&connection);
     return 0;
 }
 
@@ -294,7 +299,8 @@ static int cold(char **argv)
     float *queries = read_file(argv[3], DIM * sizeof *queries, &n_queries);
     double ms[100];
     uint64_t start = hd__now_ns();
-    sqlite3 *db = connect_to(argv[2]);
+    hd_connection connection = connect_to(argv[2]);
+    sqlite3 *db = connection.db;
     hd_vectors *vectors;
     need(hd__vectors_open(db, DIM, true, 2, &vectors, &err));
     const double open_ms = hd__seconds_since(start) * 1e3;
@@ -302,15 +308,15 @@ static int cold(char **argv)
     hd_ranked got[K];
     size_t n_got;
     start = hd__now_ns();
-    need(hd__vectors_search(vectors, db, queries, K, &all, false, got, &n_got, &err));
+    need(hd__vectors_search(vectors, &connection, queries, K, &all, false, got, &n_got, &err));
     const double first_ms = hd__seconds_since(start) * 1e3;
-    once(vectors, db, queries + DIM, 100, &all, NULL, false, ms);
+    once(vectors, &connection, queries + DIM, 100, &all, NULL, false, ms);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"open_ms\": %.2f, \"first_ms\": %.2f, \"next_p50_ms\": %.3f, \"next_most_ms\": %.3f, \"rss_bytes\": %ld}\n",
            open_ms, first_ms, ms[50], ms[99], usage.ru_maxrss * 1024);
     hd__vectors_close(vectors);
-    sqlite3_close(db);
+    hd__connection_close(&connection);
     return 0;
 }
 

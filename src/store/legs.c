@@ -38,7 +38,7 @@ hd_status hd__leg_dense(hd_snapshot *snapshot, const float *query, size_t k, con
 {
     if (snapshot->layout->vectors == NULL)
         return fail_without(snapshot, "dense vectors", err);
-    return hd__vectors_search(snapshot->layout->vectors, snapshot->connection.db, query, k, allowed_in(snapshot, allowed),
+    return hd__vectors_search(snapshot->layout->vectors, &snapshot->connection, query, k, allowed_in(snapshot, allowed),
                               exact, out, n, err);
 }
 
@@ -85,7 +85,7 @@ hd_status hd__leg_vectors(hd_snapshot *snapshot, const hd_chunk_id *ids, size_t 
 {
     if (snapshot->layout->vectors == NULL)
         return fail_without(snapshot, "dense vectors", err);
-    return hd__vectors_get(snapshot->layout->vectors, snapshot->connection.db, ids, n, vectors, err);
+    return hd__vectors_get(snapshot->layout->vectors, &snapshot->connection, ids, n, vectors, err);
 }
 
 hd_status hd__leg_matches(hd_snapshot *snapshot, hd_span query, hd_span text, hd_match *matches, size_t max, size_t *n,

@@ -29,31 +29,50 @@ hd_status hd__blocks_create(sqlite3 *db, hd_error *err)
                         err);
 }
 
+static const char state_sql[] = "SELECT n, n_graph, version, graph_version FROM vector_state";
+
+static hd_status prepare(hd_block_io *io, const char *sql, sqlite3_stmt **statement, hd_error *err)
+{
+    if (*statement != NULL)
+        return HD_OK;
+    if (io->connection != NULL)
+        return hd__connection_statement(io->connection, sql, statement, err);
+    return hd__sql_prepare(io->db, sql, statement, err);
+}
+
+static void done_with(hd_block_io *io, sqlite3_stmt *statement)
+{
+    if (statement != NULL && io->connection != NULL)
+        hd__sql_reset(statement);
+    else
+        sqlite3_finalize(statement);
+}
+
 void hd__block_io_clear(hd_block_io *io)
 {
     for (int kind = 0; kind < HD_N_BLOCK_KINDS; kind++) {
-        sqlite3_finalize(io->get[kind]);
-        sqlite3_finalize(io->put[kind]);
+        done_with(io, io->get[kind]);
+        done_with(io, io->put[kind]);
         io->get[kind] = io->put[kind] = NULL;
     }
 }
 
-hd_status hd__blocks_state(sqlite3 *db, hd_vector_state *state, hd_error *err)
+hd_status hd__blocks_state(hd_block_io *io, hd_vector_state *state, hd_error *err)
 {
-    sqlite3_stmt *select;
-    HD_TRY(hd__sql_prepare(db, "SELECT n, n_graph, version, graph_version FROM vector_state", &select, err));
+    sqlite3_stmt *select = NULL;
+    HD_TRY(prepare(io, state_sql, &select, err));
     bool row;
     hd_status status = hd__sql_next(select, &row, err);
     if (status == HD_OK) {
         const int64_t n = row ? sqlite3_column_int64(select, 0) : -1, n_graph = row ? sqlite3_column_int64(select, 1) : -1;
         if (n < 0 || n > HD_LIMIT_CHUNKS || n_graph < 0 || n_graph > n)
             status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: %lld vectors, %lld in the graph",
-                              sqlite3_db_filename(db, "main"), (long long)n, (long long)n_graph);
+                              sqlite3_db_filename(io->db, "main"), (long long)n, (long long)n_graph);
         else
             *state = (hd_vector_state){(uint32_t)n, (uint32_t)n_graph, sqlite3_column_int64(select, 2),
                                        sqlite3_column_int64(select, 3)};
     }
-    sqlite3_finalize(select);
+    done_with(io, select);
     return status;
 }
 
@@ -78,8 +97,7 @@ hd_status hd__block_fail(hd_block_io *io, hd_block_kind kind, uint64_t number, c
 
 hd_status hd__block_get(hd_block_io *io, hd_block_kind kind, uint64_t number, hd_span *bytes, hd_error *err)
 {
-    if (io->get[kind] == NULL)
-        HD_TRY(hd__sql_prepare(io->db, get_sql[kind], &io->get[kind], err));
+    HD_TRY(prepare(io, get_sql[kind], &io->get[kind], err));
     sqlite3_reset(io->get[kind]);
     sqlite3_bind_int64(io->get[kind], 1, (int64_t)number);
     bool row;
@@ -94,8 +112,7 @@ hd_status hd__block_get(hd_block_io *io, hd_block_kind kind, uint64_t number, hd
 
 hd_status hd__block_put(hd_block_io *io, hd_block_kind kind, uint64_t number, hd_span bytes, hd_error *err)
 {
-    if (io->put[kind] == NULL)
-        HD_TRY(hd__sql_prepare(io->db, put_sql[kind], &io->put[kind], err));
+    HD_TRY(prepare(io, put_sql[kind], &io->put[kind], err));
     sqlite3_bind_int64(io->put[kind], 1, (int64_t)number);
     hd__sql_bind_blob(io->put[kind], 2, bytes);
     return hd__sql_run(io->put[kind], err);

@@ -13,7 +13,7 @@
 #ifndef HD_STORE_VECTOR_BLOCKS_H
 #define HD_STORE_VECTOR_BLOCKS_H
 
-#include "store/sql.h"
+#include "store/connection.h"
 
 #define HD_HALVES_BYTES 8140u /* of a page, less what SQLite needs in it */
 
@@ -24,20 +24,23 @@ typedef struct hd_vector_state {
 
 typedef enum hd_block_kind { HD_BLOCK_CODES, HD_BLOCK_HALVES, HD_BLOCK_LINKS, HD_N_BLOCK_KINDS } hd_block_kind;
 
-/* Statements of one connection, each prepared when first needed. Zeroed but for db at the beginning. */
+/* Statements of one connection, each prepared when first needed. Zeroed but for db at the beginning, and for the connection
+ * where it has one that keeps statements: preparing costs as much as reading. */
 typedef struct hd_block_io {
     sqlite3 *db;
+    hd_connection *connection;
     sqlite3_stmt *get[HD_N_BLOCK_KINDS], *put[HD_N_BLOCK_KINDS];
     hd_span halves; /* the last block of them, and its number + 1 */
     uint64_t halves_number;
 } hd_block_io;
 
+/* Resets kept statements, finalizes others. */
 void hd__block_io_clear(hd_block_io *io);
 
 HD_MUST_USE hd_status hd__blocks_create(sqlite3 *db, hd_error *err);
 
 /* *state of what the connection sees. HD_ERR_FORMAT for one that cannot be. */
-HD_MUST_USE hd_status hd__blocks_state(sqlite3 *db, hd_vector_state *state, hd_error *err);
+HD_MUST_USE hd_status hd__blocks_state(hd_block_io *io, hd_vector_state *state, hd_error *err);
 HD_MUST_USE hd_status hd__blocks_set_state(sqlite3 *db, const hd_vector_state *state, hd_error *err);
 
 /* *bytes lives until the next block of the kind is read. HD_ERR_FORMAT when there is no such block. */

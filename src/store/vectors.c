@@ -44,7 +44,8 @@ hd_status hd__vectors_open(sqlite3 *db, uint32_t n_dimensions, bool unit, uint32
     hd_status status;
     HD_TRY_OUT(hd__codes_new(n_dimensions, &v->codes, err));
     HD_TRY_OUT(hd__scanner_open(v->n_threads, &v->scanner, err));
-    HD_TRY_OUT(hd__vectors_see(v, db, &seen, err));
+    hd_block_io io = {.db = db};
+    HD_TRY_OUT(hd__vectors_see(v, &io, &seen, err));
     *out = v;
     return HD_OK;
 out:
@@ -77,9 +78,9 @@ static hd_graph *drop_hold(hd_graph *graph)
     return graph != NULL && --graph->n_holders == 0 ? graph : NULL;
 }
 
-hd_status hd__vectors_see(hd_vectors *v, sqlite3 *db, hd_vector_state *seen, hd_error *err)
+hd_status hd__vectors_see(hd_vectors *v, hd_block_io *io, hd_vector_state *seen, hd_error *err)
 {
-    HD_TRY(hd__blocks_state(db, seen, err));
+    HD_TRY(hd__blocks_state(io, seen, err));
     pthread_mutex_lock(&v->lock);
     hd_graph *fresh = NULL, *old = NULL;
     hd_status status = HD_OK;
@@ -102,8 +103,9 @@ out:
 
 hd_status hd__vectors_refresh(hd_vectors *v, sqlite3 *db, hd_error *err)
 {
+    hd_block_io io = {.db = db};
     hd_vector_state seen;
-    return hd__vectors_see(v, db, &seen, err);
+    return hd__vectors_see(v, &io, &seen, err);
 }
 
 hd_graph *hd__vectors_hold(hd_vectors *v, const hd_vector_state *seen)
@@ -169,8 +171,9 @@ static hd_status begin_writing(hd_vectors *v, sqlite3 *db, hd_error *err)
 {
     if (v->writing)
         return HD_OK;
+    hd_block_io io = {.db = db};
     hd_vector_state seen;
-    HD_TRY(hd__vectors_see(v, db, &seen, err));
+    HD_TRY(hd__vectors_see(v, &io, &seen, err));
     v->next = seen;
     v->next.version++;
     v->writing = true;

@@ -20,6 +20,7 @@
 
 #include <sqlite3.h>
 
+#include "store/connection.h"
 #include "store/legs.h"
 
 typedef struct hd_vectors hd_vectors;
@@ -68,12 +69,12 @@ void hd__vectors_rollback(hd_vectors *vectors);
 
 /* As hd__leg_dense; allowed is never NULL (all live chunks, or some of them). HD_ERR_ARG for a query with a value that is no
  * number. */
-HD_MUST_USE hd_status hd__vectors_search(hd_vectors *vectors, sqlite3 *db, const float *query, size_t k,
+HD_MUST_USE hd_status hd__vectors_search(hd_vectors *vectors, hd_connection *connection, const float *query, size_t k,
                                          const hd_bitmap *allowed, bool exact, hd_ranked *out, size_t *n, hd_error *err);
 
 /* [n, n_dimensions] from the 16-bit copies; zeros for a chunk that has none. */
-HD_MUST_USE hd_status hd__vectors_get(hd_vectors *vectors, sqlite3 *db, const hd_chunk_id *ids, size_t n, float *rows,
-                                      hd_error *err);
+HD_MUST_USE hd_status hd__vectors_get(hd_vectors *vectors, hd_connection *connection, const hd_chunk_id *ids, size_t n,
+                                      float *rows, hd_error *err);
 
 typedef struct hd_vectors_stats {
     uint64_t n, n_graph, memory_bytes;

@@ -144,7 +144,7 @@ hd_status hd__vectors_check(sqlite3 *db, uint32_t n_dimensions, void (*found)(bo
 {
     check c = {.io = {.db = db}, .found = found, .data = data};
     hd_error error;
-    hd_status status = hd__blocks_state(db, &c.state, &error);
+    hd_status status = hd__blocks_state(&c.io, &c.state, &error);
     if (status != HD_OK)
         return told(&c, false, status, &error, err);
     HD_TRY(hd__codes_new(n_dimensions, &c.codes, err));
@@ -173,7 +173,7 @@ hd_status hd__vectors_compact(sqlite3 *from, sqlite3 *to, uint32_t n_dimensions,
         status = hd__fail(err, HD_ERR_MEMORY, "no memory for %u vectors", COMPACT_ROWS);
         goto out;
     }
-    HD_TRY_OUT(hd__blocks_state(from, &state, err));
+    HD_TRY_OUT(hd__blocks_state(&io, &state, err));
     HD_TRY_OUT(hd__vectors_open(to, n_dimensions, false, 1, &target, err)); /* lengths stay as they are */
     const uint32_t n = state.n < live->n ? state.n : live->n;
     uint32_t first = 0, n_rows = 0;

@@ -45,12 +45,13 @@ hd_status hd__halves_get(hd_block_io *io, uint32_t n_dimensions, uint32_t id, co
     return HD_OK;
 }
 
-hd_status hd__vectors_get(hd_vectors *v, sqlite3 *db, const hd_chunk_id *ids, size_t n, float *rows, hd_error *err)
+hd_status hd__vectors_get(hd_vectors *v, hd_connection *connection, const hd_chunk_id *ids, size_t n, float *rows,
+                          hd_error *err)
 {
-    hd_block_io io = {.db = db};
+    hd_block_io io = {.db = connection->db, .connection = connection};
     hd_vector_state seen;
     hd_status status;
-    HD_TRY_OUT(hd__vectors_see(v, db, &seen, err));
+    HD_TRY_OUT(hd__vectors_see(v, &io, &seen, err));
     for (size_t i = 0; i < n; i++) {
         const uint16_t *halves;
         float *row = rows + i * v->n_dimensions;
@@ -167,14 +168,14 @@ static hd_status scale_query(const hd_vectors *v, const float *query, float *sca
     return HD_OK;
 }
 
-hd_status hd__vectors_search(hd_vectors *v, sqlite3 *db, const float *query, size_t k, const hd_bitmap *allowed, bool exact,
-                             hd_ranked *out, size_t *n, hd_error *err)
+hd_status hd__vectors_search(hd_vectors *v, hd_connection *connection, const float *query, size_t k,
+                             const hd_bitmap *allowed, bool exact, hd_ranked *out, size_t *n, hd_error *err)
 {
     *n = 0;
     k = k < allowed->n_set ? k : allowed->n_set;
     if (k == 0)
         return HD_OK;
-    search s = {.vectors = v, .io = {.db = db}, .allowed = allowed};
+    search s = {.vectors = v, .io = {.db = connection->db, .connection = connection}, .allowed = allowed};
     const size_t n_candidates = k * CANDIDATES_EACH + CANDIDATES_MORE;
     uint64_t *keys = hd__malloc(hd__mul(n_candidates + k, sizeof *keys));
     float *scaled = hd__malloc(v->n_dimensions * sizeof *scaled);
@@ -186,7 +187,7 @@ hd_status hd__vectors_search(hd_vectors *v, sqlite3 *db, const float *query, siz
     }
     hd__top_init(&s.candidates, keys, n_candidates);
     HD_TRY_OUT(scale_query(v, query, scaled, err));
-    HD_TRY_OUT(hd__vectors_see(v, db, &s.seen, err));
+    HD_TRY_OUT(hd__vectors_see(v, &s.io, &s.seen, err));
     s.n_rows = s.seen.n < allowed->n ? s.seen.n : allowed->n;
     HD_TRY_OUT(hd__vectors_walk_take(v, v->tuning.beam_min, &s.walk, err));
     hd__codes_query(v->codes, scaled, s.walk->query_bytes, &s.query);

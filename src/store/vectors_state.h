@@ -36,7 +36,7 @@ static inline uint32_t hd__halves_in_block(uint32_t n_dimensions)
 }
 
 /* Reads the state that a connection sees; when it is newer than what is known, that becomes known. */
-HD_MUST_USE hd_status hd__vectors_see(hd_vectors *vectors, sqlite3 *db, hd_vector_state *seen, hd_error *err);
+HD_MUST_USE hd_status hd__vectors_see(hd_vectors *vectors, hd_block_io *io, hd_vector_state *seen, hd_error *err);
 
 /* Graph of a state, held until let go; NULL when there is none, or another one by now. */
 hd_graph *hd__vectors_hold(hd_vectors *vectors, const hd_vector_state *seen);

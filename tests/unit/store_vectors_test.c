@@ -81,7 +81,8 @@ static hd_bitmap make_bitmap(uint32_t n, float share)
 typedef struct fixture {
     scratch folder;
     const char *path;
-    sqlite3 *db, *other; /* two connections to the same file */
+    hd_connection here, there; /* two to the same file */
+    sqlite3 *db, *other;       /* theirs */
     hd_vectors *vectors;
 } fixture;
 
@@ -113,8 +114,8 @@ static int set_up(void **state)
     assert_non_null(f);
     scratch_begin(&f->folder);
     f->path = strdup(scratch_path(&f->folder, "vectors.db"));
-    f->db = connect_to(f->path);
-    f->other = connect_to(f->path);
+    f->db = f->here.db = connect_to(f->path);
+    f->other = f->there.db = connect_to(f->path);
     run(f->db, "BEGIN IMMEDIATE");
     assert_int_equal(hd__vectors_create(f->db, &err), HD_OK);
     run(f->db, "COMMIT");
@@ -128,8 +129,8 @@ static int tear_down(void **state)
     fixture *f = *state;
     hd__alloc_fail_off();
     hd__vectors_close(f->vectors);
-    assert_int_equal(sqlite3_close(f->db), SQLITE_OK);
-    assert_int_equal(sqlite3_close(f->other), SQLITE_OK);
+    hd__connection_close(&f->here);
+    hd__connection_close(&f->there);
     scratch_end(&f->folder);
     free((void *)(uintptr_t)f->path);
     free(f);
@@ -185,7 +186,8 @@ static size_t nearest(const float *rows, uint32_t n, const float *query, const h
 }
 
 /* The share of the k nearest that is found, over many queries; scores are looked at, too. */
-static double recall(hd_vectors *vectors, sqlite3 *db, const float *rows, uint32_t n, const hd_bitmap *allowed, bool exact)
+static double recall(hd_vectors *vectors, hd_connection *connection, const float *rows, uint32_t n, const hd_bitmap *allowed,
+                     bool exact)
 {
     size_t n_right = 0, n_wanted = 0;
     seed = 99;
@@ -196,7 +198,7 @@ static double recall(hd_vectors *vectors, sqlite3 *db, const float *rows, uint32
         size_t n_got;
         make_row(rows + (size_t)((seed >> 33) % n) * DIM, 0.3f, query);
         const size_t n_want = nearest(rows, n, query, allowed, K, want);
-        if (hd__vectors_search(vectors, db, query, K, allowed, exact, got, &n_got, &err) != HD_OK)
+        if (hd__vectors_search(vectors, connection, query, K, allowed, exact, got, &n_got, &err) != HD_OK)
             fail_msg("%s", err.text);
         assert_int_equal(n_got, n_want);
         for (size_t i = 0; i < n_got; i++) {
@@ -232,8 +234,8 @@ static void test_scan(void **state)
     hd_vectors *fresh = open_vectors(f->other, 1);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
         hd_bitmap allowed = make_bitmap(N, shares[i]);
-        assert_true(recall(f->vectors, f->db, rows, N, &allowed, false) > 0.999);
-        assert_true(recall(fresh, f->other, rows, N, &allowed, true) > 0.999); /* read from the file */
+        assert_true(recall(f->vectors, &f->here, rows, N, &allowed, false) > 0.999);
+        assert_true(recall(fresh, &f->there, rows, N, &allowed, true) > 0.999); /* read from the file */
         free(allowed.words);
     }
     hd_vectors_stats stats;
@@ -255,9 +257,9 @@ static void test_same_on_threads(void **state)
     for (int q = 0; q < 20; q++) {
         hd_ranked one[MANY], two[MANY];
         size_t n_one, n_two;
-        assert_int_equal(hd__vectors_search(alone, f->other, rows + q * DIM, MANY, &allowed, true, one, &n_one, &err),
+        assert_int_equal(hd__vectors_search(alone, &f->there, rows + q * DIM, MANY, &allowed, true, one, &n_one, &err),
                          HD_OK);
-        assert_int_equal(hd__vectors_search(f->vectors, f->db, rows + q * DIM, MANY, &allowed, true, two, &n_two, &err),
+        assert_int_equal(hd__vectors_search(f->vectors, &f->here, rows + q * DIM, MANY, &allowed, true, two, &n_two, &err),
                          HD_OK);
         assert_int_equal(n_one, MANY);
         assert_int_equal(n_two, MANY);
@@ -302,8 +304,8 @@ static void test_graph(void **state)
     with_graph(fresh);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
         hd_bitmap allowed = make_bitmap(N, shares[i]);
-        const double here = recall(f->vectors, f->db, rows, N, &allowed, false);
-        const double there = recall(fresh, f->other, rows, N, &allowed, false); /* block by block */
+        const double here = recall(f->vectors, &f->here, rows, N, &allowed, false);
+        const double there = recall(fresh, &f->there, rows, N, &allowed, false); /* block by block */
         assert_true(here > 0.98);
         assert_true(here == there);
         free(allowed.words);
@@ -338,7 +340,7 @@ static void test_graph_against_filter(void **state)
         hd_ranked got[K];
         size_t n_got;
         const size_t n_want = nearest(rows, N, query, &allowed, K, want);
-        assert_int_equal(hd__vectors_search(f->vectors, f->db, query, K, &allowed, false, got, &n_got, &err), HD_OK);
+        assert_int_equal(hd__vectors_search(f->vectors, &f->here, query, K, &allowed, false, got, &n_got, &err), HD_OK);
         assert_int_equal(n_got, n_want);
         for (size_t i = 0; i < n_got; i++)
             for (size_t j = 0; j < n_want; j++)
@@ -365,7 +367,7 @@ static void test_rows_alike(void **state)
     hd_bitmap allowed = make_bitmap(N, 1.1f);
     hd_ranked got[400];
     size_t n_got;
-    assert_int_equal(hd__vectors_search(f->vectors, f->db, rows, 400, &allowed, false, got, &n_got, &err), HD_OK);
+    assert_int_equal(hd__vectors_search(f->vectors, &f->here, rows, 400, &allowed, false, got, &n_got, &err), HD_OK);
     assert_int_equal(n_got, 400);
     for (size_t i = 0; i < n_got; i++)
         assert_int_equal(got[i].id, 3 * i);
@@ -461,7 +463,7 @@ static void expect_sound_end(fixture *f, const char *sql, const float *rows, uin
             size_t n_got;
             for (uint32_t q = 0; q < n; q += 7) {
                 status =
-                    hd__vectors_search(fresh, f->other, rows + (size_t)q * DIM, K, &allowed, way != 0, got, &n_got, &err);
+                    hd__vectors_search(fresh, &f->there, rows + (size_t)q * DIM, K, &allowed, way != 0, got, &n_got, &err);
                 assert_true(status == HD_OK || status == HD_ERR_FORMAT);
                 failed = failed || status != HD_OK;
                 for (size_t i = 0; status == HD_OK && i < n_got; i++)
@@ -517,7 +519,8 @@ static void test_compact(void **state)
     hd_bitmap live = make_bitmap(N, 0.6f);
     char path[600];
     snprintf(path, sizeof path, "%s.new", f->path);
-    sqlite3 *to = connect_to(path);
+    hd_connection made = {.db = connect_to(path)};
+    sqlite3 *to = made.db;
     run(to, "BEGIN IMMEDIATE");
     assert_int_equal(hd__vectors_create(to, &err), HD_OK);
     assert_int_equal(hd__vectors_compact(f->other, to, DIM, &live, &err), HD_OK);
@@ -531,8 +534,8 @@ static void test_compact(void **state)
         float was[DIM], is[DIM];
         if (!hd__bitmap_has(&live, id))
             continue;
-        assert_int_equal(hd__vectors_get(f->vectors, f->db, &id, 1, was, &err), HD_OK);
-        assert_int_equal(hd__vectors_get(compacted, to, &at, 1, is, &err), HD_OK);
+        assert_int_equal(hd__vectors_get(f->vectors, &f->here, &id, 1, was, &err), HD_OK);
+        assert_int_equal(hd__vectors_get(compacted, &made, &at, 1, is, &err), HD_OK);
         assert_memory_equal(was, is, sizeof was);
         at++;
     }
@@ -540,7 +543,7 @@ static void test_compact(void **state)
     assert_int_equal(hd__vectors_check(to, DIM, note_fault, &found, &err), HD_OK);
     assert_int_equal(found.n_rows, 0);
     hd__vectors_close(compacted);
-    assert_int_equal(sqlite3_close(to), SQLITE_OK);
+    hd__connection_close(&made);
     free(live.words);
     free(rows);
 }
@@ -565,8 +568,8 @@ static hd_status all_of_it(fixture *f, const float *rows, uint32_t n)
     HD_TRY_OUT(hd__vectors_append(vectors, f->db, 0, rows, n, &err));
     HD_TRY_OUT(hd__vectors_build(vectors, f->db, NULL, NULL, &err));
     hd__vectors_commit(vectors);
-    HD_TRY_OUT(hd__vectors_search(vectors, f->db, rows, K, &allowed, false, got, &n_got, &err));
-    HD_TRY_OUT(hd__vectors_search(vectors, f->db, rows, K, &allowed, true, got, &n_got, &err));
+    HD_TRY_OUT(hd__vectors_search(vectors, &f->here, rows, K, &allowed, false, got, &n_got, &err));
+    HD_TRY_OUT(hd__vectors_search(vectors, &f->here, rows, K, &allowed, true, got, &n_got, &err));
     faults found = {0};
     HD_TRY_OUT(hd__vectors_check(f->db, DIM, note_fault, &found, &err));
 out:
@@ -609,7 +612,8 @@ typedef struct reader {
 static void *read_main(void *data)
 {
     reader *r = data;
-    sqlite3 *db = connect_to(r->f->path);
+    hd_connection connection = {.db = connect_to(r->f->path)};
+    sqlite3 *db = connection.db;
     for (uint32_t i = 0; !*r->stop; i++) {
         uint64_t words[128];
         sqlite3_stmt *select;
@@ -622,8 +626,8 @@ static void *read_main(void *data)
         hd_bitmap allowed = {.words = words, .n = n, .n_set = n};
         hd_ranked got[K];
         size_t n_got;
-        const hd_status status = hd__vectors_search(r->f->vectors, db, r->rows + (size_t)(i * 37 % 1000) * DIM, K, &allowed,
-                                                    i % 3 == 0, got, &n_got, NULL);
+        const hd_status status = hd__vectors_search(r->f->vectors, &connection, r->rows + (size_t)(i * 37 % 1000) * DIM, K,
+                                                    &allowed, i % 3 == 0, got, &n_got, NULL);
         run(db, "COMMIT");
         assert_int_equal(status, HD_OK);
         assert_int_equal(n_got, n < K ? n : K);
@@ -631,7 +635,7 @@ static void *read_main(void *data)
             assert_true(got[j].id < n);
         r->n_searches++;
     }
-    sqlite3_close(db);
+    hd__connection_close(&connection);
     return NULL;
 }
 
@@ -664,7 +668,7 @@ static void test_readers_and_writer(void **state)
     }
     assert_true(n_searches > 0);
     hd_bitmap allowed = make_bitmap(N, 1.1f);
-    assert_true(recall(f->vectors, f->db, rows, N, &allowed, false) > 0.98);
+    assert_true(recall(f->vectors, &f->here, rows, N, &allowed, false) > 0.98);
     expect_faults(f, "SELECT 1", 0, 0);
     free(allowed.words);
     free(rows);
@@ -688,8 +692,8 @@ static void test_rollback(void **state)
     append(f, 1000, rows + 1000 * DIM, 1000, true);
     expect_graph(f, N, N);
     hd_bitmap allowed = make_bitmap(N, 1.1f);
-    assert_true(recall(f->vectors, f->db, rows, N, &allowed, true) > 0.999);
-    assert_true(recall(f->vectors, f->db, rows, N, &allowed, false) > 0.98);
+    assert_true(recall(f->vectors, &f->here, rows, N, &allowed, true) > 0.999);
+    assert_true(recall(f->vectors, &f->here, rows, N, &allowed, false) > 0.98);
     free(allowed.words);
     free(rows);
     free(others);
@@ -707,7 +711,7 @@ static void test_refresh(void **state)
         append(f, n, rows + (size_t)n * DIM, 300, true);
         hd_bitmap allowed = make_bitmap(n + 300, 1.1f);
         assert_int_equal(hd__vectors_refresh(seen, f->other, &err), HD_OK);
-        assert_true(recall(seen, f->other, rows, n + 300, &allowed, false) > 0.98);
+        assert_true(recall(seen, &f->there, rows, n + 300, &allowed, false) > 0.98);
         free(allowed.words);
     }
     /* A snapshot goes on seeing what it saw, and so it is searched, while the graph is another one. */
@@ -720,9 +724,9 @@ static void test_refresh(void **state)
     hd__vectors_commit(f->vectors);
     expect_graph(f, N, N);
     assert_int_equal(hd__vectors_refresh(seen, f->db, &err), HD_OK);
-    assert_true(recall(seen, f->other, rows, N, &allowed, false) > 0.999);
+    assert_true(recall(seen, &f->there, rows, N, &allowed, false) > 0.999);
     run(f->other, "COMMIT");
-    assert_true(recall(seen, f->other, rows, N, &allowed, false) > 0.98);
+    assert_true(recall(seen, &f->there, rows, N, &allowed, false) > 0.98);
     hd__vectors_close(seen);
     free(allowed.words);
     free(rows);
@@ -750,13 +754,13 @@ static void test_build_ends_early(void **state)
     hd__vectors_get_stats(f->vectors, &stats);
     assert_in_range(stats.n_graph, 100, N - 1);
     hd_bitmap allowed = make_bitmap(N, 1.1f);
-    assert_true(recall(f->vectors, f->db, rows, N, &allowed, false) > 0.98);
+    assert_true(recall(f->vectors, &f->here, rows, N, &allowed, false) > 0.98);
     append(f, N, NULL, 0, true); /* goes on */
     expect_graph(f, N, N);
-    assert_true(recall(f->vectors, f->db, rows, N, &allowed, false) > 0.98);
+    assert_true(recall(f->vectors, &f->here, rows, N, &allowed, false) > 0.98);
     hd_vectors *fresh = open_vectors(f->other, 1);
     with_graph(fresh);
-    assert_true(recall(fresh, f->other, rows, N, &allowed, false) > 0.98);
+    assert_true(recall(fresh, &f->there, rows, N, &allowed, false) > 0.98);
     hd__vectors_close(fresh);
     free(allowed.words);
     free(rows);
@@ -769,7 +773,7 @@ static void test_get(void **state)
     float *rows = make_rows(N), got[3 * DIM];
     append(f, 0, rows, N, true);
     const hd_chunk_id ids[] = {N - 1, N, 3};
-    assert_int_equal(hd__vectors_get(f->vectors, f->db, ids, 3, got, &err), HD_OK);
+    assert_int_equal(hd__vectors_get(f->vectors, &f->here, ids, 3, got, &err), HD_OK);
     for (int j = 0; j < DIM; j++) {
         assert_true(fabsf(got[j] - rows[(N - 1) * DIM + j]) < 1e-3f);
         assert_true(got[DIM + j] == 0.0f);
@@ -796,9 +800,9 @@ static void test_bad_arguments(void **state)
     hd_ranked got[1];
     size_t n_got;
     hd_bitmap allowed = make_bitmap(3, 1.1f);
-    assert_int_equal(hd__vectors_search(f->vectors, f->db, rows + 2 * DIM, 1, &allowed, false, got, &n_got, &err),
+    assert_int_equal(hd__vectors_search(f->vectors, &f->here, rows + 2 * DIM, 1, &allowed, false, got, &n_got, &err),
                      HD_ERR_ARG);
-    assert_int_equal(hd__vectors_search(f->vectors, f->db, rows, 1, &allowed, false, got, &n_got, &err), HD_OK);
+    assert_int_equal(hd__vectors_search(f->vectors, &f->here, rows, 1, &allowed, false, got, &n_got, &err), HD_OK);
     assert_int_equal(n_got, 0); /* there are none */
     run(f->db, "ROLLBACK");
     hd__vectors_rollback(f->vectors);
