@@ -17,6 +17,25 @@ static bool is_control(unsigned char c)
     return (c < 0x20 && !(c >= '\t' && c <= '\r') && c != 0x1B) || c == 0x7F;
 }
 
+static size_t count_control(hd_span text)
+{
+    const uint64_t ones = UINT64_MAX / 0xFF, high = 0x80 * ones;
+    size_t n = 0;
+    for (size_t at = 0; at < text.len;) {
+        uint64_t eight;
+        if (text.len - at >= 8) { /* none below 0x20, none above 0x7E: most of ASCII */
+            memcpy(&eight, text.ptr + at, 8);
+            if ((((eight - 0x20 * ones) | (eight + ones) | eight) & high) == 0) {
+                at += 8;
+                continue;
+            }
+        }
+        for (size_t end = text.len - at >= 8 ? at + 8 : text.len; at < end; at++)
+            n += is_control((unsigned char)text.ptr[at]);
+    }
+    return n;
+}
+
 /* UTF-16 without a mark: every other byte of ASCII is zero, and hardly any of the others. */
 static hd_encoding utf16_of(hd_span head)
 {
@@ -43,10 +62,7 @@ hd_encoding hd__encoding_of(hd_span bytes)
         return HD_ENCODING_UTF16_BE;
     if (head.len != 0 && memchr(head.ptr, '\0', head.len) != NULL)
         return utf16_of(head);
-    size_t n_control = 0;
-    for (size_t i = 0; i < head.len; i++)
-        n_control += is_control((unsigned char)head.ptr[i]);
-    if (n_control * 50 > head.len)
+    if (count_control(head) * 50 > head.len)
         return HD_ENCODING_BINARY;
     size_t valid = hd__utf8_valid_len(head);
     return valid == head.len || (head.len < bytes.len && head.len - valid < 4) ? HD_ENCODING_UTF8 : HD_ENCODING_OTHER;

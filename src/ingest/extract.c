@@ -58,7 +58,7 @@ hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_aren
     if (type.kind != HD_KIND_JSONL && bytes.len > HD_LIMIT_DOCUMENT_BYTES)
         return hd__fail(err, HD_ERR_LIMIT, "%zu bytes, at most %u are read of one document", bytes.len,
                         HD_LIMIT_DOCUMENT_BYTES);
-    hd_extract extract = {.kind = type.kind, .mime = type.mime, .language = "", .title = "", .author = ""};
+    hd_extract extract = {.kind = type.kind, .mime = type.mime, .language = "", .title = "", .author = "", .text = {"", 0}};
     hd_reader reader = {.bytes = bytes, .type = type, .arena = arena, .extract = &extract};
     if (type.language != NULL) {
         extract.language = type.language->name;

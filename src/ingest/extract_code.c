@@ -35,6 +35,7 @@ typedef struct code {
     size_t n_lines;
     hd_block_list *blocks;
     hd_block joined; /* units that define nothing, not added yet; end 0: none */
+    bool opens[256]; /* bytes that a comment or a string may begin with */
 } code;
 
 static bool is_word(char c)
@@ -80,10 +81,6 @@ static void step(const code *c, scan *s)
     hd_span text = c->text;
     char byte = text.ptr[s->at];
     size_t at = s->at;
-    if (is_word(byte) || byte == ' ') {
-        s->at++;
-        return;
-    }
     if (begins_at(text, at, language->block_comment)) {
         s->at = closed(text, at + strlen(language->block_comment), language->block_end, &s->no_block_end);
     } else if (begins_at(text, at, language->comment) || begins_at(text, at, language->comment_also)) {
@@ -135,6 +132,22 @@ static void look_below(code *c)
     }
 }
 
+static void find_openers(code *c)
+{
+    const hd_language *language = c->language;
+    const char *const tokens[] = {language->comment, language->comment_also, language->block_comment};
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+        if (tokens[i] != NULL)
+            c->opens[(unsigned char)tokens[i][0]] = true;
+    }
+    for (const char *quote = language->quotes; *quote != '\0'; quote++)
+        c->opens[(unsigned char)*quote] = true;
+    if (language->traits & HD_LANGUAGE_TRIPLE)
+        c->opens['"'] = c->opens['\''] = true;
+    if (language->traits & HD_LANGUAGE_BACKTICK)
+        c->opens['`'] = true;
+}
+
 static bool read_lines(code *c)
 {
     size_t n = 1;
@@ -144,6 +157,7 @@ static bool read_lines(code *c)
     if (c->lines == NULL)
         return false;
     scan s = {0};
+    find_openers(c);
     for (size_t at = 0, end; at <= c->text.len && c->n_lines < n; at = end + 1) {
         const char *newline = at < c->text.len ? memchr(c->text.ptr + at, '\n', c->text.len - at) : NULL;
         end = newline != NULL ? (size_t)(newline - c->text.ptr) : c->text.len;
@@ -154,8 +168,12 @@ static bool read_lines(code *c)
             l->indent += c->text.ptr[first] == '\t' ? 4 : 1;
         l->blank = hd__ascii_is_blank(hd__span(c->text.ptr + first, end - first));
         l->inside = s.at > at;
-        while (s.at <= end && s.at < c->text.len)
-            step(c, &s);
+        while (s.at <= end && s.at < c->text.len) {
+            if (c->opens[(unsigned char)c->text.ptr[s.at]])
+                step(c, &s);
+            else
+                s.at++;
+        }
         l->note = !l->blank && !l->inside && is_note(c, l);
     }
     look_below(c);
