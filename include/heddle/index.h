@@ -198,7 +198,9 @@ typedef struct hd_search {
     hd_order order;
     const char *const *facets; /* [n_facets] fields to count values of among all that match */
     size_t n_facets;
-    uint32_t snippet_bytes; /* 0: 240 */
+    uint32_t snippet_bytes;   /* 0: 240 */
+    bool snippets_by_meaning; /* of hits without the query's words the sentence that comes closest to it, not the beginning:
+                               * up to 32 sentences are embedded, which takes longer than all the rest */
 } hd_search;
 
 /* "fast", "default", "gpu", "elastic" (0.3 BM25 + 0.7 cosine). HD_ERR_NOT_FOUND lists them. */

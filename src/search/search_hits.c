@@ -111,7 +111,7 @@ static void find_focus(hd_searching *s, shown *all, size_t n)
     hd_embedded *embedded;
     const hd_chunk_vectors *vectors;
     uint64_t n_tokens;
-    const size_t n_sentences = s->vectors.dense != NULL ? collect_sentences(s, all, n, sentences, texts) : 0;
+    const size_t n_sentences = collect_sentences(s, all, n, sentences, texts);
     if (n_sentences == 0 || embedder->start(embedder->data, texts, n_sentences, &embedded, NULL) != HD_OK)
         return;
     float best = -INFINITY;
@@ -184,7 +184,8 @@ hd_status hd__search_make_hits(hd_searching *s, size_t first, size_t n, hd_error
     for (size_t i = 0; i < n; i++)
         all[i].candidate = &s->candidates[first + i];
     HD_TRY(find_matches(s, all, n, err));
-    find_focus(s, all, n);
+    if (s->wanted.snippets_by_meaning && s->vectors.dense != NULL)
+        find_focus(s, all, n);
     if (s->wanted.order == HD_ORDER_SANDWICH)
         hd__ranking_sandwich(order, n);
     for (size_t i = 0; i < n; i++) {

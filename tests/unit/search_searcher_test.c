@@ -244,14 +244,23 @@ static void snippets_of_meanings(void **state)
     put("long", "craft", "", (const char *const[]){text, NULL});
     n_embedded = 0;
     search("weave loom", (hd_search){.filter = "id = long", .snippet_bytes = 60});
+    assert_string_equal(found.hits[0].snippet, "Nothing is said here yet. Nor in this sentence, which\xE2\x80\xA6");
+    assert_int_equal(n_embedded, 0);
+    search("weave loom", (hd_search){.filter = "id = long", .snippet_bytes = 60, .snippets_by_meaning = true});
     assert_string_equal(found.hits[0].snippet, "Then, a textile is what comes of it.");
     assert_int_equal(found.hits[0].n_highlights, 0);
     assert_int_equal(n_embedded, 4);
-    search("weave yet", (hd_search){.filter = "id = long", .snippet_bytes = 60}); /* a word is there */
+    search("weave yet",
+           (hd_search){.filter = "id = long", .snippet_bytes = 60, .snippets_by_meaning = true}); /* a word is there */
     assert_string_equal(found.hits[0].snippet, "Nothing is said here yet. Nor in this sentence, which\xE2\x80\xA6");
-    search("weave", (hd_search){.filter = "id = long", .snippet_bytes = 60, .legs = HD_LEG_BM25 | HD_LEG_DENSE, .limit = 1});
+    search("weave", (hd_search){.filter = "id = long",
+                                .snippet_bytes = 60,
+                                .snippets_by_meaning = true,
+                                .legs = HD_LEG_BM25 | HD_LEG_DENSE,
+                                .limit = 1});
     assert_int_equal(n_embedded, 8);
-    search("weave loom", (hd_search){.filter = "id = long", .snippet_bytes = 240}); /* it is shown whole */
+    search("weave loom",
+           (hd_search){.filter = "id = long", .snippet_bytes = 240, .snippets_by_meaning = true}); /* it is shown whole */
     assert_string_equal(found.hits[0].snippet, text);
     assert_int_equal(n_embedded, 8);
 }
