@@ -457,11 +457,30 @@ static bool fronts_hold(const sources *all, const source *s, uint32_t n)
     return true;
 }
 
+/* Whether a segment's rows are as long together as it says. */
+static hd_status check_rows(sqlite3 *db, const hd_segment *segment, hd_error *err)
+{
+    uint64_t expected = 0;
+    for (int i = 0; i < HD_N_STREAMS; i++)
+        expected += segment->stream_bytes[i];
+    sqlite3_stmt *sum;
+    HD_TRY(hd__sql_prepare(db, "SELECT total(length(data)) FROM postings_rows WHERE id >= ? AND id < ?", &sum, err));
+    sqlite3_bind_int64(sum, 1, (int64_t)segment->id << 32);
+    sqlite3_bind_int64(sum, 2, (int64_t)(segment->id + 1) << 32);
+    bool row;
+    hd_status status = hd__sql_next(sum, &row, err);
+    if (status == HD_OK && (uint64_t)sqlite3_column_double(sum, 0) != expected)
+        status = hd__segment_damaged(db, segment, "its rows are not as long as it says", err);
+    sqlite3_finalize(sum);
+    return status;
+}
+
 static hd_status check_segment(sqlite3 *db, const hd_segment *segment, uint32_t n_chunks, hd_error *err)
 {
     sources all = {0};
     uint64_t n_terms = 0, n_postings = 0;
     hd_status status = HD_OK;
+    HD_TRY_OUT(check_rows(db, segment, err));
     HD_TRY_OUT(open_sources(&all, db, segment, 1, err));
     if ((uint64_t)segment->first + segment->n_chunks > n_chunks) {
         status = hd__segment_damaged(db, segment, "it has chunks that were never given", err);
