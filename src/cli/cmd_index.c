@@ -18,6 +18,8 @@
 #include "cli/interrupt.h"
 #include "heddle/index.h"
 
+#define CACHE_BYTES (64u << 20) /* so that what is the same in several files is computed once */
+
 static const char *flag_db, *flag_heads, *flag_language, *flag_source, *flag_chunks;
 static bool flag_watch, flag_force, flag_no_ignore, flag_json;
 static uint32_t flag_chunk_tokens, flag_overlap;
@@ -134,6 +136,8 @@ static hd_status choose_model(run *r, hd_error *err)
 static hd_status set_up(run *r, hd_error *err)
 {
     HD_TRY(cli_config_load(&r->config, err));
+    if (!r->config.cache_is_given)
+        r->config.cache_bytes = CACHE_BYTES;
     HD_TRY(cli_index_path_find(flag_db, true, &r->path, err));
     r->open = (hd_index_options){.create = true, .language = flag_language, .n_threads = r->config.n_threads};
     r->ingest = (hd_ingest_options){

@@ -237,12 +237,13 @@ static hd_status follow_up(hd_index *index, hd_error *err)
     hd_snapshot *snapshot;
     hd_store_usage usage;
     HD_TRY(hd__snapshot_begin(index->store, &snapshot, err));
-    const hd_status status = hd__store_get_usage(snapshot, &usage, err);
+    hd_status status = hd__store_get_usage(snapshot, &usage, err);
     hd__snapshot_end(snapshot);
     HD_TRY(status);
     if (usage.n_chunks + usage.n_dead_chunks < usage.n_graph + GRAPH_LAG)
         return HD_OK;
-    return hd__store_build_graph(index->store, NULL, NULL, err);
+    status = hd__store_build_graph(index->store, NULL, NULL, err);
+    return status == HD_ERR_BUSY ? HD_OK : status; /* the documents are there, and are found without it */
 }
 
 hd_status hd_index_put(hd_index *index, const hd_document *documents, size_t n, hd_text *ids, hd_error *err)
@@ -328,7 +329,8 @@ hd_status hd_index_remove(hd_index *index, const char *const *ids, size_t n, con
         HD_TRY(remove_page(index, hd__span_of(filter), &n_gone, &more, err));
     if (n_removed != NULL)
         *n_removed = n_gone;
-    return n_gone > 0 ? hd__store_tidy(index->store, &compacted, err) : HD_OK;
+    const hd_status status = n_gone > 0 ? hd__store_tidy(index->store, &compacted, err) : HD_OK;
+    return status == HD_ERR_BUSY ? HD_OK : status; /* what is gone is gone; another process is tidying up */
 }
 
 /* ---- about ---- */

@@ -433,8 +433,10 @@ static hd_status follow_up(run *r, hd_error *err)
     const uint64_t n_files = r->progress.n_files, n_done = r->progress.n_files_done;
     HD_TRY(remove_gone(r, err));
     r->progress.state = HD_INGEST_GRAPH;
-    HD_TRY(hd__store_tidy(r->index->store, &compacted, err));
-    const hd_status status = hd__store_build_graph(r->index->store, graph_progress, r, err);
+    hd_status status = hd__store_tidy(r->index->store, &compacted, err);
+    if (status == HD_OK || status == HD_ERR_BUSY) /* then another process is at it */
+        status = hd__store_build_graph(r->index->store, graph_progress, r, err);
+    status = status == HD_ERR_BUSY ? HD_OK : status;
     r->progress.n_files = n_files;
     r->progress.n_files_done = n_done;
     r->progress.state = HD_INGEST_DONE;

@@ -1,7 +1,8 @@
 /* model_identity.c - see model_identity.h.
  *
- * Weights are told by their files' sizes and by stretches of them, evenly spread: training changes every one. The files are
- * those of the first kind that the folder has; the same weights in another format count as another model.
+ * Weights are told by their files' sizes and by stretches of them, evenly spread from the beginning to the end: training
+ * changes every one. The files are those of the first kind that the folder has; the same weights in another format count as
+ * another model.
  */
 #include "search/model_identity.h"
 
@@ -94,7 +95,7 @@ static hd_status add_file(const char *folder, const char *name, hd_buffer *text,
     if (n < 0 || (size_t)n >= sizeof path || !hd__file_exists(path))
         return HD_OK;
     HD_TRY(hd__file_map_open(path, &map, err));
-    const uint64_t size = map.bytes.len, step = size / N_STRETCHES;
+    const uint64_t size = map.bytes.len, step = size > STRETCH_BYTES ? (size - STRETCH_BYTES) / (N_STRETCHES - 1) : 0;
     hd__buffer_printf(text, "%s %llu;", name, (unsigned long long)size);
     for (uint64_t i = 0; i < N_STRETCHES; i++) {
         const uint64_t at = i * step, left = size - at;
