@@ -1,7 +1,7 @@
 /* token_vectors.h - a vector for each token of a chunk, for late interaction (kernel/maxsim.h), in 8 bits.
  *
- * A row is n scales in f32, then n * width codes: value = code * scale, scale = largest magnitude / 127. Against f32 a
- * token's products move by less than 1/127 of the larger vector's length; docs/STORE.md has what that does to scores.
+ * A row is n scales in f32, then n * width codes: value = code * scale, scale = largest magnitude / 127. No value moves by
+ * more than half a scale; docs/STORE.md has what that does to scores.
  */
 #ifndef HD_STORE_TOKEN_VECTORS_H
 #define HD_STORE_TOKEN_VECTORS_H

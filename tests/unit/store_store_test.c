@@ -10,7 +10,13 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/schema.h"
+#include "store/store_int.h"
 #include "unit/store_fixture.h"
+
+static void run_on_writer(hd_store *store, const char *sql)
+{
+    assert_int_equal(sqlite3_exec(store->write.connection.db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
 
 static const hd_identity minilm = {
     .model = "all-MiniLM-L6-v2", .fingerprint = "f1", .similarity = "cosine", .n_dimensions = 4, .has_sparse = true};
@@ -463,6 +469,40 @@ static void says_that_a_file_is_damaged(void **state)
     assert_non_null(strstr(err.text, "is damaged"));
 }
 
+/* As a full disk says it: no page can be had beyond those that are there. */
+static void a_full_disk_loses_the_write_alone(void **state)
+{
+    (void)state;
+    hd_store *store = open_store();
+    commit_text(store, "a", "one", 2);
+    run_on_writer(store, "PRAGMA max_page_count = 1");
+    bool was_full = false;
+    for (int i = 0; i < 200 && !was_full; i++) {
+        hd_write *write;
+        char id[16];
+        snprintf(id, sizeof id, "full%d", i);
+        const uint32_t before = count_live(store);
+        assert_ok(hd__write_begin(store, &write, &err));
+        hd_status status = put_text(write, id, "many words that take room", 64);
+        if (status == HD_OK)
+            status = hd__write_commit(write, &err);
+        else
+            hd__write_abandon(write);
+        was_full = status != HD_OK;
+        if (was_full) {
+            assert_int_equal(status, HD_ERR_IO);
+            assert_non_null(strstr(err.text, "no space left on the disk"));
+            assert_int_equal(count_live(store), before);
+        }
+    }
+    assert_true(was_full);
+    run_on_writer(store, "PRAGMA max_page_count = 1000000"); /* somebody has made room */
+    const uint32_t before = count_live(store);
+    commit_text(store, "b", "two", 3);
+    assert_int_equal(count_live(store), before + 3);
+    hd__store_close(store);
+}
+
 static void survives_any_failed_allocation(void **state)
 {
     (void)state;
@@ -521,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_without_writing, store_begin, store_end),
         cmocka_unit_test_setup_teardown(reads_from_a_place_that_cannot_be_written_to, store_begin, store_end),
         cmocka_unit_test_setup_teardown(says_that_a_file_is_damaged, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(a_full_disk_loses_the_write_alone, store_begin, store_end),
         cmocka_unit_test_setup_teardown(survives_any_failed_allocation, store_begin, store_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
