@@ -72,4 +72,8 @@ typedef hd_status hd_extract_fn(const hd_extract *extract, void *data, hd_error 
 HD_MUST_USE hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena,
                                   hd_extract_fn *document, void *data, hd_error *err);
 
+/* JSONL by pieces of whole lines, as hd__extract: the first is line *line of the file, and *line becomes that of the next
+ * piece. */
+HD_MUST_USE hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_extract_fn *document, void *data, hd_error *err);
+
 #endif

@@ -289,15 +289,14 @@ static void add_failure(failures *f, uint32_t line, const hd_error *why)
         hd__buffer_printf(&f->first, "%sline %u: %s", f->first.len > 0 ? "; " : "", line, why->text);
 }
 
-static hd_status read_lines(hd_reader *reader, hd_span text, failures *f, hd_extract_fn *document, void *data, hd_error *err)
+static hd_status read_lines(hd_reader *reader, hd_span text, uint32_t *line, failures *f, hd_extract_fn *document,
+                            void *data, hd_error *err)
 {
-    uint32_t line = 0;
-    for (size_t at = 0; at < text.len;) {
+    for (size_t at = 0; at < text.len; ++*line) {
         const char *newline = memchr(text.ptr + at, '\n', text.len - at);
         size_t end = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
         hd_span record = hd__ascii_trim(hd__span(text.ptr + at, end - at));
         at = end + 1;
-        line++;
         if (record.len == 0)
             continue;
         hd_arena arena; /* of one line: a file has millions */
@@ -305,11 +304,11 @@ static hd_status read_lines(hd_reader *reader, hd_span text, failures *f, hd_ext
         hd__arena_init(&arena);
         hd_extract extract = *reader->extract;
         hd_reader of_line = {.type = reader->type, .arena = &arena, .extract = &extract};
-        hd_status status = read_line(&of_line, record, line, &why);
+        hd_status status = read_line(&of_line, record, *line, &why);
         if (status == HD_OK)
             status = document(&extract, data, err);
         else if (status != HD_ERR_MEMORY) {
-            add_failure(f, line, &why);
+            add_failure(f, *line, &why);
             status = HD_OK;
         } else if (err != NULL) {
             *err = why;
@@ -320,7 +319,7 @@ static hd_status read_lines(hd_reader *reader, hd_span text, failures *f, hd_ext
     return HD_OK;
 }
 
-hd_status hd__read_jsonl(hd_reader *reader, hd_extract_fn *document, void *data, hd_error *err)
+hd_status hd__read_jsonl(hd_reader *reader, uint32_t *line, hd_extract_fn *document, void *data, hd_error *err)
 {
     hd_span text = reader->bytes;
     hd_encoding encoding = text.len > 0 ? hd__encoding_of(text) : HD_ENCODING_UTF8;
@@ -329,7 +328,7 @@ hd_status hd__read_jsonl(hd_reader *reader, hd_extract_fn *document, void *data,
         HD_TRY(hd__encoding_decode(reader->bytes, NULL, reader->arena, &text, err));
     else if (hd__span_begins(text, "\xEF\xBB\xBF"))
         text = hd__span(text.ptr + 3, text.len - 3);
-    hd_status status = read_lines(reader, text, &f, document, data, err);
+    hd_status status = read_lines(reader, text, line, &f, document, data, err);
     if (status == HD_OK && f.n > 0)
         status = hd__fail(err, HD_ERR_FORMAT, "%u line%s cannot be read: %.*s", f.n, f.n == 1 ? "" : "s", (int)f.first.len,
                           f.first.len > 0 ? f.first.ptr : "");

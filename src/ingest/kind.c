@@ -102,8 +102,9 @@ static bool holds(hd_span bytes, const char *word)
     return memmem(bytes.ptr, bytes.len, word, strlen(word)) != NULL;
 }
 
-/* A zip by the names of its entries, which are not compressed: the first are at the beginning, all are at the end. */
-static hd_file_type zip_type(hd_span bytes)
+/* A zip by the names of its entries, which are not compressed: the first are at the beginning, all are at the end. What
+ * they do not tell, the file's name does: `bytes` may be its beginning alone. */
+static hd_file_type zip_type(hd_span bytes, const format *named)
 {
     static const struct {
         const char *entry;
@@ -121,6 +122,8 @@ static hd_file_type zip_type(hd_span bytes)
     }
     if (holds(head, "xl/workbook") || holds(tail, "xl/workbook") || holds(head, "opendocument"))
         return (hd_file_type){.why = "a spreadsheet or an OpenDocument, which are not read"};
+    if (named != NULL && named->kind >= HD_KIND_DOCX)
+        return type_of(named);
     return (hd_file_type){.why = "a zip archive"};
 }
 
@@ -211,7 +214,7 @@ static hd_file_type type_by_bytes(hd_span bytes, hd_span file, const format *nam
     if (hd__span_begins(bytes, "%PDF-") || (named != NULL && named->kind == HD_KIND_PDF && holds(first, "%PDF-")))
         return type_of(format_of(HD_KIND_PDF)); /* readers allow for other bytes in front */
     if (hd__span_begins(bytes, "PK\3\4"))
-        return zip_type(bytes);
+        return zip_type(bytes, named);
     hd_encoding encoding = bytes.len != 0 ? hd__encoding_of(head) : HD_ENCODING_UTF8;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (hd__span_begins(bytes, others[i].begins) && (encoding != HD_ENCODING_UTF8 || others[i].begins[0] == '{'))

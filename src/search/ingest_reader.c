@@ -206,11 +206,11 @@ static hd_status read_bytes(int fd, char *bytes, size_t n, size_t *n_read, hd_er
     return HD_OK;
 }
 
-static hd_status extract(hd_ingest_file *f, hd_span bytes, const char *mime, hd_error *err)
+static hd_status extract(hd_ingest_file *f, hd_span bytes, hd_error *err)
 {
     hd_arena arena;
     hd__arena_init(&arena);
-    const hd_status status = hd__extract(bytes, f->name, mime, &arena, take_extract, f, err);
+    const hd_status status = hd__extract(bytes, f->name, NULL, &arena, take_extract, f, err);
     hd__arena_clear(&arena);
     return status;
 }
@@ -227,7 +227,7 @@ static hd_status take_whole(hd_ingest_file *f, hd_span bytes, hd_error *err)
     f->is_known = replaces; /* take_extract need not ask again */
     f->n_made = 0;
     const hd_extract nothing = {.kind = HD_KIND_TEXT, .title = "", .language = "", .text = {"", 0}};
-    hd_status status = extract(f, bytes, NULL, err);
+    hd_status status = extract(f, bytes, err);
     if (status == HD_OK && f->n_made == 0) /* it is known that there is nothing in it */
         status = take_extract(&nothing, f, err);
     f->is_known = was_known;
@@ -245,6 +245,7 @@ static size_t last_line(const char *bytes, size_t n)
 static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_error *err)
 {
     hd_error first = {0};
+    uint32_t line = 1;
     bool more = true;
     while (more || buffer->len > 0) {
         size_t n_read = 0, n = 0;
@@ -263,7 +264,7 @@ static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_err
         if (n == 0)
             continue;
         hd_error why = {0};
-        const hd_status status = extract(f, hd__span(buffer->ptr, n), "application/jsonl", &why);
+        const hd_status status = hd__extract_lines(hd__span(buffer->ptr, n), &line, take_extract, f, &why);
         if (status != HD_OK && status != HD_ERR_FORMAT) {
             if (err != NULL)
                 *err = why;
@@ -323,7 +324,7 @@ static hd_status read_file(hd_ingest_file *f, int fd, hd_error *err)
     const hd_kind kind = status == HD_OK ? hd__kind_of(hd__buffer_span(&buffer), f->name, NULL) : HD_KIND_UNKNOWN;
     f->has_many = kind == HD_KIND_JSONL;
     if (status == HD_OK && kind == HD_KIND_UNKNOWN && buffer.len > 0) {
-        status = extract(f, hd__buffer_span(&buffer), NULL, err); /* says why it is none */
+        status = extract(f, hd__buffer_span(&buffer), err); /* says why it is none */
     } else if (status == HD_OK && f->has_many) {
         status = take_lines(f, fd, &buffer, err);
         f->has_many = f->n_made > 0;

@@ -77,7 +77,7 @@ static void binary_is_refused(void **state)
     refuses(hd__span("text\0", 5), "a.txt", HD_ERR_FORMAT, "byte 4 is zero");
     refuses(hd__span("\1\2\3\4\5\6\7\1\2\3", 10), "a.txt", HD_ERR_FORMAT, "control character");
     refuses(hd__span("text\0", 5), "a.dat", HD_ERR_UNSUPPORTED, "byte 4 is zero"); /* its name promises nothing */
-    char *late = malloc(100000); /* past what the kind is told from */
+    char *late = malloc(100000);                                                   /* past what the kind is told from */
     memset(late, 'a', 100000);
     late[99999] = '\0';
     refuses(hd__span(late, 100000), "a.txt", HD_ERR_FORMAT, "byte 99999 is zero");

@@ -209,6 +209,23 @@ static void broken_lines_do_not_stop_the_others(void **state)
     free(found);
 }
 
+static void lines_by_pieces(void **state)
+{
+    (void)state;
+    hd_buffer out;
+    uint32_t line = 7;
+    hd__buffer_init(&out);
+    assert_int_equal(hd__extract_lines(hd__span_of("{\"text\":\"a\"}\n\n"), &line, dump_document, &out, &err), HD_OK);
+    assert_int_equal(line, 9);
+    assert_int_equal(hd__extract_lines(hd__span_of("[]\n{\"text\":\"b\"}"), &line, dump_document, &out, &err),
+                     HD_ERR_FORMAT);
+    assert_int_equal(line, 11);
+    assert_string_equal(err.text, "1 line cannot be read: line 9: no JSON object");
+    hd__buffer_append_char(&out, '\0');
+    assert_string_equal(out.ptr, "application/jsonl\nP 0 @7 |a|\napplication/jsonl\nP 0 @10 |b|\n");
+    hd__buffer_clear(&out);
+}
+
 static hd_status stop(const hd_extract *extract, void *data, hd_error *error)
 {
     (void)extract;
@@ -381,6 +398,7 @@ int main(void)
         cmocka_unit_test(json_as_lines),
         cmocka_unit_test(a_document_on_each_line),
         cmocka_unit_test(broken_lines_do_not_stop_the_others),
+        cmocka_unit_test(lines_by_pieces),
         cmocka_unit_test(errors_of_the_caller_end_it),
         cmocka_unit_test(survives_failed_allocations),
         cmocka_unit_test(hostile_markdown_ends),

@@ -31,7 +31,9 @@ static void bytes_tell_before_names(void **state)
     is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxword/document.xml", "a.bin", NULL, HD_KIND_DOCX);
     is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxppt/presentation.xml", "a.docx", NULL, HD_KIND_PPTX);
     is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxmimetypeapplication/epub+zip", "a.zip", NULL, HD_KIND_EPUB);
-    is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxsome/file", "a.docx", NULL, HD_KIND_UNKNOWN);
+    is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxsome/file", "a.docx", NULL, HD_KIND_DOCX);
+    is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxsome/file", "a.pdf", NULL, HD_KIND_UNKNOWN);
+    is("PK\3\4xxxxxxxxxxxxxxxxxxxxxxxxxxxl/workbook.xml", "a.docx", NULL, HD_KIND_UNKNOWN);
     is("#!/usr/bin/env -S python3.11 -u\nprint()", "tool", NULL, HD_KIND_CODE);
     is("#!/no/such/thing\nprint()", "tool", NULL, HD_KIND_TEXT);
 }
