@@ -155,7 +155,12 @@ static hd_status parse_facets(hd_search *search, hd_error *err)
     memcpy(texts, flag_facets, strlen(flag_facets) + 1);
     search->facets = fields;
     search->n_facets = 0;
-    for (char *field = strtok(texts, ","); field != NULL; field = strtok(NULL, ",")) {
+    for (char *field = texts, *end; *field != '\0'; field = end) {
+        const size_t n = strcspn(field, ",");
+        end = field + n + (field[n] == ',');
+        field[n] = '\0';
+        if (n == 0)
+            continue;
         if (search->n_facets == MAX_FACETS)
             return hd__fail(err, HD_ERR_ARG, "--facets: more than %d fields", MAX_FACETS);
         fields[search->n_facets++] = field;
