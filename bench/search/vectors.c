@@ -244,7 +244,7 @@ static int search(char **argv)
         hd_bitmap allowed = allowed_rows(n, shares[s]);
         for (char **beam = argv[7] != NULL ? argv + 7 : standard; *beam != NULL; beam++) {
             hd_vectors_tuning tuning = hd__vectors_tuning;
-            tuning.beam_min = atoi(*beam) > 0 ? (uint32_t)atoi(*beam) : tuning.beam_min;
+            tuning.beam = (uint32_t)atoi(*beam); /* 0: by the number of rows */
             hd__vectors_tune(vectors, &tuning);
             run(db, "BEGIN");
             once(vectors, &connection, queries, n_queries, &allowed, NULL, false, ms); /* everything is read */
@@ -258,7 +258,7 @@ static int search(char **argv)
             printf("{\"share\": %g, \"beam\": %u, \"recall\": %.4f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"cpu_ms\": %.4f, "
                    "\"qps_one\": %.0f, "
                    "\"qps\": %.0f}\n",
-                   shares[s], tuning.beam_min, recall, ms[n_queries / 2], ms[n_queries * 99 / 100], cpu_ms, one, all);
+                   shares[s], tuning.beam, recall, ms[n_queries / 2], ms[n_queries * 99 / 100], cpu_ms, one, all);
             fflush(stdout);
         }
         free(allowed.words);

@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 
-#define MOST_FOUND 128u /* rows whose products are computed at once; when hopping, no more are looked for */
+#define MOST_FOUND (2 * HD_GRAPH_LINKS) /* rows whose products are computed at once */
 
 static inline uint32_t mixed(uint32_t id)
 {
@@ -322,38 +322,6 @@ static hd_status find_linked(hd_walk *walk, const hd_walk_task *task, uint32_t l
     return HD_OK;
 }
 
-/* The same on level 0, of allowed slots alone, also through one that is not allowed. */
-static hd_status find_allowed(hd_walk *walk, const hd_walk_task *task, uint32_t slot, uint32_t *found, uint32_t *n,
-                              hd_error *err)
-{
-    const hd_graph_level *level = &task->graph->levels[0];
-    uint32_t near[2 * HD_GRAPH_LINKS + 1], n_near = 0, n_others = 0;
-    HD_TRY(find_linked(walk, task, 0, slot, near, &n_near, err));
-    for (uint32_t i = 0; i < n_near; i++) {
-        if (hd__bitmap_has(task->allowed, near[i])) {
-            found[(*n)++] = near[i];
-        } else {
-            prefetch_links(level, near[i]);
-            near[n_others++] = near[i];
-        }
-    }
-    for (uint32_t i = 0; i < n_others && *n + level->n_links <= MOST_FOUND; i++) {
-        HD_TRY(seen_reserve(walk, level->n_links, err));
-        HD_TRY(need_links(task, 0, near[i], err));
-        const _Atomic uint32_t *links = hd__graph_links(level, near[i]);
-        for (uint32_t j = 0; j < level->n_links; j++) {
-            const uint32_t to = link_at(links, j);
-            if (to == HD_GRAPH_NONE)
-                break;
-            if (hd__bitmap_has(task->allowed, to)) {
-                found[*n] = to;
-                *n += see(walk, to);
-            }
-        }
-    }
-    return HD_OK;
-}
-
 hd_status hd__walk_level(hd_walk *walk, const hd_walk_task *task, uint32_t l, uint32_t slot, uint32_t beam, hd_error *err)
 {
     const hd_graph_level *level = &task->graph->levels[l];
@@ -373,10 +341,7 @@ hd_status hd__walk_level(hd_walk *walk, const hd_walk_task *task, uint32_t l, ui
         const uint32_t from = hd__walk_slot(walk->beam[at]);
         walk->beam[at] &= ~1ull;
         uint32_t n = 0;
-        if (task->allowed != NULL && l == 0)
-            HD_TRY(find_allowed(walk, task, from, found, &n, err));
-        else
-            HD_TRY(find_linked(walk, task, l, from, found, &n, err));
+        HD_TRY(find_linked(walk, task, l, from, found, &n, err));
         HD_TRY(score_slots(task, level, found, n, scores, err));
         for (uint32_t i = 0; i < n; i++) {
             const uint32_t place = beam_insert(walk, beam, scores[i], found[i]);

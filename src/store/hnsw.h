@@ -61,7 +61,6 @@ typedef struct hd_walk_task {
     hd_block_io *io; /* NULL: all is in memory */
     uint32_t n_rows; /* there are in what the connection sees */
     const hd_query_codes *query;
-    const hd_bitmap *allowed; /* hop over others (below); NULL: no matter */
 } hd_walk_task;
 
 uint32_t hd__graph_level_of(uint32_t id);
@@ -84,8 +83,7 @@ HD_MUST_USE hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uin
 void hd__walk_clear(hd_walk *walk);
 
 /* Leaves in walk->beam the nodes nearest to the query that a search with a list of `beam` nodes finds on level 0, best
- * first. With `allowed`, the list takes allowed nodes alone, and the links of a node that is not are followed at once, as
- * if they were links to it from where the search stands (Patel et al. 2024, ACORN-1): for when few are allowed. */
+ * first. */
 HD_MUST_USE hd_status hd__walk(hd_walk *walk, const hd_walk_task *task, uint32_t beam, hd_error *err);
 
 /* The parts of it: from the top down to the level above `level`; and on one level, from what is in the beam. */

@@ -10,8 +10,7 @@
 #include "base/limits.h"
 #include "store/hnsw_build.h"
 
-const hd_vectors_tuning hd__vectors_tuning = {
-    .scan_max = 50000, .tail_max = 16384, .filtered_max = 20000, .hop_below = 0.4f, .beam_min = 96};
+const hd_vectors_tuning hd__vectors_tuning = {.scan_max = 50000, .tail_max = 16384, .scan_for_beam = 32, .beam = 0};
 
 void hd__vectors_tune(hd_vectors *v, const hd_vectors_tuning *tuning)
 {

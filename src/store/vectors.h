@@ -28,11 +28,10 @@ typedef struct hd_vectors hd_vectors;
 /* Where searching changes from one way to another, chosen by measurement (docs/SPEED.md). Tests and measurements set others.
  */
 typedef struct hd_vectors_tuning {
-    uint32_t scan_max;     /* no graph below so many chunks */
-    uint32_t tail_max;     /* so many chunks may lie beyond the graph before `build` takes them into it */
-    uint32_t filtered_max; /* up to so many allowed chunks are scanned, and no graph walked */
-    float hop_below;       /* share of allowed chunks under which a walk hops over others */
-    uint32_t beam_min;     /* of a walk's list; larger for more candidates */
+    uint32_t scan_max;      /* no graph below so many chunks */
+    uint32_t tail_max;      /* so many chunks may lie beyond the graph before `build` takes them into it */
+    uint32_t scan_for_beam; /* allowed chunks that are scanned in the time that one entry of a walk's list takes */
+    uint32_t beam;          /* entries of a walk's list at least; 0: by the number of chunks */
 } hd_vectors_tuning;
 extern const hd_vectors_tuning hd__vectors_tuning;
 void hd__vectors_tune(hd_vectors *vectors, const hd_vectors_tuning *tuning);

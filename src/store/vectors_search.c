@@ -1,9 +1,9 @@
 /* vectors_search.c - the nearest chunks to a query: which way to look for candidates, and their scores. See vectors.h.
  *
- * Candidates are chosen by codes: by a scan of all rows that are allowed where they are few, else by a walk through the
- * graph, whose list grows with the share of rows in it that are not allowed, or which hops over those where they are most.
- * A walk that finds too little is no answer: then the allowed rows are scanned after all. What lies beyond the graph is
- * scanned. The best candidates, about three times as many as asked for, are scored by their halves.
+ * Candidates are chosen by codes: by a scan of all rows that are allowed where that costs less, else by a walk through the
+ * graph, whose list is so long that enough of its entries are allowed. Those are the nearest ones then, whatever is allowed;
+ * a list with too few of them is no answer, and the allowed rows are scanned after all. What lies beyond the graph is
+ * scanned. The best candidates, more than twice as many as asked for, are scored by their halves.
  */
 #include "store/vectors_state.h"
 
@@ -17,7 +17,10 @@
 #define CANDIDATES_EACH 2u /* for each result that is wanted, and some more */
 #define CANDIDATES_MORE 12u
 #define ERROR_DEVIATIONS 5.0f
-#define BEAM_MORE 1.25f /* a walk's list beside the candidates */
+#define BEAM_MORE 1.25f        /* of allowed entries beside the candidates */
+#define BEAM_OF_MILLION 320.0f /* docs/SPEED.md has the measurements */
+#define BEAM_GROWTH 0.36f
+#define BEAM_LEAST 64.0f
 
 typedef struct search {
     hd_vectors *vectors;
@@ -81,22 +84,26 @@ static hd_status scan(search *s, uint32_t first, uint32_t end, hd_error *err)
 }
 static_assert(HD_CODE_BLOCK == 64, "a block of codes is a word of the bitmap");
 
-/* What a walk finds; *enough false when that is too little, and nothing is added then. */
-static hd_status walk(search *s, hd_graph *graph, size_t k, bool *enough, hd_error *err)
+/* Entries of a walk's list: so many that those of them that are allowed are the candidates, and no fewer than what finds 98
+ * of 100 of the nearest rows, which grows slowly with their number. */
+static uint32_t beam_of(const search *s)
 {
-    const hd_vectors_tuning *tuning = &s->vectors->tuning;
-    const float share = (float)s->allowed->n_set / (float)s->n_rows;
-    const bool hops = share < tuning->hop_below;
+    const float n = (float)s->seen.n_graph, share = (float)s->allowed->n_set / (float)s->n_rows;
+    const float least = BEAM_OF_MILLION * powf(n * 1e-6f, BEAM_GROWTH), all = BEAM_MORE * (float)s->candidates.k / share;
+    const uint32_t asked = s->vectors->tuning.beam;
+    float beam = asked > 0 ? (float)asked : least > BEAM_LEAST ? least : BEAM_LEAST;
+    beam = beam > all ? beam : all;
+    return beam < n ? (uint32_t)beam : s->seen.n_graph;
+}
+
+/* What a walk finds; *enough false when that is too little, and nothing is added then. */
+static hd_status walk(search *s, hd_graph *graph, uint32_t beam, size_t k, bool *enough, hd_error *err)
+{
     hd_walk_task task = {.graph = graph, .codes = s->vectors->codes, .n_rows = s->seen.n, .query = &s->query};
-    task.allowed = hops ? s->allowed : NULL;
     if (!hd__codes_complete(s->vectors->codes) || atomic_load_explicit(&graph->n_missing, memory_order_acquire) > 0)
         task.io = &s->io;
-    float beam = BEAM_MORE * (float)s->candidates.k;
-    beam = beam > (float)tuning->beam_min ? beam : (float)tuning->beam_min;
-    beam = hops ? beam : beam / share;
-    beam = beam < (float)graph->n ? beam : (float)graph->n;
-    HD_TRY(hd__walk_reserve(s->walk, s->vectors->codes, graph->n, (uint32_t)beam, err));
-    HD_TRY(hd__walk(s->walk, &task, (uint32_t)beam, err));
+    HD_TRY(hd__walk_reserve(s->walk, s->vectors->codes, graph->n, beam, err));
+    HD_TRY(hd__walk(s->walk, &task, beam, err));
     for (uint32_t i = 0; i < s->walk->n_beam; i++) {
         const uint64_t entry = s->walk->beam[i];
         if (hd__bitmap_has(s->allowed, hd__walk_slot(entry)) && hd__walk_slot(entry) < s->n_rows)
@@ -110,12 +117,13 @@ static hd_status walk(search *s, hd_graph *graph, size_t k, bool *enough, hd_err
 
 static hd_status find_candidates(search *s, size_t k, bool exact, hd_error *err)
 {
-    const bool walks = !exact && s->seen.n_graph > 0 && s->allowed->n_set > s->vectors->tuning.filtered_max;
+    const uint32_t beam = beam_of(s);
+    const bool walks = !exact && s->seen.n_graph > 0 && s->allowed->n_set / s->vectors->tuning.scan_for_beam > beam;
     hd_graph *graph = walks ? hd__vectors_hold(s->vectors, &s->seen) : NULL;
     if (graph == NULL)
         return scan(s, 0, s->n_rows, err);
     bool enough;
-    hd_status status = walk(s, graph, k, &enough, err);
+    hd_status status = walk(s, graph, beam, k, &enough, err);
     if (status == HD_OK)
         status = scan(s, enough ? graph->n : 0, s->n_rows, err);
     hd__vectors_let_go(s->vectors, graph);
@@ -189,7 +197,7 @@ hd_status hd__vectors_search(hd_vectors *v, hd_connection *connection, const flo
     HD_TRY_OUT(scale_query(v, query, scaled, err));
     HD_TRY_OUT(hd__vectors_see(v, &s.io, &s.seen, err));
     s.n_rows = s.seen.n < allowed->n ? s.seen.n : allowed->n;
-    HD_TRY_OUT(hd__vectors_walk_take(v, v->tuning.beam_min, &s.walk, err));
+    HD_TRY_OUT(hd__vectors_walk_take(v, 1, &s.walk, err));
     hd__codes_query(v->codes, scaled, s.walk->query_bytes, &s.query);
     HD_TRY_OUT(find_candidates(&s, k, exact, err));
     hd__top_sort(&s.candidates);

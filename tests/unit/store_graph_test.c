@@ -80,7 +80,8 @@ static void test_build(void **state)
     assert_int_equal(n_graph_of(store), 0); /* too few */
 
     hd_vectors_tuning tuning = hd__vectors_tuning;
-    tuning.scan_max = tuning.tail_max = tuning.filtered_max = 100;
+    tuning.scan_max = tuning.tail_max = 100;
+    tuning.scan_for_beam = 1;
     hd__vectors_tune(store->layout->vectors, &tuning);
     assert_ok(hd__store_build_graph(store, NULL, NULL, &err));
     assert_int_equal(n_graph_of(store), N);

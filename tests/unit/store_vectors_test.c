@@ -143,7 +143,7 @@ static void with_graph(hd_vectors *vectors)
     hd_vectors_tuning tuning = hd__vectors_tuning;
     tuning.scan_max = 500;
     tuning.tail_max = 200;
-    tuning.filtered_max = 100;
+    tuning.scan_for_beam = 1;
     hd__vectors_tune(vectors, &tuning);
 }
 
