@@ -133,6 +133,18 @@ static hd_status choose_model(run *r, hd_error *err)
     return status;
 }
 
+/* What was asked for and is not kept: the model lacks it, or the index was made without it. */
+static hd_status say_what_is_kept(const run *r, hd_error *err)
+{
+    hd_index_stats stats;
+    HD_TRY(hd_index_get_stats(r->index, &stats, err));
+    if (r->open.keep_sparse && (stats.legs & HD_LEG_SPARSE) == 0)
+        cli_notice("--heads: %s keeps no sparse weights of %s", r->path.text, stats.model);
+    if (r->open.keep_multi && (stats.legs & HD_LEG_MULTI) == 0)
+        cli_notice("--heads: %s keeps no token vectors of %s", r->path.text, stats.model);
+    return HD_OK;
+}
+
 static hd_status set_up(run *r, hd_error *err)
 {
     HD_TRY(cli_config_load(&r->config, err));
@@ -158,7 +170,8 @@ static hd_status set_up(run *r, hd_error *err)
     HD_TRY(cli_config_open(&r->config, &r->engine, &r->model, err));
     r->open.model = r->model;
     HD_TRY(hd_model_load(r->model, err)); /* before a file is made, and before the clock starts */
-    return hd_index_open(r->path.text, &r->open, &r->index, err);
+    HD_TRY(hd_index_open(r->path.text, &r->open, &r->index, err));
+    return say_what_is_kept(r, err);
 }
 
 /* ---- the run ---- */

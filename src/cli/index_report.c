@@ -43,13 +43,25 @@ bool cli_index_report_progress(const hd_ingest_progress *p, void *data)
     return cli_interrupted() == 0;
 }
 
+/* A name may hold what a terminal takes for commands. */
+static void append_shown(hd_buffer *line, const char *text)
+{
+    for (; *text != '\0'; text++)
+        hd__buffer_append_char(line, (unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+}
+
 void cli_index_report_failed(const char *path, const hd_error *why, void *data)
 {
     cli_index_report *r = data;
-    if (why->status == HD_ERR_UNSUPPORTED)
+    if (why->status == HD_ERR_UNSUPPORTED) {
         r->n_textless++;
-    else
-        hd__buffer_printf(&r->failed, "  %s: %s\n", path, why->text);
+    } else {
+        hd__buffer_append_text(&r->failed, "  ");
+        append_shown(&r->failed, path);
+        hd__buffer_append_text(&r->failed, ": ");
+        append_shown(&r->failed, why->text);
+        hd__buffer_append_char(&r->failed, '\n');
+    }
     r->n_failed++;
     hd__buffer_append_text(&r->failed_json, r->failed_json.len > 0 ? ", {\"path\": " : "{\"path\": ");
     hd__buffer_append_json(&r->failed_json, hd__span_of(path));

@@ -34,6 +34,7 @@ typedef struct gone_document {
     hd_hash128 hash;
     size_t next; /* with the same hash; 0: none */
     bool is_claimed;
+    bool is_absent; /* its whole root is: it may have moved, and is not removed if it has not */
 } gone_document;
 
 typedef struct failure {
@@ -224,6 +225,14 @@ static hd_status scan_taken(const hd_document_row *row, void *data, hd_error *er
     return add_gone(data, row, err);
 }
 
+static hd_status scan_absent(const hd_document_row *row, void *data, hd_error *err)
+{
+    run *r = data;
+    HD_TRY(add_gone(r, row, err));
+    r->gone[r->n_gone].is_absent = true;
+    return HD_OK;
+}
+
 static hd_status scan(run *r, hd_error *err)
 {
     hd_snapshot *snapshot;
@@ -236,6 +245,8 @@ static hd_status scan(run *r, hd_error *err)
         status = hd__document_each(snapshot, r->area->root, scan_document, r, err);
         for (size_t j = 0; j < r->area->n_taken && status == HD_OK; j++)
             status = hd__document_each(snapshot, r->area->taken[j], scan_taken, r, err);
+        for (size_t j = 0; j < r->area->n_absent && status == HD_OK; j++)
+            status = hd__document_each(snapshot, r->area->absent[j], scan_absent, r, err);
     }
     hd__snapshot_end(snapshot);
     return r->stopped ? hd__fail(err, HD_ERR_CANCELLED, "interrupted") : status;
@@ -299,10 +310,10 @@ static hd_status drain(run *r, size_t n_waiting, hd_error *err)
                 *err = taken.why;
             return taken.status;
         }
-        if (taken.status != HD_OK) {
+        if (taken.status != HD_OK)
             HD_TRY(add_failure(r, taken.path, &taken.why, err));
-            continue;
-        }
+        if (taken.status != HD_OK && !(taken.has_many && taken.status == HD_ERR_FORMAT))
+            continue; /* of JSONL with lines that cannot be read the others are there */
         uint64_t *value = hd__map64_put(&r->files, path_key(taken.path));
         if (value == NULL)
             return no_memory(err);
@@ -409,7 +420,7 @@ static hd_status remove_gone(run *r, hd_error *err)
         return no_memory(err);
     size_t n = 0;
     for (size_t i = 1; i <= r->n_gone; i++) {
-        if (!r->gone[i].is_claimed)
+        if (!r->gone[i].is_claimed && !r->gone[i].is_absent)
             ids[n++] = r->gone[i].id;
         if (n == REMOVE_DOCUMENTS || (i == r->n_gone && n > 0)) {
             HD_TRY(remove_some(r, ids, n, err));

@@ -163,15 +163,21 @@ static hd_ingest_area *find_area(finding *f, const char *path)
     return NULL;
 }
 
+static hd_status add_root_to(const char ***roots, size_t *n, const char *path, hd_arena *arena, hd_error *err)
+{
+    const char **more = hd__arena_alloc(arena, hd__mul(*n + 1, sizeof *more));
+    if (more == NULL)
+        return no_memory(err);
+    if (*n > 0)
+        memcpy(more, *roots, *n * sizeof *more);
+    more[(*n)++] = path;
+    *roots = more;
+    return HD_OK;
+}
+
 static hd_status take_over(finding *f, hd_ingest_area *area, root *other, hd_error *err)
 {
-    const char **taken = hd__arena_alloc(f->arena, hd__mul(area->n_taken + 1, sizeof *taken));
-    if (taken == NULL)
-        return no_memory(err);
-    if (area->n_taken > 0)
-        memcpy(taken, area->taken, area->n_taken * sizeof *taken);
-    taken[area->n_taken++] = other->path;
-    area->taken = taken;
+    HD_TRY(add_root_to(&area->taken, &area->n_taken, other->path, f->arena, err));
     other->path = ""; /* no root any more */
     f->changed = true;
     return HD_OK;
@@ -220,6 +226,9 @@ static hd_status new_area(finding *f, const char *path, const char *label, hd_in
         return no_memory(err);
     if (label == NULL) {
         HD_TRY(make_label(f, area, err));
+        for (size_t i = 0; i < f->n_roots; i++)
+            if (f->roots[i].is_gone && f->roots[i].path[0] != '\0')
+                HD_TRY(add_root_to(&area->absent, &area->n_absent, f->roots[i].path, f->arena, err));
         HD_TRY(add_root(f, area->label, area->root, err));
         f->changed = true;
     }

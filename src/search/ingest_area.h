@@ -19,6 +19,8 @@ typedef struct hd_ingest_area {
     size_t n_paths;
     const char **taken; /* [n_taken] roots whose documents become part of this one */
     size_t n_taken;
+    const char **absent; /* [n_absent] of a new root: roots that are not there, whose documents may have come here */
+    size_t n_absent;
 } hd_ingest_area;
 
 /* On the arena. What is new is written to the index. HD_ERR_NOT_FOUND and HD_ERR_IO name a path that is not there. */

@@ -91,14 +91,20 @@ class IndexTest(CommandTest):
             self.put(f"{i}.txt", TEXT + str(i))
         self.index()
         self.tree.rename(self.work / "other")
-        self.assertEqual(self.index(paths=["other"])["added"], 5)  # the root that is gone has another name: its documents stay
-        self.assertEqual(len(self.documents()), 10)
+        summary = self.index(paths=["other"])  # the root is gone, and this one has its files
+        self.assertEqual((summary["moved"], summary["chunks"]), (5, 0))
+        self.assertEqual(sorted(self.documents()), [f"other/{i}.txt" for i in range(5)])
         elsewhere = self.work / "elsewhere"
         elsewhere.mkdir()
         (self.work / "other").rename(elsewhere / "other")
-        summary = self.index(paths=["elsewhere/other"])  # the same name: they have moved
-        self.assertEqual((summary["moved"], summary["chunks"]), (5, 0))
-        self.assertEqual(len(self.documents()), 10)
+        (elsewhere / "other/0.txt").unlink()
+        summary = self.index(paths=["elsewhere/other"])  # of the same name: its documents are these
+        self.assertEqual((summary["moved"], summary["removed"], summary["chunks"]), (4, 1, 0))
+        self.assertEqual(len(self.documents()), 4)
+        (elsewhere / "other").rename(self.work / "away")  # as a disk that is not there
+        self.put("other.txt", TEXT + "other")
+        self.assertEqual(self.counts(), {"added": 1})
+        self.assertEqual(len(self.documents()), 5)  # what is not there as a whole is kept
 
     def test_parts_and_roots(self):
         self.put("a/one.txt", TEXT)
@@ -140,8 +146,11 @@ class IndexTest(CommandTest):
         self.assertEqual(self.counts(), {"added": 1, "changed": 1, "removed": 1, "unchanged": 1})
         self.assertEqual(sorted(self.documents()), ["tree/d.jsonl#1", "w", "z"])
         self.assertEqual(self.counts(), {"unchanged": 3})
+        self.put("d.jsonl", "".join(json.dumps(line) + "\n" for line in lines[:2]) + "{broken\n")
+        self.assertEqual(self.counts(), {"removed": 1, "unchanged": 2, "failed": 1})
+        self.assertEqual(self.counts(), {"unchanged": 2})
         (self.tree / "d.jsonl").write_text("")
-        self.assertEqual(self.counts(), {"added": 1, "removed": 3})  # the file itself: it is known to hold nothing
+        self.assertEqual(self.counts(), {"added": 1, "removed": 2})  # the file itself: it is known to hold nothing
         (self.tree / "d.jsonl").unlink()
         self.assertEqual(self.counts(), {"removed": 1})
 
@@ -243,6 +252,9 @@ class IndexTest(CommandTest):
         self.index()
         stderr = self.fails("index", "-m", self.tiny("tiny-cls"), "tree", says="tiny-mrl")
         self.assertIn("tiny-cls", stderr)
+        _, stderr = self.heddle("index", "-m", self.tiny(), "--heads", "sparse,colbert", "tree")
+        self.assertIn("keeps no sparse weights", stderr)
+        self.assertIn("keeps no token vectors", stderr)
         self.put("b.txt", TEXT + "b")
         for dtype in ("f32", "int8"):
             self.heddle("index", "-m", self.tiny(), "--dtype", dtype, "tree")
