@@ -11,7 +11,7 @@ build: ## build/heddle, build/libheddle.so (default)
 
 demo: build ## embed real text with real MiniLM weights, index the documents of this folder, and search both
 	@model=$$(tools/fetch_model.sh) && build/examples/nearest "$$model" examples/sentences.txt && rm -f build/demo.db && \
-	    echo && build/heddle index --db build/demo.db -m "$$model" README.md docs && \
+	    echo && build/heddle index --db build/demo.db -m "$$model" README.md CONTRIBUTING.md docs/*.md && \
 	    build/heddle search --db build/demo.db -m "$$model" -n 3 "how is memory kept small when many models are loaded"
 
 test: ## everything: all tests, sanitizers, 64-bit Arm kernels
