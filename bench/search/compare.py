@@ -43,8 +43,9 @@ def say(text):
 
 
 def ndcg(hits, relevant):
-    """nDCG@10 as trec_eval's, in the mean over the queries."""
+    """nDCG@10 as trec_eval's, in the mean over the queries; a passage that was cut counts once, at its best chunk."""
     def of(found, judged):
+        found = list(dict.fromkeys(hit.split("#")[0] for hit in found))
         gained = sum(judged.get(d, 0) / math.log2(i + 2) for i, d in enumerate(found[:10]))
         return gained / sum(g / math.log2(i + 2) for i, g in enumerate(sorted(judged.values(), reverse=True)[:10]))
     return statistics.mean(of(found, judged) for found, judged in zip(hits, relevant))
