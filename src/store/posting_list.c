@@ -253,6 +253,32 @@ static bool read_postings(hd_span bytes, uint32_t n, uint32_t next, uint32_t n_c
     return !cursor.failed && hd__cursor_left(&cursor) == 0;
 }
 
+/* Gaps become ids; returns one more than the last. */
+static uint64_t add_up(uint32_t ids[HD_POSTING_BLOCK], unsigned bits, uint32_t next)
+{
+    if (bits > 24) { /* gaps so wide that 32 bits may not hold their sum */
+        uint64_t id = next;
+        for (size_t i = 0; i < HD_POSTING_BLOCK; i++) {
+            id += ids[i];
+            ids[i] = (uint32_t)id++;
+        }
+        return id;
+    }
+    const row zero = {0};
+    row before = zero + (next - 1);
+    for (size_t i = 0; i < HD_POSTING_BLOCK; i += COLUMNS) {
+        row id;
+        memcpy(&id, ids + i, sizeof id);
+        id += 1;
+        id += __builtin_shufflevector(zero, id, 0, 4, 5, 6); /* sums of two, then of four */
+        id += __builtin_shufflevector(zero, id, 0, 1, 4, 5);
+        id += before;
+        memcpy(ids + i, &id, sizeof id);
+        before = __builtin_shufflevector(id, id, 3, 3, 3, 3);
+    }
+    return (uint64_t)before[0] + 1;
+}
+
 static bool read_block(hd_span bytes, uint32_t next, uint32_t last, hd_posting_block *out)
 {
     hd_cursor cursor = hd__cursor(bytes);
@@ -263,16 +289,13 @@ static bool read_block(hd_span bytes, uint32_t next, uint32_t last, hd_posting_b
         return false;
     unpack(cursor.at, id_bits, out->ids);
     unpack(cursor.at + (size_t)id_bits * COLUMNS * sizeof(uint32_t), payload_bits, out->payloads);
-    uint64_t id = next;
     uint32_t greatest = 0;
     for (size_t i = 0; i < HD_POSTING_BLOCK; i++) {
-        id += out->ids[i];
-        out->ids[i] = (uint32_t)id++;
         out->payloads[i] += (uint32_t)least;
         greatest |= out->payloads[i];
     }
     out->n = HD_POSTING_BLOCK;
-    return id == (uint64_t)last + 1 && greatest <= MAX_PAYLOAD; /* so that no id on the way was past the last */
+    return add_up(out->ids, id_bits, next) == (uint64_t)last + 1 && greatest <= MAX_PAYLOAD; /* so no id was past the last */
 }
 
 bool hd__posting_list_decode(const hd_posting_list *list, uint32_t block, hd_posting_block *out)
