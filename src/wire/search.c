@@ -5,7 +5,8 @@
  *    "profile": "default" | "fast" | "gpu" | "elastic", "n_candidates": 100,
  *    "fusion": "rrf" | "minmax" | "zscore" | "dbsf", "rrf_k": 60, "weights": {"bm25": 0.3, "dense": 0.7},
  *    "rerank": true, "n_rerank": 50, "rerank_blend": 1, "min_score": 0.2, "min_score_leg": "dense",
- *    "per_document": true, "mmr": 0.5, "order": "score" | "sandwich", "facets": ["source"], "snippet_bytes": 240}  →
+ *    "per_document": true, "mmr": 0.5, "order": "score" | "sandwich", "facets": ["source"], "snippet_bytes": 240,
+ *    "snippets_by_meaning": true}  →
  *   {"query", "hits": [{"id", "doc_id", "chunk_index", "text", "snippet", "highlights", "offsets", "source", "title",
  *    "section", "metadata", "score", "scores": {"dense": 0.7, …}, "ranks": {"dense": 1, …}, …}],
  *    "facets": {"source": [{"value", "n"}]}, "n_matching", "legs": {"dense": {"n", "ms"}}, "embed_ms", "total_ms",
@@ -133,10 +134,31 @@ static hd_status new_call(const hd_wire_request *request, hd_call *call, hd_sear
 
 static hd_status read_search(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
-    static const char *const known[] = {
-        "query",         "limit",        "offset",       "mode",      "legs",   "profile",       "filter",       "fusion",
-        "rrf_k",         "weights",      "n_candidates", "n_keyword", "rerank", "n_rerank",      "rerank_blend", "min_score",
-        "min_score_leg", "per_document", "mmr",          "order",     "facets", "snippet_bytes", "timeout_ms",   NULL};
+    static const char *const known[] = {"query",
+                                        "limit",
+                                        "offset",
+                                        "mode",
+                                        "legs",
+                                        "profile",
+                                        "filter",
+                                        "fusion",
+                                        "rrf_k",
+                                        "weights",
+                                        "n_candidates",
+                                        "n_keyword",
+                                        "rerank",
+                                        "n_rerank",
+                                        "rerank_blend",
+                                        "min_score",
+                                        "min_score_leg",
+                                        "per_document",
+                                        "mmr",
+                                        "order",
+                                        "facets",
+                                        "snippet_bytes",
+                                        "snippets_by_meaning",
+                                        "timeout_ms",
+                                        NULL};
     const json_t *body = request->body, *query = hd__field(body, "query");
     hd_search *search;
     HD_TRY(hd__fields_known(body, known, fault));
@@ -154,6 +176,7 @@ static hd_status read_search(const hd_wire_request *request, hd_call *call, hd_f
     HD_TRY(read_ranking(body, search, fault));
     HD_TRY(hd__field_texts(body, "facets", request->arena, &search->facets, &search->n_facets, fault));
     HD_TRY(hd__field_uint(body, "snippet_bytes", 1, UINT32_MAX, &search->snippet_bytes, fault));
+    HD_TRY(hd__field_bool(body, "snippets_by_meaning", &search->snippets_by_meaning, fault));
     return hd__field_uint(body, "timeout_ms", 1, UINT32_MAX, &call->timeout_ms, fault);
 }
 
@@ -388,7 +411,8 @@ static const char schemas[] =
     "\"enum\":[\"bm25\",\"dense\",\"sparse\",\"multi\",\"rerank\",null]},\"per_document\":{\"type\":[\"boolean\","
     "\"null\"]},\"mmr\":{\"type\":[\"number\",\"null\"],\"minimum\":0,\"maximum\":1},\"order\":{\"type\":[\"string\","
     "\"null\"],\"enum\":[\"score\",\"sandwich\",null]},\"facets\":{\"type\":[\"array\",\"null\"],"
-    "\"items\":{\"type\":\"string\"}},\"snippet_bytes\":{\"type\":[\"integer\",\"null\"],\"minimum\":1},"
+    "\"items\":{\"type\":\"string\"}},\"snippets_by_meaning\":{\"type\":[\"boolean\",\"null\"]},"
+    "\"snippet_bytes\":{\"type\":[\"integer\",\"null\"],\"minimum\":1},"
     "\"timeout_ms\":{\"type\":[\"integer\",\"null\"],\"minimum\":1}}},\"Hit\":{\"type\":\"object\","
     "\"required\":[\"id\",\"doc_id\",\"chunk_index\",\"score\",\"scores\",\"ranks\",\"text\",\"snippet\","
     "\"highlights\",\"offsets\",\"source\",\"title\",\"section\",\"metadata\"],"

@@ -146,7 +146,7 @@ class Plugin(PluginTest):
 
     def test_files(self):
         for name, kind, data in (("a.txt", "text/plain", b"The heddle lifts."), ("b.md", "text/markdown", b"# T\n\nThe heddle lifts."),
-                                 ("d.txt", None, b"The heddle lifts.")):
+                                 ("c.csv", "text/csv", b"word,meaning\nheddle,lifts"), ("d.txt", None, b"The heddle lifts.")):
             body, headers = form({"file": (name, kind, data), "metadata": json.dumps({"source": "chat", "author": "Ann"})})
             (one,) = self.json("/upsert-file", body, headers=headers)["ids"]
             shown = self.json("/list", {"filter": {"document_id": one}})["documents"][0]

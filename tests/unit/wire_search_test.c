@@ -32,7 +32,7 @@ static void reads_every_field(void **state)
         "{'query':'a','limit':7,'offset':3,'legs':['bm25','multi'],'filter':'x = 1','fusion':'dbsf','rrf_k':10,"
         "'weights':{'bm25':0.25,'rerank':2},'n_candidates':50,'n_keyword':5,'rerank':true,'n_rerank':9,'rerank_blend':0.5,"
         "'min_score':-1.5,'min_score_leg':'sparse','per_document':true,'mmr':0.75,'order':'sandwich',"
-        "'facets':['source','metadata.year'],'snippet_bytes':99,'timeout_ms':1000}");
+        "'facets':['source','metadata.year'],'snippet_bytes':99,'snippets_by_meaning':true,'timeout_ms':1000}");
     assert_int_equal(s->limit, 7);
     assert_int_equal(s->offset, 3);
     assert_int_equal(s->legs, HD_LEG_BM25 | HD_LEG_MULTI);
@@ -49,6 +49,7 @@ static void reads_every_field(void **state)
     assert_int_equal(s->n_facets, 2);
     assert_string_equal(s->facets[1], "metadata.year");
     assert_int_equal(s->snippet_bytes, 99);
+    assert_true(s->snippets_by_meaning);
     assert_int_equal(t.call.timeout_ms, 1000);
 }
 
