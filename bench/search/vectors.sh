@@ -34,7 +34,8 @@ if [ $# = 0 ]; then
     set -- heddle usearch-f32 usearch-bf16 usearch-i8 hnswlib
     [ "$n" -gt 100000 ] || set -- "$@" sqlite-vec chroma lancedb
 fi
-cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1 | sed 's/([^)]*)//g; s/ Processor//; s/ @.*//' | xargs | tr 'A-Z ' 'a-z-')
+field() { sed -n "s/^$1[[:space:]]*: //p" /proc/cpuinfo | head -1; }
+cpu=$(field "model name" | sed 's/([^)]*)//g; s/ Processor//; s/ @.*//' | xargs | tr 'A-Z ' 'a-z-')-$(field "cpu family")-$(field model)
 out=bench/results/$(date +%F)-vectors-$n-$cpu-${threads}t
 "$python" bench/search/vectors.py "$set" "$set/$n.f32" "$set/queries.f32" "$set/$n.truth" "$build/bench_search_vectors" "$threads" \
     "$out.md" "$out.json" "$@"
