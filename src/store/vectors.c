@@ -83,8 +83,12 @@ hd_status hd__vectors_see(hd_vectors *v, hd_block_io *io, hd_vector_state *seen,
     pthread_mutex_lock(&v->lock);
     hd_graph *fresh = NULL, *old = NULL;
     hd_status status = HD_OK;
-    if (seen->version <= v->state.version)
+    if (seen->version <= v->state.version) {
+        if (seen->n > v->state.n) /* rows are only ever added */
+            status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: %u vectors, and %u at a later version",
+                              sqlite3_db_filename(io->db, "main"), seen->n, v->state.n);
         goto out;
+    }
     const bool other_graph = seen->graph_version != v->state.graph_version;
     if (other_graph && seen->n_graph > 0)
         HD_TRY_OUT(hd__graph_new(seen->n_graph, seen->graph_version, &fresh, err));
