@@ -73,13 +73,15 @@ void cli_index_report_failed(const char *path, const hd_error *why, void *data)
 }
 
 /* "12 added, 3 changed": what there was of each. */
-static void append_counts(hd_buffer *line, const hd_ingest_progress *p)
+static void append_counts(hd_buffer *line, const cli_index_report *r)
 {
+    const hd_ingest_progress *p = &r->result;
     const struct {
         uint64_t n;
         const char *what;
-    } counts[] = {{p->n_added, "added"},     {p->n_changed, "changed"},     {p->n_moved, "moved"},
-                  {p->n_removed, "removed"}, {p->n_unchanged, "unchanged"}, {p->n_failed, "failed"}};
+    } counts[] = {{p->n_added, "added"},          {p->n_changed, "changed"},     {p->n_moved, "moved"},
+                  {p->n_removed, "removed"},      {p->n_unchanged, "unchanged"}, {p->n_failed - r->n_textless, "failed"},
+                  {r->n_textless, "without text"}};
     char text[32];
     const size_t before = line->len;
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
@@ -132,7 +134,7 @@ static void print_summary(const cli_index_report *r, const char *index, double s
     hd_buffer line;
     hd__buffer_init(&line);
     hd__buffer_printf(&line, "%s: ", index);
-    append_counts(&line, p);
+    append_counts(&line, r);
     if (p->n_chunks > 0)
         hd__buffer_printf(&line, "; %s chunks in %.1f s, %s chunks/s", cli_count_text(p->n_chunks, chunks), seconds,
                           cli_count_text((uint64_t)((double)p->n_chunks / seconds + 0.5), rate));
@@ -167,7 +169,7 @@ void cli_index_report_turn(cli_index_report *r)
         hd__buffer_init(&line);
         if (localtime_r(&now, &local) != NULL)
             strftime(clock, sizeof clock, "%H:%M:%S ", &local);
-        append_counts(&line, p);
+        append_counts(&line, r);
         if (!line.failed)
             printf("%s%.*s\n", clock, (int)line.len, line.ptr);
         fflush(stdout);

@@ -201,10 +201,11 @@ hd_status hd__schema_identity(sqlite3 *db, hd_arena *arena, hd_identity *identit
 
 hd_status hd__schema_same_identity(const char *path, const hd_identity *file, const hd_identity *wanted, hd_error *err)
 {
-    if (strcmp(file->model, wanted->model) != 0)
+    const bool same_weights = strcmp(file->fingerprint, wanted->fingerprint) == 0;
+    if (strcmp(file->model, wanted->model) != 0 && (!same_weights || file->fingerprint[0] == '\0')) /* not one that moved */
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: made %s%s, not with %s: use that model, or make another index", path,
                         file->model[0] != '\0' ? "with " : "without a model", file->model, wanted->model);
-    if (strcmp(file->fingerprint, wanted->fingerprint) != 0)
+    if (!same_weights)
         return hd__fail(err, HD_ERR_UNSUPPORTED,
                         "%s: made with %s of fingerprint %s, not %s: the model's files have changed", path, file->model,
                         file->fingerprint, wanted->fingerprint);

@@ -137,6 +137,8 @@ static void keeps_to_one_model(void **state)
 
     hd_identity other = minilm;
     other.model = "bge-m3";
+    assert_ok(open_path(path, &(hd_store_options){.identity = &other})); /* equal weights under another name */
+    other.fingerprint = "f2";
     assert_error(open_path(path, &(hd_store_options){.identity = &other}), HD_ERR_UNSUPPORTED,
                  "made with all-MiniLM-L6-v2, not with bge-m3");
     other = minilm;
