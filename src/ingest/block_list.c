@@ -56,3 +56,9 @@ hd_span hd__ascii_trim(hd_span text)
         text.len--;
     return text;
 }
+
+void hd__line_ends(char *text, size_t len)
+{
+    for (char *at = text; (at = memchr(at, '\r', (size_t)(text + len - at))) != NULL; at++)
+        *at = at + 1 < text + len && at[1] == '\n' ? ' ' : '\n';
+}

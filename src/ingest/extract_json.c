@@ -185,6 +185,7 @@ hd_status hd__read_json(hd_reader *reader, hd_error *err)
         status = hd__fail(err, HD_ERR_MEMORY, "no memory for %zu bytes of text", w.text.len);
         goto out;
     }
+    hd__line_ends(text, w.text.len - 1);
     extract->text = hd__span(text, w.text.len - 1);
     HD_TRY_OUT(hd__reader_end(reader, &blocks, err));
 out:

@@ -174,9 +174,10 @@ hd_status hd__prose_end_document(hd_prose *prose, hd_reader *reader, hd_error *e
     if (prose->too_long)
         return hd__fail(err, HD_ERR_LIMIT, "more than %u bytes of text", HD_LIMIT_DOCUMENT_BYTES);
     hd_span text = prose->text.len > 0 ? hd__buffer_span(&prose->text) : hd__span("", 0);
-    const char *copy = prose->text.failed ? NULL : hd__arena_strndup(reader->arena, text.ptr, text.len);
+    char *copy = prose->text.failed ? NULL : hd__arena_strndup(reader->arena, text.ptr, text.len);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu bytes of text", text.len);
+    hd__line_ends(copy, text.len);
     reader->extract->text = hd__span(copy, text.len);
     return hd__reader_end(reader, &prose->blocks, err);
 }

@@ -164,6 +164,7 @@ static void json_as_lines(void **state)
                "P 0 @3 |e: li\\nne|\n");
     text_gives("[{\"a\": \"]\\\"\"},\n\n {\"a\": 2}, 3,\n[[4]]]", "a.json",
                "application/json\nP 0 @1 |a: ]\"|\nP 0 @3 |a: 2|\nP 0 @3 |3|\nP 0 @4 |[0]: 4|\n");
+    text_gives("[\"a\\r\\nb\\rc\"]", "a.json", "application/json\nP 0 @1 |a \\nb\\nc|\n"); /* as read, in place */
     text_gives("[]", "a.json", "application/json\n");
     text_gives(" ", "a.json", "application/json\n");
     refuses(hd__span_of("{\"a\": 1,\n}"), "a.json", HD_ERR_FORMAT, "line 2");
