@@ -1,7 +1,8 @@
 /* extract_files.c - how long the texts of files take, without a model and without an index.
  *
  *   extract_files SECONDS FILE ...
- *     Reads the files, then extracts all of each kind over and over for so long. A line for each kind: files, KB, then of
+ *
+ * Reads the files, then extracts all of each kind over and over for so long. A line for each kind: files, KB, then of
  * the fastest round microseconds a KB and files a second.
  */
 #include <stdio.h>

@@ -1,10 +1,15 @@
 /* vectors.c - Heddle's vector index alone, as bench/search/vectors.sh measures it beside others. One JSON line for each
  * figure.
  *
- *   vectors build DB VECTORS N_THREADS [N]           rows of 384 f32 values into a new database, committed by 10,000, and a
- * graph vectors search DB QUERIES TRUTH N_THREADS SECONDS [BEAM...]  recall@10, latencies of one thread and queries a second
- * of all, for each share of allowed rows and each length of a walk's list vectors scan DB QUERIES N_THREADS exact search of
- * all rows vectors cold DB QUERIES                          opening, the first query, the next hundred
+ *   vectors build DB VECTORS N_THREADS [N]
+ *       rows of 384 f32 values into a new database, committed by 10,000, and a graph
+ *   vectors search DB QUERIES TRUTH N_THREADS SECONDS [BEAM...]
+ *       recall@10, latencies of one thread and queries a second of all, for each share of allowed rows and each length of
+ *       a walk's list
+ *   vectors scan DB QUERIES N_THREADS
+ *       exact search of all rows
+ *   vectors cold DB QUERIES
+ *       opening, the first query, the next hundred
  *
  * TRUTH and which rows are allowed come from vector_set.py.
  */

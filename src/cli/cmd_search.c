@@ -1,8 +1,8 @@
 /* cmd_search.c - `heddle search`: the passages of an index that answer a query.
  *
  *   heddle search how are looms threaded      for people, on a terminal
- *   heddle search --json "..." | ...          one object a line: rank, source, section, text, score, each leg's score and
- * rank
+ *   heddle search --json "..." | ...          one object a line: rank, source, section, text, score, each leg's score
+ *                                             and rank
  */
 #include <stdio.h>
 #include <stdlib.h>

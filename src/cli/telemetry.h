@@ -17,7 +17,7 @@ typedef struct cli_telemetry {
     hd_models *models;
     hd_service *service;
     const hd_wire_settings *settings;
-    hd_index *index; /* NULL: none */
+    hd_index *index;             /* NULL: none */
     _Atomic(hd_server *) server; /* set once it is open; its numbers are zeroes until then */
 
     hd_metrics *metrics;

@@ -3,9 +3,10 @@
  *
  *   title    what follows "# " when the file begins with it at its very first byte, else the file's name without its ending
  *   parts    split before every line that begins with "## ", in code too; stripped; less than 80 characters are left out,
- * and count nevertheless text     the part when it begins with "# ", else "# <title>\n\n<part>" section  the part's "## "
- * title, or "Introduction" id       UUID of version 5 in the namespace of DNS (RFC 9562) of
- * "<source>/<file>::<section>::<number>"
+ *            and count nevertheless
+ *   text     the part when it begins with "# ", else "# <title>\n\n<part>"
+ *   section  the part's "## " title, or "Introduction"
+ *   id       UUID of version 5 in the namespace of DNS (RFC 9562) of "<source>/<file>::<section>::<number>"
  */
 #include "base/hash.h"
 #include "base/utf8.h"

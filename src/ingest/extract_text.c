@@ -2,8 +2,10 @@
  * by the marks of the format that the name says.
  *
  *   reStructuredText   a line and below it a line of one punctuation character, as long at least; the levels are in the
- * order in which the characters appear (docutils, "Sections") AsciiDoc           "= Title", "== Section", … Org "* Title",
- * "** Section", … LaTeX              \part{…}, \chapter{…}, \section{…}, \subsection{…}, …, and \title{…}
+ *                      order in which the characters appear (docutils, "Sections")
+ *   AsciiDoc           "= Title", "== Section", …
+ *   Org                "* Title", "** Section", …
+ *   LaTeX              \part{…}, \chapter{…}, \section{…}, \subsection{…}, …, and \title{…}
  */
 #include "ingest/encoding.h"
 #include "ingest/reader.h"

@@ -5,7 +5,7 @@
  *   MINMAX  weighted sum of scores scaled to [0, 1]; all equal: 1 (OpenSearch's normalisation of a single hit)
  *   ZSCORE  weighted sum of (score - mean) / standard deviation; all equal: 0
  *   DBSF    weighted sum of scores scaled from [mean - 3 sd, mean + 3 sd] to [0, 1], sd of a sample; all equal: 0.5
- * (Qdrant's distribution-based score fusion)
+ *           (Qdrant's distribution-based score fusion)
  *
  * Scores are scaled over all candidates that have one in the leg. What a candidate without a score gets from a leg is never
  * more than what one with a score gets: 0 of RRF, MINMAX and DBSF; of ZSCORE the least that any has, -1 where all are equal.

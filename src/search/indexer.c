@@ -3,8 +3,8 @@
  *   scan    walks through the folders, remembering of each file 16 bytes; goes through the documents that the index has of
  *           them: their files are the same, or have changed, or are gone.
  *   read    walks again; what is not the same goes to the readers (ingest_reader.h) and from them, as documents, into the
- * pipe (ingest_pipe.h), which embeds and writes. A document that is gone and one that has come with the same bytes are one
- *           that has moved.
+ *           pipe (ingest_pipe.h), which embeds and writes. A document that is gone and one that has come with the same
+ *           bytes are one that has moved.
  *   remove  what is gone and has not moved; then the graph.
  *
  * A run that is cut off anywhere leaves the index with whole documents, old or new; the next run finds what is left to do.

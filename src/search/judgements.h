@@ -2,7 +2,7 @@
  *
  *   queries   JSON lines {"_id" or "id", "text" or "query"} (BEIR's queries.jsonl), or lines of id, tab, text
  *   qrels     lines of query, document, grade (BEIR's qrels/test.tsv, with its heading or without), or TREC's four columns
- * of query, iteration, document, grade
+ *             of query, iteration, document, grade
  *
  * Which of them a file is is told by its first line. Errors name the file and the line.
  */

@@ -1,8 +1,9 @@
 /* profile.c - named sets of search options.
  *
  *   fast, default, gpu   of a question-answering pipeline over papers (ScholarQA's parameters as its users run them):
- * n_retrieval candidates by vectors, n_keyword by words, the best reranked, one passage of each document, none below a
- * threshold of the reranker's score elastic              0.3 * BM25 + 0.7 * cosine, each scaled to [0, 1]
+ *                        n_retrieval candidates by vectors, n_keyword by words, the best reranked, one passage of each
+ *                        document, none below a threshold of the reranker's score
+ *   elastic              0.3 * BM25 + 0.7 * cosine, each scaled to [0, 1]
  */
 #include <string.h>
 

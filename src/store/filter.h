@@ -6,8 +6,9 @@
  *   not        = ["NOT"] ( "(" or ")" | test )
  *   test       = field op value | field "IN" "(" value { "," value } ")" | field "EXISTS"
  *   op         = "=" "!=" "<" "<=" ">" ">=" "~" (a pattern with * and ?)  "^=" (begins with)
- *   field      = id | source | path | title | url | author | mime | section | created_at | size | metadata.a.b | a
- * (metadata's) value      = "text" | 'text' | word | number | true | false | null | date (2024-05-01, 2024-05-01T10:00:00Z)
+ *   field      = id | source | path | title | url | author | mime | section | created_at | size
+ *              | metadata.a.b | a (metadata's)
+ *   value      = "text" | 'text' | word | number | true | false | null | date (2024-05-01, 2024-05-01T10:00:00Z)
  *
  * A value's type is the comparison's: text with text, numbers with numbers; a document whose field has another type or
  * is missing does not match, not even "!=" (NOT (a = b) does). Arrays in metadata match when one element does. A filter

@@ -7,8 +7,9 @@
  *                u8(number of fronts) and for each varint(payload) varint(length)
  *   block      = u8(bits of ids) u8(bits of payloads) varint(least payload) ids payloads: HD_POSTING_BLOCK numbers each,
  *                id - id before - 1 and payload - least payload, as 32 rows of 4: number i is in row i / 4, column i % 4,
- * and the numbers of a column follow each other as bits in little-endian 32-bit words, the words of the four columns in turn
- * (vertical layout: Lemire and Boytsov 2015) tail       = postings, 1 to HD_POSTING_BLOCK of them
+ *                and the numbers of a column follow each other as bits in little-endian 32-bit words, the words of the
+ *                four columns in turn (vertical layout: Lemire and Boytsov 2015)
+ *   tail       = postings, 1 to HD_POSTING_BLOCK of them
  *
  * "id before" of the first is -1. Fronts are a block's bounds: no posting has a greater payload and a lesser chunk length
  * than any front has, so the best front's score is no less than any posting's, whatever the mean length has become (Lucene's

@@ -7,9 +7,9 @@
  *                       flush; the next segment's number, which is never given twice
  *
  *   terms     dictionary blocks of ascending terms (words: UTF-8; sparse: the token's id, four bytes, the first the
- * highest): u8(bytes equal to the term before, 0 for a block's first) u8(more bytes) bytes varint(postings) varint(chunks
- *             removed) and, with postings, varint(bytes of the list) and then the list (posting_list.h), if it is of one
- *             block, else varint(its offset in `lists`)
+ *             highest): u8(bytes equal to the term before, 0 for a block's first) u8(more bytes) bytes varint(postings)
+ *             varint(chunks removed) and, with postings, varint(bytes of the list) and then the list (posting_list.h), if
+ *             it is of one block, else varint(its offset in `lists`)
  *   index     for each block of terms: u8(bytes) first term varint(bytes of the block)
  *   lists     longer lists, one after the other
  *   lengths   u16 for each chunk of the stretch: words in it, 0 for numbers without a chunk; of words alone

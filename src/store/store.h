@@ -5,10 +5,10 @@
  * that sets of chunks are bitmaps and lists of chunks are ascending. What is deleted leaves a dead number behind until
  * compaction.
  *
- *   hd_store      an open file: one connection that writes, as many that read as there are readers at once, and the parts of
- * the vector index that have been read so far. hd_snapshot   what one reader sees: the last commit before it began, until it
- * ends. Never waits for the writer. hd_write      the one write transaction at a time. What it did is seen whole or, after a
- * kill, not at all.
+ *   hd_store      an open file: one connection that writes, as many that read as there are readers at once, and the parts
+ *                 of the vector index that have been read so far.
+ *   hd_snapshot   what one reader sees: the last commit before it began, until it ends. Never waits for the writer.
+ *   hd_write      the one write transaction at a time. What it did is seen whole or, after a kill, not at all.
  *
  * Threads: hd_store is for all threads; a snapshot or a write is used by one thread at a time. The store's locks are in
  * store.c.

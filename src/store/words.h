@@ -1,12 +1,15 @@
 /* words.h - a text's words as an index knows them: the same for documents and for queries.
  *
- *   letters, digits and marks make words (Unicode's categories L, M, N); an apostrophe is in a word in English alone
- *   folded      NFKC, case folding, no accents (combining marks U+0300 and alike; those of other scripts are vowels and
- * stay) stemmed     Snowball's stemmer of the language. English knows no accents, so they go before; for other languages
- * after identifiers HTTPServer, snake_case, os.path, std::vector and 3.11 are words of several parts: each part counts, and
- * the whole is a term, too. So are c++ and c# scripts without spaces (Han, kana, Hangul, Thai, Lao, Khmer, Burmese) are cut
- * into pairs of neighbours, a single one is a term by itself. Hangul has spaces, but between words with endings length what
- * is longer than HD_LIMIT_WORD_BYTES is cut there
+ *   words         letters, digits and marks (Unicode's categories L, M, N); an apostrophe is in a word in English alone
+ *   folded        NFKC, case folding, no accents (combining marks U+0300 and alike; those of other scripts are vowels and
+ *                 stay)
+ *   stemmed       Snowball's stemmer of the language. English knows no accents, so they go before; for other languages
+ *                 after
+ *   identifiers   HTTPServer, snake_case, os.path, std::vector and 3.11 are words of several parts: each part counts, and
+ *                 the whole is a term, too. So are c++ and c#
+ *   scripts without spaces (Han, kana, Hangul, Thai, Lao, Khmer, Burmese) are cut into pairs of neighbours, a single one is
+ *                 a term by itself. Hangul has spaces, but between words with endings
+ *   length        what is longer than HD_LIMIT_WORD_BYTES is cut there
  *
  * There are no stop words: how rare a term is weighs it.
  */

@@ -3,10 +3,12 @@
  *   POST   /v1/documents       {"documents": [{…}, …]}, or one {…} by itself:
  *                              {"id": "…", "text": "…" or "file": "<base64>", "mime": "application/pdf", "source": "…",
  *                               "title", "url", "author", "created_at": 1714557600 or "2024-05-01", "metadata": {…},
- *                               "chunking": "auto" | "tokens" | "anyloom" | "plugin"}  →  {"ids": ["…", null for one without
- * text]} GET    /v1/documents       ?filter=…&offset=…&limit=…  →  {"documents": [{…}], "total", "offset", "limit"} DELETE
- * /v1/documents       {"ids": ["…"], "filter": "…"} or {"all": true}  →  {"deleted": n} GET    /v1/documents/{id}  with its
- * "chunks"; DELETE /v1/documents/{id}
+ *                               "chunking": "auto" | "tokens" | "anyloom" | "plugin"}
+ *                              →  {"ids": ["…", null for one without text]}
+ *   GET    /v1/documents       ?filter=…&offset=…&limit=…  →  {"documents": [{…}], "total", "offset", "limit"}
+ *   DELETE /v1/documents       {"ids": ["…"], "filter": "…"} or {"all": true}  →  {"deleted": n}
+ *   GET    /v1/documents/{id}  with its "chunks"
+ *   DELETE /v1/documents/{id}
  *
  * A document of an id that is there is replaced, whole. When the answer comes what was asked is on the disk and is found.
  */
