@@ -85,7 +85,7 @@ class DbTest(CommandTest):
         broken = lines(3) + '{"id": "x", "chunks": [{"text": 5}]}\n'
         self.fails("db", "import", "--db", "x.db", stdin=broken, says='line 5: "text" is not a string')
         self.make(2)
-        other = lines(1, {**HEAD, "model": "another"})
+        other = lines(1, {**HEAD, "model": "another", "fingerprint": "other"})
         self.fails("db", "import", stdin=other, says="made with m, not with another")
 
     def test_backup(self):
