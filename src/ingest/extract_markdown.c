@@ -235,6 +235,9 @@ hd_status hd__read_markdown(hd_reader *reader, hd_error *err)
     hd_extract *extract = reader->extract;
     hd_status status = HD_OK;
     HD_TRY(hd__encoding_decode(reader->bytes, NULL, reader->arena, &extract->text, err));
+    extract->text.ptr = hd__arena_strndup(reader->arena, extract->text.ptr, extract->text.len);
+    if (extract->text.ptr == NULL) /* a copy, since MD4C looks for ends of lines until a NUL, past the text's end */
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for its text");
     size_t skipped = hd__front_matter_len(extract->text);
     if (skipped > 0)
         HD_TRY(take_front_matter(reader, hd__span(extract->text.ptr, skipped), err));
