@@ -38,10 +38,6 @@ typedef struct amx_block {
 #define EP_INT 1
 #define EP_EXACT 0
 #define EP_SUFFIX i8
-static inline vf vf_from_i32(const void *p)
-{
-    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
-}
 #include "kernel/epilogue_tmpl.h"
 #include "kernel/gemm_amx_tmpl.h"
 #undef AMX_NAME

@@ -5,49 +5,15 @@
 #include "kernel/vec_avx512.h"
 #include "kernel/act_tmpl.h"
 
-k_gemm_fn k_gemm_i8_vnni;
-
-#define EP_COLS 32
-#define EP_INT 1
-#define EP_EXACT 0
-#define EP_SUFFIX tile
-static inline vf vf_from_i32(const void *p)
-{
-    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
-}
-#include "kernel/epilogue_tmpl.h"
-
 #define GT_NAME k_gemm_i8_vnni
 #define GT_ROWS 14
-#define GT_COLS 32
-typedef __m512i gt_acc, gt_a, gt_b;
-static inline gt_acc gt_zero(void)
-{
-    return _mm512_setzero_si512();
-}
-static inline gt_acc gt_acc_load(const void *p)
-{
-    return _mm512_loadu_si512(p);
-}
-static inline void gt_acc_store(void *p, gt_acc x)
-{
-    _mm512_storeu_si512(p, x);
-}
-static inline gt_a gt_a_load(const char *p)
-{
-    return _mm512_set1_epi32(*(const int32_t *)(const void *)p);
-}
-static inline gt_b gt_b_load(const char *p)
-{
-    return _mm512_loadu_si512((const void *)p);
-}
 /* As assembly: GCC 12 copies the accumulator of the intrinsic to memory and back on every use. */
-static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
+static inline vi gt_dot(vi acc, vi a, vi b)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
     return acc;
 }
-#include "kernel/gemm_tmpl.h"
+#include "kernel/gemm_i8_tmpl.h"
 
 #else
 typedef int hd_not_this_machine;

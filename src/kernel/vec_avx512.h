@@ -201,4 +201,27 @@ static inline void vf_store_u8x4(uint8_t *p, vf a, vf b, vf c, vf d, int most)
     _mm512_storeu_si512(p, _mm512_min_epu8(bytes, _mm512_set1_epi8((char)most)));
 }
 
+/* VF_LANES integers of 32 bits; also four bytes a lane. */
+typedef __m512i vi;
+static inline vi vi_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+static inline vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+static inline void vi_store(void *p, vi x)
+{
+    _mm512_storeu_si512(p, x);
+}
+static inline vi vi_set1(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+static inline vf vf_from_i32(const void *p)
+{
+    return _mm512_cvtepi32_ps(vi_load(p));
+}
+
 #endif
