@@ -152,10 +152,11 @@ static hd_status search_one(run *r, const hd_judged_query *q, hd_measures *m, do
         return status;
     }
     for (size_t i = 0; i < results.n; i++) {
-        ranked[i] = hd__judgements_grade(q, results.hits[i].document_id);
+        const hd_hit *hit = &results.hits[i];
+        const char *id;
+        ranked[i] = hd__judgements_grade(q, hit->document_id, hit->chunk_id, &id);
         if (flag_run != NULL)
-            hd__buffer_printf(&r->output.pending, "%s Q0 %s %zu %.6f heddle\n", q->id, results.hits[i].document_id, i + 1,
-                              (double)results.hits[i].score);
+            hd__buffer_printf(&r->output.pending, "%s Q0 %s %zu %.6f heddle\n", q->id, id, i + 1, (double)hit->score);
     }
     for (size_t i = 0; i < q->n_judgements; i++)
         judged[i] = q->judgements[i].grade;

@@ -20,19 +20,17 @@ typedef struct keeping {
     hd_evaluated_query *query;
 } keeping;
 
-static hd_status keep_candidate(hd_evaluation *e, hd_evaluated_query *q, const hd_candidate *c, size_t at, hd_error *err)
+static hd_status keep_candidate(hd_evaluation *e, hd_evaluated_query *q, const hd_candidate *c, size_t at, hd_arena *scratch,
+                                hd_error *err)
 {
-    const char *document = c->found->document->id, *key = c->found->chunk.key;
-    int32_t grade = hd__judgements_grade(q->judged, document);
-    if (grade == 0 && key[0] != '\0') {
-        grade = hd__judgements_grade(q->judged, key);
-        document = grade != 0 ? key : document;
-    }
+    const char *chunk = hd__search_chunk_id(c->found->document->id, &c->found->chunk, scratch), *judged;
+    if (chunk == NULL)
+        return no_memory(err);
     q->candidates[at] = *c;
     q->candidates[at].found = NULL;
     q->candidates[at].place = (uint32_t)at;
-    q->grades[at] = grade;
-    q->documents[at] = hd__arena_strndup(&e->arena, document, strlen(document));
+    q->grades[at] = hd__judgements_grade(q->judged, c->found->document->id, chunk, &judged);
+    q->documents[at] = hd__arena_strndup(&e->arena, judged, strlen(judged));
     return q->documents[at] != NULL ? HD_OK : no_memory(err);
 }
 
@@ -50,7 +48,7 @@ static hd_status keep_candidates(hd_searching *s, void *data, hd_error *err)
     if (q->candidates == NULL || q->documents == NULL || q->grades == NULL)
         return no_memory(err);
     for (size_t i = 0; i < s->n; i++)
-        HD_TRY(keep_candidate(e, q, &s->candidates[i], i, err));
+        HD_TRY(keep_candidate(e, q, &s->candidates[i], i, s->arena, err));
     q->n = s->n;
     if (s->warning.len > 0 && e->warning[0] == '\0')
         e->warning = hd__arena_strndup(&e->arena, s->warning.ptr, s->warning.len);

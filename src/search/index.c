@@ -293,22 +293,17 @@ static hd_status remove_ids(hd_index *index, const char *const *ids, size_t n, u
 }
 
 /* A page of those for which the filter holds; *more when there may be others. */
-static hd_status remove_page(hd_index *index, hd_span text, uint64_t *n_removed, bool *more, hd_error *err)
+static hd_status remove_page(hd_index *index, const hd_filter *filter, uint64_t *n_removed, bool *more, hd_error *err)
 {
     hd_arena arena;
-    hd_snapshot *snapshot = NULL;
-    const hd_filter *filter;
+    hd_snapshot *snapshot;
     const char **ids;
     size_t n = 0;
     uint64_t n_all;
+    HD_TRY(hd__snapshot_begin(index->store, &snapshot, err));
     hd__arena_init(&arena);
-    hd_status status = hd__filter_parse(text, &arena, &filter, err);
-    if (status == HD_OK)
-        status = hd__snapshot_begin(index->store, &snapshot, err);
-    if (status == HD_OK) {
-        status = hd__filter_documents(snapshot, filter, 0, REMOVE_PAGE, &arena, &ids, &n, &n_all, err);
-        hd__snapshot_end(snapshot);
-    }
+    hd_status status = hd__filter_documents(snapshot, filter, 0, REMOVE_PAGE, &arena, &ids, &n, &n_all, err);
+    hd__snapshot_end(snapshot);
     if (status == HD_OK && n > 0)
         status = remove_ids(index, ids, n, n_removed, err);
     hd__arena_clear(&arena);
@@ -319,18 +314,29 @@ static hd_status remove_page(hd_index *index, hd_span text, uint64_t *n_removed,
 hd_status hd_index_remove(hd_index *index, const char *const *ids, size_t n, const char *filter, uint64_t *n_removed,
                           hd_error *err)
 {
+    const hd_filter *parsed;
     uint64_t n_gone = 0;
-    bool compacted;
+    bool more = filter != NULL && filter[0] != '\0', compacted;
+    hd_arena arena;
+    hd_status status = HD_OK;
     if (index->read_only)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: opened to be read alone", hd__store_path(index->store));
+    hd__arena_init(&arena);
+    if (more) /* before anything goes */
+        HD_TRY_OUT(hd__filter_parse(hd__span_of(filter), &arena, &parsed, err));
     if (n > 0)
-        HD_TRY(remove_ids(index, ids, n, &n_gone, err));
-    for (bool more = filter != NULL && filter[0] != '\0'; more;)
-        HD_TRY(remove_page(index, hd__span_of(filter), &n_gone, &more, err));
+        HD_TRY_OUT(remove_ids(index, ids, n, &n_gone, err));
+    while (more)
+        HD_TRY_OUT(remove_page(index, parsed, &n_gone, &more, err));
     if (n_removed != NULL)
         *n_removed = n_gone;
-    const hd_status status = n_gone > 0 ? hd__store_tidy(index->store, &compacted, err) : HD_OK;
-    return status == HD_ERR_BUSY ? HD_OK : status; /* what is gone is gone; another process is tidying up */
+    if (n_gone > 0)
+        status = hd__store_tidy(index->store, &compacted, err);
+    if (status == HD_ERR_BUSY)
+        status = HD_OK; /* what is gone is gone; another process is tidying up */
+out:
+    hd__arena_clear(&arena);
+    return status;
 }
 
 /* ---- about ---- */

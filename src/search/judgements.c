@@ -101,11 +101,18 @@ static bool read_grade(hd_span text, int32_t *grade)
     return end == copy + text.len && value >= -1000 && value <= 1000;
 }
 
+static bool is_same(const hd_judgement *x, const hd_judgement *y)
+{
+    return strcmp(x->query, y->query) == 0 && strcmp(x->document, y->document) == 0;
+}
+
 static int compare_judgements(const void *a, const void *b)
 {
     const hd_judgement *x = a, *y = b;
-    const int order = strcmp(x->query, y->query);
-    return order != 0 ? order : strcmp(x->document, y->document);
+    int order = strcmp(x->query, y->query);
+    if (order == 0)
+        order = strcmp(x->document, y->document);
+    return order != 0 ? order : x->line < y->line ? -1 : x->line > y->line;
 }
 
 static hd_status take_judgement(reader *r, hd_span line, hd_judgement *judgement, bool *is_heading)
@@ -119,6 +126,7 @@ static hd_status take_judgement(reader *r, hd_span line, hd_judgement *judgement
         *is_heading = r->line == 1;
         return *is_heading ? HD_OK : fail_line(r, "its grade is no whole number from -1000 to 1000");
     }
+    judgement->line = (uint32_t)r->line;
     judgement->query = hd__arena_strndup(r->arena, columns[0].ptr, columns[0].len);
     judgement->document = hd__arena_strndup(r->arena, columns[n - 2].ptr, columns[n - 2].len);
     return judgement->query != NULL && judgement->document != NULL ? HD_OK : no_memory(r);
@@ -144,7 +152,7 @@ static hd_status read_judgements(reader *r, hd_judgement **judgements, size_t *n
     qsort(*judgements, *n, sizeof **judgements, compare_judgements);
     size_t n_kept = 1; /* of several for one document the first */
     for (size_t i = 1; i < *n; i++)
-        if (compare_judgements(&(*judgements)[n_kept - 1], &(*judgements)[i]) != 0)
+        if (!is_same(&(*judgements)[n_kept - 1], &(*judgements)[i]))
             (*judgements)[n_kept++] = (*judgements)[i];
     *n = n_kept;
     return HD_OK;
@@ -234,12 +242,12 @@ hd_status hd__judgements_parse(hd_span queries, const char *queries_name, hd_spa
                              qrels_name);
 }
 
-int32_t hd__judgements_grade(const hd_judged_query *query, const char *document)
+static int32_t grade_of(const hd_judged_query *query, const char *id)
 {
     size_t low = 0, high = query->n_judgements;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        const int order = strcmp(query->judgements[middle].document, document);
+        const int order = strcmp(query->judgements[middle].document, id);
         if (order == 0)
             return query->judgements[middle].grade;
         if (order < 0)
@@ -248,4 +256,12 @@ int32_t hd__judgements_grade(const hd_judged_query *query, const char *document)
             high = middle;
     }
     return 0;
+}
+
+int32_t hd__judgements_grade(const hd_judged_query *query, const char *document, const char *chunk, const char **judged)
+{
+    const int32_t of_document = grade_of(query, document);
+    const int32_t of_chunk = of_document == 0 ? grade_of(query, chunk) : 0;
+    *judged = of_chunk != 0 ? chunk : document;
+    return of_document != 0 ? of_document : of_chunk;
 }

@@ -15,6 +15,7 @@
 typedef struct hd_judgement {
     const char *query, *document;
     int32_t grade;
+    uint32_t line; /* of its file: of several judgements of one document the first counts */
 } hd_judgement;
 
 typedef struct hd_judged_query {
@@ -27,7 +28,8 @@ typedef struct hd_judged_query {
 HD_MUST_USE hd_status hd__judgements_parse(hd_span queries, const char *queries_name, hd_span qrels, const char *qrels_name,
                                            hd_arena *arena, hd_judged_query **judged, size_t *n, hd_error *err);
 
-/* The grade of a document; 0 when nobody judged it. */
-int32_t hd__judgements_grade(const hd_judged_query *query, const char *document);
+/* The grade of what was found: of its document, else of the chunk itself; 0 when nobody judged either. *judged is the id
+ * that has the grade, else the document's. */
+int32_t hd__judgements_grade(const hd_judged_query *query, const char *document, const char *chunk, const char **judged);
 
 #endif

@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "search/handle.h"
-#include "store/filter.h"
+#include "search/searcher.h"
 
 #define SAMPLE_BYTES 800u /* 200 characters of any script */
 
@@ -46,7 +45,7 @@ static hd_status fill_chunk(const hd_chunk_row *row, const char *document_id, hd
                             hd_error *err)
 {
     *c = (hd_stored_chunk){
-        .id = row->key[0] != '\0' ? row->key : hd__arena_printf(arena, "%s#%u", document_id, row->ordinal),
+        .id = hd__search_chunk_id(document_id, row, arena),
         .section = row->section,
         .text = hd__arena_strndup(arena, row->text.ptr, row->text.len),
         .ordinal = row->ordinal,

@@ -18,6 +18,11 @@ static hd_status no_memory(size_t n, hd_error *err)
     return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu hits", n);
 }
 
+const char *hd__search_chunk_id(const char *document_id, const hd_chunk_row *chunk, hd_arena *arena)
+{
+    return chunk->key[0] != '\0' ? chunk->key : hd__arena_printf(arena, "%s#%u", document_id, chunk->ordinal);
+}
+
 hd_status hd__search_read_rows(hd_searching *s, size_t begin, size_t end, hd_error *err)
 {
     const size_t most = end - begin;
@@ -147,8 +152,7 @@ static hd_status make_hit(hd_searching *s, const shown *hit_shown, hd_hit *hit, 
     const hd_document_row *document = c->found->document;
     const hd_chunk_row *chunk = &c->found->chunk;
     *hit = (hd_hit){.document_id = document->id,
-                    .chunk_id = chunk->key[0] != '\0' ? chunk->key
-                                                      : hd__arena_printf(s->arena, "%s#%u", document->id, chunk->ordinal),
+                    .chunk_id = hd__search_chunk_id(document->id, chunk, s->arena),
                     .ordinal = chunk->ordinal,
                     .source = document->source,
                     .path = document->path,

@@ -23,12 +23,12 @@ static void drop_leg(hd_searching *s, size_t leg, const hd_error *why)
 /* Code is also found by parts of its words, which come after what words find: below the least of their scores. */
 static hd_status add_parts(hd_searching *s, hd_ranked *items, size_t *n, hd_error *err)
 {
-    const size_t room = s->wanted.n_keyword - *n;
     const float least = *n > 0 ? items[*n - 1].score : 1;
-    hd_ranked *parts = hd__arena_alloc(s->arena, (s->wanted.n_keyword + 1) * sizeof *parts);
-    size_t n_parts = 0, n_words = *n;
-    if (room == 0)
+    const size_t n_words = *n;
+    size_t n_parts = 0;
+    if (n_words == s->wanted.n_keyword)
         return HD_OK;
+    hd_ranked *parts = hd__arena_alloc(s->arena, (s->wanted.n_keyword + 1) * sizeof *parts);
     if (parts == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %u candidates", s->wanted.n_keyword);
     HD_TRY(hd__leg_trigram(s->snapshot, s->query, s->wanted.n_keyword, s->allowed, parts, &n_parts, err));
@@ -72,7 +72,8 @@ static void embed(hd_searching *s, hd_error *err)
 
 static void drop_unembedded(hd_searching *s, const hd_error *embed_error)
 {
-    const bool has[HD_N_LEGS] = {true, s->vectors.dense != NULL, s->vectors.sparse.n > 0, s->vectors.n_token_vectors > 0};
+    const bool embedded = embed_error->status == HD_OK; /* a query without a token of weight: an empty list */
+    const bool has[HD_N_LEGS] = {true, s->vectors.dense != NULL, embedded, s->vectors.n_token_vectors > 0};
     const bool keeps[HD_N_LEGS] = {true, s->identity->n_dimensions > 0, s->identity->has_sparse,
                                    s->identity->n_token_dimensions > 0};
     for (size_t leg = HD_AT_DENSE; leg <= HD_AT_MULTI; leg++) {
@@ -81,10 +82,7 @@ static void drop_unembedded(hd_searching *s, const hd_error *embed_error)
             continue;
         if (!keeps[leg])
             HD_IGNORE(hd__fail(&err, HD_ERR_UNSUPPORTED, "the index keeps none of its vectors"));
-        else if (embed_error->status == HD_OK && leg == HD_AT_SPARSE && s->vectors.dense != NULL) {
-            s->legs &= ~(1u << leg); /* a query without a token of weight: an empty list */
-            continue;
-        } else if (embed_error->status == HD_OK)
+        else if (embedded)
             HD_IGNORE(hd__fail(&err, HD_ERR_UNSUPPORTED, "the model gives none of its vectors"));
         drop_leg(s, leg, &err);
     }

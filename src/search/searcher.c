@@ -62,10 +62,14 @@ static hd_status score_pairs(hd_searching *s, size_t n, hd_error *err)
         texts[i] = (hd_text){text.ptr, text.len};
         if (title[0] == '\0')
             continue;
-        const char *joined = hd__arena_printf(s->arena, "%s\n%.*s", title, (int)text.len, text.ptr);
+        const size_t n_title = strlen(title);
+        char *joined = hd__arena_alloc(s->arena, n_title + 1 + text.len);
         if (joined == NULL)
             return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu texts to rerank", n);
-        texts[i] = (hd_text){joined, strlen(joined)};
+        memcpy(joined, title, n_title);
+        joined[n_title] = '\n';
+        memcpy(joined + n_title + 1, text.ptr, text.len);
+        texts[i] = (hd_text){joined, n_title + 1 + text.len};
     }
     HD_TRY(hd_rerank(s->index->reranker, s->plain_query, texts, n, NULL, scores, NULL, err));
     HD_TRY(hd__search_take_scores(s, HD_AT_RERANK, scores, n, err));

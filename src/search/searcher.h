@@ -67,6 +67,9 @@ static inline bool hd__search_has(const hd_searching *s, size_t leg)
     return (s->legs >> leg & 1) != 0;
 }
 
+/* What a chunk is called: its own id, else "<document id>#<ordinal>", on the arena; NULL when there is no memory. */
+const char *hd__search_chunk_id(const char *document_id, const hd_chunk_row *chunk, hd_arena *arena);
+
 /* Reads the rows of candidates [begin, end) that have none yet. */
 HD_MUST_USE hd_status hd__search_read_rows(hd_searching *s, size_t begin, size_t end, hd_error *err);
 

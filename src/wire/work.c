@@ -96,6 +96,8 @@ void hd__work_status(hd_work *w, hd_status status, const hd_error *error)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (kinds[i].status == status)
             kind = kinds[i].kind;
+    if (status == HD_ERR_FORMAT && w->call.index != NULL && w->call.task != HD_TASK_PUT)
+        kind = HD_FAULT_INTERNAL; /* the index's file is damaged: no document came that could be */
     pthread_mutex_lock(&s->lock);
     const bool timed_out = w->timed_out;
     pthread_mutex_unlock(&s->lock);

@@ -204,6 +204,15 @@ class JudgedTest(SearchTest):
         found = [float(line[4]) for line in lines[:4]]
         self.assertEqual(found, sorted(found, reverse=True))
 
+    def test_passages_can_be_judged(self):
+        """By the name that hits give them."""
+        self.write("qrels.tsv", "".join(f"{i} {d}#0 1\n" for i, _, d in QUERIES))
+        rows = self.eval("--mode", "dense", "--run", "run.trec")
+        self.assertEqual(rows["dense"]["recall@100"], 1)
+        self.assertAlmostEqual(rows["as asked"]["ndcg@10"], rows["dense"]["ndcg@10"], places=6)
+        found = {tuple(line.split()[:3:2]) for line in (self.work / "run.trec").read_text().splitlines()}
+        self.assertLessEqual({(i, f"{d}#0") for i, _, d in QUERIES}, found)
+
     def test_what_tune_saves_is_used(self):
         args = ["tune", "--search", "--queries", "queries.jsonl", "--qrels", "qrels.tsv"]
         stdout, _ = self.heddle(*args, "--save")

@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < n; i++) {
             int32_t most = 0;
             for (size_t k = 0; k < judged[i].n_judgements; k++) {
-                const int32_t grade = hd__judgements_grade(&judged[i], judged[i].judgements[k].document);
+                const char *id;
+                const int32_t grade = hd__judgements_grade(&judged[i], judged[i].judgements[k].document, "", &id);
                 if (grade != judged[i].judgements[k].grade)
                     abort();
                 most = grade > most ? grade : most;

@@ -4,9 +4,11 @@
 """
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -105,6 +107,7 @@ class Search(IndexTest):
         self.assertEqual(self.delete("/v1/documents", {"filter": "source = email"}), {"deleted": 1})
         self.assertEqual(self.json("/v1/index")["n_documents"], 1)
         self.delete("/v1/documents", {"filter": "source ="}, 400)
+        self.delete("/v1/documents", {"ids": ["looms.md"], "filter": "source ="}, 400)  # nothing goes
         self.delete("/v1/documents", {}, 400)
         self.assertEqual(self.json("/v1/index")["n_documents"], 1)
 
@@ -157,6 +160,16 @@ class Search(IndexTest):
         self.assertEqual(out.returncode, 2)
         with open(self.index, "rb") as file:
             self.assertEqual(file.read(15), b"SQLite format 3")
+
+
+class Damaged(IndexTest):
+    def test_is_no_fault_of_the_request(self):
+        """Words that lead to a chunk that is not there: the file is wrong, not what was asked."""
+        self.json("/v1/documents", {"id": "a", "text": "weft and warp"})
+        with contextlib.closing(sqlite3.connect(self.index)) as db, db:
+            db.execute("DELETE FROM chunk")
+        self.assertIn("damaged", self.search("weft", 500, mode="bm25")["error"]["message"])
+        self.assertEqual(self.json("/query", {"queries": [{"query": "weft"}]}, 500), {"detail": "Internal Service Error"})
 
 
 class Hostile(IndexTest):

@@ -25,7 +25,7 @@ static hd_evaluation make(void)
 {
     for (size_t i = 0; i < N_QUERIES; i++) {
         const size_t relevant = i % N_DOCUMENTS;
-        judgements[i] = (hd_judgement){"q", names[relevant], 1};
+        judgements[i] = (hd_judgement){"q", names[relevant], 1, (uint32_t)i + 1};
         judged[i] = (hd_judged_query){"q", "text", &judgements[i], 1};
         for (size_t k = 0; k < N_DOCUMENTS; k++) {
             hd_candidate *c = &candidates[i][k];

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/buffer.h"
 
 static hd_error err;
 static hd_arena arena;
@@ -35,6 +36,14 @@ static const char beir_queries[] = "{\"_id\": \"q1\", \"text\": \"first\", \"met
                                    "{\"_id\": \"q2\", \"text\": \"nobody judged\"}\r\n"
                                    "{\"_id\": \"q3\", \"text\": \"third\"}";
 
+static int32_t grade_of(const hd_judged_query *query, const char *document, const char *chunk, const char *id)
+{
+    const char *told;
+    const int32_t grade = hd__judgements_grade(query, document, chunk, &told);
+    assert_string_equal(told, id);
+    return grade;
+}
+
 static void reads_beirs_files(void **state)
 {
     (void)state;
@@ -48,10 +57,12 @@ static void reads_beirs_files(void **state)
     assert_string_equal(judged[0].id, "q1");
     assert_string_equal(judged[0].text, "first");
     assert_int_equal(judged[0].n_judgements, 2);
-    assert_int_equal(hd__judgements_grade(&judged[0], "d1"), 0);
-    assert_int_equal(hd__judgements_grade(&judged[0], "d3"), 0);
-    assert_int_equal(hd__judgements_grade(&judged[1], "d 7"), 1);
-    assert_true(hd__judgements_grade(&judged[0], "d2") > 0);
+    assert_int_equal(grade_of(&judged[0], "d1", "d1#0", "d1"), 0);
+    assert_int_equal(grade_of(&judged[0], "d3", "d3#0", "d3"), 0);
+    assert_int_equal(grade_of(&judged[1], "d 7", "d 7#0", "d 7"), 1);
+    assert_int_equal(grade_of(&judged[0], "d2", "d1", "d2"), 2); /* of two judgements the first; the document's before the
+                                                                  * chunk's */
+    assert_int_equal(grade_of(&judged[0], "d1", "d2", "d2"), 2);
 }
 
 static void reads_trecs_files(void **state)
@@ -64,9 +75,26 @@ static void reads_trecs_files(void **state)
         HD_OK);
     assert_int_equal(n, 1);
     assert_string_equal(judged[0].text, "international crime");
-    assert_int_equal(hd__judgements_grade(&judged[0], "FBIS3-1"), 1);
+    assert_int_equal(grade_of(&judged[0], "FBIS3-1", "", "FBIS3-1"), 1);
     assert_int_equal(parse("{\"id\":\"1\",\"query\":\"q\"}", "1\t0\td\t1", &judged, &n), HD_OK);
     assert_int_equal(n, 1);
+}
+
+static void of_several_judgements_the_first_counts(void **state)
+{
+    (void)state;
+    hd_judged_query *judged;
+    hd_buffer b;
+    size_t n;
+    hd__buffer_init(&b);
+    for (int i = 0; i < 2000; i++) /* more than any sort leaves in their order by luck */
+        hd__buffer_printf(&b, "1 d%d %d\n", i % 10, i < 10 ? 7 : 1 + i % 3);
+    hd__buffer_append_char(&b, '\0');
+    assert_int_equal(parse("1\ta", b.ptr, &judged, &n), HD_OK);
+    assert_int_equal(judged[0].n_judgements, 10);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(judged[0].judgements[i].grade, 7);
+    hd__buffer_clear(&b);
 }
 
 static void says_which_line_is_wrong(void **state)
@@ -119,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_beirs_files, begin, end),
         cmocka_unit_test_setup_teardown(reads_trecs_files, begin, end),
+        cmocka_unit_test_setup_teardown(of_several_judgements_the_first_counts, begin, end),
         cmocka_unit_test_setup_teardown(says_which_line_is_wrong, begin, end),
         cmocka_unit_test_setup_teardown(no_memory_is_an_error, begin, end),
     };
