@@ -154,6 +154,7 @@ static hd_status put_document(sources *s, grown *g, hd_write *write, size_t numb
                            .author = "",
                            .mime = "text/plain",
                            .metadata = g->metadata,
+                           .cut = "",
                            .n_chunks = CHUNKS_PER_DOCUMENT};
     return hd__document_put(write, &row, g->chunks, g->rows, CHUNKS_PER_DOCUMENT, err);
 }

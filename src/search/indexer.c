@@ -34,6 +34,7 @@ typedef struct gone_document {
     hd_hash128 hash;
     size_t next; /* with the same hash; 0: none */
     bool is_claimed;
+    bool can_move;  /* its chunks are those that a run makes */
     bool is_absent; /* its whole root is: it may have moved, and is not removed if it has not */
 } gone_document;
 
@@ -46,6 +47,8 @@ typedef struct failure {
 typedef struct run {
     hd_index *index;
     const hd_ingest_options *options;
+    hd_prepare_options prepare;
+    char cut[HD_PREPARED_CUT_BYTES]; /* by `prepare` */
     hd_ingest_progress progress;
     uint64_t told_ns;
     hd_arena arena;
@@ -173,6 +176,12 @@ static hd_status walk(run *r, hd_status (*file)(const hd_walk_file *file, void *
 
 /* ---- scan: documents ---- */
 
+/* Whether ids of chunks are made of their file's path. */
+static bool has_paths_in_keys(const run *r)
+{
+    return r->prepare.chunking == HD_CHUNKING_ANYLOOM || r->prepare.chunking == HD_CHUNKING_PLUGIN;
+}
+
 static hd_status add_gone(run *r, const hd_document_row *row, hd_error *err)
 {
     if (r->n_gone + 1 >= r->gone_capacity) {
@@ -187,7 +196,10 @@ static hd_status add_gone(run *r, const hd_document_row *row, hd_error *err)
     const char *id = hd__arena_strndup(&r->arena, row->id, strlen(row->id));
     if (first == NULL || id == NULL)
         return no_memory(err);
-    r->gone[++r->n_gone] = (gone_document){.id = id, .hash = row->hash, .next = (size_t)*first};
+    r->gone[++r->n_gone] = (gone_document){.id = id,
+                                           .hash = row->hash,
+                                           .next = (size_t)*first,
+                                           .can_move = !has_paths_in_keys(r) && hd__prepared_is_cut(row, r->cut)};
     *first = r->n_gone;
     return HD_OK;
 }
@@ -209,7 +221,8 @@ static hd_status scan_document(const hd_document_row *row, void *data, hd_error 
     uint64_t *value = hd__map64_get(&r->files, path_key(row->path));
     if (value == NULL)
         return add_gone(r, row, err);
-    const bool is_same = (*value & ~(uint64_t)FILE_BITS) == time_of(row->size, row->mtime_ns);
+    const bool is_same =
+        (*value & ~(uint64_t)FILE_BITS) == time_of(row->size, row->mtime_ns) && hd__prepared_is_cut(row, r->cut);
     if (is_same && !r->options->force)
         r->progress.n_unchanged++;
     if (is_same && (*value & FILE_BITS) == FILE_NEW)
@@ -254,23 +267,34 @@ static hd_status scan(run *r, hd_error *err)
 
 /* ---- read ---- */
 
-static const char *claim(hd_hash128 hash, void *data)
+/* Whether files of these names are of one kind as far as names tell. */
+static bool has_same_ending(const char *a, const char *b)
+{
+    const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
+    const char *name_a = slash_a != NULL ? slash_a + 1 : a, *name_b = slash_b != NULL ? slash_b + 1 : b;
+    const char *dot_a = strrchr(name_a, '.'), *dot_b = strrchr(name_b, '.');
+    return dot_a != NULL && dot_b != NULL ? strcmp(dot_a, dot_b) == 0 : strcmp(name_a, name_b) == 0;
+}
+
+static const char *claim(hd_hash128 hash, const char *id, void *data)
 {
     run *r = data;
-    const char *id = NULL;
+    const char *old_id = NULL;
     if (r->n_gone == 0)
         return NULL;
     pthread_mutex_lock(&r->claiming);
     const uint64_t *first = hd__map64_get(&r->hashes, hash.low);
-    for (size_t i = first != NULL ? (size_t)*first : 0; i != 0 && id == NULL; i = r->gone[i].next) {
+    for (size_t i = first != NULL ? (size_t)*first : 0; i != 0 && old_id == NULL; i = r->gone[i].next) {
         gone_document *g = &r->gone[i];
-        if (g->is_claimed || g->hash.low != hash.low || g->hash.high != hash.high)
+        if (g->is_claimed || !g->can_move || g->hash.low != hash.low || g->hash.high != hash.high)
+            continue;
+        if (id != NULL && !has_same_ending(g->id, id))
             continue;
         g->is_claimed = true;
-        id = g->id;
+        old_id = g->id;
     }
     pthread_mutex_unlock(&r->claiming);
-    return id;
+    return old_id;
 }
 
 static void written(const hd_prepared *document, void *data)
@@ -342,14 +366,11 @@ static hd_status read_file(const hd_walk_file *file, void *data, hd_error *err)
 
 static hd_status read_files(run *r, hd_error *err)
 {
-    const hd_ingest_options *o = r->options;
     const hd_ingest_readers_options readers = {.store = r->index->store,
-                                               .prepare = {.embedder = r->index->embedder,
-                                                           .chunking = o->chunking,
-                                                           .chunk_tokens = o->chunk_tokens,
-                                                           .overlap_tokens = o->overlap_tokens},
-                                               .source = o->source,
-                                               .force = o->force,
+                                               .prepare = r->prepare,
+                                               .source = r->options->source,
+                                               .cut = r->cut,
+                                               .force = r->options->force,
                                                .claim = claim,
                                                .data = r};
     const hd_ingest_pipe_options pipe = {
@@ -459,7 +480,14 @@ hd_status hd_index_add_paths(hd_index *index, const char *const *paths, size_t n
 {
     static const hd_ingest_options defaults;
     HD_TRY(hd__index_check_writes(index, err));
-    run r = {.index = index, .options = options != NULL ? options : &defaults};
+    const hd_ingest_options *o = options != NULL ? options : &defaults;
+    run r = {.index = index,
+             .options = o,
+             .prepare = {.embedder = index->embedder,
+                         .chunking = o->chunking,
+                         .chunk_tokens = o->chunk_tokens,
+                         .overlap_tokens = o->overlap_tokens}};
+    hd__prepare_cut(&r.prepare, r.cut);
     hd__arena_init(&r.arena);
     pthread_mutex_init(&r.claiming, NULL);
     hd_status status = hd__ingest_areas_find(index->store, paths, n, &r.arena, &r.areas, &r.n_areas, err);

@@ -135,11 +135,11 @@ static hd_status find_same(hd_ingest_file *f, const char *id, bool *found, bool 
     const hd_document_row row = row_of(f, id);
     const char *gone = NULL;
     if (status == HD_OK && !o->force && old == NULL)
-        gone = o->claim(f->hash, o->data);
+        gone = o->claim(f->hash, f->has_many ? NULL : id, o->data);
     if (gone != NULL) {
         status = hand_over_row(f, HD_PREPARED_MOVE, &row, gone, err);
     } else if (status == HD_OK && !o->force && old != NULL && old->hash.low == f->hash.low &&
-               old->hash.high == f->hash.high && strcmp(old->path, f->path) == 0) {
+               old->hash.high == f->hash.high && strcmp(old->path, f->path) == 0 && hd__prepared_is_cut(old, o->cut)) {
         gone = id;
         status = hand_over_row(f, HD_PREPARED_TOUCH, &row, NULL, err);
     }

@@ -14,10 +14,11 @@ typedef struct hd_ingest_readers_options {
     hd_store *store;
     hd_prepare_options prepare;
     const char *source; /* label of documents; NULL: the area's */
+    const char *cut;    /* by `prepare` (hd__prepare_cut): what was cut otherwise is read again */
     bool force;         /* read also what has the same bytes as before */
-    /* The id of a document that is gone and had these bytes, which is nobody else's from then on; NULL: none. Called by the
-     * threads. */
-    const char *(*claim)(hd_hash128 hash, void *data);
+    /* The id of a document that is gone and had these bytes, to become document `id` (NULL: one of many in a file, of which
+     * a name says nothing), and nobody else's from then on; NULL: none. Called by the threads. */
+    const char *(*claim)(hd_hash128 hash, const char *id, void *data);
     void *data;
 } hd_ingest_readers_options;
 

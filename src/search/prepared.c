@@ -1,6 +1,8 @@
 /* prepared.c - see prepared.h. */
 #include "search/prepared.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "ingest/chunk.h"
 
@@ -55,6 +57,7 @@ static hd_status set_row(hd_prepared *p, const hd_document_row *row, const hd_ex
     HD_TRY(copy(p, row->author, e->author, &p->row.author, err));
     HD_TRY(copy(p, row->mime, e->mime, &p->row.mime, err));
     HD_TRY(copy(p, row->metadata, e->metadata, &p->row.metadata, err));
+    HD_TRY(copy(p, row->cut, NULL, &p->row.cut, err));
     if (p->row.created_at == 0)
         p->row.created_at = e->created_at;
     return HD_OK;
@@ -123,18 +126,44 @@ static hd_chunk_options chunk_options(const hd_prepare_options *options)
                               .data = embedder != NULL ? embedder->data : NULL};
 }
 
+void hd__prepare_cut(const hd_prepare_options *options, char cut[HD_PREPARED_CUT_BYTES])
+{
+    static const char *const rules[] = {
+        [HD_CHUNKING_AUTO] = "auto",
+        [HD_CHUNKING_TOKENS] = "tokens",
+        [HD_CHUNKING_ANYLOOM] = "anyloom",
+        [HD_CHUNKING_PLUGIN] = "plugin",
+    };
+    const hd_chunk_options how = chunk_options(options);
+    if ((unsigned)how.rule >= sizeof rules / sizeof rules[0])
+        cut[0] = '\0'; /* which hd__chunk_make refuses */
+    else if (how.rule == HD_CHUNKING_AUTO || how.rule == HD_CHUNKING_TOKENS)
+        snprintf(cut, HD_PREPARED_CUT_BYTES, "%s %u/%u", rules[how.rule], how.max_tokens, how.overlap_tokens);
+    else
+        snprintf(cut, HD_PREPARED_CUT_BYTES, "%s", rules[how.rule]); /* whose lengths are their own */
+}
+
+bool hd__prepared_is_cut(const hd_document_row *row, const char *cut)
+{
+    return row->cut[0] == '\0' || strcmp(row->cut, cut) == 0;
+}
+
 hd_status hd__prepare(const hd_prepare_options *options, const hd_extract *extract, const hd_document_row *row,
                       const char *file, hd_prepared **prepared, hd_error *err)
 {
     const hd_chunk_options how = chunk_options(options);
+    char cut[HD_PREPARED_CUT_BYTES];
+    hd_document_row with_cut = *row;
     hd_arena arena;
     hd_chunk *chunks;
     size_t n;
     hd_prepared *p = NULL;
+    hd__prepare_cut(options, cut);
+    with_cut.cut = cut;
     hd__arena_init(&arena);
     hd_status status = hd__prepared_new(HD_PREPARED_PUT, &p, err);
     if (status == HD_OK)
-        status = set_row(p, row, extract, err);
+        status = set_row(p, &with_cut, extract, err);
     if (status == HD_OK)
         status = hd__chunk_make(extract, &how, p->row.source, file, &arena, &chunks, &n, err);
     if (status == HD_OK)

@@ -39,6 +39,13 @@ void hd__prepared_free(hd_prepared *prepared); /* NULL allowed */
 /* Sets the row of a prepared one: a copy. */
 HD_MUST_USE hd_status hd__prepared_set_row(hd_prepared *prepared, const hd_document_row *row, hd_error *err);
 
+/* How documents are cut by these options, as it is kept with each: "auto 256/32". */
+#define HD_PREPARED_CUT_BYTES 64
+void hd__prepare_cut(const hd_prepare_options *options, char cut[HD_PREPARED_CUT_BYTES]);
+
+/* Whether a document was cut so; one that does not say is taken to be. */
+bool hd__prepared_is_cut(const hd_document_row *row, const char *cut);
+
 /* Cuts an extract. `row` is what the caller knows, NULL or "" where it does not: the extract's own words are taken there.
  * `file` takes part in ids by the rules (chunk.h). */
 HD_MUST_USE hd_status hd__prepare(const hd_prepare_options *options, const hd_extract *extract, const hd_document_row *row,

@@ -14,10 +14,10 @@
 /* ---- rows ------------------------------------------------------------------------------------------------- */
 
 #define DOCUMENT_COLUMNS                                                                                                    \
-    "id, source, root, path, title, url, author, mime, metadata, created_at, hash, size, mtime_ns, n_chunks, first_chunk, " \
-    "number"
+    "id, source, root, path, title, url, author, mime, metadata, cut, created_at, hash, size, mtime_ns, n_chunks, "         \
+    "first_chunk, number"
 #define CHUNK_COLUMNS "id, document, ordinal, begin_byte, end_byte, line, page, is_code, key, section, text"
-enum { N_DOCUMENT_TEXTS = 9, HASH_BYTES = 16 };
+enum { N_DOCUMENT_TEXTS = 10, HASH_BYTES = 16 };
 
 /* A document's row with what only the store knows of it. */
 typedef struct stored_document {
@@ -45,7 +45,7 @@ static hd_status read_document(const hd_store *store, sqlite3_stmt *select, hd_a
     const char *texts[N_DOCUMENT_TEXTS];
     for (int i = 0; i < N_DOCUMENT_TEXTS; i++)
         HD_TRY(copy_text(store, select, i, arena, &texts[i], err));
-    hd_cursor hash = hd__cursor(hd__sql_span(select, 10));
+    hd_cursor hash = hd__cursor(hd__sql_span(select, 11));
     const uint64_t low = hd__cursor_u64(&hash), high = hd__cursor_u64(&hash);
     document->row = (hd_document_row){.id = texts[0],
                                       .source = texts[1],
@@ -56,13 +56,14 @@ static hd_status read_document(const hd_store *store, sqlite3_stmt *select, hd_a
                                       .author = texts[6],
                                       .mime = texts[7],
                                       .metadata = texts[8],
-                                      .created_at = sqlite3_column_int64(select, 9),
+                                      .cut = texts[9],
+                                      .created_at = sqlite3_column_int64(select, 10),
                                       .hash = {.low = low, .high = high},
-                                      .size = (uint64_t)sqlite3_column_int64(select, 11),
-                                      .mtime_ns = (uint64_t)sqlite3_column_int64(select, 12),
-                                      .n_chunks = (uint32_t)sqlite3_column_int64(select, 13),
-                                      .first_chunk = (uint32_t)sqlite3_column_int64(select, 14)};
-    document->number = sqlite3_column_int64(select, 15);
+                                      .size = (uint64_t)sqlite3_column_int64(select, 12),
+                                      .mtime_ns = (uint64_t)sqlite3_column_int64(select, 13),
+                                      .n_chunks = (uint32_t)sqlite3_column_int64(select, 14),
+                                      .first_chunk = (uint32_t)sqlite3_column_int64(select, 15)};
+    document->number = sqlite3_column_int64(select, 16);
     return HD_OK;
 }
 
@@ -140,9 +141,9 @@ static hd_status check_document(const hd_document_row *document, hd_error *err)
     HD_TRY(check_field(id, "id", strlen(id), HD_LIMIT_DOCUMENT_ID_BYTES, err));
     const struct {
         const char *name, *text;
-    } fields[] = {{"source", document->source}, {"root", document->root},        {"path", document->path},
-                  {"title", document->title},   {"url", document->url},          {"author", document->author},
-                  {"mime", document->mime},     {"metadata", document->metadata}};
+    } fields[] = {{"source", document->source}, {"root", document->root},         {"path", document->path},
+                  {"title", document->title},   {"url", document->url},           {"author", document->author},
+                  {"mime", document->mime},     {"metadata", document->metadata}, {"cut", document->cut}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         HD_TRY(check_field(id, fields[i].name, strlen(fields[i].text), HD_LIMIT_DOCUMENT_FIELD_BYTES, err));
     return check_metadata(document, err);
@@ -239,24 +240,25 @@ static hd_status insert_document(hd_write *write, const hd_document_row *documen
                                  hd_error *err)
 {
     static const char insert[] = "INSERT INTO document(" DOCUMENT_COLUMNS ")"
-                                 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)";
+                                 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)";
     sqlite3_stmt *statement;
     HD_TRY(hd__connection_statement(&write->connection, insert, &statement, err));
     const char *const texts[N_DOCUMENT_TEXTS] = {
         document->id,     document->source, document->root,
         document->path,   document->title,  document->url,
-        document->author, document->mime,   document->metadata[0] != '\0' ? document->metadata : "{}"};
+        document->author, document->mime,   document->metadata[0] != '\0' ? document->metadata : "{}",
+        document->cut};
     for (int i = 0; i < N_DOCUMENT_TEXTS; i++)
         hd__sql_bind_text(statement, 1 + i, hd__span_of(texts[i]));
     unsigned char hash[HASH_BYTES];
     for (int i = 0; i < HASH_BYTES; i++)
         hash[i] = (unsigned char)((i < 8 ? document->hash.low : document->hash.high) >> (i % 8 * 8));
-    sqlite3_bind_int64(statement, 10, document->created_at);
-    hd__sql_bind_blob(statement, 11, hd__span(hash, sizeof hash));
-    sqlite3_bind_int64(statement, 12, (int64_t)document->size);
-    sqlite3_bind_int64(statement, 13, (int64_t)document->mtime_ns);
-    sqlite3_bind_int64(statement, 14, (int64_t)n_chunks);
-    sqlite3_bind_int64(statement, 15, write->state.n_chunks);
+    sqlite3_bind_int64(statement, 11, document->created_at);
+    hd__sql_bind_blob(statement, 12, hd__span(hash, sizeof hash));
+    sqlite3_bind_int64(statement, 13, (int64_t)document->size);
+    sqlite3_bind_int64(statement, 14, (int64_t)document->mtime_ns);
+    sqlite3_bind_int64(statement, 15, (int64_t)n_chunks);
+    sqlite3_bind_int64(statement, 16, write->state.n_chunks);
     HD_TRY(hd__sql_run(statement, err));
     *number = sqlite3_last_insert_rowid(write->connection.db);
     return HD_OK;

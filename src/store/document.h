@@ -18,6 +18,7 @@ typedef struct hd_document_row {
     int64_t created_at;   /* Unix seconds, 0 unknown */
     hd_hash128 hash;      /* of the bytes */
     uint64_t size, mtime_ns;
+    const char *cut;         /* how its text was cut into chunks, in words of who did; "" unknown */
     uint32_t n_chunks;       /* received, as the next */
     hd_chunk_id first_chunk; /* the others follow it */
 } hd_document_row;

@@ -15,7 +15,8 @@
 
 #define PAGE_BYTES "8192" /* docs/STORE.md has the measurement */
 
-/* document.first_chunk and .n_chunks: chunks of a document have consecutive numbers. state has one row; so has identity. */
+/* Of version 1. document.first_chunk and .n_chunks: chunks of a document have consecutive numbers. state has one row; so has
+ * identity. */
 static const char tables[] =
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE identity(id INTEGER PRIMARY KEY CHECK (id = 0), model TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -80,7 +81,14 @@ static hd_status create_tables(sqlite3 *db, const void *data, hd_error *err)
     return HD_OK;
 }
 
-static hd_migration *const migrations[] = {create_tables};
+/* To version 2. How the documents that are there were cut is not known. */
+static hd_status add_cut(sqlite3 *db, const void *data, hd_error *err)
+{
+    (void)data;
+    return hd__sql_exec(db, "ALTER TABLE document ADD COLUMN cut TEXT NOT NULL DEFAULT ''", err);
+}
+
+static hd_migration *const migrations[] = {create_tables, add_cut};
 #define VERSION ((uint32_t)(sizeof migrations / sizeof migrations[0]))
 
 static hd_status fail_newer(const char *path, int64_t version, uint32_t ours, hd_error *err)
@@ -156,10 +164,12 @@ hd_status hd__schema_open(sqlite3 *db, const char *path, const hd_store_options 
     if (version < 0 || version > VERSION)
         return fail_newer(path, version, VERSION, err);
     if (options->read_only)
-        return version == VERSION ? HD_OK
-                                  : hd__fail(err, HD_ERR_UNSUPPORTED,
-                                             "%s: its schema is of version %lld, not %u: it must be opened once for writing",
-                                             path, (long long)version, VERSION);
+        return version == VERSION
+                   ? HD_OK
+                   : hd__fail(err, HD_ERR_UNSUPPORTED,
+                              "%s: its schema is of version %lld, not %u: it must be opened once for writing, as "
+                              "'heddle db check' does",
+                              path, (long long)version, VERSION);
     if (is_blank)
         HD_TRY(hd__sql_exec(db, "PRAGMA page_size = " PAGE_BYTES, err));
     HD_TRY(begin_wal(db, path, options->busy_ms, err));

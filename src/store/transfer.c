@@ -3,8 +3,9 @@
  *   {"heddle": "index", "version": 1, "model": …, "fingerprint": …, "similarity": …, "n_dimensions": …,
  *    "n_token_dimensions": …, "has_sparse": …, "language": …, "with_vectors": …}
  *   {"id": …, "source": …, "root": …, "path": …, "title": …, "url": …, "author": …, "mime": …, "metadata": {…},
- *    "created_at": …, "hash": "32 hex digits", "size": …, "mtime_ns": …, "chunks": [{"key": …, "section": …, "text": …,
- *    "ordinal": …, "begin": …, "end": …, "line": …, "page": …, "is_code": …, "vector": …, "token_vectors": …}, …]}
+ *    "cut": …, "created_at": …, "hash": "32 hex digits", "size": …, "mtime_ns": …, "chunks": [{"key": …, "section": …,
+ *    "text": …, "ordinal": …, "begin": …, "end": …, "line": …, "page": …, "is_code": …, "vector": …, "token_vectors": …},
+ *    …]}
  *
  * Vectors are base64 of f32, little-endian. A text that JSON cannot say (bytes that are no UTF-8, NUL) is {"base64": …}.
  */
@@ -149,8 +150,8 @@ static hd_status append_document(exporter *e, const hd_document_row *d, hd_arena
     hd_buffer *line = &e->line;
     const struct {
         const char *name, *text;
-    } texts[] = {{"id", d->id},       {"source", d->source}, {"root", d->root},     {"path", d->path},
-                 {"title", d->title}, {"url", d->url},       {"author", d->author}, {"mime", d->mime}};
+    } texts[] = {{"id", d->id},   {"source", d->source}, {"root", d->root}, {"path", d->path}, {"title", d->title},
+                 {"url", d->url}, {"author", d->author}, {"mime", d->mime}, {"cut", d->cut}};
     hd__buffer_append_char(line, '{');
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         append_string(line, texts[i].name, texts[i].text);
@@ -353,7 +354,7 @@ static hd_status read_document_object(const json_t *root, hd_arena *arena, hd_do
     const struct {
         const char *name, **text;
     } texts[] = {{"id", &d->id},   {"source", &d->source}, {"root", &d->root}, {"path", &d->path}, {"title", &d->title},
-                 {"url", &d->url}, {"author", &d->author}, {"mime", &d->mime}, {"hash", &hash}};
+                 {"url", &d->url}, {"author", &d->author}, {"mime", &d->mime}, {"cut", &d->cut},   {"hash", &hash}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         HD_TRY(read_string(root, texts[i].name, arena, texts[i].text, err));
     if (!read_hash(hash, &d->hash))

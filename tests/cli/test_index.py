@@ -86,6 +86,29 @@ class IndexTest(CommandTest):
         self.assertEqual(self.counts("--force"), {"changed": 2})
         self.is_sound()
 
+    def test_other_settings_cut_anew(self):
+        self.put("a.md", f"# A\n\n{TEXT * 3}\n")
+        self.put("b.txt", TEXT * 3)
+        self.assertEqual(self.counts(), {"added": 2})
+        before = self.documents()
+        for settings in (["--chunk-tokens", "16"], ["--chunk-tokens", "16", "--overlap", "4"], ["--chunks", "tokens"],
+                         ["--chunks", "anyloom"], []):
+            self.assertEqual(self.counts(*settings), {"changed": 2}, settings)
+            self.assertEqual(self.counts(*settings), {"unchanged": 2}, settings)
+        self.assertEqual(self.documents(), before)
+
+    def test_file_of_version_1(self):
+        self.put("a.txt", TEXT)
+        self.index()
+        db = sqlite3.connect(self.work / ".heddle.db")
+        db.executescript("ALTER TABLE document DROP COLUMN cut; PRAGMA user_version = 1")
+        db.close()
+        self.fails("search", "warp", says="heddle db check")
+        (self.work / "tiny-mrl").symlink_to(self.tiny())
+        stdout, _ = self.heddle("index", "--json", "tree")  # by the model that the file names
+        self.assertEqual(json.loads(stdout)["unchanged"], 1)  # how it was cut is not known
+        self.assertIn(b"weft", self.heddle("search", "warp")[0])
+
     def test_moved_content_is_not_embedded(self):
         for i in range(5):
             self.put(f"{i}.txt", TEXT + str(i))

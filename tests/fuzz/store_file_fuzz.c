@@ -43,7 +43,8 @@ static void put_documents(hd_store *store, int first, int n)
                                           .url = "",
                                           .author = "",
                                           .mime = "",
-                                          .metadata = "{}"};
+                                          .metadata = "{}",
+                                          .cut = ""};
         status = hd__document_put(write, &document, chunks, vectors, N_CHUNKS, &err);
     }
     if (status == HD_OK)

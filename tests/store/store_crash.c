@@ -103,8 +103,16 @@ static hd_status put(hd_write *write, uint32_t document, uint32_t version)
         found_by[i] = (hd_chunk_vectors){.dense = vectors[i]};
     }
     snprintf(id, sizeof id, "d%u", document);
-    const hd_document_row row = {
-        .id = id, .source = "", .root = "", .path = "", .title = "", .url = "", .author = "", .mime = "", .metadata = "{}"};
+    const hd_document_row row = {.id = id,
+                                 .source = "",
+                                 .root = "",
+                                 .path = "",
+                                 .title = "",
+                                 .url = "",
+                                 .author = "",
+                                 .mime = "",
+                                 .metadata = "{}",
+                                 .cut = ""};
     return hd__document_put(write, &row, chunks, found_by, n, &err);
 }
 

@@ -291,6 +291,79 @@ static void test_put(void **state)
     close_index(index);
 }
 
+static void rename_file(const char *from, const char *to)
+{
+    assert_int_equal(rename(scratch_path(&s, from), scratch_path(&s, to)), 0);
+}
+
+/* What was cut by other settings is cut anew, once; what has moved then, too. */
+static void test_cut(void **state)
+{
+    (void)state;
+    hd_index *index = open_index();
+    hd_ingest_progress result;
+    const hd_ingest_options small = {.chunk_tokens = 16}, words = {.chunking = HD_CHUNKING_TOKENS, .chunk_tokens = 16},
+                            ids = {.chunking = HD_CHUNKING_ANYLOOM};
+    write_files(0, 5);
+    scratch_text(&s, "tree/lines.jsonl",
+                 "{\"id\": \"x\", \"text\": \"A line that has two sentences. It is the first of two lines, and no more.\"}\n"
+                 "{\"text\": \"Another line.\"}\n");
+    assert_ok(add_tree(index, NULL, &result));
+    assert_int_equal(result.n_added, 7);
+    check(index, 7);
+    assert_int_equal(n_chunks, 7);
+
+    assert_ok(add_tree(index, &small, &result));
+    assert_int_equal(result.n_changed, 7);
+    check(index, 7);
+    const uint64_t n_small = n_chunks;
+    assert_true(n_small > 7);
+    assert_ok(add_tree(index, &small, &result));
+    assert_int_equal(result.n_unchanged, 7);
+    assert_int_equal(result.n_chunks, 0);
+    rename_file("tree/0/0.txt", "tree/0/moved.txt");
+    assert_ok(add_tree(index, &small, &result));
+    assert_int_equal(result.n_moved, 1);
+    assert_int_equal(result.n_chunks, 0);
+
+    rename_file("tree/0/moved.txt", "tree/0/again.txt");
+    assert_ok(add_tree(index, &words, &result));
+    assert_true(result.n_moved == 0 && result.n_added == 1 && result.n_removed == 1 && result.n_changed == 6);
+    check(index, 7);
+
+    assert_ok(add_tree(index, &ids, &result));
+    assert_int_equal(result.n_changed, 7);
+    rename_file("tree/0/again.txt", "tree/0/0.txt"); /* its chunks' ids have the path in them */
+    assert_ok(add_tree(index, &ids, &result));
+    assert_true(result.n_moved == 0 && result.n_added == 1 && result.n_removed == 1 && result.n_unchanged == 6);
+    close_index(index);
+}
+
+/* A name tells how a text is read: under another ending it is read anew. */
+static void test_moved_ending(void **state)
+{
+    (void)state;
+    hd_index *index = open_index();
+    hd_ingest_progress result;
+    scratch_text(&s, "tree/notes.txt", "# Heading\n\nText below it.\n");
+    scratch_text(&s, "tree/LICENSE", "Do what you like.\n");
+    assert_ok(add_tree(index, NULL, &result));
+    rename_file("tree/notes.txt", "tree/notes.md");
+    mkdir(scratch_path(&s, "tree/legal"), 0777);
+    rename_file("tree/LICENSE", "tree/legal/LICENSE");
+    assert_ok(add_tree(index, NULL, &result));
+    assert_true(result.n_moved == 1 && result.n_added == 1 && result.n_removed == 1);
+    hd_snapshot *snapshot;
+    hd_chunk_row *chunks;
+    size_t n;
+    assert_ok(hd__snapshot_begin(index->store, &snapshot, &err));
+    assert_ok(hd__document_chunks(snapshot, "tree/notes.md", &arena, &chunks, &n, &err));
+    assert_int_equal(n, 1);
+    assert_string_equal(chunks[0].section, "Heading");
+    hd__snapshot_end(snapshot);
+    close_index(index);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +372,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stopping, store_begin, store_end),
         cmocka_unit_test_setup_teardown(test_memory, store_begin, store_end),
         cmocka_unit_test_setup_teardown(test_put, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(test_cut, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(test_moved_ending, store_begin, store_end),
     };
     return cmocka_run_group_tests_name("indexer", tests, NULL, NULL);
 }

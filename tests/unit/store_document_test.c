@@ -22,6 +22,7 @@ static void reads_back_what_was_put(void **state)
                                       .author = "Somebody",
                                       .mime = "text/markdown",
                                       .metadata = "{\"tags\":[\"x\",\"y\"]}",
+                                      .cut = "tokens 64/8",
                                       .created_at = -5,
                                       .hash = {.low = UINT64_MAX - 1, .high = 7},
                                       .size = UINT64_MAX,
@@ -49,6 +50,7 @@ static void reads_back_what_was_put(void **state)
     assert_string_equal(read->author, "Somebody");
     assert_string_equal(read->mime, "text/markdown");
     assert_string_equal(read->metadata, "{\"tags\":[\"x\",\"y\"]}");
+    assert_string_equal(read->cut, "tokens 64/8");
     assert_true(read->created_at == -5 && read->hash.low == UINT64_MAX - 1 && read->hash.high == 7);
     assert_true(read->size == UINT64_MAX && read->mtime_ns == 1234567890123456789u && read->n_chunks == 2);
     const hd_chunk_id ids[] = {1, 5, 0, 1};

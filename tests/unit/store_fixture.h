@@ -81,7 +81,8 @@ static inline hd_document_row document_of(const char *id)
                              .url = "",
                              .author = "",
                              .mime = "text/plain",
-                             .metadata = "{}"};
+                             .metadata = "{}",
+                             .cut = ""};
 }
 
 /* A document of n chunks, each with the text. */

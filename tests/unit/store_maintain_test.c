@@ -446,6 +446,7 @@ static void exports_and_imports(void **state)
     hd_store *store = fill_store("db", false);
     hd_document_row odd = document_of("odd \xff\n\"id\"");
     odd.path = "/\xfe";
+    odd.cut = "by hand";
     odd.created_at = -7;
     odd.hash = (hd_hash128){.low = 0x0123456789abcdef, .high = 5};
     odd.metadata = "{\"a\": [1, 2.5, null],\n \"b\": \"x \\n\"}";
@@ -485,6 +486,7 @@ static void exports_and_imports(void **state)
     assert_ok(hd__document_get(snapshot, odd.id, &arena, &read, &err));
     assert_non_null(read);
     assert_string_equal(read->path, "/\xfe");
+    assert_string_equal(read->cut, "by hand");
     assert_string_equal(read->metadata, "{\"a\":[1,2.5,null],\"b\":\"x \\n\"}");
     assert_true(read->created_at == -7 && read->hash.low == odd.hash.low && read->hash.high == 5);
     hd_chunk_row *chunks;
