@@ -147,7 +147,8 @@ typedef struct hd_ingest_options {
 } hd_ingest_options;
 
 /* Brings the index up to date with folders and files: new and changed ones are read, and those that were cut by other
- * chunking or lengths than `options` say; moved ones are noticed, those that are gone from these folders removed. Files that cannot be read are told by `failed` and do not fail the run. */
+ * chunking or lengths than `options` say; moved ones are noticed, those that are gone from these folders removed. Files
+ * that cannot be read are told by `failed` and do not fail the run. */
 HD_API HD_MUST_USE hd_status hd_index_add_paths(hd_index *index, const char *const *paths, size_t n,
                                                 const hd_ingest_options *options, hd_ingest_progress *result, hd_error *err);
 
