@@ -387,6 +387,6 @@ const cli_command cli_embed = {
              "  heddle embed --input passages.txt --output vectors.npy --dtype int8\n"
              "  heddle embed -m BAAI/bge-m3 --heads dense,sparse,colbert \"a sentence\"\n"
              "  heddle embed -m intfloat/e5-small-v2 --prompt \"query: \" \"how do tides work\"",
-    .tables = {cli_model_options, embed_options},
+    .tables = {cli_model_options, cli_length_options, cli_batch_options, embed_options},
     .run = embed,
 };

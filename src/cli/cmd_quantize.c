@@ -396,6 +396,6 @@ const cli_command cli_quantize = {
              "by f32 are among its ten nearest. Rerankers read lines of {\"query\", \"document\"}: how far their\n"
              "logits are off, and how many of two pairs keep their order.\n\n"
              "  heddle quantize -m intfloat/e5-small-v2 --input passages.txt --output e5-small-v2-q8_0.gguf",
-    .tables = {cli_model_options, quantize_options},
+    .tables = {cli_model_options, cli_length_options, quantize_options},
     .run = quantize,
 };

@@ -285,6 +285,6 @@ const cli_command cli_rerank = {
         "with a vector for each token (bge-m3), Qwen3-Reranker.\n\n"
         "  heddle rerank -m cross-encoder/ms-marco-MiniLM-L6-v2 \"how do tides work\" \"The moon ...\" \"A cake ...\"\n"
         "  heddle rerank -m BAAI/bge-reranker-v2-m3 --input pairs.jsonl --output scores.jsonl",
-    .tables = {cli_model_options, rerank_options},
+    .tables = {cli_model_options, cli_length_options, cli_batch_options, rerank_options},
     .run = rerank,
 };

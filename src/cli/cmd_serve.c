@@ -245,8 +245,8 @@ const cli_command cli_serve = {
     .name = "serve",
     .arguments = "",
     .summary = "Answers requests over HTTP, in the protocols of those who ask",
-    .tables = {cli_serve_model_options, cli_serve_source_options, cli_serve_index_options, cli_serve_options,
-               cli_serve_limit_options},
+    .tables = {cli_serve_model_options, cli_length_options, cli_serve_source_options, cli_serve_index_options,
+               cli_serve_options, cli_serve_limit_options},
     .prepare = cli_serve_prepare,
     .notes = "Try\n"
              "  heddle serve --model sentence-transformers/all-MiniLM-L6-v2\n"

@@ -124,6 +124,6 @@ const cli_command cli_tokenize = {
     .summary = "Shows the tokens of texts: ids, vocabulary entries, offsets",
     .notes = "One line a text: {\"ids\": [...], \"tokens\": [...], \"offsets\": [[begin, end], ...]}, special tokens\n"
              "included, cut to the model's length as the model would see it.",
-    .tables = {cli_model_options, tokenize_options},
+    .tables = {cli_model_options, cli_length_options, tokenize_options},
     .run = tokenize,
 };

@@ -83,14 +83,6 @@ cli_texts cli_given_models;
      .text = &given[SET_DTYPE],                                                                                             \
      .help = "auto, f32, bf16 or int8 (default: auto, the fastest that keeps a cosine of 0.9999)"},                         \
         {.name = "threads", .value = "N", .text = &given[SET_THREADS], .help = "worker threads (default: one a core)"},     \
-        {.name = "max-length",                                                                                              \
-         .value = "N",                                                                                                      \
-         .text = &given[SET_MAX_LENGTH],                                                                                    \
-         .help = "cut texts to so many tokens, specials included (default: the model's own)"},                              \
-        {.name = "batch",                                                                                                   \
-         .value = "N",                                                                                                      \
-         .text = &given[SET_BATCH],                                                                                         \
-         .help = "texts handed over at once (default: 512); memory use follows --memory-limit, not this"},                  \
         {.name = "memory-limit",                                                                                            \
          .value = "SIZE",                                                                                                   \
          .text = &given[SET_MEMORY_LIMIT],                                                                                  \
@@ -113,6 +105,22 @@ const cli_option cli_model_options[] = {
      .help =
          "a folder, a GGUF file, or the name of a pulled model, with @revision if wanted (default: " CLI_DEFAULT_MODEL ")"},
     COMPUTE_OPTIONS{0},
+};
+
+const cli_option cli_length_options[] = {
+    {.name = "max-length",
+     .value = "N",
+     .text = &given[SET_MAX_LENGTH],
+     .help = "cut texts to so many tokens, specials included (default: the model's own)"},
+    {0},
+};
+
+const cli_option cli_batch_options[] = {
+    {.name = "batch",
+     .value = "N",
+     .text = &given[SET_BATCH],
+     .help = "texts handed over at once (default: 512); memory use follows --memory-limit, not this"},
+    {0},
 };
 
 const cli_option cli_serve_model_options[] = {

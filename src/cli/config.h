@@ -26,8 +26,11 @@ typedef struct cli_config {
     const char *cache_dir; /* NULL: hd__cache_dir's */
 } cli_config;
 
-/* --model, --dtype, --threads, --max-length, …: for commands that compute; and the store's alone. */
+/* --model, --dtype, --threads, …: for commands that compute; --max-length and --batch for those whose texts come as they are;
+ * and the store's alone. */
 extern const cli_option cli_model_options[];
+extern const cli_option cli_length_options[];
+extern const cli_option cli_batch_options[];
 extern const cli_option cli_store_options[];
 
 /* The same as the first, but --model may be given several times; they are in cli_given_models. */
