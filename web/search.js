@@ -276,10 +276,11 @@ export async function offer(hasIndex) {
       facts = null;
     return;
   }
-  $('rerank').disabled = !facts.legs.includes('rerank');
+  $('rerank').disabled = !facts.legs.includes('rerank') && !facts.legs.includes('multi');
   $('rerank-choice').hidden = $('rerank').disabled;
   for (const input of document.querySelectorAll('input[name=mode]'))
     input.parentElement.hidden = input.value !== 'hybrid' && !facts.legs.includes(input.value);
+  document.querySelector('input[value=hybrid] + span').textContent = facts.legs.includes('sparse') ? 'All' : 'Both';
   if (first)
     view();
   if ($('query').value.trim() === '')

@@ -41,6 +41,7 @@ typedef struct run {
     bool is_asked;    /* for more than the index and the legs */
     cli_output output;
     double *times_ms; /* [n queries] */
+    bool has_warned;
 } run;
 
 /* ---- rows ---- */
@@ -151,6 +152,9 @@ static hd_status search_one(run *r, const hd_judged_query *q, hd_measures *m, do
         hd__free(judged);
         return status;
     }
+    if (results.warning[0] != '\0' && !r->has_warned)
+        cli_notice("%s", results.warning);
+    r->has_warned |= results.warning[0] != '\0';
     for (size_t i = 0; i < results.n; i++) {
         const hd_hit *hit = &results.hits[i];
         const char *id;
@@ -197,6 +201,7 @@ static hd_status run_eval(run *r, int n_args, hd_error *err)
     HD_TRY(cli_search_flags(&r->search, &options, err));
     r->is_asked = cli_search_is_asked(&r->search) || flag_run != NULL;
     HD_TRY(cli_judged_open(&r->judged, &options, err));
+    cli_index_narrow(&r->judged.opened, &r->search);
     r->times_ms = hd__calloc(r->judged.n, sizeof *r->times_ms);
     if (r->times_ms == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu queries", r->judged.n);

@@ -77,9 +77,7 @@ static hd_status run_search(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(cli_index_open(&r->opened, &r->config, &options, err));
     search.query = (hd_text){r->query.ptr, r->query.len};
     search.snippets_by_meaning = true; /* somebody reads them */
-    if (r->opened.model == NULL && search.legs == 0)
-        search.legs = HD_LEG_BM25; /* which was said */
-    search.rerank &= r->opened.reranker != NULL || options.reranker == NULL;
+    cli_index_narrow(&r->opened, &search);
     HD_TRY(hd_index_search(r->opened.index, &search, &r->results, err));
     if (r->results.warning[0] != '\0')
         cli_notice("%s", r->results.warning);

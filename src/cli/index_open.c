@@ -2,6 +2,7 @@
 #include "cli/index_open.h"
 
 #include "cli/index_path.h"
+#include "search/handle.h"
 
 /* The file says which model it was made with, so it is opened twice: without one, which reads little, then with it. */
 static hd_status open_index(cli_index *o, const char *path, hd_error *err)
@@ -49,15 +50,16 @@ static hd_status open_reranker(cli_index *o, const cli_config *config, const cha
 static hd_status open_all(cli_index *o, const cli_config *config, const cli_index_options *options, hd_error *err)
 {
     cli_index_path path;
-    hd_index_stats stats;
     HD_TRY(cli_index_path_find(options->db, false, &path, err));
     HD_TRY(open_index(o, path.text, err));
-    HD_TRY(hd_index_get_stats(o->index, &stats, err));
-    const char *name = config->model_is_given ? config->model : stats.model;
+    const hd_identity *identity = hd__store_identity(o->index->store);
+    const char *name = config->model_is_given ? config->model : identity->model;
     if (!options->no_model && name != NULL && name[0] != '\0')
         HD_TRY(open_model(o, config, name, options->needs_model || config->model_is_given, err));
-    if (options->rerank && (options->reranker != NULL || (stats.legs & HD_LEG_MULTI) == 0))
+    const bool has_multi = o->model != NULL && identity->n_token_dimensions > 0;
+    if (options->rerank && (options->reranker != NULL || !has_multi))
         HD_TRY(open_reranker(o, config, options->reranker, err));
+    o->reranks = o->reranker != NULL || has_multi;
     if (o->model == NULL && o->reranker == NULL)
         return HD_OK;
     hd_index_close(o->index);
@@ -81,4 +83,11 @@ void cli_index_close(cli_index *opened)
     hd_model_close(opened->model);
     hd_engine_close(opened->engine);
     *opened = (cli_index){0};
+}
+
+void cli_index_narrow(const cli_index *opened, hd_search *search)
+{
+    if (opened->model == NULL && search->legs == 0)
+        search->legs = HD_LEG_BM25;
+    search->rerank &= opened->reranks;
 }

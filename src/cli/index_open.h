@@ -11,6 +11,7 @@ typedef struct cli_index {
     hd_engine *engine;
     hd_model *model, *reranker;
     hd_index *index;
+    bool reranks; /* there is something that can */
 } cli_index;
 
 typedef struct cli_index_options {
@@ -26,5 +27,8 @@ typedef struct cli_index_options {
 HD_MUST_USE hd_status cli_index_open(cli_index *opened, const cli_config *config, const cli_index_options *options,
                                      hd_error *err);
 void cli_index_close(cli_index *opened);
+
+/* Takes out of a search what could not be opened: that was said, and needs no warning. */
+void cli_index_narrow(const cli_index *opened, hd_search *search);
 
 #endif

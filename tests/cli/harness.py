@@ -21,10 +21,9 @@ MINILM = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hed
 SETTINGS = ("HEDDLE_", "RAG_", "EMBEDDING_", "RERANK_", "HF_", "XDG_", "NO_COLOR")
 
 
-def tiny_models():
-    """The folder of the small seeded models, made once for each build folder."""
-    folder = BUILD / "tests" / "tiny-models"
-    script = ROOT / "tools" / "make_tiny_models.py"
+def made_by(script, folder):
+    """The folder of the small seeded models of a script, made once for each build folder."""
+    folder, script = BUILD / "tests" / folder, ROOT / "tools" / script
     stamp = folder / ".made"
     if not stamp.exists() or stamp.stat().st_mtime < script.stat().st_mtime:
         making = Path(tempfile.mkdtemp(dir=BUILD))
@@ -37,6 +36,15 @@ def tiny_models():
         except OSError:  # another test process was first
             shutil.rmtree(making)
     return folder
+
+
+def tiny_models():
+    return made_by("make_tiny_models.py", "tiny-models")
+
+
+def tiny_architectures():
+    """Other graphs and heads: rerankers, late interaction, learned words."""
+    return made_by("make_tiny_architectures.py", "tiny-architectures")
 
 
 def rows_of(data, dimensions):

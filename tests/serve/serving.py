@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "cli"))
-from harness import PROGRAM, SETTINGS, cosine, rows_of, tiny_models  # noqa: E402, F401
+from harness import PROGRAM, SETTINGS, cosine, rows_of, tiny_architectures, tiny_models  # noqa: E402, F401
 
 PATIENCE_S = 20 * (5 if os.environ.get("HEDDLE_SANITIZED") else 1)
 
@@ -51,6 +51,7 @@ class ServedTest(unittest.TestCase):
         clean = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
         cls.env = {**clean, "HEDDLE_CACHE": str(cls.folder / "cache"), "HOME": str(cls.folder)}
         cls.log = cls.folder / "serve.log"
+        cls.prepare()
         line = [str(PROGRAM), "serve", "--port", "0", "--no-access-log", "--dtype", "f32", *cls.options]
         for model in cls.models:
             line += ["--model", str(tiny_models() / model)]
@@ -63,6 +64,10 @@ class ServedTest(unittest.TestCase):
                 raise RuntimeError(f"the server does not start: {cls.log.read_text(errors='replace')}")
             time.sleep(0.01)
         cls.url = said[1].rstrip("/")
+
+    @classmethod
+    def prepare(cls):
+        """What has to be there before the server starts."""
 
     @classmethod
     def stop(cls):

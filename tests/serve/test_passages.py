@@ -10,7 +10,6 @@ import json
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,9 +17,7 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
-from serving import PATIENCE_S, PROGRAM, IndexTest, ServedTest, tiny_models
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from serving import PATIENCE_S, PROGRAM, IndexTest, ServedTest, tiny_architectures, tiny_models
 
 LOOMS = """# Looms
 
@@ -297,11 +294,7 @@ class Reranked(IndexTest):
 
     @classmethod
     def setUpClass(cls):
-        made = tempfile.TemporaryDirectory(prefix="heddle-reranker-")
-        cls.addClassCleanup(made.cleanup)
-        subprocess.run([sys.executable, str(ROOT / "tools/make_tiny_architectures.py"), made.name, "tiny-bert-reranker"], check=True,
-                       stdout=subprocess.DEVNULL)
-        cls.options = ("--rerank-model", str(Path(made.name) / "tiny-bert-reranker"))
+        cls.options = ("--rerank-model", str(tiny_architectures() / "tiny-bert-reranker"))
         super().setUpClass()
 
     def test_order_and_scores(self):
@@ -320,6 +313,70 @@ class Reranked(IndexTest):
         by_text = {hit["text"]: hit["scores"] for hit in answer["hits"]}
         for hit in plugin:
             self.assertAlmostEqual(hit["rerank_score"], by_text[hit["text"]]["rerank"], places=5)
+
+
+class Heads(IndexTest):
+    """Learned words, late interaction and a cross-encoder: hits are those of `heddle search`, which tests/cli holds against a plain
+    computation."""
+
+    texts = ("river stone", "a river flows to the sea", "stone upon stone", "a tree by the river", "a cat and a dog", "the sea")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.models = (tiny_architectures() / "tiny-m3",)
+        cls.reranker = str(tiny_architectures() / "tiny-bert-reranker")
+        cls.options = ("--rerank-model", cls.reranker)
+        super().setUpClass()
+
+    @classmethod
+    def prepare(cls):
+        lines = "".join(json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(cls.texts))
+        cls.heddle("index", "-q", "-m", str(cls.models[0]), "--heads", "sparse,colbert", "-", stdin=lines)
+
+    @classmethod
+    def heddle(cls, command, *args, stdin=""):
+        return subprocess.run([str(PROGRAM), command, "--db", str(cls.index), "--dtype", "f32", *args], env=cls.env, cwd=cls.folder, input=stdin,
+                              capture_output=True, text=True, check=True).stdout
+
+    def agree(self, fields, *args):
+        answer = self.search("river sea", **fields)
+        expected = [json.loads(line) for line in self.heddle("search", *args, "river sea").splitlines()]
+        self.assertIsNone(answer["warning"])
+        self.assertEqual([hit["id"] for hit in answer["hits"]], [hit["chunk"] for hit in expected])
+        for hit, row in zip(answer["hits"], expected):
+            self.assertAlmostEqual(hit["score"], row["score"], places=5)
+            self.assertEqual({**hit["ranks"], "fused": None}, {**row["ranks"], "fused": None})
+            for leg, score in row["scores"].items():
+                self.assertAlmostEqual(hit["scores"][leg], score, places=5)
+        return answer
+
+    def test_as_the_command_line(self):
+        self.assertEqual(self.json("/v1/index")["legs"], ["bm25", "dense", "sparse", "multi", "rerank"])
+        self.assertEqual(list(self.agree({}, )["legs"]), ["bm25", "dense", "sparse"])
+        self.assertEqual(list(self.agree({"mode": "sparse"}, "--mode", "sparse")["legs"]), ["sparse"])
+        self.assertIn("rerank", self.agree({"rerank": True}, "--reranker", self.reranker)["legs"])
+        self.agree({"rerank": True, "rerank_blend": 0.5, "n_candidates": 3}, "--reranker", self.reranker, "--rerank-blend", "0.5", "--candidates", "3")
+
+    def test_late_interaction_as_a_leg(self):
+        """Of what other legs found; its score takes part in the fusion as theirs do."""
+        late = {row["chunk"]: row["scores"]["multi"] for row in map(json.loads, self.heddle("search", "--rerank", "river sea").splitlines())}
+        hits = self.search("river sea", legs=["bm25", "dense", "multi"], fusion="minmax", weights={"multi": 1})["hits"]
+        self.assertEqual([hit["id"] for hit in hits], sorted(late, key=late.get, reverse=True))
+        for hit in hits:
+            self.assertAlmostEqual(hit["scores"]["multi"], late[hit["id"]], places=5)
+
+
+class LateReranked(Heads):
+    """Without a reranker the index's token vectors do it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.models, cls.options = (tiny_architectures() / "tiny-m3",), ()
+        super(Heads, cls).setUpClass()
+
+    def test_as_the_command_line(self):
+        self.assertEqual(self.json("/v1/index")["legs"], ["bm25", "dense", "sparse", "multi"])
+        self.assertIn("multi", self.agree({"rerank": True}, "--rerank")["legs"])
 
 
 class Opening(unittest.TestCase):

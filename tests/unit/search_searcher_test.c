@@ -234,6 +234,47 @@ static void what_cannot_take_part_is_told(void **state)
     assert_true(found.n > 0);
 }
 
+/* One weight for texts with "loom", none for others. */
+static hd_status weigh_query(void *data, hd_text query, hd_chunk_vectors *out, void **out_memory, hd_error *e)
+{
+    static const uint32_t ids[] = {7};
+    static const float weights[] = {2};
+    (void)data, (void)e;
+    *out = (hd_chunk_vectors){.sparse = {ids, weights, memmem(query.ptr, query.len, "loom", 4) != NULL ? 1 : 0}};
+    *out_memory = NULL;
+    return HD_OK;
+}
+
+static void a_query_without_a_weight_finds_nothing(void **state)
+{
+    (void)state;
+    const uint32_t ids[] = {7, 9};
+    const float weights[] = {1, 1};
+    hd_chunk_row chunk = {.key = "", .section = "", .text = hd__span_of("A loom.")};
+    const hd_chunk_vectors vectors = {.sparse = {ids, weights, 2}};
+    hd_embedder learned = {.identity = {.model = "learned", .fingerprint = "1", .similarity = "", .has_sparse = true},
+                           .query = weigh_query,
+                           .release = hd__free};
+    hd_write *write;
+    hd__store_close(hdx.store);
+    hdx = (hd_index){.embedder = &learned};
+    assert_ok(hd__store_open(scratch_path(&s, "db2"), &(hd_store_options){.create = true, .identity = &learned.identity},
+                             &hdx.store, &err));
+    assert_ok(hd__write_begin(hdx.store, &write, &err));
+    const hd_document_row row = document_of("a");
+    assert_ok(hd__document_put(write, &row, &chunk, &vectors, 1, &err));
+    assert_ok(hd__write_commit(write, &err));
+    search("loom", (hd_search){.legs = HD_LEG_SPARSE});
+    assert_string_equal(hits(), "a#0 ");
+    assert_true(found.hits[0].score == 2);
+    search("frame", (hd_search){.legs = HD_LEG_SPARSE});
+    assert_int_equal(found.n, 0);
+    assert_string_equal(found.warning, "");
+    search("a", (hd_search){0}); /* its words are found as ever */
+    assert_string_equal(hits(), "a#0 ");
+    assert_string_equal(found.warning, "");
+}
+
 /* A long text that has none of the query's words is shown where it means the same. */
 static void snippets_of_meanings(void **state)
 {
@@ -452,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(words_and_vectors_find_together, begin, end),
         cmocka_unit_test_setup_teardown(hits_say_where_they_are, begin, end),
         cmocka_unit_test_setup_teardown(what_cannot_take_part_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(a_query_without_a_weight_finds_nothing, begin, end),
         cmocka_unit_test_setup_teardown(snippets_of_meanings, begin, end),
         cmocka_unit_test_setup_teardown(filters_and_facets_count, begin, end),
         cmocka_unit_test_setup_teardown(quotes_must_be_there, begin, end),
