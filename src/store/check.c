@@ -9,12 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/row_checksum.h"
 #include "store/schema.h"
 #include "store/store_int.h"
 #include "store/trigram.h"
 
 #define BUSY_MS 10000
-#define MAX_PAGE_FAULTS "100" /* one damaged page makes many */
+#define MAX_FAULTS "100" /* of a kind: one damaged page makes many */
 
 typedef struct checker {
     const char *path;
@@ -38,7 +39,7 @@ static hd_status as_fault(checker *c, hd_part part, hd_status status, const hd_e
 static hd_status check_pages(checker *c, hd_error *err)
 {
     sqlite3_stmt *statement;
-    HD_TRY(hd__sql_prepare(c->connection.db, "PRAGMA integrity_check(" MAX_PAGE_FAULTS ")", &statement, err));
+    HD_TRY(hd__sql_prepare(c->connection.db, "PRAGMA integrity_check(" MAX_FAULTS ")", &statement, err));
     bool row = true;
     hd_status status = HD_OK;
     while ((status = hd__sql_next(statement, &row, err)) == HD_OK && row) {
@@ -98,6 +99,31 @@ static hd_status check_rows(checker *c, hd_error *err)
              " WHERE c.id IS NULL OR length(t.vectors) = 0 OR length(t.vectors) %% %" PRIu64 " <> 0",
              (uint64_t)c->identity.n_token_dimensions + 4);
     return count_faults(c, HD_PART_VECTORS, sql, "token vectors are of no chunk, or of the wrong length", err);
+}
+
+/* Rows that do not hold what was written. */
+static hd_status check_checksums(checker *c, hd_error *err)
+{
+    static const char changed[] =
+        "SELECT id, 0 FROM document WHERE checksum <> " HD_CHECKSUM_DOCUMENT
+        " UNION ALL SELECT d.id, count(*) FROM chunk c LEFT JOIN document d ON d.number = c.document"
+        " WHERE c.checksum <> " HD_CHECKSUM_CHUNK " GROUP BY c.document LIMIT " MAX_FAULTS;
+    sqlite3_stmt *select;
+    HD_TRY(hd__sql_prepare(c->connection.db, changed, &select, err));
+    bool row = true;
+    hd_status status = HD_OK;
+    while ((status = hd__sql_next(select, &row, err)) == HD_OK && row) {
+        const hd_span id = hd__sql_span(select, 0);
+        const int64_t n_chunks = sqlite3_column_int64(select, 1);
+        char line[256], chunks[64] = " is";
+        if (n_chunks > 0)
+            snprintf(chunks, sizeof chunks, ": %" PRId64 " of its chunks are", n_chunks);
+        snprintf(line, sizeof line, "document %.*s%s not what was written", (int)(id.len < 128 ? id.len : 128), id.ptr,
+                 chunks);
+        c->found(HD_PART_ROWS, line, c->data);
+    }
+    sqlite3_finalize(select);
+    return status;
 }
 
 /* The live bitmap has the chunks' numbers and no others. */
@@ -212,11 +238,8 @@ static hd_status check_all(checker *c, hd_error *err)
     static const struct {
         hd_part part;
         check_fn *check;
-    } checks[] = {{HD_PART_FILE, check_pages},
-                  {HD_PART_ROWS, check_rows},
-                  {HD_PART_ROWS, check_live},
-                  {HD_PART_WORDS, check_words},
-                  {HD_PART_VECTORS, check_vectors}};
+    } checks[] = {{HD_PART_FILE, check_pages}, {HD_PART_ROWS, check_rows},   {HD_PART_ROWS, check_checksums},
+                  {HD_PART_ROWS, check_live},  {HD_PART_WORDS, check_words}, {HD_PART_VECTORS, check_vectors}};
     hd_error why = {0};
     HD_TRY(hd__sql_exec(c->connection.db, "BEGIN", err)); /* all of it looks at one commit */
     HD_TRY(as_fault(c, HD_PART_ROWS, hd__schema_identity(c->connection.db, &c->arena, &c->identity, &why), &why, err));

@@ -85,9 +85,10 @@ out:
 static const char copy_rows[] =
     "INSERT OR REPLACE INTO setting SELECT name, value FROM old.setting;"
     "INSERT INTO document SELECT number, id, source, root, path, title, url, author, mime, metadata, created_at, hash, size,"
-    " mtime_ns, sum(n_chunks) OVER (ORDER BY first_chunk, number) - n_chunks, n_chunks, cut FROM old.document;"
+    " mtime_ns, sum(n_chunks) OVER (ORDER BY first_chunk, number) - n_chunks, n_chunks, cut, checksum FROM old.document;"
     "INSERT INTO chunk SELECT c.id - o.first_chunk + d.first_chunk, c.document, c.ordinal, c.begin_byte, c.end_byte, c.line,"
-    " c.page, c.is_code, c.key, c.section, c.text FROM document d CROSS JOIN old.document o ON o.number = d.number"
+    " c.page, c.is_code, c.key, c.section, c.text, c.checksum FROM document d"
+    " CROSS JOIN old.document o ON o.number = d.number"
     " CROSS JOIN old.chunk c ON c.id >= o.first_chunk AND c.id < o.first_chunk + o.n_chunks ORDER BY d.first_chunk, c.id;"
     "INSERT INTO trigram(trigram) VALUES('rebuild');";
 static const char copy_token_vectors[] =

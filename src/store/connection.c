@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "store/row_checksum.h"
 #include "store/trigram.h"
 
 /* What a commit wrote is on the disk when it returns: the log is synced by each (synchronous FULL, where NORMAL would leave
@@ -72,6 +73,8 @@ hd_status hd__connection_open(const char *path, hd_connection_mode mode, uint32_
                      ? hd__trigram_attach(connection->db, err)
                      : hd__sql_fail(connection->db, err, "open");
     }
+    if (status == HD_OK)
+        status = hd__row_checksum_attach(connection->db, err);
     if (status != HD_OK)
         hd__connection_close(connection);
     return status;

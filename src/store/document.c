@@ -239,8 +239,9 @@ static hd_status remove_by_id(hd_write *write, const char *id, bool *removed, hd
 static hd_status insert_document(hd_write *write, const hd_document_row *document, size_t n_chunks, int64_t *number,
                                  hd_error *err)
 {
-    static const char insert[] = "INSERT INTO document(" DOCUMENT_COLUMNS ")"
-                                 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)";
+    static const char insert[] = "INSERT INTO document(" DOCUMENT_COLUMNS ", checksum)" /* of HD_CHECKSUM_DOCUMENT's */
+                                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL,"
+                                 " row_checksum(?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?15))";
     sqlite3_stmt *statement;
     HD_TRY(hd__connection_statement(&write->connection, insert, &statement, err));
     const char *const texts[N_DOCUMENT_TEXTS] = {
@@ -266,7 +267,9 @@ static hd_status insert_document(hd_write *write, const hd_document_row *documen
 
 static hd_status insert_chunk(hd_write *write, int64_t document, const hd_chunk_row *chunk, hd_error *err)
 {
-    static const char insert[] = "INSERT INTO chunk(" CHUNK_COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    static const char insert[] = "INSERT INTO chunk(" CHUNK_COLUMNS ", checksum)" /* of HD_CHECKSUM_CHUNK's */
+                                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+                                 " row_checksum(?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11))";
     sqlite3_stmt *statement;
     HD_TRY(hd__connection_statement(&write->connection, insert, &statement, err));
     const int64_t numbers[] = {chunk->id,  document,    chunk->ordinal, chunk->begin,

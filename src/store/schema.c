@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/postings.h"
+#include "store/row_checksum.h"
 #include "store/sql.h"
 #include "store/token_vectors.h"
 #include "store/trigram.h"
@@ -88,7 +89,19 @@ static hd_status add_cut(sqlite3 *db, const void *data, hd_error *err)
     return hd__sql_exec(db, "ALTER TABLE document ADD COLUMN cut TEXT NOT NULL DEFAULT ''", err);
 }
 
-static hd_migration *const migrations[] = {create_tables, add_cut};
+/* To version 3. The texts that are there are taken as they are. */
+static hd_status add_checksums(sqlite3 *db, const void *data, hd_error *err)
+{
+    (void)data;
+    return hd__sql_exec(db,
+                        "ALTER TABLE document ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;"
+                        "ALTER TABLE chunk ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;"
+                        "UPDATE document SET checksum = " HD_CHECKSUM_DOCUMENT ";"
+                        "UPDATE chunk SET checksum = " HD_CHECKSUM_CHUNK,
+                        err);
+}
+
+static hd_migration *const migrations[] = {create_tables, add_cut, add_checksums};
 #define VERSION ((uint32_t)(sizeof migrations / sizeof migrations[0]))
 
 static hd_status fail_newer(const char *path, int64_t version, uint32_t ours, hd_error *err)

@@ -273,7 +273,7 @@ class DamagedFileTest(IndexTest):
                     self.tried("search", "--db", self.db, "-m", self.tiny(), "--mode", mode, "--json", "what happened at the mill")
             for path in self.folder.glob("test.db-*"):
                 path.unlink()
-        # What is not noticed is in pages' free space, or letters of a text: half a page is seldom that alone.
+        # What is not noticed is in pages' free space, or how much of a word a chunk has: half a page is seldom that alone.
         self.assertGreater(n_noticed[4096], FLIPS // 9, n_noticed)
 
     def test_cut(self):

@@ -137,6 +137,10 @@ static void finds_what_is_wrong(void **state)
          "1 token vectors"},
         {"UPDATE chunk SET text = 'another text' WHERE is_code AND id = (SELECT max(id) FROM chunk WHERE is_code)",
          HD_PART_TRIGRAMS, "trigrams"},
+        {"UPDATE chunk SET text = text || '.' WHERE id > (SELECT max(id) FROM chunk) - 2", HD_PART_ROWS,
+         "document d29: 2 of its chunks are not what was written"},
+        {"UPDATE document SET title = 'x' WHERE id = 'd2'", HD_PART_ROWS, "document d2 is not what was written"},
+        {"UPDATE document SET checksum = checksum + 1 WHERE id = 'd2'", HD_PART_ROWS, "document d2 is not what was written"},
         {"DELETE FROM vector_halves", HD_PART_VECTORS, ""},
         {"UPDATE vector_codes SET bytes = zeroblob(length(bytes))", HD_PART_VECTORS, ""},
         {"DELETE FROM postings_rows", HD_PART_WORDS, ""},
@@ -210,12 +214,62 @@ static void survives_damaged_pages(void **state)
     }
 }
 
+/* Turns each byte of a text, wherever it stands in the file, and asks the check about it. */
+static void turn_bytes_of(const char *text, hd_span file)
+{
+    unsigned n_places = 0;
+    char *damaged = hd__arena_alloc(&arena, file.len);
+    for (const char *at = file.ptr; (at = memmem(at, (size_t)(file.ptr + file.len - at), text, strlen(text))) != NULL;
+         at++) {
+        n_places++;
+        for (size_t i = 0; i < strlen(text); i++) {
+            memcpy(damaged, file.ptr, file.len);
+            damaged[(size_t)(at - file.ptr) + i] ^= (char)(1u << i % 8);
+            scratch_write(&s, "copy", damaged, file.len);
+            assert_ok(check("copy"));
+            if ((parts & 1u << HD_PART_ROWS) == 0 || strstr(faults, "document one") == NULL)
+                fail_msg("byte %zu of %s has turned: parts %x, %s", i, text, parts, faults);
+        }
+    }
+    assert_int_equal(n_places, 1);
+}
+
+static void notices_bytes_of_texts_that_turn(void **state)
+{
+    (void)state;
+    hd_store *store = open_store();
+    hd_document_row document = document_of("one");
+    document.title = "Zweck";
+    document.author = "Quill";
+    document.metadata = "{\"jolly\": \"vex\"}";
+    hd_chunk_row chunks[2] = {{.key = "kiosk", .section = "Yacht > Xylem", .text = hd__span_of("Juggling, by foxes")},
+                              {.key = "", .section = "", .text = hd__span_of("and wizards in a hurry")}};
+    hd_write *write;
+    assert_ok(hd__write_begin(store, &write, &err));
+    assert_ok(hd__document_put(write, &document, chunks, NULL, 2, &err));
+    assert_ok(hd__write_commit(write, &err));
+    hd__store_close(store);
+    assert_clean("db");
+    hd_span file;
+    assert_ok(hd__file_read(scratch_path(&s, "db"), 1u << 30, &arena, &file, &err));
+    const char *const texts[] = {"Zweck", "Quill", "jolly", "kiosk", "Yacht > Xylem", "Juggling, by foxes", "in a hurry"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        turn_bytes_of(texts[i], file);
+
+    run_sql(scratch_path(&s, "db"), "UPDATE chunk SET line = 9 WHERE key = 'kiosk'");
+    store = open_store(); /* what is written anew is not made right by that */
+    assert_ok(hd__store_compact(store, &err));
+    hd__store_close(store);
+    assert_ok(check("db"));
+    assert_string_equal(faults, "document one: 1 of its chunks are not what was written\n");
+}
+
 static void mends_what_is_derived(void **state)
 {
     (void)state;
     hd__store_close(fill_store("db", true));
     run_sql(scratch_path(&s, "db"),
-            "UPDATE chunk SET text = 'common other' WHERE id = (SELECT max(id) FROM chunk WHERE is_code)");
+            "INSERT INTO trigram(rowid, text) SELECT max(id), 'another text' FROM chunk WHERE is_code");
     assert_ok(check("db"));
     assert_int_equal(parts, 1u << HD_PART_TRIGRAMS);
     hd_store *store = open_full("db", true);
@@ -612,6 +666,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_nothing_in_a_good_store, store_begin, store_end),
         cmocka_unit_test_setup_teardown(finds_what_is_wrong, store_begin, store_end),
         cmocka_unit_test_setup_teardown(survives_damaged_pages, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(notices_bytes_of_texts_that_turn, store_begin, store_end),
         cmocka_unit_test_setup_teardown(mends_what_is_derived, store_begin, store_end),
         cmocka_unit_test_setup_teardown(compacts_under_readers_eyes, store_begin, store_end),
         cmocka_unit_test_setup_teardown(compacts_what_is_empty_or_without_vectors, store_begin, store_end),

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "store/maintain.h"
 #include "store/schema.h"
 #include "store/store_int.h"
 #include "unit/store_fixture.h"
@@ -99,7 +100,7 @@ static hd_status fail_step(sqlite3 *db, const void *data, hd_error *e)
     return hd__fail(e, HD_ERR_IO, "the step fails");
 }
 
-/* As a later Heddle would: version 2 becomes 3 whole, or stays 2. */
+/* As a later Heddle would: version 3 becomes 4 whole, or stays 3. */
 static void migrates_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -109,39 +110,61 @@ static void migrates_whole_or_not_at_all(void **state)
     const char *path = scratch_path(&s, "db");
     sqlite3 *db;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    hd_migration *const broken[] = {NULL, NULL, add_column, fail_step};
-    assert_error(hd__schema_migrate(db, broken, 4, NULL, &err), HD_ERR_IO, "the step fails");
+    hd_migration *const broken[] = {NULL, NULL, NULL, add_column, fail_step};
+    assert_error(hd__schema_migrate(db, broken, 5, NULL, &err), HD_ERR_IO, "the step fails");
     assert_int_not_equal(sqlite3_exec(db, "SELECT rating FROM document", NULL, NULL, NULL), SQLITE_OK);
-    hd_migration *const later[] = {NULL, NULL, add_column}; /* the first have been made: they are not called */
-    assert_ok(hd__schema_migrate(db, later, 3, NULL, &err));
+    hd_migration *const later[] = {NULL, NULL, NULL, add_column}; /* the first ones have been made: they are not called */
+    assert_ok(hd__schema_migrate(db, later, 4, NULL, &err));
     assert_int_equal(sqlite3_exec(db, "SELECT rating FROM document", NULL, NULL, NULL), SQLITE_OK);
-    assert_ok(hd__schema_migrate(db, later, 3, NULL, &err)); /* nothing is left to do */
-    assert_error(hd__schema_migrate(db, later, 2, NULL, &err), HD_ERR_UNSUPPORTED, "knows versions up to 2");
+    assert_ok(hd__schema_migrate(db, later, 4, NULL, &err)); /* nothing is left to do */
+    assert_error(hd__schema_migrate(db, later, 3, NULL, &err), HD_ERR_UNSUPPORTED, "knows versions up to 3");
     sqlite3_close(db);
-    assert_error(open_read(path), HD_ERR_UNSUPPORTED, "of version 3");
+    assert_error(open_read(path), HD_ERR_UNSUPPORTED, "of version 4");
 }
 
-/* A file of version 1 is one of version 2 without the column that its step adds. */
-static void takes_version_1_further(void **state)
+static void count_fault(hd_part part, const char *what, void *data)
+{
+    (void)part;
+    print_error("%s\n", what);
+    ++*(int *)data;
+}
+
+/* Files of older versions are this one's without the columns that later steps add. */
+static void takes_older_versions_further(void **state)
 {
     (void)state;
-    hd_store *store = open_store();
-    commit_text(store, "a", "text", 2);
-    hd__store_close(store);
-    const char *path = scratch_path(&s, "db");
-    run_sql(path, "ALTER TABLE document DROP COLUMN cut; PRAGMA user_version = 1");
-    assert_error(open_read(path), HD_ERR_UNSUPPORTED, "as 'heddle db check' does");
-    store = open_store();
-    hd_snapshot *snapshot;
-    const hd_document_row *read;
-    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
-    assert_ok(hd__document_get(snapshot, "a", &arena, &read, &err));
-    assert_string_equal(read->cut, "");
-    assert_int_equal(read->n_chunks, 2);
-    hd__snapshot_end(snapshot);
-    commit_text(store, "b", "text", 1);
-    hd__store_close(store);
-    assert_ok(open_read(path));
+    static const char *const steps_back[] = {
+        "ALTER TABLE document DROP COLUMN checksum; ALTER TABLE chunk DROP COLUMN checksum; PRAGMA user_version = 2",
+        "ALTER TABLE document DROP COLUMN cut; PRAGMA user_version = 1"};
+    for (size_t n = 1; n <= sizeof steps_back / sizeof *steps_back; n++) {
+        hd_store *store = open_store();
+        commit_text(store, "a", "some text", 3);
+        commit_text(store, "b", "other text", 2);
+        hd__store_close(store);
+        const char *path = scratch_path(&s, "db");
+        for (size_t i = 0; i < n; i++)
+            run_sql(path, steps_back[i]);
+        assert_error(open_read(path), HD_ERR_UNSUPPORTED, "as 'heddle db check' does");
+        store = open_store();
+        hd_snapshot *snapshot;
+        const hd_document_row *read;
+        assert_ok(hd__snapshot_begin(store, &snapshot, &err));
+        assert_ok(hd__document_get(snapshot, "a", &arena, &read, &err));
+        assert_string_equal(read->cut, "");
+        assert_int_equal(read->n_chunks, 3);
+        hd__snapshot_end(snapshot);
+        assert_true(remove_text(store, "b"));
+        commit_text(store, "c", "a third text", 1);
+        hd__store_close(store);
+        assert_ok(open_read(path));
+        int n_faults = 0;
+        assert_ok(hd__store_check(path, count_fault, &n_faults, &err));
+        assert_int_equal(n_faults, 0);
+        run_sql(path, "UPDATE chunk SET text = 'sume text' WHERE id = 1"); /* its texts have checksums now */
+        assert_ok(hd__store_check(path, count_fault, &n_faults, &err));
+        assert_int_equal(n_faults, 1);
+        assert_int_equal(unlink(path), 0);
+    }
 }
 
 static void keeps_to_one_model(void **state)
@@ -585,7 +608,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(takes_names_for_names, store_begin, store_end),
         cmocka_unit_test_setup_teardown(refuses_a_newer_schema, store_begin, store_end),
         cmocka_unit_test_setup_teardown(migrates_whole_or_not_at_all, store_begin, store_end),
-        cmocka_unit_test_setup_teardown(takes_version_1_further, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(takes_older_versions_further, store_begin, store_end),
         cmocka_unit_test_setup_teardown(keeps_to_one_model, store_begin, store_end),
         cmocka_unit_test_setup_teardown(snapshots_see_the_last_commit_before_them, store_begin, store_end),
         cmocka_unit_test_setup_teardown(abandoned_and_empty_writes_do_nothing, store_begin, store_end),
