@@ -85,12 +85,12 @@ class SqliteVec:
         self.path = work / "sqlite-vec.db"
 
     def build(self, rows):
-        import sqlite3
+        import apsw  # a Python's own sqlite3 may be built without extensions
         import sqlite_vec
         self.path.unlink(missing_ok=True)
-        self.db = sqlite3.connect(self.path)
+        self.db = apsw.Connection(str(self.path))
         self.db.enable_load_extension(True)
-        sqlite_vec.load(self.db)
+        self.db.load_extension(sqlite_vec.loadable_path())
         self.db.execute(f"CREATE VIRTUAL TABLE v USING vec0(row float[{rows.shape[1]}] distance_metric=cosine, s1 boolean,"
                         " s2 boolean, s3 boolean, s4 boolean)")
         flags = [vector_set.allowed(np.arange(len(rows)), share) for share in vector_set.SHARES[1:]]
@@ -115,7 +115,7 @@ class Chroma:
     def build(self, rows):
         import chromadb
         self.client = chromadb.PersistentClient(str(self.work), chromadb.config.Settings(anonymized_telemetry=False))
-        self.all = self.client.get_or_create_collection("v", configuration={
+        self.all = self.client.get_or_create_collection("vectors", configuration={
             "hnsw": {"space": "cosine", "ef_construction": EF_BUILD, "max_neighbors": M, "ef_search": self.lists[0]}})
         flags = [vector_set.allowed(np.arange(len(rows)), share) for share in vector_set.SHARES]
         for first in range(0, len(rows), 5000):
@@ -134,7 +134,7 @@ class Chroma:
 
 
 class Lance:
-    lists, shares = (32, 64, 128, 256), vector_set.SHARES
+    lists, shares = (48, 64, 128, 256), vector_set.SHARES
 
     def __init__(self, work):
         self.work = work / "lance"

@@ -342,6 +342,7 @@ typedef struct hd_job_options {
     void (*done)(hd_job *job, void *data);
     void *data;
     uint64_t caller;         /* jobs of one caller share its turns: callers get the same number of tokens each */
+    bool background;         /* computed by threads that any other takes the core from: what nobody waits for */
     const hd_token_ids *ids; /* [n] NULL: texts alone */
     const hd_text *pairs;    /* [n] second texts; ptr NULL: none. NULL: no pairs. May go once submit returns */
     hd_output *outputs;      /* [n] as hd_encode_outputs; NULL: no head but DENSE is wanted */

@@ -8,6 +8,23 @@
 
 #define MEMORY_SHARE 0.8
 
+static hd_status open_crews(hd_engine *e, hd_error *err)
+{
+    e->workers = hd__calloc((size_t)HD_N_CREWS * e->n_threads, sizeof *e->workers);
+    if (e->workers != NULL)
+        e->n_workers = HD_N_CREWS * e->n_threads;
+    pthread_condattr_t monotonic; /* a clock that is set back must not make the workers sleep */
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    for (int kind = 0; kind < HD_N_CREWS; kind++) {
+        hd_crew *crew = &e->crews[kind];
+        *crew = (hd_crew){.engine = e, .kind = (hd_crew_kind)kind, .workers = e->workers + (uint32_t)kind * e->n_threads};
+        pthread_cond_init(&crew->work, &monotonic);
+    }
+    pthread_condattr_destroy(&monotonic);
+    return e->workers != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for %u threads", e->n_threads);
+}
+
 hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_error *err)
 {
     static const hd_engine_options defaults;
@@ -22,11 +39,6 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     if (e == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
     pthread_mutex_init(&e->lock, NULL);
-    pthread_condattr_t monotonic; /* a clock that is set back must not make the workers sleep */
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     e->n_threads = o->n_threads != 0 ? o->n_threads : machine.n_cpus_allowed;
     if (e->n_threads > HD_LIMIT_THREADS)
         e->n_threads = HD_LIMIT_THREADS;
@@ -36,8 +48,8 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     e->cache_bytes = o->cache_bytes;
     e->max_queue_tokens = o->max_queue_tokens;
     e->use_packed = !o->no_packed_cache;
-    hd_status status = HD_OK;
-    if (o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
+    hd_status status = open_crews(e, err);
+    if (status == HD_OK && o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
         status = hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
     if (status == HD_OK && o->cache_bytes > 0)
         status = hd__cache_open(o->cache_bytes, &e->cache, err);
@@ -57,8 +69,10 @@ void hd_engine_close(hd_engine *e)
     while (e->models != NULL)
         hd_model_close(e->models);
     hd__cache_close(e->cache);
-    pthread_cond_destroy(&e->work);
+    for (int kind = 0; kind < HD_N_CREWS; kind++)
+        pthread_cond_destroy(&e->crews[kind].work);
     pthread_mutex_destroy(&e->lock);
+    hd__free(e->workers);
     hd__free(e->flights);
     hd__free(e->cache_dir);
     hd__free(e);

@@ -68,6 +68,8 @@ typedef struct hd_rows {
     const float *vocab_weights, *scores;
 } hd_rows;
 
+typedef struct hd_crew hd_crew;
+
 /* A caller with jobs in the queue. Lanes take turns, of as many tokens each; so do the jobs of a lane. */
 typedef struct hd_lane {
     uint64_t caller;
@@ -78,7 +80,8 @@ typedef struct hd_lane {
 
 struct hd_job {
     hd_model *model;
-    hd_job *next;  /* in its lane, or in the engine's list of those whose `done` is to be called */
+    hd_crew *crew; /* who computes it */
+    hd_job *next;  /* in its lane, or in the crew's list of those whose `done` is to be called */
     hd_lane *lane; /* NULL: not queued */
     hd_job_options options;
     size_t n_texts;
@@ -133,6 +136,8 @@ typedef struct hd_late_ids {
     int32_t *skipped;                                 /* [settings.late->n_skipped] ascending */
 } hd_late_ids;
 
+typedef enum hd_crew_kind { HD_CREW_FOREGROUND, HD_CREW_BACKGROUND, HD_N_CREWS } hd_crew_kind;
+
 typedef enum hd_load_state { HD_UNLOADED, HD_LOADING, HD_LOADED } hd_load_state;
 
 struct hd_model {
@@ -162,9 +167,9 @@ struct hd_model {
     int32_t unweighted_ids[HD_UNWEIGHTED_TOKENS]; /* SPARSE by token: these have no weight; -1: none */
     hd_late_ids late;                             /* of settings.late */
 
-    int group_tokens;        /* most that a worker takes at once, but for one longer sequence */
-    uint64_t pending_tokens; /* queued and not taken */
-    uint64_t weights_bytes;  /* an entry of the account of memory.c */
+    int group_tokens;                    /* most that a worker takes at once, but for one longer sequence */
+    uint64_t pending_tokens[HD_N_CREWS]; /* queued and not taken, of each crew */
+    uint64_t weights_bytes;              /* an entry of the account of memory.c */
 };
 
 /* A pass that idle workers may join. */
@@ -178,16 +183,29 @@ typedef struct hd_offer {
 } hd_offer;
 
 typedef struct hd_worker {
-    hd_engine *engine;
+    hd_crew *crew;
     pthread_t thread;
     hd_slot slot;
     hd_sequence **taken; /* [taken_capacity] the group in hand */
     size_t taken_capacity;
 } hd_worker;
 
+/* The workers of one priority and the jobs they take. Those in the background are threads of their own, because the kernel
+ * can take a core away from them in the middle of a pass, and gives it back when nobody else wants it. */
+struct hd_crew {
+    hd_engine *engine;
+    hd_crew_kind kind;
+    pthread_cond_t work;        /* a job, an offer, or stop */
+    hd_lane *lanes, *last_lane; /* whose turn it is, and after it the others */
+    hd_job *finished;           /* `done` is to be called */
+    hd_offer *offer;            /* NULL: none */
+    uint32_t n_idle;
+    hd_worker *workers; /* [engine->n_threads] a part of the engine's */
+    uint32_t n_started; /* 0: nobody needed them yet */
+};
+
 struct hd_engine {
     pthread_mutex_t lock;
-    pthread_cond_t work; /* a job, an offer, or stop */
     uint32_t n_threads, idle_unload_s;
     uint64_t next_idle_check_ns;
     uint64_t memory_limit, cache_bytes; /* cache_bytes: most that the vector cache takes */
@@ -197,17 +215,14 @@ struct hd_engine {
     const hd_vector_store *store; /* NULL: none; constant once models are loaded */
 
     hd_model *models;
-    hd_lane *lanes, *last_lane; /* whose turn it is, and after it the others */
-    hd_job *finished;           /* `done` is to be called */
-    hd_sequence **flights;      /* [n_flight_buckets] what is queued or computed, by key; a power of two */
+    hd_crew crews[HD_N_CREWS];
+    hd_worker *workers; /* [n_workers] of all crews */
+    uint32_t n_workers;
+    hd_sequence **flights; /* [n_flight_buckets] what is queued or computed, by key; a power of two */
     size_t n_flight_buckets, n_flights;
     uint64_t n_landed; /* flights that have come to their end */
     uint64_t queue_texts, queue_tokens, max_queue_tokens;
-    hd_offer *offer; /* NULL: none */
-    uint32_t n_idle;
     bool stop;
-    hd_worker *workers; /* [n_threads] once started */
-    uint32_t n_started;
 
     uint64_t n_texts, n_tokens, n_shared, n_store_hits, n_store_misses;
     uint64_t n_batches, n_batch_texts, n_batch_tokens, n_batch_capacity;
@@ -240,10 +255,11 @@ HD_MUST_USE bool hd__memory_take(hd_engine *engine, uint64_t *entry, uint64_t by
  * that would not be enough. Lets the lock go meanwhile. */
 HD_MUST_USE bool hd__memory_make_room(hd_engine *engine, uint64_t bytes);
 
-/* What weights and cache leave to the slot of each worker. */
+/* Among how many workers' slots the memory is shared, and what weights and cache leave to each. */
+uint32_t hd__memory_n_shares(const hd_engine *engine);
 uint64_t hd__memory_share(const hd_engine *engine);
 
-/* Plans the groups of every loaded model anew: call when a model was loaded or unloaded. */
+/* Plans the groups of every loaded model anew: call when a model was loaded or unloaded, or a crew started. */
 void hd__memory_plan(hd_engine *engine);
 
 /* ---- worker.c ---- */
@@ -257,8 +273,8 @@ bool hd__slots_clear_unused(hd_engine *engine);
 /* How many sequences a pass for these heads may have. */
 size_t hd__most_sequences(const hd_model *model, uint32_t heads);
 
-HD_MUST_USE hd_status hd__workers_start(hd_engine *engine, hd_error *err); /* idempotent */
-void hd__workers_stop(hd_engine *engine);
+HD_MUST_USE hd_status hd__workers_start(hd_crew *crew, hd_error *err); /* idempotent */
+void hd__workers_stop(hd_engine *engine);                              /* of all crews */
 
 /* ---- queue.c: all with the lock ---- */
 

@@ -29,16 +29,17 @@ static void free_job(hd_job *job)
 static hd_status launch(hd_job *job, hd_error *err)
 {
     hd_engine *e = job->model->engine;
+    hd_crew *crew = job->crew;
     if (job->n_sequences == 0)
         return HD_OK;
-    HD_TRY(hd__workers_start(e, err));
+    HD_TRY(hd__workers_start(crew, err));
     job->queued_ns = hd__now_ns();
     if (hd__lookup_begin(job))
         return HD_OK;
     pthread_mutex_lock(&e->lock);
     hd_status status = hd__queue_push(e, job, err);
     pthread_mutex_unlock(&e->lock);
-    pthread_cond_broadcast(&e->work); /* without the lock, which those who wake up take first of all */
+    pthread_cond_broadcast(&crew->work); /* without the lock, which those who wake up take first of all */
     return status;
 }
 
@@ -66,6 +67,7 @@ static hd_status new_job(hd_model *m, const hd_job_request *r, const hd_plan *pl
     pthread_cond_init(&job->finished, NULL);
     job->model = m;
     job->options = *r->job_options;
+    job->crew = &m->engine->crews[job->options.background ? HD_CREW_BACKGROUND : HD_CREW_FOREGROUND];
     job->n_texts = r->n;
     job->first_text = r->first;
     job->heads = plan->heads;
@@ -202,8 +204,8 @@ void hd_job_cancel(hd_job *job)
         job->cancelled = true;
     else if (job->n_done < job->n_sequences)
         hd__queue_drop(job);
-    if (e->finished != NULL)
-        pthread_cond_signal(&e->work);
+    if (job->crew->finished != NULL)
+        pthread_cond_signal(&job->crew->work);
     pthread_mutex_unlock(&e->lock);
 }
 

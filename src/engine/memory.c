@@ -29,7 +29,7 @@ uint64_t hd__memory_of_weights(const hd_engine *e, bool also_unused)
 uint64_t hd__memory_of_slots(const hd_engine *e, bool also_unused)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+    for (uint32_t i = 0; i < e->n_workers; i++) {
         const hd_slot *slot = &e->workers[i].slot;
         if (also_unused || (slot->model != NULL && slot->model->n_users > 0))
             bytes += slot->block_bytes;
@@ -68,9 +68,17 @@ bool hd__memory_make_room(hd_engine *e, uint64_t bytes)
     return true;
 }
 
+uint32_t hd__memory_n_shares(const hd_engine *e)
+{
+    uint32_t n_crews = 0;
+    for (int kind = 0; kind < HD_N_CREWS; kind++)
+        n_crews += e->crews[kind].n_started > 0;
+    return e->n_threads * (n_crews > 1 ? n_crews : 1);
+}
+
 uint64_t hd__memory_share(const hd_engine *e)
 {
-    return left_of(e->memory_limit, hd__memory_of_weights(e, true)) / e->n_threads;
+    return left_of(e->memory_limit, hd__memory_of_weights(e, true)) / hd__memory_n_shares(e);
 }
 
 void hd__memory_plan(hd_engine *e)

@@ -333,7 +333,7 @@ static hd_status load(hd_model *m, hd_error *err)
     HD_TRY(open_identified(m, err));
     renew_id(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */
-        HD_TRY(hd__workers_start(m->engine, err));
+        HD_TRY(hd__workers_start(&m->engine->crews[HD_CREW_FOREGROUND], err));
     hd__log(HD_LOG_INFO, "%s: loaded as %s in %.0f ms, %.1f MB of weights%s", m->name, dtype_name(m->dtype),
             hd__seconds_since(start_ns) * 1e3, (double)hd__weights_bytes(m->weights) / 1e6,
             hd__weights_mapped(m->weights) ? " (mapped)" : "");

@@ -4,9 +4,10 @@
  * robin", 1995): a lane at its turn gets TURN_TOKENS of credit and keeps what it does not use, so that a caller with
  * long texts gets as many tokens as one with short ones. Within a lane the jobs take turns in the same way. What is
  * taken is of one model, for the same heads and the same task: lanes whose next job asks for others are passed over and keep
- * their place.
+ * their place. Each crew of workers has lanes of its own.
  *
- * A sequence equal to one that is queued or being computed for the same heads follows it and gets its results. With the
+ * A sequence equal to one that is queued or being computed for the same heads by the same crew follows it and gets its
+ * results: nobody in a hurry waits for the background. With the
  * vector cache it is computed once, whenever it comes: see ask_again.
  */
 #include <string.h>
@@ -51,7 +52,7 @@ static bool grow_flights(hd_engine *e)
 static bool same_text(const hd_sequence *a, const hd_sequence *b)
 {
     return a->key.low == b->key.low && a->key.high == b->key.high && a->n_tokens == b->n_tokens &&
-           a->job->model == b->job->model && a->job->heads == b->job->heads;
+           a->job->model == b->job->model && a->job->heads == b->job->heads && a->job->crew == b->job->crew;
 }
 
 /* Puts a sequence in flight, or makes it follow one that is. */
@@ -74,7 +75,7 @@ static void take_off(hd_engine *e, hd_sequence *s)
     e->n_flights++;
     e->queue_texts++;
     e->queue_tokens += (uint64_t)s->n_tokens;
-    s->job->model->pending_tokens += (uint64_t)s->n_tokens;
+    s->job->model->pending_tokens[s->job->crew->kind] += (uint64_t)s->n_tokens;
 }
 
 hd_sequence *hd__queue_land(hd_engine *e, hd_sequence *s)
@@ -96,7 +97,7 @@ static void leave_queue(hd_engine *e, const hd_sequence *s)
 {
     e->queue_texts--;
     e->queue_tokens -= (uint64_t)s->n_tokens;
-    s->job->model->pending_tokens -= (uint64_t)s->n_tokens;
+    s->job->model->pending_tokens[s->job->crew->kind] -= (uint64_t)s->n_tokens;
 }
 
 static void unfollow(hd_engine *e, hd_sequence *s)
@@ -113,35 +114,35 @@ static void unfollow(hd_engine *e, hd_sequence *s)
 
 /* ---- lanes ---- */
 
-static void append_lane(hd_engine *e, hd_lane *lane)
+static void append_lane(hd_crew *c, hd_lane *lane)
 {
     lane->next = NULL;
-    if (e->last_lane != NULL)
-        e->last_lane->next = lane;
+    if (c->last_lane != NULL)
+        c->last_lane->next = lane;
     else
-        e->lanes = lane;
-    e->last_lane = lane;
+        c->lanes = lane;
+    c->last_lane = lane;
 }
 
-static void remove_lane(hd_engine *e, hd_lane *lane, hd_lane *before)
+static void remove_lane(hd_crew *c, hd_lane *lane, hd_lane *before)
 {
     if (before != NULL)
         before->next = lane->next;
     else
-        e->lanes = lane->next;
-    if (e->last_lane == lane)
-        e->last_lane = before;
+        c->lanes = lane->next;
+    if (c->last_lane == lane)
+        c->last_lane = before;
 }
 
-static hd_lane *lane_of(hd_engine *e, uint64_t caller)
+static hd_lane *lane_of(hd_crew *c, uint64_t caller)
 {
-    hd_lane *lane = e->lanes;
+    hd_lane *lane = c->lanes;
     while (lane != NULL && lane->caller != caller)
         lane = lane->next;
     if (lane != NULL || (lane = hd__calloc(1, sizeof *lane)) == NULL)
         return lane;
     *lane = (hd_lane){.caller = caller, .credit = TURN_TOKENS};
-    append_lane(e, lane);
+    append_lane(c, lane);
     return lane;
 }
 
@@ -167,14 +168,14 @@ static void remove_head(hd_lane *lane)
 }
 
 /* Frees the lane when it has no job any more. */
-static bool free_if_empty(hd_engine *e, hd_lane *lane)
+static bool free_if_empty(hd_crew *c, hd_lane *lane)
 {
     if (lane->head != NULL)
         return false;
     hd_lane *before = NULL;
-    for (hd_lane *l = e->lanes; l != lane; l = l->next)
+    for (hd_lane *l = c->lanes; l != lane; l = l->next)
         before = l;
-    remove_lane(e, lane, before);
+    remove_lane(c, lane, before);
     hd__free(lane);
     return true;
 }
@@ -214,14 +215,14 @@ hd_status hd__queue_push(hd_engine *e, hd_job *job, hd_error *err)
         return hd__fail(err, HD_ERR_BUSY, "%llu tokens are queued and %llu more would pass the limit of %llu",
                         (unsigned long long)e->queue_tokens, (unsigned long long)job->stats.n_tokens,
                         (unsigned long long)e->max_queue_tokens);
-    hd_lane *lane = lane_of(e, job->options.caller);
+    hd_lane *lane = lane_of(job->crew, job->options.caller);
     if (lane == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a job");
     for (size_t i = 0; i < job->n_sequences; i++) {
         if (job->sequences[i].state == HD_FOUND)
             continue;
         if (!grow_flights(e)) { /* the very first one: nothing is in flight */
-            free_if_empty(e, lane);
+            free_if_empty(job->crew, lane);
             return hd__fail(err, HD_ERR_MEMORY, "no memory for a job");
         }
         take_off(e, &job->sequences[i]);
@@ -230,7 +231,7 @@ hd_status hd__queue_push(hd_engine *e, hd_job *job, hd_error *err)
     if (job->next_sequence < job->n_sequences)
         append_job(lane, job);
     else
-        free_if_empty(e, lane);
+        free_if_empty(job->crew, lane);
     hd__job_count(job, n_found, NULL);
     return HD_OK;
 }
@@ -261,13 +262,13 @@ typedef struct group {
 static void take_of_job(group *g, hd_lane *lane)
 {
     hd_job *job = lane->head;
-    hd_engine *e = g->worker->engine;
+    hd_engine *e = g->worker->crew->engine;
     if (g->n == 0) {
         g->model = job->model;
         g->heads = job->heads;
         g->task = job->task;
         g->most = hd__most_sequences(job->model, job->heads);
-        uint64_t share = (g->model->pending_tokens + e->n_threads - 1) / e->n_threads;
+        uint64_t share = (g->model->pending_tokens[job->crew->kind] + e->n_threads - 1) / e->n_threads;
         g->budget = share < (uint64_t)g->model->group_tokens ? share : (uint64_t)g->model->group_tokens;
     }
     for (; job->next_sequence < job->n_sequences; skip_to_queued(job)) {
@@ -317,21 +318,21 @@ static bool take_of_lane(group *g, hd_lane *lane)
 
 size_t hd__queue_take(hd_worker *w, int *n_tokens)
 {
-    hd_engine *e = w->engine;
+    hd_crew *c = w->crew;
     group g = {.worker = w};
     hd_lane *before = NULL; /* the last of those that were passed over */
     while (!g.full) {
-        hd_lane *lane = before != NULL ? before->next : e->lanes;
+        hd_lane *lane = before != NULL ? before->next : c->lanes;
         if (lane == NULL)
             break;
         if (!fits(&g, lane)) {
             before = lane;
         } else if (take_of_lane(&g, lane)) {
             lane->credit += TURN_TOKENS;
-            remove_lane(e, lane, before);
-            append_lane(e, lane);
+            remove_lane(c, lane, before);
+            append_lane(c, lane);
         } else {
-            free_if_empty(e, lane);
+            free_if_empty(c, lane);
         }
     }
     *n_tokens = (int)g.n_tokens;
@@ -352,12 +353,11 @@ void hd__job_count(hd_job *job, size_t n, const hd_error *error)
     pthread_cond_broadcast(&job->finished);
     if (job->options.done == NULL)
         return;
-    hd_engine *e = job->model->engine;
-    job->next = e->finished;
-    e->finished = job;
+    job->next = job->crew->finished;
+    job->crew->finished = job;
 }
 
-static void leave_lane(hd_engine *e, hd_job *job)
+static void leave_lane(hd_job *job)
 {
     hd_lane *lane = job->lane;
     hd_job **link = &lane->head, *before = NULL;
@@ -370,7 +370,7 @@ static void leave_lane(hd_engine *e, hd_job *job)
         lane->tail = before;
     job->next = NULL;
     job->lane = NULL;
-    free_if_empty(e, lane);
+    free_if_empty(job->crew, lane);
 }
 
 void hd__queue_drop(hd_job *job)
@@ -396,7 +396,7 @@ void hd__queue_drop(hd_job *job)
     }
     skip_to_queued(job);
     if (job->lane != NULL && job->next_sequence == job->n_sequences)
-        leave_lane(e, job);
+        leave_lane(job);
     hd_error error;
     HD_IGNORE(hd__fail(&error, HD_ERR_CANCELLED, "cancelled"));
     hd__job_count(job, n, n > 0 ? &error : NULL);

@@ -2,7 +2,8 @@
  *
  * A worker takes a group: whole sequences of one model from the callers whose turn it is (queue.c), up to its token
  * budget or its fair share of what is pending, whichever is less, and runs all layers on it. When nothing else is
- * pending and other workers are idle, the group is offered to them as a team (device/run.h).
+ * pending and other workers are idle, the group is offered to them as a team (device/run.h). What nobody waits for has a
+ * crew of workers of its own, which give way to all other threads: a query takes the core in the middle of their pass.
  */
 #include <errno.h>
 #include <sched.h>
@@ -11,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/thread_name.h"
+#include "base/thread_priority.h"
 #include "engine/engine_int.h"
 
 /* ---- slots ---- */
@@ -83,7 +85,7 @@ static void clear(hd_slot *slot)
 bool hd__slots_clear_unused(hd_engine *e)
 {
     bool any = false;
-    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+    for (uint32_t i = 0; i < e->n_workers; i++) {
         hd_slot *slot = &e->workers[i].slot;
         if (slot->model == NULL || slot->model->n_users > 0)
             continue;
@@ -131,8 +133,9 @@ static hd_status no_slot(const hd_model *m, size_t bytes, int n_tokens, hd_error
     const hd_engine *e = m->engine;
     pthread_mutex_lock(&m->engine->lock);
     const uint64_t all = hd__memory_of_weights(e, false), others = all - m->weights_bytes;
+    const uint32_t n_shares = hd__memory_n_shares(e);
     pthread_mutex_unlock(&m->engine->lock);
-    const uint64_t share = (e->memory_limit > all ? e->memory_limit - all : 0) / e->n_threads;
+    const uint64_t share = (e->memory_limit > all ? e->memory_limit - all : 0) / n_shares;
     if (bytes <= share)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for %.1f MB of scratch", m->name, megabytes(bytes));
     return hd__fail(err, HD_ERR_MEMORY,
@@ -140,7 +143,7 @@ static hd_status no_slot(const hd_model *m, size_t bytes, int n_tokens, hd_error
                     "%.1f MB of other models in use and the vector cache, leaves %.1f MB to each of %u threads: raise the "
                     "limit or take fewer threads",
                     m->name, n_tokens, megabytes(bytes), megabytes(e->memory_limit), megabytes(m->weights_bytes),
-                    megabytes(others), megabytes(share), e->n_threads);
+                    megabytes(others), megabytes(share), n_shares);
 }
 
 /* Unloads what nobody uses until a worker's share, and what is left now, hold a slot of so many bytes. */
@@ -148,7 +151,7 @@ static bool make_room(hd_engine *e, size_t bytes)
 {
     pthread_mutex_lock(&e->lock);
     hd__slots_clear_unused(e);
-    const uint64_t every = hd__mul(bytes, e->n_threads), other_slots = hd__memory_of_slots(e, true);
+    const uint64_t every = hd__mul(bytes, hd__memory_n_shares(e)), other_slots = hd__memory_of_slots(e, true);
     bool made = hd__memory_make_room(e, every > other_slots + bytes ? every - other_slots : bytes);
     pthread_mutex_unlock(&e->lock);
     return made;
@@ -197,7 +200,8 @@ static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, uint32
 /* Runs the pass alone, or with whoever is idle. */
 static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const hd_batch *batch, bool alone)
 {
-    hd_engine *e = w->engine;
+    hd_crew *c = w->crew;
+    hd_engine *e = c->engine;
     const hd_architecture *a = m->encoder->architecture;
     if (alone) {
         hd_run run = {0};
@@ -207,10 +211,10 @@ static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const 
     hd_offer offer = {.model = m, .batch = batch, .slot = slot, .n_joined = 1};
     offer.team.n_members = e->n_threads;
     pthread_mutex_lock(&e->lock);
-    bool open = e->offer == NULL;
+    bool open = c->offer == NULL;
     if (open) {
-        e->offer = &offer;
-        pthread_cond_broadcast(&e->work);
+        c->offer = &offer;
+        pthread_cond_broadcast(&c->work);
     }
     pthread_mutex_unlock(&e->lock);
 
@@ -219,7 +223,7 @@ static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const 
 
     if (open) {
         pthread_mutex_lock(&e->lock);
-        e->offer = NULL;
+        c->offer = NULL;
         pthread_mutex_unlock(&e->lock);
         while (atomic_load_explicit(&offer.n_inside, memory_order_acquire) > 0)
             sched_yield(); /* latecomers run through finished phases and leave */
@@ -227,9 +231,10 @@ static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const 
 }
 
 /* With the lock: takes part in the offered pass. */
-static void join(hd_engine *e)
+static void join(hd_crew *c)
 {
-    hd_offer *offer = e->offer;
+    hd_engine *e = c->engine;
+    hd_offer *offer = c->offer;
     uint32_t rank = offer->n_joined++;
     atomic_fetch_add_explicit(&offer->n_inside, 1, memory_order_relaxed);
     pthread_mutex_unlock(&e->lock);
@@ -364,7 +369,7 @@ static void keep_vector(hd_engine *e, const hd_model *m, const hd_sequence *s, c
 /* Stores the results of n computed sequences, taken from `first` on; each counts as done. */
 static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, const hd_slot *slot)
 {
-    hd_engine *e = w->engine;
+    hd_engine *e = w->crew->engine;
     hd_error error;
     for (size_t i = 0, run; i < n; i += run) { /* runs of sequences of one job take the lock once */
         hd_sequence **taken = &w->taken[first + i];
@@ -411,6 +416,7 @@ static void fail_sequence(hd_engine *e, hd_sequence *s, const hd_error *error)
 /* Runs taken sequences [first, first + n); without memory, each half on its own. */
 static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool alone)
 {
+    hd_engine *e = w->crew->engine;
     hd_model *m = w->taken[first]->job->model;
     hd_slot *slot = &w->slot;
     hd_error error;
@@ -423,7 +429,7 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
             run_group(w, first + n / 2, n - n / 2, n_tokens - left, alone);
             return;
         }
-        fail_sequence(w->engine, w->taken[first], &error);
+        fail_sequence(e, w->taken[first], &error);
         return;
     }
     hd_batch batch;
@@ -431,40 +437,42 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
     hd__no_alloc_begin("forward");
     forward(w, m, slot, &batch, alone);
     hd__no_alloc_end();
-    pthread_mutex_lock(&w->engine->lock);
-    w->engine->n_batches++;
-    w->engine->n_batch_texts += n;
-    w->engine->n_batch_tokens += (uint64_t)n_tokens;
-    w->engine->n_batch_capacity += (uint64_t)(n_tokens > m->group_tokens ? n_tokens : m->group_tokens);
-    pthread_mutex_unlock(&w->engine->lock);
+    pthread_mutex_lock(&e->lock);
+    e->n_batches++;
+    e->n_batch_texts += n;
+    e->n_batch_tokens += (uint64_t)n_tokens;
+    e->n_batch_capacity += (uint64_t)(n_tokens > m->group_tokens ? n_tokens : m->group_tokens);
+    pthread_mutex_unlock(&e->lock);
     deliver(w, m, first, n, slot);
 }
 
 /* ---- threads ---- */
 
 /* Waits for work with the lock; wakes up every second when idle models are to be looked for. */
-static void wait_for_work(hd_engine *e)
+static void wait_for_work(hd_crew *c)
 {
-    e->n_idle++;
+    hd_engine *e = c->engine;
+    c->n_idle++;
     if (e->idle_unload_s == 0) {
-        pthread_cond_wait(&e->work, &e->lock);
+        pthread_cond_wait(&c->work, &e->lock);
     } else {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
-        pthread_cond_timedwait(&e->work, &e->lock, &until);
+        pthread_cond_timedwait(&c->work, &e->lock, &until);
     }
-    e->n_idle--;
+    c->n_idle--;
 }
 
 /* Tells those who asked to be told that their jobs are finished; with the lock, which is let go meanwhile. */
-static void call_back(hd_engine *e)
+static void call_back(hd_crew *c)
 {
-    while (e->finished != NULL) {
-        hd_job *job = e->finished;
-        e->finished = job->next;
-        if (e->finished != NULL && e->n_idle > 0)
-            pthread_cond_signal(&e->work); /* the next one is for another */
+    hd_engine *e = c->engine;
+    while (c->finished != NULL) {
+        hd_job *job = c->finished;
+        c->finished = job->next;
+        if (c->finished != NULL && c->n_idle > 0)
+            pthread_cond_signal(&c->work); /* the next one is for another */
         pthread_mutex_unlock(&e->lock);
         job->options.done(job, job->options.data);
         pthread_mutex_lock(&e->lock);
@@ -474,50 +482,55 @@ static void call_back(hd_engine *e)
 static void *worker_main(void *data)
 {
     hd_worker *w = data;
-    hd_engine *e = w->engine;
-    hd__thread_name("heddle-worker");
+    hd_crew *c = w->crew;
+    hd_engine *e = c->engine;
+    hd__thread_name(c->kind == HD_CREW_BACKGROUND ? "heddle-behind" : "heddle-worker");
+    if (c->kind == HD_CREW_BACKGROUND)
+        hd__thread_give_way();
     pthread_mutex_lock(&e->lock);
-    while (!e->stop || e->lanes != NULL || e->finished != NULL) {
+    while (!e->stop || c->lanes != NULL || c->finished != NULL) {
         int n_tokens;
         if (e->idle_unload_s > 0)
             hd__models_unload_idle(e);
-        call_back(e);
+        call_back(c);
         size_t n = hd__queue_take(w, &n_tokens);
         if (n > 0) {
-            bool alone = e->n_idle == 0 || e->lanes != NULL || e->offer != NULL;
+            bool alone = c->n_idle == 0 || c->lanes != NULL || c->offer != NULL;
             claim_slot(w, w->taken[0]->job->model);
             pthread_mutex_unlock(&e->lock);
             run_group(w, 0, n, n_tokens, alone);
             pthread_mutex_lock(&e->lock);
-        } else if (e->offer != NULL && e->offer->n_joined < e->n_threads) {
-            join(e);
-        } else if (e->lanes == NULL && e->finished == NULL && !e->stop) {
-            wait_for_work(e);
+        } else if (c->offer != NULL && c->offer->n_joined < e->n_threads) {
+            join(c);
+        } else if (c->lanes == NULL && c->finished == NULL && !e->stop) {
+            wait_for_work(c);
         }
     }
     pthread_mutex_unlock(&e->lock);
     return NULL;
 }
 
-hd_status hd__workers_start(hd_engine *e, hd_error *err)
+hd_status hd__workers_start(hd_crew *c, hd_error *err)
 {
+    hd_engine *e = c->engine;
     hd_status status = HD_OK;
     pthread_mutex_lock(&e->lock);
-    if (e->workers == NULL && (e->workers = hd__calloc(e->n_threads, sizeof *e->workers)) == NULL)
-        status = hd__fail(err, HD_ERR_MEMORY, "no memory for %u threads", e->n_threads);
-    while (status == HD_OK && e->n_started < e->n_threads) {
-        hd_worker *w = &e->workers[e->n_started];
-        w->engine = e;
+    const bool first = c->n_started == 0;
+    while (status == HD_OK && c->n_started < e->n_threads) {
+        hd_worker *w = &c->workers[c->n_started];
+        w->crew = c;
         int failed = w->taken_capacity > 0 || hd__taken_grow(w) ? pthread_create(&w->thread, NULL, worker_main, w) : ENOMEM;
-        if (failed != 0 && e->n_started > 0)
+        if (failed != 0 && c->n_started > 0)
             break; /* fewer threads than asked for do all the work too */
         if (failed == ENOMEM)
             status = hd__fail(err, HD_ERR_MEMORY, "no memory for a thread");
         else if (failed != 0)
             status = hd__fail_errno(err, failed, "cannot start a thread");
         else
-            e->n_started++;
+            c->n_started++;
     }
+    if (first && c->n_started > 0)
+        hd__memory_plan(e);
     pthread_mutex_unlock(&e->lock);
     return status;
 }
@@ -526,15 +539,18 @@ void hd__workers_stop(hd_engine *e)
 {
     pthread_mutex_lock(&e->lock);
     e->stop = true;
-    pthread_cond_broadcast(&e->work);
+    for (int kind = 0; kind < HD_N_CREWS; kind++)
+        pthread_cond_broadcast(&e->crews[kind].work);
     pthread_mutex_unlock(&e->lock);
-    for (uint32_t i = 0; i < e->n_started; i++)
-        pthread_join(e->workers[i].thread, NULL);
-    for (uint32_t i = 0; i < e->n_threads && e->workers != NULL; i++) {
+    for (int kind = 0; kind < HD_N_CREWS; kind++) {
+        hd_crew *c = &e->crews[kind];
+        for (uint32_t i = 0; i < c->n_started; i++)
+            pthread_join(c->workers[i].thread, NULL);
+        c->n_started = 0;
+    }
+    for (uint32_t i = 0; i < e->n_workers; i++) {
         clear(&e->workers[i].slot);
         hd__free(e->workers[i].taken);
+        e->workers[i] = (hd_worker){0};
     }
-    hd__free(e->workers);
-    e->workers = NULL;
-    e->n_started = 0;
 }

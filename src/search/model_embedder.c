@@ -67,9 +67,9 @@ static hd_status embedded_new(const model_embedder *m, size_t n, hd_embedded **o
     return HD_OK;
 }
 
-static hd_status start_job(hd_embedded *e, const hd_text *texts, hd_encode_options options, hd_error *err)
+static hd_status start_job(hd_embedded *e, const hd_text *texts, hd_encode_options options, bool background, hd_error *err)
 {
-    const hd_job_options job = {.outputs = e->outputs};
+    const hd_job_options job = {.outputs = e->outputs, .background = background};
     options.heads = e->owner->heads;
     return hd_job_submit(e->owner->model, texts, e->n, &options, &job, e->rows, &e->job, err);
 }
@@ -79,7 +79,7 @@ static hd_status start(void *data, const hd_text *texts, size_t n, hd_embedded *
     const model_embedder *m = data;
     hd_embedded *e;
     HD_TRY(embedded_new(m, n, &e, err));
-    const hd_status status = start_job(e, texts, m->prompts.document, err);
+    const hd_status status = start_job(e, texts, m->prompts.document, true, err);
     if (status != HD_OK) {
         e->job = NULL;
         embedded_free(e);
@@ -116,7 +116,7 @@ static hd_status query(void *data, hd_text text, hd_chunk_vectors *out, void **o
     const hd_chunk_vectors *vectors;
     uint64_t n_tokens;
     HD_TRY(embedded_new(m, 1, &e, err));
-    hd_status status = start_job(e, &text, m->prompts.query, err);
+    hd_status status = start_job(e, &text, m->prompts.query, false, err);
     if (status == HD_OK)
         status = wait_for(e, &vectors, &n_tokens, err);
     else

@@ -1,6 +1,8 @@
 /* Jobs: the same bits in any company, options, cancelling, fairness, texts of every kind. */
+#include "base/thread_priority.h"
 #include "unit/engine_fixture.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -160,12 +162,17 @@ static hd_token_ids *many_ids(void)
 
 static hd_text no_texts[MANY];
 
-static hd_job *submit(hd_model *model, size_t first, size_t n, uint64_t whose, float *out)
+static hd_job *submit_with(hd_model *model, size_t first, size_t n, hd_job_options options, float *out)
 {
     hd_job *job;
-    MUST(hd_job_submit(model, no_texts, n, NULL, &(hd_job_options){.ids = many_ids() + first, .caller = whose}, out, &job,
-                       &err));
+    options.ids = many_ids() + first;
+    MUST(hd_job_submit(model, no_texts, n, NULL, &options, out, &job, &err));
     return job;
+}
+
+static hd_job *submit(hd_model *model, size_t first, size_t n, uint64_t whose, float *out)
+{
+    return submit_with(model, first, n, (hd_job_options){.caller = whose}, out);
 }
 
 static void test_cancel(void **state)
@@ -233,6 +240,52 @@ static void test_fairness(void **state)
     assert_true(stats_of(engine).n_texts - before < MANY / 2);
     MUST(hd_job_wait(large, NULL, &err));
     free(out);
+    free(one);
+    hd_engine_close(engine);
+}
+
+/* How many of this process's threads give way to others. */
+static size_t n_giving_way(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    size_t n = 0;
+    assert_non_null(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+        const int id = atoi(entry->d_name);
+        n += id != 0 && getpriority(PRIO_PROCESS, (id_t)id) == HD_NICE_BACKGROUND;
+    }
+    closedir(tasks);
+    return n;
+}
+
+/* What nobody waits for is computed by other threads, which give way: a text that is
+ * in their queue too is not waited for there. */
+static void test_background(void **state)
+{
+    (void)state;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2});
+    hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
+    size_t width = width_of(model);
+    float *out = malloc(MANY * width * sizeof *out), *wanted = malloc(MANY * width * sizeof *wanted);
+    float *one = malloc(width * sizeof *one);
+    MUST(hd_job_wait(submit(model, 0, MANY, 0, wanted), NULL, &err));
+    assert_int_equal(n_giving_way(), 0);
+    const uint64_t before = stats_of(engine).n_texts;
+    hd_job *behind = submit_with(model, 0, MANY, (hd_job_options){.background = true}, out);
+    MUST(hd_job_wait(submit(model, MANY - 1, 1, 0, one), NULL, &err)); /* the last that the other job comes to */
+    assert_true(stats_of(engine).n_texts - before < MANY / 2);
+    same_bits(one, wanted + (MANY - 1) * width, width, "before the background");
+    MUST(hd_job_wait(behind, NULL, &err));
+    assert_true(n_giving_way() > 0); /* those that have run at all */
+    same_bits(out, wanted, MANY * width, "in the background");
+    assert_int_equal(stats_of(engine).n_texts - before, MANY + 1);
+    assert_int_equal(stats_of(engine).queue_tokens, 0);
+
+    behind = submit_with(model, 0, MANY, (hd_job_options){.background = true}, out);
+    hd_job_cancel(behind);
+    must_fail(hd_job_wait(behind, NULL, &err), HD_ERR_CANCELLED, "cancelled");
+    free(out);
+    free(wanted);
     free(one);
     hd_engine_close(engine);
 }
@@ -639,6 +692,7 @@ int main(void)
         cmocka_unit_test(test_many_jobs_at_once),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_background),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_computed_once),
         cmocka_unit_test(test_callbacks),
