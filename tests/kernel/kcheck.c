@@ -1,6 +1,7 @@
 /* kcheck.c - heddle-kcheck: every kernel of kernels.inc at every level against its formula in double.
  *
- *   heddle-kcheck [--quick] [--sample N] [--seed N] [--require LEVEL]... [--list] [--json FILE] [--emulated] [FILTER...]
+ *   heddle-kcheck [--quick] [--sample N] [--part I/N] [--seed N] [--require LEVEL]... [--list] [--json FILE] [--emulated]
+ *                 [FILTER...]
  *   heddle-kcheck --bench [FILTER] [--json FILE]
  *
  * A filter is a part of a symbol's name. Each kernel runs in a process of its own, so that one that crashes is
@@ -26,6 +27,7 @@
 typedef struct options {
     uint64_t seed;
     int sample;
+    uint64_t part, n_parts; /* part is below n_parts */
     bool quick, list, bench, emulated, help;
     const char *json;
     const char *filters[MAX_FILTERS];
@@ -107,8 +109,11 @@ static void run(const hd_kernel_row *row, const options *o, kc_shared *shared, v
     }
 }
 
-static bool selected(const options *o, const hd_kernel_row *row)
+static bool selected(const options *o, const hd_kernel_row *rows, size_t at)
 {
+    const hd_kernel_row *row = &rows[at];
+    if (at % o->n_parts != o->part)
+        return false;
     for (int i = 0; i < o->n_filters; i++) {
         if (strstr(row->symbol, o->filters[i]) != NULL)
             return true;
@@ -151,7 +156,7 @@ static int check_all(const options *o)
     if (json != NULL)
         fprintf(json, "{\"seed\": %" PRIu64 ", \"kernels\": [", o->seed);
     for (size_t i = 0; i < n; i++) {
-        if (!selected(o, &rows[i]))
+        if (!selected(o, rows, i))
             continue;
         verdict v = {0};
         if (hd__isa_has(rows[i].isa)) {
@@ -178,8 +183,8 @@ static int check_all(const options *o)
     return count[FAIL] > 0 || count[PASS] + count[SKIP] == 0 ? 1 : 0;
 }
 
-static const char synopsis[] = "usage: heddle-kcheck [--quick] [--sample N] [--seed N] [--require LEVEL]... [--list]\n"
-                               "            [--json FILE] [--emulated] [FILTER...]\n"
+static const char synopsis[] = "usage: heddle-kcheck [--quick] [--sample N] [--part I/N] [--seed N] [--require LEVEL]...\n"
+                               "            [--list] [--json FILE] [--emulated] [FILTER...]\n"
                                "       heddle-kcheck --bench [FILTER] [--json FILE]\n";
 
 static const char help[] = "\n"
@@ -189,6 +194,7 @@ static const char help[] = "\n"
                            "  --list            the kernels that would run\n"
                            "  --quick           fewer sizes\n"
                            "  --sample N        one case in N\n"
+                           "  --part I/N        every N-th kernel, beginning with the I-th\n"
                            "  --seed N          the random data of an earlier run\n"
                            "  --require LEVEL   a level that this machine lacks fails instead of being skipped\n"
                            "  --json FILE       results as JSON\n"
@@ -228,6 +234,20 @@ static bool number(const char *text, uint64_t max, uint64_t *value)
     return end != text && *end == '\0' && *value <= max;
 }
 
+/* "I/N", 1 <= I <= N. */
+static bool part_of(const char *text, options *o)
+{
+    char first[8] = "";
+    const char *slash = strchr(text, '/');
+    if (slash == NULL || (size_t)(slash - text) >= sizeof first)
+        return false;
+    memcpy(first, text, (size_t)(slash - text));
+    if (!number(slash + 1, 1000, &o->n_parts) || !number(first, o->n_parts, &o->part) || o->part == 0)
+        return false;
+    o->part--;
+    return true;
+}
+
 static int parse(int argc, char **argv, options *o)
 {
     for (int i = 1; i < argc; i++) {
@@ -252,6 +272,9 @@ static int parse(int argc, char **argv, options *o)
             if (!number(value, 1000000, &sample) || sample == 0)
                 return usage("not a number from 1 to 1000000", value);
             o->sample = (int)sample;
+        } else if ((value = value_of(argv, argc, &i, "--part")) != NULL) {
+            if (!part_of(value, o))
+                return usage("not a part such as 1/2", value);
         } else if ((value = value_of(argv, argc, &i, "--require")) != NULL) {
             hd_isa isa = isa_named(value);
             if (isa == HD_ISA_COUNT)
@@ -268,7 +291,7 @@ static int parse(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.seed = hd__now_ns() % 1000000, .sample = 1};
+    options o = {.seed = hd__now_ns() % 1000000, .sample = 1, .n_parts = 1};
     int fault = parse(argc, argv, &o);
     if (fault != 0)
         return fault;
@@ -287,7 +310,7 @@ int main(int argc, char **argv)
     size_t n;
     const hd_kernel_row *rows = hd__kernel_rows(&n);
     for (size_t i = 0; i < n; i++) {
-        if (selected(&o, &rows[i]))
+        if (selected(&o, rows, i))
             printf("%-16s %-26s %-12s %s\n", rows[i].entry, rows[i].symbol, hd__isa_name(rows[i].isa),
                    hd__isa_reason(rows[i].isa));
     }
