@@ -75,8 +75,17 @@ void *hd__map_alloc(size_t bytes)
     void *ptr = mmap(NULL, bytes != 0 ? bytes : 1, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (ptr == MAP_FAILED)
         return NULL;
-    madvise(ptr, bytes, MADV_HUGEPAGE); /* fewer address translations; no matter when it cannot be had */
     return ptr;
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+void hd__map_widen(void *ptr, size_t bytes)
+{
+    madvise(ptr, bytes, MADV_HUGEPAGE); /* no matter when it cannot be had */
+    madvise(ptr, bytes, MADV_COLLAPSE);
 }
 
 void hd__map_free(void *ptr, size_t bytes)

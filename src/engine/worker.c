@@ -124,6 +124,7 @@ static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity, uint32_t 
         pthread_mutex_unlock(&e->lock);
         return false;
     }
+    hd__map_widen(slot->block, bytes);
     lay_out(m, slot, capacity, heads, true);
     return true;
 }

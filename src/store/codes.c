@@ -101,6 +101,16 @@ static hd_status make_segment(hd_codes *codes, uint32_t id, hd_segment **segment
     return HD_OK;
 }
 
+/* Counts rows that have come into a segment. Searches begin by reading a few rows of each: huge pages come when half of them
+ * are here, so that a first search does not wait until the kernel has cleared memory for all. Under the lock. */
+static void count_rows(const hd_codes *codes, hd_segment *s, uint32_t n)
+{
+    const uint32_t before = s->n_here;
+    s->n_here += n;
+    if (before < HD_SEGMENT / 2 && s->n_here >= HD_SEGMENT / 2)
+        hd__map_widen(s, segment_bytes(codes));
+}
+
 void hd__codes_grow(hd_codes *codes, uint32_t from, uint32_t n)
 {
     pthread_mutex_lock(&codes->lock);
@@ -137,6 +147,7 @@ static hd_status take_block(hd_codes *codes, hd_block_io *io, uint32_t first, ui
     if (n_wanted > here) {
         atomic_store_explicit(&s->n_rows[at >> HD_CODE_BLOCK_SHIFT], (uint8_t)n_wanted, memory_order_release);
         atomic_fetch_sub_explicit(&codes->n_missing, n_wanted - here, memory_order_release);
+        count_rows(codes, s, n_wanted - here);
     }
     return HD_OK;
 }
@@ -167,6 +178,7 @@ hd_status hd__codes_append(hd_codes *codes, uint32_t id, const uint8_t *row, flo
         memcpy(s->rows + (size_t)at * codes->row_bytes, row, codes->row_bytes);
         atomic_store_explicit(&s->n_rows[at >> HD_CODE_BLOCK_SHIFT], (uint8_t)((id & (HD_CODE_BLOCK - 1)) + 1),
                               memory_order_release);
+        count_rows(codes, s, 1);
     }
     pthread_mutex_unlock(&codes->lock);
     return status;

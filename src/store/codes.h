@@ -25,6 +25,7 @@
 
 typedef struct hd_segment {
     _Atomic uint8_t n_rows[HD_SEGMENT / HD_CODE_BLOCK]; /* of each block that are here */
+    uint32_t n_here;                                    /* rows that have ever been here; under the lock */
     float scales[HD_SEGMENT];
     uint8_t rows[];
 } hd_segment;

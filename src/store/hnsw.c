@@ -74,8 +74,9 @@ hd_status hd__graph_new(uint32_t n, int64_t version, hd_graph **out, hd_error *e
         graph->levels[l].n = n_on[l];
         graph->n_levels = l + 1;
         HD_TRY_OUT(level_alloc(&graph->levels[l], l, err));
-        graph->n_missing += n_blocks_of(&graph->levels[l]);
+        graph->n_blocks += n_blocks_of(&graph->levels[l]);
     }
+    graph->n_missing = graph->n_blocks;
     uint32_t at[HD_GRAPH_LEVELS] = {0};
     for (uint32_t id = 0; graph->n_levels > 1 && id < n; id++) {
         const uint32_t level = hd__graph_level_of(id);
@@ -106,6 +107,11 @@ void hd__graph_free(hd_graph *graph)
     }
     pthread_mutex_destroy(&graph->lock);
     hd__free(graph);
+}
+
+void hd__graph_widen(hd_graph *graph)
+{
+    hd__map_widen((void *)graph->levels[0].links, links_bytes(&graph->levels[0]));
 }
 
 void hd__graph_shrink(hd_graph *graph, uint32_t n)
@@ -164,7 +170,8 @@ hd_status hd__graph_load_block(hd_graph *graph, hd_block_io *io, uint32_t l, uin
     } else {
         memcpy((void *)hd__graph_links(level, first), bytes.ptr, bytes.len);
         atomic_store_explicit(&level->is_here[block], 1, memory_order_release);
-        atomic_fetch_sub_explicit(&graph->n_missing, 1, memory_order_release);
+        if (atomic_fetch_sub_explicit(&graph->n_missing, 1, memory_order_release) == graph->n_blocks / 2 + 1)
+            hd__graph_widen(graph); /* as codes.c: not for the few that a first search reads */
     }
 out:
     pthread_mutex_unlock(&graph->lock);

@@ -39,6 +39,7 @@ typedef struct hd_graph {
     int64_t version;
     uint32_t n_levels; /* with nodes */
     hd_graph_level levels[HD_GRAPH_LEVELS];
+    uint32_t n_blocks;
     _Atomic uint32_t n_missing; /* blocks that are not here */
 } hd_graph;
 
@@ -69,6 +70,9 @@ uint32_t hd__graph_level_of(uint32_t id);
 HD_MUST_USE hd_status hd__graph_new(uint32_t n, int64_t version, hd_graph **graph, hd_error *err);
 void hd__graph_free(hd_graph *graph); /* NULL allowed */
 uint64_t hd__graph_memory(const hd_graph *graph);
+
+/* Links in huge pages, when most of them are or will be in memory. */
+void hd__graph_widen(hd_graph *graph);
 
 /* Leaves rows [0, n). */
 void hd__graph_shrink(hd_graph *graph, uint32_t n);

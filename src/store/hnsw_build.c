@@ -384,6 +384,7 @@ hd_status hd__graph_build(const hd_graph *old, hd_codes *codes, uint32_t n, int6
 {
     builder b = {.codes = codes, .n_threads = n_threads > 0 ? n_threads : 1};
     HD_TRY(hd__graph_new(n, version, &b.graph, err));
+    hd__graph_widen(b.graph);
     hd_status status;
     uint32_t done;
     copy_links(b.graph, old);
