@@ -180,13 +180,20 @@ hd_status hd__schema_open(sqlite3 *db, const char *path, const hd_store_options 
         return version == VERSION
                    ? HD_OK
                    : hd__fail(err, HD_ERR_UNSUPPORTED,
-                              "%s: its schema is of version %lld, not %u: it must be opened once for writing, as "
-                              "'heddle db check' does",
+                              "%s: its schema is of version %lld, not %u: somebody who may write to it has to open it once",
                               path, (long long)version, VERSION);
     if (is_blank)
         HD_TRY(hd__sql_exec(db, "PRAGMA page_size = " PAGE_BYTES, err));
     HD_TRY(begin_wal(db, path, options->busy_ms, err));
     return version == VERSION ? HD_OK : hd__schema_migrate(db, migrations, VERSION, options, err);
+}
+
+bool hd__schema_is_older(sqlite3 *db)
+{
+    int64_t application, version;
+    return hd__sql_integer(db, "PRAGMA application_id", &application, NULL) == HD_OK &&
+           application == HD_SCHEMA_APPLICATION_ID && hd__sql_integer(db, "PRAGMA user_version", &version, NULL) == HD_OK &&
+           version > 0 && version < VERSION;
 }
 
 hd_status hd__schema_identity(sqlite3 *db, hd_arena *arena, hd_identity *identity, hd_error *err)

@@ -24,6 +24,9 @@ HD_MUST_USE hd_status hd__schema_migrate(sqlite3 *db, hd_migration *const *steps
  * makes sure of write-ahead logging. */
 HD_MUST_USE hd_status hd__schema_open(sqlite3 *db, const char *path, const hd_store_options *options, hd_error *err);
 
+/* Whether it is an index of an older version, which one who writes takes further. */
+bool hd__schema_is_older(sqlite3 *db);
+
 /* The identity in the file, on the arena. */
 HD_MUST_USE hd_status hd__schema_identity(sqlite3 *db, hd_arena *arena, hd_identity *identity, hd_error *err);
 

@@ -46,10 +46,26 @@ static bool has_log(const char *path)
     return stat(log, &st) == 0 && st.st_size > 0;
 }
 
+/* Takes a file of an older version further, for a reader that then finds it as it should be. */
+static bool migrate(const hd_store *store, const hd_store_options *options)
+{
+    hd_connection writer;
+    hd_store_options writing = *options;
+    hd_error why;
+    writing.read_only = false;
+    if (hd__connection_open(store->path, HD_CONNECTION_WRITE, store->busy_ms, &writer, &why) != HD_OK)
+        return false;
+    const hd_status status = hd__schema_open(writer.db, store->path, &writing, &why);
+    hd__connection_close(&writer);
+    return status == HD_OK;
+}
+
 static hd_status try_reader(const hd_store *store, const hd_store_options *options, hd_connection *connection, hd_error *err)
 {
     HD_TRY(hd__connection_open(store->path, store->read_mode, store->busy_ms, connection, err));
     hd_status status = hd__schema_open(connection->db, store->path, options, err);
+    if (status == HD_ERR_UNSUPPORTED && hd__schema_is_older(connection->db) && migrate(store, options))
+        status = hd__schema_open(connection->db, store->path, options, err);
     if (status != HD_OK)
         hd__connection_close(connection);
     return status;
