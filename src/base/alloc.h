@@ -49,8 +49,8 @@ void hd__free(void *ptr);
  * back at once. Aligned to a page. */
 void *hd__map_alloc(size_t bytes);
 
-/* A block of hd__map_alloc in huge pages, as far as the kernel has them: fewer address translations. What was touched is moved
- * into such pages, the rest comes in them when it is touched, and takes longer to clear than a few small ones. */
+/* A block of hd__map_alloc in huge pages, as far as the kernel has them: fewer address translations. What was touched is
+ * moved into such pages, the rest comes in them when it is touched, and takes longer to clear than a few small ones. */
 void hd__map_widen(void *ptr, size_t bytes);
 void hd__map_free(void *ptr, size_t bytes);
 
