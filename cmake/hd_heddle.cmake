@@ -19,7 +19,7 @@ hd_module(cpu DEPS base)
 hd_module(kernel DEPS base cpu LIBS m)
 hd_module(model DEPS base)
 hd_module(token DEPS base LIBS PkgConfig::UTF8PROC PkgConfig::PCRE2)
-hd_module(device DEPS base cpu kernel)
+hd_module(device DEPS base cpu kernel LIBS Threads::Threads ${CMAKE_DL_LIBS})
 hd_module(encoder DEPS base device model LIBS m)
 hd_module(engine DEPS base cpu model token device encoder LIBS m)
 hd_module(ingest DEPS base LIBS PkgConfig::MD4C PkgConfig::ZIP PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
@@ -40,7 +40,7 @@ foreach(module ${HD_ENGINE_MODULES})
   target_sources(heddle PRIVATE $<TARGET_OBJECTS:hd_${module}>)
 endforeach()
 target_link_libraries(heddle PRIVATE PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::XXHASH PkgConfig::UTF8PROC PkgConfig::PCRE2
-  PkgConfig::SQLITE PkgConfig::MD4C PkgConfig::ZIP stemmer Threads::Threads m)
+  PkgConfig::SQLITE PkgConfig::MD4C PkgConfig::ZIP stemmer Threads::Threads ${CMAKE_DL_LIBS} m)
 set_target_properties(heddle PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
 # The program, linked against the archives: one file to copy.

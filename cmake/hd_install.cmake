@@ -6,7 +6,8 @@ endif()
 if(TARGET heddle-kcheck)
   install(TARGETS heddle-kcheck RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 endif()
-install(FILES "${PROJECT_SOURCE_DIR}/include/heddle/heddle.h" "${PROJECT_SOURCE_DIR}/include/heddle/index.h" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heddle
+install(FILES "${PROJECT_SOURCE_DIR}/include/heddle/heddle.h" "${PROJECT_SOURCE_DIR}/include/heddle/index.h"
+        "${PROJECT_SOURCE_DIR}/include/heddle/plugin.h" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heddle
         COMPONENT headers)
 
 # Written while installing: `cmake --install --prefix` may name another prefix than the one configured.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpu/machine.h"
+#include "device/cpu_rows.h"
 
 /* Half of L2, in steps of the tallest register tile; the weights pass through the other half. Wide rows are allowed more:
  * the weights of a large model come from L3 or memory once for each block, and fewer rows than LEAST would wait for them. */
@@ -268,6 +269,13 @@ const hd_device_ops *hd__device_cpu(void)
         .rotate = cpu_rotate,
         .attention = cpu_attention,
         .ffn = cpu_ffn,
+        .change_rows = hd__cpu_change_rows,
+        .pick = hd__cpu_pick,
+        .copy = hd__cpu_copy,
+        .pool = hd__cpu_pool,
+        .unit = hd__cpu_unit,
+        .collect = hd__cpu_collect,
+        .weigh = hd__cpu_weigh,
     };
     return &ops;
 }

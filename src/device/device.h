@@ -2,7 +2,8 @@
  *
  * An encoder calls these in order, for one batch; the device decides how. Batches are ragged: rows of all
  * sequences one after the other, [n_tokens, hidden], sequence i being rows [begin[i], begin[i + 1]).
- * On the CPU every member of a team makes the same calls (run.h), and an operation returns when all of it is
+ * Every pointer to rows, weights or indices is an address of the device: the encoder counts with them and never reads
+ * behind them. On the CPU every member of a team makes the same calls (run.h), and an operation returns when all of it is
  * done. Nothing here allocates: buffers are the caller's, planned beforehand.
  */
 #ifndef HD_DEVICE_DEVICE_H
@@ -38,6 +39,13 @@ typedef struct hd_adapter {
     const float *lift; /* B transposed and scaled: [n_tasks * rank, n_pad] */
 } hd_adapter;
 
+/* Low-rank changes of a table's rows, one for each task: row i + sum_r low[task, i, r] * lift[task, r]. */
+typedef struct hd_table_adapter {
+    const float *low;  /* [n_tasks, n_rows, rank], or NULL: none */
+    const float *lift; /* [n_tasks, rank, n] */
+    int n_rows, rank;
+} hd_table_adapter;
+
 /* The one of them that a pass is for. */
 typedef struct hd_change {
     const hd_adapter *adapter; /* NULL: none */
@@ -63,7 +71,8 @@ typedef struct hd_attention {
     const int32_t *q_begin, *kv_begin; /* [n_sequences + 1] */
     const int32_t *q_first;            /* [n_sequences]: where in its sequence the first query stands, or NULL: all 0 */
     const int32_t *n_seen;             /* [n_sequences]: only so many of its keys are there, the first; NULL: all */
-    int n_sequences, n_heads, n_kv_heads, head_dim;
+    int n_sequences, n_q;              /* n_q: rows of q, of all of them together */
+    int n_heads, n_kv_heads, head_dim;
     float scale;
     int reach_back, reach_ahead; /* kernel/attention.h; K_REACH_ALL as a rule */
     const float *bias;           /* NULL, or by distance, of the first head; bias_stride elements to the next */
@@ -91,6 +100,65 @@ typedef struct hd_ffn {
     hd_act middle_act; /* the middle as `down` reads it; K_F32 and K_BF16 are written there at once */
     int block_rows;
 } hd_ffn;
+
+/* The rows that go on alone, one of each sequence: those of x and of what the next product reads, and where they stood. */
+typedef struct hd_pick {
+    int n_sequences;
+    const int32_t *begin;     /* [n_sequences + 1] */
+    const int32_t *skip;      /* [n_sequences]: row begin[i] + skip[i] is picked; NULL: row begin[i + 1] - 1 */
+    const int32_t *positions; /* of all rows */
+    const float *x;
+    float *picked_x;
+    size_t stride;                /* of both: rows are copied whole */
+    const hd_act *in, *picked_in; /* NULL: x is what the next product reads */
+    int32_t *picked_begin;        /* [n_sequences + 1]: 0, 1, 2, …; the 0 is there already */
+    int32_t *picked_positions;    /* [n_sequences] */
+} hd_pick;
+
+/* to[i] = from[i], or to[i] += from[i], rows of n values with n_zeros zeros behind them. */
+typedef struct hd_copy {
+    const float *from;
+    size_t from_stride;
+    float *to;
+    size_t to_stride;
+    int n_rows, n, n_zeros;
+    bool add;
+} hd_copy;
+
+/* Several rows become one. */
+typedef enum hd_pool_kind {
+    HD_POOL_FIRST,
+    HD_POOL_MAX,
+    HD_POOL_MEAN,
+    HD_POOL_MEAN_SQRT,     /* sum over the square root of how many */
+    HD_POOL_WEIGHTED_MEAN, /* a sequence's row i weighs i + 1, skipped or not */
+    HD_POOL_LAST
+} hd_pool_kind;
+
+typedef struct hd_pool {
+    hd_pool_kind kind;
+    const float *x; /* [.., stride] */
+    size_t stride;
+    int n;                      /* values of a row */
+    const int32_t *begin, *end; /* [n_rows]: row i is of the rows [begin[i] + skip[i], end[i]) of x, at least one */
+    const int32_t *skip;        /* NULL: none are */
+    int n_rows;
+    float *out; /* [n_rows, out_stride], n_zeros zeros behind each row */
+    size_t out_stride;
+    int n_zeros;
+} hd_pool;
+
+/* What the logits of a sequence's tokens come to for each id of the vocabulary: the sum, or the greatest, of what they
+ * weigh, log(1 + max(logit, 0)), or log(1 + that). A NaN stays. */
+typedef struct hd_vocab_pool {
+    const float *logits; /* [n_rows, stride]: of the batch's tokens from `first` on */
+    size_t stride;
+    int first, n_rows;
+    const int32_t *begin; /* [n_sequences + 1] */
+    int n_sequences, vocab;
+    bool sums, log_twice;
+    float *weights; /* [n_sequences, vocab] */
+} hd_vocab_pool;
 
 typedef struct hd_device_ops {
     const char *name; /* "cpu" */
@@ -121,6 +189,22 @@ typedef struct hd_device_ops {
 
     void (*attention)(const hd_kernels *kernels, hd_run *run, const hd_attention *attention);
     void (*ffn)(const hd_kernels *kernels, hd_run *run, const hd_ffn *ffn);
+
+    /* x[i] += what a task's adapter adds to row ids[i] of a table, ids NULL: to row 0. */
+    void (*change_rows)(const hd_kernels *kernels, hd_run *run, const hd_table_adapter *adapter, int task,
+                        const int32_t *ids, int n_rows, int n, float *x, size_t stride);
+
+    void (*pick)(const hd_kernels *kernels, hd_run *run, const hd_pick *pick);
+    void (*copy)(const hd_kernels *kernels, hd_run *run, const hd_copy *copy);
+    void (*pool)(const hd_kernels *kernels, hd_run *run, const hd_pool *pool);
+
+    /* to[i] = from[i] / max(|from[i]|, 1e-12). */
+    void (*unit)(const hd_kernels *kernels, hd_run *run, const float *from, size_t from_stride, int n_rows, int n, float *to,
+                 size_t to_stride);
+
+    /* Some tokens' logits into the weights; the first token of a sequence finds zeros. After the last of them, weigh. */
+    void (*collect)(const hd_kernels *kernels, hd_run *run, const hd_vocab_pool *pool);
+    void (*weigh)(const hd_kernels *kernels, hd_run *run, const hd_vocab_pool *pool);
 } hd_device_ops;
 
 /* The CPU, with the kernels chosen for it. */

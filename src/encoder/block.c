@@ -157,6 +157,7 @@ static hd_status bind_table_adapter(hd_encoder *e, hd_weights *w, const char *na
         return HD_OK;
     snprintf(path, sizeof path, "%s%s", prefix, tensor);
     adapter->n_rows = (int)n_rows;
+    adapter->rank = (int)e->settings->adapter_rank;
     return hd__weights_table_adapter(w, name, path, e->settings, (int)n_rows, &adapter->low, &adapter->lift, err);
 }
 
@@ -250,19 +251,10 @@ k_epilogue hd__epilogue_of(hd_activation activation)
 /* What the batch's task adds to x for rows `ids` (NULL: all 0) of a table. */
 static void embed_change(const hd_states *s, const hd_table_adapter *adapter, const int32_t *ids)
 {
-    const size_t task = s->batch->task - 1, n = s->encoder->settings->hidden, rank = s->encoder->settings->adapter_rank;
-    const float *lift = adapter->lift + task * rank * n;
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin; i < p.end; i++) {
-            const size_t id = ids != NULL ? (size_t)ids[i] : 0;
-            const float *low = adapter->low + (task * (size_t)adapter->n_rows + id) * rank;
-            float *x = s->x + i * s->x_stride;
-            for (size_t r = 0; r < rank; r++) {
-                for (size_t j = 0; j < n; j++)
-                    x[j] += low[r] * lift[r * n + j];
-            }
-        }
-    }
+    const hd_encoder *e = s->encoder;
+    if (s->batch->task > 0 && adapter->low != NULL)
+        e->device->change_rows(&e->kernels, s->run, adapter, (int)s->batch->task - 1, ids, s->n_rows,
+                               (int)e->settings->hidden, s->x, s->x_stride);
 }
 
 void hd__embed(hd_states *s)
@@ -270,10 +262,8 @@ void hd__embed(hd_states *s)
     const hd_encoder *e = s->encoder;
     e->device->embed(&e->kernels, s->run, &e->embedding, s->batch->ids, s->batch->positions, s->batch->types, s->n_rows,
                      s->x, s->x_stride);
-    if (s->batch->task > 0 && e->word_adapter.low != NULL)
-        embed_change(s, &e->word_adapter, s->batch->ids);
-    if (s->batch->task > 0 && e->type_adapter.low != NULL)
-        embed_change(s, &e->type_adapter, s->batch->types);
+    embed_change(s, &e->word_adapter, s->batch->ids);
+    embed_change(s, &e->type_adapter, s->batch->types);
 }
 
 /* How the batch's task changes a product. */
@@ -302,7 +292,7 @@ void hd__pre_norm(hd_states *s, const hd_norm *norm)
     e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, true, &s->in);
 }
 
-/* Panels [first, end) of a product's weights, as a product of its own. */
+/* Panels [first, end) of a product's weights, as a product of its own. They begin where rows of channels would, too. */
 static k_weights part_of(const k_weights *w, int first, int end)
 {
     const size_t channel = (size_t)first * K_PANEL;
@@ -384,6 +374,7 @@ static void attend(const hd_states *s, const hd_layer *layer, const char *keys, 
                              .q_first = s->picked ? s->picked_positions : NULL,
                              .n_seen = s->batch->n_seen,
                              .n_sequences = s->batch->n_sequences,
+                             .n_q = s->n_rows,
                              .n_heads = (int)set->n_heads,
                              .n_kv_heads = (int)set->n_kv_heads,
                              .head_dim = (int)set->head_dim,
@@ -402,13 +393,17 @@ static void attend(const hd_states *s, const hd_layer *layer, const char *keys, 
 /* to[i] = from[i], or to[i] += from[i], for the rows worked on. */
 static void copy_rows(const hd_states *s, const float *from, float *to, bool add)
 {
-    const size_t n = s->encoder->settings->hidden;
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin; i < p.end; i++) {
-            for (size_t j = i * s->x_stride; j < i * s->x_stride + n; j++)
-                to[j] = add ? to[j] + from[j] : from[j];
-        }
-    }
+    const hd_encoder *e = s->encoder;
+    e->device->copy(&e->kernels, s->run,
+                    &(hd_copy){
+                        .from = from,
+                        .from_stride = s->x_stride,
+                        .to = to,
+                        .to_stride = s->x_stride,
+                        .n_rows = s->n_rows,
+                        .n = (int)e->settings->hidden,
+                        .add = add,
+                    });
 }
 
 /* x += Wo in, by way of the layer's inner norm if it has one: its rows take the place of qkv, which are wider. */

@@ -34,6 +34,7 @@ typedef struct hd_encoder hd_encoder;
 /* What an architecture implements. */
 typedef struct hd_architecture {
     const char *model_type; /* "bert" */
+    bool no_device;         /* runs on the CPU alone: there is no product in it */
     bool pre_norm;          /* norms stand before the blocks and leave the residual stream as it is */
 
     /* Binds weights. Called again on the same settings when a packed file takes the place of heap blobs. */
@@ -67,13 +68,6 @@ typedef struct hd_layer {
     hd_adapter qkv_adapter, out_adapter, up_adapter, down_adapter; /* rank 0: none */
     const hd_attention_rule *rule;
 } hd_layer;
-
-/* Low-rank changes of a table's rows, one for each task: row i + sum_r low[task, i, r] * lift[task, r]. */
-typedef struct hd_table_adapter {
-    const float *low;  /* [n_tasks, n_rows, rank], or NULL: none */
-    const float *lift; /* [n_tasks, rank, hidden] */
-    int n_rows;
-} hd_table_adapter;
 
 /* One step behind pooling: norm(activation(W x + b)). */
 typedef struct hd_head_step {

@@ -1,9 +1,7 @@
 /* head.c - see head.h. */
 #include "encoder/head.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "encoder/block.h"
 #include "encoder/pooling.h"
@@ -176,13 +174,18 @@ size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens)
 
 /* ---- forward ---- */
 
-static void give_states(const hd_states *s)
+static void copy_rows(const hd_states *s, const float *from, size_t from_stride, float *to, int n)
 {
-    const size_t n = s->encoder->settings->hidden;
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin; i < p.end; i++)
-            memcpy(s->batch->token_states + i * n, s->x + i * s->x_stride, n * sizeof(float));
-    }
+    const hd_encoder *e = s->encoder;
+    e->device->copy(&e->kernels, s->run,
+                    &(hd_copy){
+                        .from = from,
+                        .from_stride = from_stride,
+                        .to = to,
+                        .to_stride = (size_t)n,
+                        .n_rows = s->n_rows,
+                        .n = n,
+                    });
 }
 
 static void weigh_tokens(const hd_states *s)
@@ -191,10 +194,7 @@ static void weigh_tokens(const hd_states *s)
     const hd_act in = {.type = K_F32, .data = s->x, .stride = s->x_stride};
     e->device->linear(&e->kernels, s->run, &e->token_weight, NULL, &in, s->n_rows, 0, K_PANEL_STEP, K_RELU, K_F32,
                       s->context, s->context_stride);
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin; i < p.end; i++)
-            s->batch->token_weights[i] = s->context[i * s->context_stride];
-    }
+    copy_rows(s, s->context, s->context_stride, s->batch->token_weights, 1);
 }
 
 /* A step reads its input's rows while it writes its own: they take turns in two places. */
@@ -216,50 +216,7 @@ static void project_tokens(const hd_states *s)
         e->device->linear(&e->kernels, s->run, &step->linear, NULL, &in, s->n_rows, 0, step->linear.n_pad / K_PANEL,
                           step->activation, K_F32, rows, s->context_stride);
     }
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->n_rows); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin; i < p.end; i++) {
-            const float *row = rows + i * s->context_stride;
-            const float length = sqrtf(e->kernels.dot(row, row, n)), scale = 1.0f / fmaxf(length, 1e-12f);
-            for (size_t j = 0; j < n; j++)
-                s->batch->token_vectors[i * n + j] = row[j] * scale;
-        }
-    }
-}
-
-/* What a logit that is not below 0 weighs. */
-static float weight_of(const hd_settings *set, float logit)
-{
-    const float once = log1pf(logit);
-    return set->sparse_log_twice ? log1pf(once) : once;
-}
-
-/* weights[id] += what the token's logit weighs, for ids [first, end). A NaN stays. */
-static void add_weights(const hd_settings *set, const float *logit, size_t first, size_t end, float *weights)
-{
-    for (size_t id = first; id < end; id++)
-        if (!(logit[id] <= 0.0f))
-            weights[id] += weight_of(set, logit[id]);
-}
-
-/* Logits to weights[id], for ids [first, end), over n_rows tokens from row `at` on: the sum of what they weigh, or until all
- * are known the greatest of them. The first token of a sequence finds zeros. A NaN stays. */
-static void gather(const hd_settings *set, const hd_batch *batch, const float *logits, size_t stride, int at, int n_rows,
-                   size_t first, size_t end)
-{
-    const size_t vocab = set->vocab_size;
-    int sequence = 0;
-    for (int row = at; row < at + n_rows; row++) {
-        while (batch->begin[sequence + 1] <= row)
-            sequence++;
-        float *weights = batch->vocab_weights + (size_t)sequence * vocab;
-        const float *logit = logits + (size_t)(row - at) * stride;
-        if (row == batch->begin[sequence])
-            memset(weights + first, 0, (end - first) * sizeof *weights);
-        if (set->sparse_sums)
-            add_weights(set, logit, first, end, weights);
-        for (size_t id = first; id < end && !set->sparse_sums; id++)
-            weights[id] = logit[id] > weights[id] || logit[id] != logit[id] ? logit[id] : weights[id];
-    }
+    e->device->unit(&e->kernels, s->run, rows, s->context_stride, s->n_rows, (int)n, s->batch->token_vectors, n);
 }
 
 /* The masked-language head, some tokens at a time. Its rows take the place of context, their conversion that of act. */
@@ -267,27 +224,28 @@ static void weigh_vocabulary(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const hd_vocab_head *head = &e->vocab;
-    const size_t vocab = (size_t)head->decoder.n, stride = k_row_stride(head->decoder.n, K_F32);
-    float *logits = (float *)(void *)s->head, *all = s->batch->vocab_weights;
+    hd_vocab_pool pool = {
+        .logits = (const float *)(void *)s->head,
+        .stride = k_row_stride(head->decoder.n, K_F32),
+        .begin = s->batch->begin,
+        .n_sequences = s->batch->n_sequences,
+        .vocab = head->decoder.n,
+        .sums = e->settings->sparse_sums,
+        .log_twice = e->settings->sparse_log_twice,
+        .weights = s->batch->vocab_weights,
+    };
     e->device->linear(&e->kernels, s->run, &head->dense, NULL, &s->in, s->n_rows, 0, head->dense.n_pad / K_PANEL,
                       head->activation, K_F32, s->context, s->context_stride);
     const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
     e->device->norm(&e->kernels, s->run, &head->norm, s->context, s->context_stride, s->n_rows, false, &in);
-    for (int at = 0; at < s->n_rows; at += VOCAB_ROWS) {
-        const int n_rows = s->n_rows - at < VOCAB_ROWS ? s->n_rows - at : VOCAB_ROWS;
-        const hd_act rows = hd__act_from(&in, (size_t)at);
-        e->device->linear(&e->kernels, s->run, &head->decoder, NULL, &rows, n_rows, 0, head->decoder.n_pad / K_PANEL,
-                          K_STORE, K_F32, logits, stride);
-        for (hd_phase p = hd__phase_begin(s->run, (uint32_t)vocab); hd__phase_take(s->run, &p);)
-            gather(e->settings, s->batch, logits, stride, at, n_rows, p.begin, p.end);
+    for (; pool.first < s->n_rows; pool.first += VOCAB_ROWS) {
+        pool.n_rows = s->n_rows - pool.first < VOCAB_ROWS ? s->n_rows - pool.first : VOCAB_ROWS;
+        const hd_act rows = hd__act_from(&in, (size_t)pool.first);
+        e->device->linear(&e->kernels, s->run, &head->decoder, NULL, &rows, pool.n_rows, 0, head->decoder.n_pad / K_PANEL,
+                          K_STORE, K_F32, s->head, pool.stride);
+        e->device->collect(&e->kernels, s->run, &pool);
     }
-    const uint32_t n_greatest = e->settings->sparse_sums ? 0 : (uint32_t)s->batch->n_sequences;
-    for (hd_phase p = hd__phase_begin(s->run, n_greatest); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin * vocab; i < p.end * vocab; i++) {
-            if (all[i] != 0.0f)
-                all[i] = weight_of(e->settings, all[i]);
-        }
-    }
+    e->device->weigh(&e->kernels, s->run, &pool);
 }
 
 void hd__heads_forward(hd_states *s)
@@ -300,7 +258,7 @@ void hd__heads_forward(hd_states *s)
     if ((heads & HD_HEAD_SCORES) != 0)
         hd__row_head_forward(e, &e->scores, s->run, batch, s->x, s->x_stride, s->picked, s->head, batch->scores);
     if ((heads & HD_HEAD_TOKENS) != 0)
-        give_states(s);
+        copy_rows(s, s->x, s->x_stride, s->batch->token_states, (int)e->settings->hidden);
     if ((heads & HD_HEAD_MULTI) != 0)
         project_tokens(s);
     if ((heads & HD_HEAD_SPARSE) != 0) {

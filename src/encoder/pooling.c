@@ -2,67 +2,21 @@
  * CLS, max, mean, mean over the square root of the length, weighted mean, last. */
 #include "encoder/pooling.h"
 
-#include <math.h>
-#include <string.h>
-
-#include "base/alloc.h"
+static const struct {
+    uint32_t bit;
+    hd_pool_kind kind;
+} kinds[] = {
+    {HD_POOLING_CLS, HD_POOL_FIRST},
+    {HD_POOLING_MAX, HD_POOL_MAX},
+    {HD_POOLING_MEAN, HD_POOL_MEAN},
+    {HD_POOLING_MEAN_SQRT, HD_POOL_MEAN_SQRT},
+    {HD_POOLING_WEIGHTED_MEAN, HD_POOL_WEIGHTED_MEAN},
+    {HD_POOLING_LAST, HD_POOL_LAST},
+};
 
 bool hd__pools_one_row(uint32_t pooling)
 {
     return pooling == HD_POOLING_CLS || pooling == HD_POOLING_LAST;
-}
-
-int hd__pooled_row(uint32_t pooling, const hd_batch *batch, int i)
-{
-    return pooling == HD_POOLING_LAST ? batch->begin[i + 1] - 1 : batch->begin[i] + batch->pool_begin[i];
-}
-
-static void scale_row(float *row, int n, float factor)
-{
-    for (int j = 0; j < n; j++)
-        row[j] *= factor;
-}
-
-/* One sequence of n_rows, of which pooling skips the first `skip`: what is left out is not the first row either. */
-static void pool(const hd_encoder *e, uint32_t kinds, const float *x, size_t stride, int n_rows, int skip, float *out)
-{
-    const int n = (int)e->settings->hidden;
-    const float *from = x + (size_t)skip * stride;
-    const int count = n_rows - skip;
-    if (kinds & HD_POOLING_CLS) {
-        memcpy(out, from, (size_t)n * sizeof *out);
-        out += n;
-    }
-    if (kinds & HD_POOLING_MAX) {
-        e->kernels.pool_max(from, stride, count, n, out);
-        out += n;
-    }
-    if (kinds & HD_POOLING_MEAN) {
-        e->kernels.pool_sum(from, stride, count, n, false, out);
-        scale_row(out, n, 1.0f / (float)count);
-        out += n;
-    }
-    if (kinds & HD_POOLING_MEAN_SQRT) {
-        e->kernels.pool_sum(from, stride, count, n, false, out);
-        scale_row(out, n, 1.0f / sqrtf((float)count));
-        out += n;
-    }
-    if (kinds & HD_POOLING_WEIGHTED_MEAN) {
-        /* Weights count from the start of the sequence: token skip + i weighs skip + i + 1. */
-        float plain[HD_LIMIT_HIDDEN / 64];
-        e->kernels.pool_sum(from, stride, count, n, true, out);
-        for (int j = 0; j < n && skip > 0; j += (int)(sizeof plain / sizeof plain[0])) {
-            int part = n - j < (int)(sizeof plain / sizeof plain[0]) ? n - j : (int)(sizeof plain / sizeof plain[0]);
-            e->kernels.pool_sum(from + j, stride, count, part, false, plain);
-            for (int i = 0; i < part; i++)
-                out[j + i] += (float)skip * plain[i];
-        }
-        float weights = 0.5f * (float)count * (float)(count + 1) + (float)skip * (float)count;
-        scale_row(out, n, 1.0f / weights);
-        out += n;
-    }
-    if (kinds & HD_POOLING_LAST)
-        memcpy(out, x + (size_t)(n_rows - 1) * stride, (size_t)n * sizeof *out);
 }
 
 /* Widest row on the way, padded. */
@@ -81,45 +35,72 @@ size_t hd__row_head_scratch_bytes(const hd_row_head *head, int n_sequences)
     return head->n_steps > 0 ? 2 * (size_t)n_sequences * widest(head) * sizeof(float) : 0;
 }
 
-/* The i-th row's pooling. */
-static void pool_batch(const hd_encoder *e, uint32_t kinds, const hd_batch *batch, const float *x, size_t stride, int i,
-                       float *row)
+/* Pools every kind that the head has into its columns of the rows. */
+static void pool(const hd_encoder *e, const hd_row_head *head, hd_run *run, const hd_batch *batch, const float *x,
+                 size_t stride, float *rows, size_t width)
 {
-    const int begin = batch->n_spans > 0 ? batch->span_begin[i] : batch->begin[i];
-    const int end = batch->n_spans > 0 ? batch->span_end[i] : batch->begin[i + 1];
-    pool(e, kinds, x + (size_t)begin * stride, stride, end - begin, batch->n_spans > 0 ? 0 : batch->pool_begin[i], row);
+    const bool spans = batch->n_spans > 0;
+    const int hidden = (int)e->settings->hidden;
+    int column = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if ((head->pooling & kinds[i].bit) == 0)
+            continue;
+        const bool is_last = column + hidden == head->n_pooled;
+        e->device->pool(&e->kernels, run,
+                        &(hd_pool){
+                            .kind = kinds[i].kind,
+                            .x = x,
+                            .stride = stride,
+                            .n = hidden,
+                            .begin = spans ? batch->span_begin : batch->begin,
+                            .end = spans ? batch->span_end : batch->begin + 1,
+                            .skip = spans ? NULL : batch->pool_begin,
+                            .n_rows = spans ? batch->n_spans : batch->n_sequences,
+                            .out = rows + column,
+                            .out_stride = width,
+                            .n_zeros = is_last ? (int)width - head->n_pooled : 0,
+                        });
+        column += hidden;
+    }
+}
+
+static void copy_rows(const hd_encoder *e, hd_run *run, const float *from, size_t from_stride, float *to, size_t to_stride,
+                      int n_rows, int n, int n_zeros)
+{
+    e->device->copy(&e->kernels, run,
+                    &(hd_copy){
+                        .from = from,
+                        .from_stride = from_stride,
+                        .to = to,
+                        .to_stride = to_stride,
+                        .n_rows = n_rows,
+                        .n = n,
+                        .n_zeros = n_zeros,
+                    });
 }
 
 void hd__row_head_forward(const hd_encoder *e, const hd_row_head *head, hd_run *run, const hd_batch *batch, const float *x,
                           size_t stride, bool gathered, char *scratch, float *out)
 {
-    const size_t width = widest(head), n_pooled = (size_t)head->n_pooled, n_out = (size_t)head->n_out;
-    const uint32_t n_steps = head->n_steps, n = (uint32_t)(batch->n_spans > 0 ? batch->n_spans : batch->n_sequences);
-    float *rows = (float *)(void *)scratch, *next = n_steps > 0 ? rows + (size_t)n * width : NULL;
-    for (hd_phase p = hd__phase_begin(run, n); hd__phase_take(run, &p);) {
-        for (int i = (int)p.begin; i < (int)p.end; i++) {
-            float *row = n_steps > 0 ? rows + (size_t)i * width : out + (size_t)i * n_out;
-            if (n_steps > 0)
-                memset(row + n_pooled, 0, (width - n_pooled) * sizeof *row);
-            if (gathered)
-                memcpy(row, x + (size_t)i * stride, n_pooled * sizeof *row);
-            else
-                pool_batch(e, head->pooling, batch, x, stride, i, row);
-        }
-    }
+    const uint32_t n_steps = head->n_steps;
+    const size_t width = n_steps > 0 ? widest(head) : (size_t)head->n_out;
+    const int n = batch->n_spans > 0 ? batch->n_spans : batch->n_sequences;
+    float *rows = n_steps > 0 ? (float *)(void *)scratch : out, *next = n_steps > 0 ? rows + (size_t)n * width : NULL;
+    if (gathered)
+        copy_rows(e, run, x, stride, rows, width, n, head->n_pooled, (int)width - head->n_pooled);
+    else
+        pool(e, head, run, batch, x, stride, rows, width);
     for (uint32_t k = 0; k < n_steps; k++) {
         const hd_head_step *step = &head->steps[k];
         hd_act act = {.type = K_F32, .data = rows, .stride = width};
-        e->device->linear(&e->kernels, run, &step->linear, NULL, &act, (int)n, 0, step->linear.n_pad / K_PANEL,
-                          step->activation, K_F32, next, width);
+        e->device->linear(&e->kernels, run, &step->linear, NULL, &act, n, 0, step->linear.n_pad / K_PANEL, step->activation,
+                          K_F32, next, width);
         if (step->norm.n > 0)
-            e->device->norm(&e->kernels, run, &step->norm, next, width, (int)n, false, &act);
+            e->device->norm(&e->kernels, run, &step->norm, next, width, n, false, &act);
         float *swap = rows;
         rows = next;
         next = swap;
     }
-    for (hd_phase p = hd__phase_begin(run, n_steps > 0 ? n : 0); hd__phase_take(run, &p);) {
-        for (uint32_t i = p.begin; i < p.end; i++)
-            memcpy(out + (size_t)i * n_out, rows + (size_t)i * width, n_out * sizeof(float));
-    }
+    if (n_steps > 0)
+        copy_rows(e, run, rows, width, out, (size_t)head->n_out, n, head->n_out, 0);
 }

@@ -13,8 +13,7 @@ size_t hd__row_head_scratch_bytes(const hd_row_head *head, int n_sequences);
 void hd__row_head_forward(const hd_encoder *encoder, const hd_row_head *head, hd_run *run, const hd_batch *batch,
                           const float *x, size_t stride, bool gathered, char *scratch, float *out);
 
-/* Whether hd_pooling bits need one row only, and which: CLS the first that pooling does not skip, last the last. */
+/* Whether hd_pooling bits need one row of each sequence only: CLS the first that pooling does not skip, last the last. */
 bool hd__pools_one_row(uint32_t pooling);
-int hd__pooled_row(uint32_t pooling, const hd_batch *batch, int sequence);
 
 #endif

@@ -1,11 +1,8 @@
 /* states.c - see states.h. */
 #include "encoder/states.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "encoder/head.h"
-#include "encoder/pooling.h"
 
 static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int n, hd_act *act)
 {
@@ -67,26 +64,25 @@ void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, i
 
 void hd__states_pick(hd_states *s)
 {
-    const size_t stride = s->x_stride, row_bytes = s->in.stride * k_type_bytes(s->in.type);
+    const hd_encoder *e = s->encoder;
     const bool copies_in = s->in.data != (void *)s->x;
-    for (hd_phase p = hd__phase_begin(s->run, (uint32_t)s->batch->n_sequences); hd__phase_take(s->run, &p);) {
-        for (size_t i = p.begin; i < p.end; i++) {
-            size_t row = (size_t)hd__pooled_row(s->pick_pooling, s->batch, (int)i);
-            memcpy(s->picked_x + i * stride, s->x + row * stride, stride * sizeof(float));
-            s->picked_positions[i] = s->batch->positions[row];
-            s->picked_begin[i + 1] = (int32_t)i + 1; /* [0] is zero from the start: each element has one writer */
-            if (!copies_in)
-                continue;
-            memcpy((char *)s->picked_act.data + i * row_bytes, (char *)s->in.data + row * row_bytes, row_bytes);
-            if (s->in.type == K_I8) {
-                s->picked_act.scale[i] = s->in.scale[row];
-                s->picked_act.offset[i] = s->in.offset[row];
-            }
-        }
-    }
+    e->device->pick(&e->kernels, s->run,
+                    &(hd_pick){
+                        .n_sequences = s->batch->n_sequences,
+                        .begin = s->batch->begin,
+                        .skip = s->pick_pooling == HD_POOLING_LAST ? NULL : s->batch->pool_begin,
+                        .positions = s->batch->positions,
+                        .x = s->x,
+                        .picked_x = s->picked_x,
+                        .stride = s->x_stride,
+                        .in = copies_in ? &s->in : NULL,
+                        .picked_in = copies_in ? &s->picked_act : NULL,
+                        .picked_begin = s->picked_begin,
+                        .picked_positions = s->picked_positions,
+                    });
     s->x = s->picked_x;
     s->act = s->picked_act;
-    s->in = copies_in ? s->picked_act : hd__states_input(&s->act, s->x, stride);
+    s->in = copies_in ? s->picked_act : hd__states_input(&s->act, s->x, s->x_stride);
     s->positions = s->picked_positions;
     s->n_rows = s->batch->n_sequences;
     s->picked = true;

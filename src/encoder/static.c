@@ -63,6 +63,7 @@ static void static_forward(const hd_encoder *e, hd_run *run, const hd_batch *bat
 
 const hd_architecture hd__static = {
     .model_type = "model2vec",
+    .no_device = true,
     .bind = static_bind,
     .scratch_bytes = static_scratch_bytes,
     .forward = static_forward,

@@ -450,6 +450,51 @@ static void embed(const hd_kernels *kernels, hd_run *run, void *arguments)
 }
 
 /* Words that are the channels of a product's weights: a step of bf16 or int8 away from what was packed. */
+/* Rows are picked with their positions, and so is what the next product reads of them. */
+static void pick_test(void **state)
+{
+    (void)state;
+    enum { N_SEQUENCES = 3, WIDTH = 16 };
+    static const int32_t starts[N_SEQUENCES + 1] = {0, 1, 4, 9}, skip[N_SEQUENCES] = {0, 2, 1};
+    static const int32_t positions[] = {0, 0, 1, 2, 0, 1, 2, 3, 4};
+    static const int firsts[N_SEQUENCES] = {0, 3, 5}, lasts[N_SEQUENCES] = {0, 3, 8};
+    float *x = random_values(9 * WIDTH), *picked_x = zeros(N_SEQUENCES * WIDTH * sizeof *picked_x);
+    float *scale = random_values(9), *offset = random_values(9), picked_scale[N_SEQUENCES], picked_offset[N_SEQUENCES];
+    int32_t picked_begin[N_SEQUENCES + 1] = {0}, picked_positions[N_SEQUENCES];
+    uint8_t bytes[9 * 64], picked_bytes[N_SEQUENCES * 64];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7);
+    const hd_act in = {.type = K_I8, .data = bytes, .stride = 64, .scale = scale, .offset = offset};
+    const hd_act to = {.type = K_I8, .data = picked_bytes, .stride = 64, .scale = picked_scale, .offset = picked_offset};
+    hd_run run = {0};
+    for (int last = 0; last < 2; last++) {
+        const int *rows = last ? lasts : firsts;
+        hd__device_cpu()->pick(NULL, &run,
+                               &(hd_pick){.n_sequences = N_SEQUENCES,
+                                          .begin = starts,
+                                          .skip = last ? NULL : skip,
+                                          .positions = positions,
+                                          .x = x,
+                                          .picked_x = picked_x,
+                                          .stride = WIDTH,
+                                          .in = &in,
+                                          .picked_in = &to,
+                                          .picked_begin = picked_begin,
+                                          .picked_positions = picked_positions});
+        for (int i = 0; i < N_SEQUENCES; i++) {
+            assert_memory_equal(picked_x + i * WIDTH, x + rows[i] * WIDTH, WIDTH * sizeof *x);
+            assert_memory_equal(picked_bytes + i * 64, bytes + rows[i] * 64, 64);
+            assert_true(picked_scale[i] == scale[rows[i]] && picked_offset[i] == offset[rows[i]]);
+            assert_int_equal(picked_positions[i], positions[rows[i]]);
+            assert_int_equal(picked_begin[i + 1], i + 1);
+        }
+    }
+    hd__free(x);
+    hd__free(picked_x);
+    hd__free(scale);
+    hd__free(offset);
+}
+
 static void tied_words_test(void **state)
 {
     (void)state;
@@ -492,8 +537,9 @@ int main(void)
     if (hd__isa_init(NULL) != HD_OK)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_test), cmocka_unit_test(ffn_test),        cmocka_unit_test(change_test),
-        cmocka_unit_test(rows_test),      cmocka_unit_test(tied_words_test), cmocka_unit_test(block_rows_test),
+        cmocka_unit_test(attention_test),  cmocka_unit_test(ffn_test),        cmocka_unit_test(change_test),
+        cmocka_unit_test(rows_test),       cmocka_unit_test(tied_words_test), cmocka_unit_test(pick_test),
+        cmocka_unit_test(block_rows_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

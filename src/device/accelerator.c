@@ -1,0 +1,163 @@
+/* accelerator.c - see accelerator.h. */
+#include "device/accelerator.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+
+/* Plugins' failures as ours: what is neither a lack of memory nor of a device is the device's end. */
+static hd_status fail(hd_error *err, hd_plugin_status status, uint32_t index, const char why[HD_PLUGIN_TEXT_BYTES])
+{
+    const hd_status ours = status == HD_PLUGIN_NO_MEMORY   ? HD_ERR_MEMORY
+                           : status == HD_PLUGIN_NO_DEVICE ? HD_ERR_NOT_FOUND
+                                                           : HD_ERR_IO;
+    return hd__fail(err, ours, "device %u: %.*s", index, HD_PLUGIN_TEXT_BYTES - 1, why);
+}
+
+/* With the lock. */
+static void close_device(hd_accelerator *a)
+{
+    if (a->stream != NULL)
+        a->plugin->stream_close(a->stream);
+    if (a->device != NULL)
+        a->plugin->close(a->device);
+    a->stream = NULL;
+    a->device = NULL;
+    a->used_bytes = 0;
+    a->generation++;
+}
+
+/* With the lock. */
+static hd_status open_device(hd_accelerator *a, hd_error *err)
+{
+    char why[HD_PLUGIN_TEXT_BYTES] = "";
+    hd_plugin_status status = a->plugin->open(a->index, &a->device, why);
+    if (status != HD_PLUGIN_OK) {
+        a->device = NULL;
+        return fail(err, status, a->index, why);
+    }
+    status = a->plugin->stream_open(a->device, &a->stream, why);
+    if (status != HD_PLUGIN_OK) {
+        a->stream = NULL;
+        close_device(a);
+        return fail(err, status, a->index, why);
+    }
+    a->plugin->look(a->device, &a->state);
+    a->state.name[sizeof a->state.name - 1] = a->state.driver[sizeof a->state.driver - 1] = '\0';
+    a->usable_bytes = a->memory_limit != 0 ? a->memory_limit : (uint64_t)((double)a->state.free_bytes * a->memory_share);
+    return HD_OK;
+}
+
+hd_status hd__accelerator_open(const hd_plugin *plugin, uint32_t index, double memory_share, uint64_t memory_limit,
+                               hd_accelerator **out, hd_error *err)
+{
+    hd_accelerator *a = hd__calloc(1, sizeof *a);
+    if (a == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for a device");
+    *a = (hd_accelerator){.plugin = plugin, .index = index, .memory_share = memory_share, .memory_limit = memory_limit};
+    pthread_mutex_init(&a->lock, NULL);
+    const hd_status status = open_device(a, err);
+    if (status != HD_OK) {
+        hd__accelerator_close(a);
+        return status;
+    }
+    *out = a;
+    return HD_OK;
+}
+
+void hd__accelerator_close(hd_accelerator *a)
+{
+    if (a == NULL)
+        return;
+    close_device(a);
+    pthread_mutex_destroy(&a->lock);
+    hd__free(a);
+}
+
+hd_status hd__accelerator_renew(hd_accelerator *a, hd_error *err)
+{
+    pthread_mutex_lock(&a->lock);
+    close_device(a);
+    const hd_status status = open_device(a, err);
+    pthread_mutex_unlock(&a->lock);
+    return status;
+}
+
+/* ---- memory ---- */
+
+hd_status hd__accelerator_alloc(hd_accelerator *a, size_t bytes, hd_device_memory *memory, hd_error *err)
+{
+    char why[HD_PLUGIN_TEXT_BYTES] = "";
+    void *address = NULL;
+    hd_status status = HD_OK;
+    pthread_mutex_lock(&a->lock);
+    if (a->device == NULL) {
+        status = hd__fail(err, HD_ERR_IO, "device %u is not open", a->index);
+    } else if (bytes > a->usable_bytes - a->used_bytes) {
+        status = hd__fail(err, HD_ERR_MEMORY, "device %u: %zu bytes do not fit: %llu of %llu are taken", a->index, bytes,
+                          (unsigned long long)a->used_bytes, (unsigned long long)a->usable_bytes);
+    } else {
+        const hd_plugin_status got = a->plugin->alloc(a->device, bytes, &address, why);
+        if (got != HD_PLUGIN_OK)
+            status = fail(err, got, a->index, why);
+    }
+    if (status == HD_OK) {
+        a->used_bytes += bytes;
+        *memory = (hd_device_memory){.address = address, .bytes = bytes, .generation = a->generation};
+    }
+    pthread_mutex_unlock(&a->lock);
+    return status;
+}
+
+void hd__accelerator_free(hd_accelerator *a, hd_device_memory *memory)
+{
+    pthread_mutex_lock(&a->lock);
+    if (memory->address != NULL && memory->generation == a->generation && a->device != NULL) {
+        a->plugin->free(a->device, memory->address);
+        a->used_bytes -= memory->bytes;
+    }
+    pthread_mutex_unlock(&a->lock);
+    *memory = (hd_device_memory){0};
+}
+
+bool hd__accelerator_has(hd_accelerator *a, const hd_device_memory *memory)
+{
+    pthread_mutex_lock(&a->lock);
+    const bool has = memory->address != NULL && memory->generation == a->generation;
+    pthread_mutex_unlock(&a->lock);
+    return has;
+}
+
+uint64_t hd__accelerator_left(hd_accelerator *a)
+{
+    pthread_mutex_lock(&a->lock);
+    const uint64_t bytes = a->device != NULL ? a->usable_bytes - a->used_bytes : 0;
+    pthread_mutex_unlock(&a->lock);
+    return bytes;
+}
+
+uint64_t hd__accelerator_used(hd_accelerator *a)
+{
+    pthread_mutex_lock(&a->lock);
+    const uint64_t bytes = a->used_bytes;
+    pthread_mutex_unlock(&a->lock);
+    return bytes;
+}
+
+bool hd__accelerator_look(hd_accelerator *a, hd_plugin_state *state)
+{
+    pthread_mutex_lock(&a->lock);
+    const bool is_open = a->device != NULL;
+    if (is_open)
+        a->plugin->look(a->device, state);
+    pthread_mutex_unlock(&a->lock);
+    if (is_open)
+        state->name[sizeof state->name - 1] = state->driver[sizeof state->driver - 1] = '\0';
+    return is_open;
+}
+
+hd_status hd__accelerator_wait(hd_accelerator *a, hd_error *err)
+{
+    char why[HD_PLUGIN_TEXT_BYTES] = "";
+    const hd_plugin_status status = a->plugin->wait(a->stream, why);
+    return status == HD_PLUGIN_OK ? HD_OK : fail(err, status, a->index, why);
+}

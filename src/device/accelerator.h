@@ -1,0 +1,63 @@
+/* accelerator.h - a device of a plugin (heddle/plugin.h), its memory, and the operations of encoders on it.
+ *
+ * One thread, its worker, runs passes: an accelerator has one stream. Memory may be freed by anybody. When an operation has
+ * failed or the device is lost, all of its memory is gone with it: hd__accelerator_renew opens the device again, and what
+ * was allocated before is known by its generation and need not be freed.
+ */
+#ifndef HD_DEVICE_ACCELERATOR_H
+#define HD_DEVICE_ACCELERATOR_H
+
+#include <pthread.h>
+
+#include "device/device.h"
+#include "heddle/plugin.h"
+
+typedef struct hd_accelerator {
+    const hd_plugin *plugin; /* these are constant */
+    uint32_t index;
+    double memory_share;      /* of what is free when it is opened, */
+    uint64_t memory_limit;    /* or 0, or so many bytes */
+    pthread_mutex_t lock;     /* guards the rest, but for the worker's stream */
+    hd_plugin_device *device; /* NULL: it failed and is not open again */
+    hd_plugin_stream *stream;
+    hd_plugin_state state; /* when it was opened */
+    uint64_t generation;
+    uint64_t usable_bytes, used_bytes;
+} hd_accelerator;
+
+/* Part of a device's memory. */
+typedef struct hd_device_memory {
+    char *address; /* of the device; NULL: none */
+    size_t bytes;
+    uint64_t generation;
+} hd_device_memory;
+
+/* Opens device `index` of a plugin. It may take memory_limit bytes, 0: memory_share of what is free now. */
+HD_MUST_USE hd_status hd__accelerator_open(const hd_plugin *plugin, uint32_t index, double memory_share,
+                                           uint64_t memory_limit, hd_accelerator **accelerator, hd_error *err);
+void hd__accelerator_close(hd_accelerator *accelerator); /* NULL allowed */
+
+/* Closes the device, and with it all of its memory, and opens it again. After a failure it stays closed. */
+HD_MUST_USE hd_status hd__accelerator_renew(hd_accelerator *accelerator, hd_error *err);
+
+/* HD_ERR_MEMORY: it is full, or its limit is reached. */
+HD_MUST_USE hd_status hd__accelerator_alloc(hd_accelerator *accelerator, size_t bytes, hd_device_memory *memory,
+                                            hd_error *err);
+void hd__accelerator_free(hd_accelerator *accelerator, hd_device_memory *memory);      /* none is allowed */
+bool hd__accelerator_has(hd_accelerator *accelerator, const hd_device_memory *memory); /* there is some, and not gone */
+
+/* Bytes that are still to be had, and those that are taken. */
+uint64_t hd__accelerator_left(hd_accelerator *accelerator);
+uint64_t hd__accelerator_used(hd_accelerator *accelerator);
+
+/* What is known of it now; false when it is not open. */
+bool hd__accelerator_look(hd_accelerator *accelerator, hd_plugin_state *state);
+
+/* The worker's: until its stream has done all. HD_ERR_MEMORY: the device had too little, and goes on. Any other failure: it
+ * has to be renewed. */
+HD_MUST_USE hd_status hd__accelerator_wait(hd_accelerator *accelerator, hd_error *err);
+
+/* Operations of encoders, on hd_run.accelerator. */
+const hd_device_ops *hd__device_accelerator(void);
+
+#endif

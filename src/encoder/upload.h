@@ -1,0 +1,20 @@
+/* upload.h - an encoder on a device that is not the CPU: the same encoder, its weights in the device's memory.
+ *
+ * All weights go into one block, each part at a multiple of 64 bytes. Panels (kernel/gemm.h) become rows of channels,
+ * [n_pad, k_pad]; everything else is copied as it is.
+ */
+#ifndef HD_ENCODER_UPLOAD_H
+#define HD_ENCODER_UPLOAD_H
+
+#include "device/accelerator.h"
+#include "encoder/encoder.h"
+
+/* Whether a device can run it. */
+bool hd__encoder_fits(const hd_encoder *encoder, const hd_accelerator *accelerator);
+
+/* Copies an encoder of the CPU, which must outlive the copy. Call on the accelerator's worker. The copy is closed by
+ * hd__encoder_close, the memory freed beside it. HD_ERR_MEMORY: there is no room; what hd__accelerator_wait says. */
+HD_MUST_USE hd_status hd__encoder_upload(const hd_encoder *encoder, hd_accelerator *accelerator, hd_encoder **copy,
+                                         hd_device_memory *memory, hd_error *err);
+
+#endif
