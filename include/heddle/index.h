@@ -148,7 +148,9 @@ typedef struct hd_ingest_options {
 
 /* Brings the index up to date with folders and files: new and changed ones are read, and those that were cut by other
  * chunking or lengths than `options` say; moved ones are noticed, those that are gone from these folders removed. Files
- * that cannot be read are told by `failed` and do not fail the run. */
+ * that cannot be read are told by `failed` and do not fail the run. A path that is not there and has "*", "?" or "[" in it
+ * is a pattern with the rules of .gitignore, for files and folders below the folder before the first of them;
+ * HD_ERR_NOT_FOUND where it is about no file, and for other paths that are not there. */
 HD_API HD_MUST_USE hd_status hd_index_add_paths(hd_index *index, const char *const *paths, size_t n,
                                                 const hd_ingest_options *options, hd_ingest_progress *result, hd_error *err);
 

@@ -224,8 +224,10 @@ const cli_command cli_index_folders = {
              "noticed, what is gone is removed. Everything that was committed stays, whenever the run ends:\n"
              "the next one goes on. Markdown, text, HTML, PDF, DOCX, EPUB, source code, CSV, JSON and JSON\n"
              "lines ({\"id\", \"text\", \"title\", \"metadata\", ...}) are read; .gitignore and .heddleignore count.\n"
+             "A path may be a pattern in quotes, with ** for any folders, as in .gitignore.\n"
              "The index is one file: .heddle.db of the working folder, unless a folder above has one.\n\n"
              "  heddle index .\n"
+             "  heddle index 'docs/**/*.md' src\n"
              "  heddle index --watch ~/notes ~/papers\n"
              "  heddle index --db books.db --exclude '*.tmp' --language german ~/books\n"
              "  heddle index - < documents.jsonl",

@@ -26,8 +26,8 @@ typedef struct cli_config {
     const char *cache_dir; /* NULL: hd__cache_dir's */
 } cli_config;
 
-/* --model, --dtype, --threads, …: for commands that compute; --max-length and --batch for those whose texts come as they are;
- * and the store's alone. */
+/* --model, --dtype, --threads, …: for commands that compute; --max-length and --batch for those whose texts come as they
+ * are; and the store's alone. */
 extern const cli_option cli_model_options[];
 extern const cli_option cli_length_options[];
 extern const cli_option cli_batch_options[];

@@ -1,9 +1,9 @@
 /* index_watch.c - see index_watch.h, by inotify(7).
  *
  * Every folder that a walk enters is watched, and what has changed is brought up to date folder by folder, so that ignore
- * files count and what has moved is found in both. A change waits until it has been quiet for a moment: editors write a file
- * under another name, rename it and remove the old one. When folders move, or the kernel has dropped events, all is watched
- * and looked at anew.
+ * files count and what has moved is found in both; of a pattern all that it is about. A change waits until it has been quiet
+ * for a moment: editors write a file under another name, rename it and remove the old one. When folders move, or the kernel
+ * has dropped events, all is watched and looked at anew.
  */
 #include "cli/index_watch.h"
 
@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -23,6 +22,7 @@
 #include "cli/config.h"
 #include "cli/interrupt.h"
 #include "ingest/walk.h"
+#include "search/ingest_area.h"
 
 #define QUIET_S 0.5 /* without changes, before they are looked at */
 #define MOST_S 5.0  /* that changes wait for quiet */
@@ -33,7 +33,9 @@
 
 typedef struct watcher {
     const cli_index_watch *watch;
-    const char *own_name; /* of the index's file */
+    const char *own_name;  /* of the index's file */
+    hd_arena arena;        /* holds the next */
+    hd_ingest_path *given; /* [watch->n_paths] as it was when all was watched; path NULL: it is not there */
     int fd;
     hd_map64 folders; /* by watch: a number in paths, plus 1 */
     char **paths;     /* [n_paths] of watched folders */
@@ -51,22 +53,49 @@ static hd_status no_memory(hd_error *err)
 
 /* ---- watching ---- */
 
+/* A limit of inotify's, as the system has it; "so many" where it does not say. */
+static const char *limit_of(const char *name, char text[32])
+{
+    char path[128];
+    snprintf(path, sizeof path, "/proc/sys/fs/inotify/%s", name);
+    FILE *file = fopen(path, "r");
+    const bool is_read = file != NULL && fgets(text, 32, file) != NULL;
+    if (file != NULL)
+        fclose(file);
+    if (is_read)
+        text[strcspn(text, "\n")] = '\0';
+    return is_read ? text : "so many";
+}
+
 static hd_status fail_watch(const char *path, int failed, hd_error *err)
 {
-    char most[32] = "";
-    FILE *file = fopen("/proc/sys/fs/inotify/max_user_watches", "r");
-    if (file != NULL) {
-        if (fgets(most, sizeof most, file) == NULL)
-            most[0] = '\0';
-        fclose(file);
-    }
-    most[strcspn(most, "\n")] = '\0';
+    char most[32];
     if (failed != ENOSPC)
         return hd__fail_errno(err, failed, "%s: cannot watch it", path);
     return hd__fail(err, HD_ERR_LIMIT,
                     "%s: no more folders can be watched, the system allows %s in all: raise fs.inotify.max_user_watches "
                     "(sysctl), or run 'heddle index' now and then without --watch",
-                    path, most);
+                    path, limit_of("max_user_watches", most));
+}
+
+static hd_status begin_watching(int *fd, hd_error *err)
+{
+    char most[32];
+    *fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (*fd >= 0)
+        return HD_OK;
+    if (errno != EMFILE)
+        return hd__fail_errno(err, errno, "cannot watch folders");
+    return hd__fail(err, HD_ERR_LIMIT,
+                    "cannot watch folders: the system allows a user %s programs that do: raise "
+                    "fs.inotify.max_user_instances (sysctl)",
+                    limit_of("max_user_instances", most));
+}
+
+/* Of what has gone meanwhile, or of a disk that is not there for now. */
+static bool is_passing(hd_status status)
+{
+    return status == HD_ERR_NOT_FOUND || status == HD_ERR_IO;
 }
 
 static hd_status add_text(char ***texts, size_t *n, size_t *capacity, const char *text, hd_error *err)
@@ -108,8 +137,8 @@ static hd_status pass_file(const hd_walk_file *file, void *data, hd_error *err)
     return HD_OK;
 }
 
-/* Watches a folder and all below it that a run would enter; of a file the folder that it is in. */
-static hd_status watch_below(watcher *w, const char *path, hd_error *err)
+/* Watches a folder and all below it that a run would enter. */
+static hd_status watch_below(watcher *w, const char *folder, hd_error *err)
 {
     const hd_ingest_options *o = w->watch->options;
     const hd_walk_options options = {.exclude = o->exclude,
@@ -118,14 +147,19 @@ static hd_status watch_below(watcher *w, const char *path, hd_error *err)
                                      .file = pass_file,
                                      .folder = watch_folder,
                                      .data = w};
-    char real[PATH_MAX];
-    struct stat st;
-    if (realpath(path, real) == NULL || stat(real, &st) != 0)
-        return hd__fail_errno(err, errno, "%s", path);
-    if (S_ISDIR(st.st_mode))
-        return hd__walk_files(real, &options, err);
-    *strrchr(real, '/') = '\0';
-    return watch_folder(real[0] != '\0' ? real : "/", w, err);
+    return hd__walk_files(folder, &options, err);
+}
+
+/* Of a file the folder that it is in. */
+static hd_status watch_given(watcher *w, const hd_ingest_path *given, hd_error *err)
+{
+    char folder[PATH_MAX];
+    if (given->is_folder)
+        return watch_below(w, given->path, err);
+    const size_t n = (size_t)(strrchr(given->path, '/') - given->path);
+    memcpy(folder, given->path, n);
+    folder[n] = '\0';
+    return watch_folder(n > 0 ? folder : "/", w, err);
 }
 
 static void drop_texts(char **texts, size_t *n)
@@ -135,52 +169,87 @@ static void drop_texts(char **texts, size_t *n)
     *n = 0;
 }
 
-static hd_status watch_all(watcher *w, hd_error *err)
+/* In the first round all must be there; later what is not is told and left out, and the rest goes on. */
+static hd_status watch_all(watcher *w, bool is_first, hd_error *err)
 {
     if (w->fd >= 0)
         close(w->fd);
+    w->fd = -1;
+    w->all = false;
     hd__map64_clear(&w->folders);
     drop_texts(w->paths, &w->n_paths);
     drop_texts(w->changed, &w->n_changed);
-    w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (w->fd < 0)
-        return hd__fail_errno(err, errno, "cannot watch folders");
-    w->all = false;
-    for (size_t i = 0; i < w->watch->n_paths; i++)
-        HD_TRY(watch_below(w, w->watch->paths[i], err));
+    hd__arena_clear(&w->arena);
+    HD_TRY(begin_watching(&w->fd, err));
+    w->given = hd__arena_calloc(&w->arena, w->watch->n_paths, sizeof *w->given);
+    if (w->given == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < w->watch->n_paths; i++) {
+        hd_error why = {0};
+        hd_status status = hd__ingest_path_resolve(w->watch->paths[i], &w->arena, &w->given[i], &why);
+        if (status == HD_OK)
+            status = watch_given(w, &w->given[i], &why);
+        if (status != HD_OK && (is_first || !is_passing(status))) {
+            *err = why;
+            return status;
+        }
+        if (status == HD_OK)
+            continue;
+        cli_notice("%s", why.text);
+        w->given[i].path = NULL;
+    }
     return HD_OK;
 }
 
 /* ---- events ---- */
 
-/* Whether a folder is watched for more than the files in it that were given: then it is what is looked at. */
-static bool is_within_given(const watcher *w, const char *folder)
+/* What was given and holds a path: a folder whose files and folders are looked at, or a file. NULL: none. */
+static const hd_ingest_path *given_that_holds(const watcher *w, const char *path)
 {
-    char real[PATH_MAX];
+    const hd_ingest_path *found = NULL;
     for (size_t i = 0; i < w->watch->n_paths; i++) {
-        const size_t n = realpath(w->watch->paths[i], real) != NULL ? strlen(real) : 0;
-        if (n > 0 && strncmp(folder, real, n) == 0 && (folder[n] == '/' || folder[n] == '\0' || n == 1))
-            return true;
+        const hd_ingest_path *given = &w->given[i];
+        if (given->path != NULL && hd__path_lies_in(path, given->path) && (found == NULL || given->pattern == NULL))
+            found = given;
     }
+    return found;
+}
+
+/* Whether it is one of the patterns that were given. */
+static bool is_pattern(const watcher *w, const char *text)
+{
+    for (size_t i = 0; i < w->watch->n_paths; i++)
+        if (w->given[i].pattern != NULL && strcmp(w->given[i].given, text) == 0)
+            return true;
     return false;
 }
 
-static hd_status note(watcher *w, const char *folder, const char *name, hd_error *err)
+static hd_status add_changed(watcher *w, const char *changed, hd_error *err)
 {
-    char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return HD_OK;
-    const bool is_within = is_within_given(w, folder);
-    if (!is_within && !is_within_given(w, path))
-        return HD_OK;
-    const char *changed = is_within ? folder : path;
     if (w->first_ns == 0)
         w->first_ns = hd__now_ns();
     for (size_t i = 0; i < w->n_changed; i++)
         if (strcmp(w->changed[i], changed) == 0)
             return HD_OK;
     return add_text(&w->changed, &w->n_changed, &w->changed_capacity, changed, err);
+}
+
+/* Something has happened to a name in a folder: that is looked at, or a file that was given, or each pattern about it. */
+static hd_status note(watcher *w, const char *folder, const char *name, hd_error *err)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return HD_OK;
+    const hd_ingest_path *given = given_that_holds(w, folder);
+    if (given != NULL && given->pattern == NULL)
+        return add_changed(w, folder, err);
+    if (given == NULL)
+        return given_that_holds(w, path) != NULL ? add_changed(w, path, err) : HD_OK;
+    for (size_t i = 0; i < w->watch->n_paths; i++)
+        if (w->given[i].path != NULL && hd__path_lies_in(path, w->given[i].path))
+            HD_TRY(add_changed(w, w->given[i].pattern != NULL ? w->given[i].given : path, err));
+    return HD_OK;
 }
 
 static hd_status take_event(watcher *w, const struct inotify_event *event, hd_error *err)
@@ -198,10 +267,14 @@ static hd_status take_event(watcher *w, const struct inotify_event *event, hd_er
         w->all = true; /* what is watched below it has another path now */
     if ((event->mask & IN_ISDIR) != 0 && (event->mask & IN_CREATE) != 0) {
         char path[PATH_MAX];
-        hd_error why;
-        if (snprintf(path, sizeof path, "%s/%s", folder, event->name) < (int)sizeof path &&
-            watch_below(w, path, &why) == HD_ERR_LIMIT)
-            return hd__fail(err, HD_ERR_LIMIT, "%s", why.text);
+        hd_error why = {0};
+        hd_status status = HD_OK;
+        if (snprintf(path, sizeof path, "%s/%s", folder, event->name) < (int)sizeof path)
+            status = watch_below(w, path, &why);
+        if (status != HD_OK && !is_passing(status)) {
+            *err = why;
+            return status;
+        }
         folder = w->paths[*hd__map64_get(&w->folders, (uint64_t)event->wd) - 1]; /* the list may have moved */
     }
     return note(w, folder, event->name, err);
@@ -247,12 +320,13 @@ static void climb(char *path)
         *strrchr(path, '/') = '\0';
 }
 
-/* What another process holds or has just removed is tried again with the next change. */
-static hd_status run_once(watcher *w, const char *const *paths, size_t n, hd_error *err)
+/* *again: another process holds the index, and the same is to be tried once more. */
+static hd_status run_once(watcher *w, const char *const *paths, size_t n, bool *again, hd_error *err)
 {
     const cli_index_watch *watch = w->watch;
     hd_status status = hd_index_add_paths(watch->index, paths, n, watch->options, &watch->report->result, err);
-    if (status == HD_ERR_BUSY || status == HD_ERR_NOT_FOUND || status == HD_ERR_IO) {
+    *again = status == HD_ERR_BUSY;
+    if (*again || is_passing(status)) {
         cli_notice("%s", err->text);
         status = HD_OK;
     }
@@ -261,9 +335,40 @@ static hd_status run_once(watcher *w, const char *const *paths, size_t n, hd_err
     return status;
 }
 
+/* All that was given and is there. */
+static hd_status run_all(watcher *w, bool *again, hd_error *err)
+{
+    size_t n = 0;
+    const char **paths = hd__arena_calloc(&w->arena, w->watch->n_paths, sizeof *paths);
+    if (paths == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < w->watch->n_paths; i++)
+        if (w->given[i].path != NULL)
+            paths[n++] = w->given[i].given;
+    *again = false;
+    return n > 0 ? run_once(w, paths, n, again, err) : HD_OK;
+}
+
+/* What has changed. All of a folder that was given is gone: that may be a disk that is not there, and nothing is done. */
+static hd_status run_changed(watcher *w, bool *again, hd_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n_changed; i++) {
+        char *path = w->changed[i];
+        if (!is_pattern(w, path))
+            climb(path);
+        if (!is_pattern(w, path) && given_that_holds(w, path) == NULL)
+            continue;
+        w->changed[i] = w->changed[n];
+        w->changed[n++] = path;
+    }
+    *again = false;
+    return n > 0 ? run_once(w, (const char *const *)w->changed, n, again, err) : HD_OK;
+}
+
 static hd_status follow(watcher *w, hd_error *err)
 {
-    HD_TRY(watch_all(w, err)); /* before the first run: what changes meanwhile is not missed */
+    HD_TRY(watch_all(w, true, err)); /* before the first run: what changes meanwhile is not missed */
     HD_TRY(hd_index_add_paths(w->watch->index, w->watch->paths, w->watch->n_paths, w->watch->options,
                               &w->watch->report->result, err));
     cli_index_report_turn(w->watch->report);
@@ -271,31 +376,19 @@ static hd_status follow(watcher *w, hd_error *err)
         printf("watching %zu folders\n", w->n_paths);
     fflush(stdout);
     for (;;) {
+        bool again;
         HD_TRY(wait_for_changes(w, err));
         w->first_ns = 0;
-        if (w->all) {
-            hd_error why;
-            const hd_status status = watch_all(w, &why);
-            if (status != HD_OK && status != HD_ERR_NOT_FOUND && status != HD_ERR_IO)
-                return hd__fail(err, status, "%s", why.text);
-            HD_TRY(run_once(w, w->watch->paths, w->watch->n_paths, err));
-            continue;
+        const bool all = w->all;
+        if (all)
+            HD_TRY(watch_all(w, false, err));
+        HD_TRY(all ? run_all(w, &again, err) : run_changed(w, &again, err));
+        if (again) {
+            w->first_ns = hd__now_ns();
+            w->all = all;
+        } else {
+            drop_texts(w->changed, &w->n_changed);
         }
-        for (size_t i = 0; i < w->n_changed; i++) {
-            climb(w->changed[i]);
-            if (!is_within_given(w, w->changed[i])) /* all of what was given is gone: that may be a disk that is not there */
-                w->changed[i][0] = '\0';
-        }
-        size_t n = 0;
-        for (size_t i = 0; i < w->n_changed; i++) {
-            char *path = w->changed[i];
-            w->changed[i] = w->changed[n];
-            w->changed[n] = path;
-            n += path[0] != '\0';
-        }
-        if (n > 0)
-            HD_TRY(run_once(w, (const char *const *)w->changed, n, err));
-        drop_texts(w->changed, &w->n_changed);
     }
 }
 
@@ -305,6 +398,7 @@ hd_status cli_index_watch_run(const cli_index_watch *watch, hd_error *err)
     HD_TRY(hd_index_get_stats(watch->index, &stats, err));
     const char *slash = strrchr(stats.path, '/');
     watcher w = {.watch = watch, .fd = -1, .own_name = slash != NULL ? slash + 1 : stats.path};
+    hd__arena_init(&w.arena);
     const hd_status status = follow(&w, err);
     if (w.fd >= 0)
         close(w.fd);
@@ -313,5 +407,6 @@ hd_status cli_index_watch_run(const cli_index_watch *watch, hd_error *err)
     hd__free(w.paths);
     hd__free(w.changed);
     hd__map64_clear(&w.folders);
+    hd__arena_clear(&w.arena);
     return status;
 }

@@ -263,6 +263,19 @@ hd_status hd__ignore_parse(hd_span text, hd_arena *arena, const hd_ignore **out,
     return HD_OK;
 }
 
+hd_status hd__ignore_parse_path(const char *pattern, hd_arena *arena, const hd_ignore **out, hd_error *err)
+{
+    hd_ignore *ignore = hd__arena_calloc(arena, 1, sizeof *ignore);
+    const char *line = hd__arena_printf(arena, "/%s", pattern);
+    if (ignore == NULL || line == NULL)
+        return no_memory_for_patterns(err);
+    if (strlen(line) > HD_LIMIT_IGNORE_PATTERN_BYTES)
+        return hd__fail(err, HD_ERR_LIMIT, "a pattern of %zu bytes, at most %u are allowed", strlen(pattern),
+                        HD_LIMIT_IGNORE_PATTERN_BYTES - 1);
+    *out = ignore;
+    return add_rule(ignore, hd__span_of(line), arena, err);
+}
+
 /* ---- matching ---- */
 
 /* The places that a machine is in: before step i, or after all. */

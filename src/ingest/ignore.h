@@ -19,6 +19,10 @@ typedef enum hd_ignore_answer { HD_IGNORE_UNSAID, HD_IGNORE_TAKE, HD_IGNORE_LEAV
 /* On the arena; text may go. Lines of more than HD_LIMIT_IGNORE_PATTERN_BYTES match nothing, as paths are not that long. */
 HD_MUST_USE hd_status hd__ignore_parse(hd_span text, hd_arena *arena, const hd_ignore **ignore, hd_error *err);
 
+/* One pattern, of paths below a folder from their beginning: "#" and "!", blanks and line ends are themselves. HD_ERR_LIMIT
+ * for a longer one. */
+HD_MUST_USE hd_status hd__ignore_parse_path(const char *pattern, hd_arena *arena, const hd_ignore **ignore, hd_error *err);
+
 /* What the patterns say of a path below their folder, without a slash at either end. ignore may be NULL. */
 hd_ignore_answer hd__ignore_ask(const hd_ignore *ignore, hd_span path, bool is_dir);
 

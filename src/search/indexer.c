@@ -25,8 +25,8 @@
 #define PROGRESS_S 0.05
 #define REMOVE_DOCUMENTS 4096u /* in a transaction */
 
-/* What is known of a file: the last bits of a hash of its size and time. */
-enum { FILE_NEW = 0, FILE_SAME = 1, FILE_CHANGED = 2, FILE_READ = 3, FILE_BITS = 3 };
+/* What is known of a file: the last bits of a hash of its size and time. PASSED: it has had its turn in the second walk. */
+enum { FILE_NEW = 0, FILE_SAME = 1, FILE_CHANGED = 2, FILE_PASSED = 3, FILE_READ = 4, FILE_BITS = 7 };
 
 /* A document whose file is not where it was. */
 typedef struct gone_document {
@@ -54,7 +54,8 @@ typedef struct run {
     hd_arena arena;
     hd_ingest_area *areas;
     size_t n_areas;
-    const hd_ingest_area *area; /* at hand */
+    hd_ingest_area *area; /* at hand */
+    hd_ingest_path *path; /* of it, at hand */
     bool reading, stopped, has_many;
     hd_map64 files;  /* by the hash of the path: FILE_* and the hash of size and time */
     hd_map64 hashes; /* of gone documents: the first of them */
@@ -126,14 +127,18 @@ static bool is_index(const run *r, const char *path)
     return strncmp(name, own_name, n) == 0 && (name[n] == '\0' || name[n] == '-');
 }
 
+/* Files may be found by several paths, where some are patterns. */
 static hd_status scan_file(const hd_walk_file *file, void *data, hd_error *err)
 {
     run *r = data;
-    if (is_index(r, file->path))
+    if (is_index(r, file->path) || !hd__ingest_path_has(r->path, file->path))
         return HD_OK;
+    r->path->is_found = true;
     uint64_t *value = hd__map64_put(&r->files, path_key(file->path));
     if (value == NULL)
         return no_memory(err);
+    if (*value != 0)
+        return HD_OK;
     *value = time_of(file->size, file->mtime_ns) | FILE_NEW;
     r->progress.n_files++;
     r->progress.n_bytes += file->size;
@@ -168,8 +173,10 @@ static hd_status walk(run *r, hd_status (*file)(const hd_walk_file *file, void *
                                          .file = file,
                                          .failed = scan_failed,
                                          .data = r};
-        for (size_t j = 0; j < r->area->n_paths; j++)
-            HD_TRY(hd__walk_files(r->area->paths[j], &options, err));
+        for (size_t j = 0; j < r->area->n_paths; j++) {
+            r->path = &r->area->paths[j];
+            HD_TRY(hd__walk_files(r->path->path, &options, err));
+        }
     }
     return HD_OK;
 }
@@ -215,8 +222,10 @@ static bool is_closed(const run *r, const char *path)
 static hd_status scan_document(const hd_document_row *row, void *data, hd_error *err)
 {
     run *r = data;
-    if (!hd__ingest_area_has(r->area, row->path) || is_closed(r, row->path))
+    hd_ingest_path *path = hd__ingest_area_has(r->area, row->path);
+    if (path == NULL || is_closed(r, row->path))
         return HD_OK;
+    path->is_found = true;
     HD_TRY(tell(r, row->path, err));
     uint64_t *value = hd__map64_get(&r->files, path_key(row->path));
     if (value == NULL)
@@ -246,6 +255,18 @@ static hd_status scan_absent(const hd_document_row *row, void *data, hd_error *e
     return HD_OK;
 }
 
+/* A pattern that is about no file, nor about one that was indexed and is gone, is taken for a mistake. */
+static hd_status check_patterns(const run *r, hd_error *err)
+{
+    for (size_t i = 0; i < r->n_areas; i++)
+        for (size_t j = 0; j < r->areas[i].n_paths; j++) {
+            const hd_ingest_path *path = &r->areas[i].paths[j];
+            if (path->pattern != NULL && !path->is_found)
+                return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no file there, and none matches it as a pattern", path->given);
+        }
+    return HD_OK;
+}
+
 static hd_status scan(run *r, hd_error *err)
 {
     hd_snapshot *snapshot;
@@ -262,7 +283,8 @@ static hd_status scan(run *r, hd_error *err)
             status = hd__document_each(snapshot, r->area->absent[j], scan_absent, r, err);
     }
     hd__snapshot_end(snapshot);
-    return r->stopped ? hd__fail(err, HD_ERR_CANCELLED, "interrupted") : status;
+    HD_TRY(status);
+    return r->stopped ? hd__fail(err, HD_ERR_CANCELLED, "interrupted") : check_patterns(r, err);
 }
 
 /* ---- read ---- */
@@ -349,11 +371,16 @@ static hd_status drain(run *r, size_t n_waiting, hd_error *err)
 static hd_status read_file(const hd_walk_file *file, void *data, hd_error *err)
 {
     run *r = data;
-    if (is_index(r, file->path))
+    if (is_index(r, file->path) || !hd__ingest_path_has(r->path, file->path))
         return HD_OK;
-    const uint64_t *value = hd__map64_get(&r->files, path_key(file->path));
-    const uint64_t state = value != NULL ? *value & FILE_BITS : FILE_NEW;
+    uint64_t *value = hd__map64_put(&r->files, path_key(file->path));
+    if (value == NULL)
+        return no_memory(err);
+    const uint64_t state = *value & FILE_BITS;
     const bool is_same = state == FILE_SAME && (*value & ~(uint64_t)FILE_BITS) == time_of(file->size, file->mtime_ns);
+    if (state == FILE_PASSED || state == FILE_READ)
+        return HD_OK;
+    *value = (*value & ~(uint64_t)FILE_BITS) | FILE_PASSED;
     HD_TRY(tell(r, file->path, err));
     if (is_same && !r->options->force) {
         r->progress.n_files_done++;

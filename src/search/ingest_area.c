@@ -28,7 +28,7 @@ typedef struct finding {
     root *roots; /* [n_roots] on the heap */
     size_t n_roots;
     hd_ingest_area *areas; /* [n_areas] room for one a path */
-    size_t n_areas, n_paths;
+    size_t n_areas;
     bool changed;
 } finding;
 
@@ -43,12 +43,28 @@ bool hd__path_lies_in(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0' || (n == 1 && folder[0] == '/'));
 }
 
-bool hd__ingest_area_has(const hd_ingest_area *area, const char *path)
+bool hd__ingest_path_has(const hd_ingest_path *about, const char *path)
+{
+    if (!hd__path_lies_in(path, about->path))
+        return false;
+    if (about->pattern == NULL)
+        return true;
+    const size_t n_folder = strlen(about->path), n = strlen(path), begin = n_folder > 1 ? n_folder + 1 : 1;
+    for (size_t end = begin; end <= n; end++) { /* each folder that it is in, and itself */
+        if (path[end] != '/' && path[end] != '\0')
+            continue;
+        if (hd__ignore_ask(about->pattern, hd__span(path + begin, end - begin), path[end] == '/') == HD_IGNORE_LEAVE)
+            return true;
+    }
+    return false;
+}
+
+hd_ingest_path *hd__ingest_area_has(const hd_ingest_area *area, const char *path)
 {
     for (size_t i = 0; i < area->n_paths; i++)
-        if (hd__path_lies_in(path, area->paths[i]))
-            return true;
-    return false;
+        if (hd__ingest_path_has(&area->paths[i], path))
+            return &area->paths[i];
+    return NULL;
 }
 
 /* UTF-8 of any bytes. */
@@ -153,6 +169,45 @@ static hd_status write_roots(finding *f, hd_error *err)
     return status;
 }
 
+/* ---- paths ---- */
+
+static hd_status fail_path(const char *given, int failed, hd_error *err)
+{
+    return failed == ENOENT ? hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such file or folder", given)
+                            : hd__fail_errno(err, failed, "%s: cannot look at it", given);
+}
+
+/* Splits a pattern after the last slash before its first wildcard: the folder, and what is looked for in it. */
+static hd_status split_pattern(const char *given, hd_arena *arena, const char **folder, hd_ingest_path *path, hd_error *err)
+{
+    const size_t n_plain = strcspn(given, "*?[");
+    const char *slash = n_plain > 0 ? memrchr(given, '/', n_plain) : NULL;
+    const size_t n = slash != NULL ? (size_t)(slash - given) : 0;
+    *folder = slash == NULL ? "." : n == 0 ? "/" : hd__arena_strndup(arena, given, n);
+    if (*folder == NULL)
+        return no_memory(err);
+    return hd__ignore_parse_path(slash != NULL ? slash + 1 : given, arena, &path->pattern, err);
+}
+
+hd_status hd__ingest_path_resolve(const char *given, hd_arena *arena, hd_ingest_path *path, hd_error *err)
+{
+    char real[PATH_MAX];
+    struct stat st;
+    const char *there = given;
+    *path = (hd_ingest_path){.given = given};
+    if (lstat(given, &st) != 0 && errno == ENOENT && strpbrk(given, "*?[") != NULL)
+        HD_TRY(split_pattern(given, arena, &there, path, err));
+    if (realpath(there, real) == NULL || stat(real, &st) != 0)
+        return fail_path(given, errno, err);
+    path->is_folder = S_ISDIR(st.st_mode);
+    if (path->pattern != NULL && !path->is_folder)
+        return fail_path(given, ENOENT, err);
+    if (!path->is_folder && !S_ISREG(st.st_mode))
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: neither a file nor a folder", given);
+    path->path = hd__arena_strndup(arena, real, strlen(real));
+    return path->path != NULL ? HD_OK : no_memory(err);
+}
+
 /* ---- areas ---- */
 
 static hd_ingest_area *find_area(finding *f, const char *path)
@@ -221,9 +276,6 @@ static hd_status new_area(finding *f, const char *path, const char *label, hd_in
     hd_ingest_area *area = &f->areas[f->n_areas++];
     area->root = path;
     area->label = label;
-    area->paths = hd__arena_calloc(f->arena, f->n_paths, sizeof *area->paths);
-    if (area->paths == NULL)
-        return no_memory(err);
     if (label == NULL) {
         HD_TRY(make_label(f, area, err));
         for (size_t i = 0; i < f->n_roots; i++)
@@ -236,55 +288,58 @@ static hd_status new_area(finding *f, const char *path, const char *label, hd_in
     return HD_OK;
 }
 
-/* The root that a path belongs to: the highest that holds it. */
+/* The root that a path belongs to: the nearest that holds it. */
 static const root *root_of(const finding *f, const char *path)
 {
     const root *best = NULL;
     for (size_t i = 0; i < f->n_roots; i++) {
         const root *r = &f->roots[i];
-        if (r->path[0] != '\0' && hd__path_lies_in(path, r->path) && (best == NULL || strlen(r->path) < strlen(best->path)))
+        if (r->path[0] != '\0' && hd__path_lies_in(path, r->path) && (best == NULL || strlen(r->path) > strlen(best->path)))
             best = r;
     }
     return best;
 }
 
-/* Adds a path to its area, unless one that is there holds it. */
-static void add_path(hd_ingest_area *area, const char *path)
+/* Adds a path to its area, unless one that is there holds all of it; those that it holds go. */
+static hd_status add_path(finding *f, hd_ingest_area *area, const hd_ingest_path *path, hd_error *err)
 {
-    if (hd__ingest_area_has(area, path))
-        return;
     size_t n = 0;
     for (size_t i = 0; i < area->n_paths; i++)
-        if (!hd__path_lies_in(area->paths[i], path))
+        if (area->paths[i].pattern == NULL && hd__path_lies_in(path->path, area->paths[i].path))
+            return HD_OK;
+    for (size_t i = 0; i < area->n_paths; i++)
+        if (path->pattern != NULL || !hd__path_lies_in(area->paths[i].path, path->path))
             area->paths[n++] = area->paths[i];
-    area->paths[n++] = path;
+    if ((n & (n - 1)) == 0) { /* full: it has room for a power of two */
+        hd_ingest_path *more = hd__arena_alloc(f->arena, hd__mul(n > 0 ? 2 * n : 1, sizeof *more));
+        if (more == NULL)
+            return no_memory(err);
+        if (n > 0)
+            memcpy(more, area->paths, n * sizeof *more);
+        area->paths = more;
+    }
+    area->paths[n++] = *path;
     area->n_paths = n;
+    return HD_OK;
 }
 
 static hd_status find_one(finding *f, const char *given, hd_error *err)
 {
-    char real[PATH_MAX];
-    struct stat st;
-    if (realpath(given, real) == NULL || stat(real, &st) != 0) {
-        const int failed = errno;
-        return failed == ENOENT ? hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such file or folder", given)
-                                : hd__fail_errno(err, failed, "%s: cannot look at it", given);
-    }
-    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: neither a file nor a folder", given);
-    const size_t n_folder = S_ISDIR(st.st_mode) ? strlen(real) : (size_t)(strrchr(real, '/') - real);
-    const char *path = hd__arena_strndup(f->arena, real, strlen(real));
-    const char *folder = n_folder > 0 ? hd__arena_strndup(f->arena, real, n_folder) : "/";
-    if (path == NULL || folder == NULL)
+    hd_ingest_path path;
+    HD_TRY(hd__ingest_path_resolve(given, f->arena, &path, err));
+    const size_t n_folder = path.is_folder ? strlen(path.path) : (size_t)(strrchr(path.path, '/') - path.path);
+    const char *folder = n_folder > 0 ? hd__arena_strndup(f->arena, path.path, n_folder) : "/";
+    if (folder == NULL)
         return no_memory(err);
-    const root *r = root_of(f, path);
+    const root *r = root_of(f, path.path);
     hd_ingest_area *area = find_area(f, r != NULL ? r->path : folder);
     if (area == NULL)
         HD_TRY(new_area(f, r != NULL ? r->path : folder, r != NULL ? r->label : NULL, &area, err));
-    add_path(area, path);
-    for (size_t i = 0; i < f->n_roots; i++) /* roots within one that is looked at as a whole */
-        if (strcmp(path, area->root) == 0 && f->roots[i].path[0] != '\0' && strcmp(f->roots[i].path, path) != 0 &&
-            hd__path_lies_in(f->roots[i].path, path))
+    HD_TRY(add_path(f, area, &path, err));
+    const bool is_whole = path.pattern == NULL && strcmp(path.path, area->root) == 0;
+    for (size_t i = 0; i < f->n_roots && is_whole; i++) /* roots within it */
+        if (f->roots[i].path[0] != '\0' && strcmp(f->roots[i].path, area->root) != 0 &&
+            hd__path_lies_in(f->roots[i].path, area->root))
             HD_TRY(take_over(f, area, &f->roots[i], err));
     return HD_OK;
 }
@@ -306,7 +361,7 @@ static void drop_taken(finding *f)
 hd_status hd__ingest_areas_find(hd_store *store, const char *const *paths, size_t n_paths, hd_arena *arena,
                                 hd_ingest_area **areas, size_t *n, hd_error *err)
 {
-    finding f = {.store = store, .arena = arena, .n_paths = n_paths};
+    finding f = {.store = store, .arena = arena};
     f.areas = hd__arena_calloc(arena, n_paths, sizeof *f.areas);
     hd_status status = f.areas != NULL ? read_roots(&f, err) : no_memory(err);
     for (size_t i = 0; i < n_paths && status == HD_OK; i++)

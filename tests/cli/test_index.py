@@ -11,8 +11,9 @@ import subprocess
 import time
 import unittest
 
-from harness import PROGRAM, CommandTest
+from harness import BUILD, PROGRAM, CommandTest
 
+FAULTS = BUILD / "libinotify_faults.so"
 TEXT = "The warp is stretched on the loom before the weft is woven through it, thread by thread. "
 
 
@@ -380,6 +381,130 @@ class IndexTest(CommandTest):
         _, stderr = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 128 + signal.SIGTERM, stderr)
         self.assertEqual(sorted(self.documents()), ["tree/b.txt", "tree/last.txt"])
+
+    def watch(self, *paths, **env):
+        """Starts it; returns the process and what gives its next line, when the first two have come."""
+        if env:
+            env["LD_PRELOAD"] = str(FAULTS)
+        process = subprocess.Popen([str(PROGRAM), "index", "-m", str(self.tiny()), "--watch", *paths], cwd=self.work,
+                                   env=self.env(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        lines = iter(process.stdout.readline, "")
+        next(lines)
+        self.assertIn("watching", next(lines))
+        return process, lambda: next(lines)
+
+    @unittest.skipUnless(FAULTS.exists(), "built without what makes inotify fail")
+    def test_watch_limit(self):
+        self.put("a.txt", TEXT)
+        self.put("b/b.txt", TEXT + "b")
+        with open("/proc/sys/fs/inotify/max_user_watches") as file:
+            most = file.read().strip()
+        says = [f"the system allows {most} in all: raise fs.inotify.max_user_watches"]
+        faults = {"LD_PRELOAD": str(FAULTS), "TEST_MAX_WATCHES": "1"}
+        self.fails("index", "-m", self.tiny(), "--watch", "tree", says=["tree/b: ", *says], env=faults)
+        shutil.rmtree(self.tree / "b")
+        process, _ = self.watch("tree", TEST_MAX_WATCHES="1")
+        (self.tree / "new").mkdir()
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("tree/new: ", stderr)
+        self.assertIn(says[0], stderr)
+
+    @unittest.skipUnless(FAULTS.exists(), "built without what makes inotify fail")
+    def test_watch_overflow(self):
+        self.put("a.txt", TEXT)
+        waiting = self.work / "waiting"
+        waiting.write_text(TEXT + "lost")
+        lost = self.work / "lost"
+        other = self.work / "other"
+        other.mkdir()
+        (other / "o.txt").write_text(TEXT + "o")
+        process, line = self.watch("other", "tree", TEST_OVERFLOW=str(lost))
+        lost.touch()
+        waiting.rename(self.tree / "b.txt")  # one event, which is lost
+        self.assertIn("1 added", line())
+        self.assertFalse(lost.exists())
+        self.put("new/c.txt", TEXT + "c")  # all is watched anew
+        self.assertIn("1 added", line())
+        other.rename(self.work / "away")
+        lost.touch()
+        self.put("d.txt", TEXT + "d")  # all is looked at, but for what is not there
+        self.assertIn("1 added", line())
+        self.put("e.txt", TEXT + "e")
+        self.assertIn("1 added", line())
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        self.assertIn("other: no such file or folder", stderr)
+        self.assertIn("other/o.txt", self.documents())
+
+    def test_watch_waits_for_others(self):
+        self.put("a.txt", TEXT)
+        process, line = self.watch("tree")
+        db = sqlite3.connect(self.work / ".heddle.db", isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        self.put("b.txt", TEXT + "b")
+        self.assertIn("another process is writing", process.stderr.readline())
+        db.execute("COMMIT")
+        db.close()
+        self.assertIn("1 added", line())  # without another change
+        self.assertIn("tree/b.txt", self.documents())
+
+    # ---- patterns ----
+
+    def test_patterns(self):
+        for name in ("a.md", "b.txt", "sub/c.md", "sub/deep/d.md", "sub/deep/e.txt", "other/f.md", "[x].md", "out.md"):
+            self.put(name, f"# {name}\n\n{TEXT}\n")
+        self.put(".gitignore", "out.md\n")
+        everything = ["[x].md", "a.md", "other/f.md", "sub/c.md", "sub/deep/d.md"]
+
+        def named(*names):
+            return [f"tree/{name}" for name in names]
+
+        self.assertEqual(self.counts(paths=["tree/**/*.md"]), {"added": 5})
+        self.assertEqual(sorted(self.documents()), named(*everything))
+        self.assertEqual(self.counts(paths=["tree/*.md"]), {"unchanged": 2})
+        self.assertEqual(self.counts(paths=["tree/*.md", "tree/**/*.md", "tree/a.md"]), {"unchanged": 5})
+        self.assertEqual(self.index(paths=["tree/*.md", "tree/**/*.md", "tree/a.md"])["files"], 5)
+        self.assertEqual(self.counts("--force", paths=["tree/*.md", "tree/**/*.md", "tree/a.md"]), {"changed": 5})
+        self.assertEqual(self.counts(paths=["tree/s*/d??p"]), {"added": 1, "unchanged": 1})  # a folder with all in it
+        self.assertEqual(self.counts(paths=["tree/[x].md"]), {"unchanged": 1})  # a file that is there is no pattern
+        self.assertEqual(self.counts(paths=["tree/[a-c].*"]), {"added": 1, "unchanged": 1})
+        (self.tree / "sub/c.md").unlink()
+        (self.tree / "a.md").unlink()
+        self.put("sub/new.md", TEXT)
+        self.assertEqual(self.counts(paths=["tree/s*/*.md"]), {"added": 1, "removed": 1})  # a.md is not looked at
+        self.assertIn("tree/a.md", self.documents())
+        self.assertEqual(self.counts(paths=["tree/a*"]), {"removed": 1})  # it was there
+        for pattern in ("tree/*.rst", "tree/a*", "none/*.md", "tree/b.txt/*", "tree/out.m?", "*/none/*"):
+            self.fails("index", "-m", self.tiny(), pattern, says=f"{pattern}: ")
+        self.assertEqual(self.counts(), {"added": 1, "unchanged": 6})
+
+    def test_pattern_above_a_root(self):
+        self.put("sub/a.md", TEXT)
+        self.assertEqual(self.counts(paths=["tree/sub"]), {"added": 1})
+        self.put("b.md", TEXT + "b")
+        self.assertEqual(self.counts(paths=["tree/*.md"]), {"added": 1})
+        self.assertEqual(self.counts(paths=["tree/sub"]), {"unchanged": 1})  # it is still that root's
+        self.assertEqual(self.counts(), {"moved": 1, "unchanged": 1})
+        self.assertEqual(sorted(self.documents()), ["tree/b.md", "tree/sub/a.md"])
+
+    def test_watch_pattern(self):
+        self.put("a.md", TEXT)
+        self.put("a.txt", TEXT + "left out")
+        _, line = self.watch("tree/**/*.md")
+        self.put("b.txt", TEXT + "left out too")
+        self.put("b.md", TEXT + "b")
+        self.assertIn("1 added", line())
+        self.put("new/c.txt", TEXT + "c, left out")
+        self.put("new/c.md", TEXT + "c")
+        self.assertIn("1 added", line())
+        for name in ("a.md", "b.md"):
+            (self.tree / name).unlink()
+        self.assertIn("removed", line())
+        self.assertIn("tree/new/c.md", self.documents())
+        self.assertFalse(any(id.endswith(".txt") for id in self.documents()))
 
 
 if __name__ == "__main__":

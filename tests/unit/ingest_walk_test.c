@@ -22,6 +22,40 @@ static hd_error err;
 
 /* ---- patterns ---- */
 
+/* One pattern, of paths: nothing in it has another meaning than in the midst of a line. */
+static void test_path_patterns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *path;
+        bool is_dir, matches;
+    } cases[] = {
+        {"*.md", "a.md", false, true},  {"*.md", "b/a.md", false, false}, {"**/*.md", "b/c/a.md", false, true},
+        {"!*", "!a", false, true},      {"!*", "a", false, false},        {"#*", "#a", false, true},
+        {"a*\nb", "a\nb", false, true}, {"a*\nb", "b", false, false},     {"a* ", "ab ", false, true},
+        {"a* ", "ab", false, false},    {"a*/", "ab", true, true},        {"a*/", "ab", false, false},
+        {"[", "[", false, false},       {"a\\*", "a*", false, true},      {"a\\*", "ab", false, false},
+    };
+    hd_arena arena;
+    const hd_ignore *ignore;
+    hd__arena_init(&arena);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(hd__ignore_parse_path(cases[i].pattern, &arena, &ignore, &err), HD_OK);
+        const hd_ignore_answer answer = hd__ignore_ask(ignore, hd__span_of(cases[i].path), cases[i].is_dir);
+        if ((answer == HD_IGNORE_LEAVE) != cases[i].matches)
+            fail_msg("\"%s\" of \"%s\"", cases[i].pattern, cases[i].path);
+    }
+    char longest[HD_LIMIT_IGNORE_PATTERN_BYTES + 1];
+    memset(longest, '*', sizeof longest);
+    longest[HD_LIMIT_IGNORE_PATTERN_BYTES - 1] = '\0';
+    assert_int_equal(hd__ignore_parse_path(longest, &arena, &ignore, &err), HD_OK);
+    assert_int_equal(hd__ignore_ask(ignore, hd__span_of("a"), false), HD_IGNORE_LEAVE);
+    longest[HD_LIMIT_IGNORE_PATTERN_BYTES - 1] = '*';
+    longest[HD_LIMIT_IGNORE_PATTERN_BYTES] = '\0';
+    assert_int_equal(hd__ignore_parse_path(longest, &arena, &ignore, &err), HD_ERR_LIMIT);
+    hd__arena_clear(&arena);
+}
+
 static hd_ignore_answer ask(const char *patterns, const char *path, bool is_dir)
 {
     hd_arena arena;
@@ -436,15 +470,11 @@ static void test_as_git(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_pattern_length),
-        cmocka_unit_test(test_pattern_of_stars),
-        cmocka_unit_test(test_order_and_kinds),
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_ignore_files),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_as_git),
+        cmocka_unit_test(test_path_patterns),   cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_pattern_length),  cmocka_unit_test(test_pattern_of_stars),
+        cmocka_unit_test(test_order_and_kinds), cmocka_unit_test(test_links),
+        cmocka_unit_test(test_ignore_files),    cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_depth),           cmocka_unit_test(test_as_git),
     };
     return cmocka_run_group_tests_name("walk", tests, NULL, NULL);
 }
