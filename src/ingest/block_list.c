@@ -36,11 +36,6 @@ uint32_t hd__line_of(hd_line_counter *counter, size_t offset)
     return counter->line;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 bool hd__ascii_is_blank(hd_span text)
 {
     return hd__ascii_trim(text).len == 0;
@@ -48,11 +43,11 @@ bool hd__ascii_is_blank(hd_span text)
 
 hd_span hd__ascii_trim(hd_span text)
 {
-    while (text.len > 0 && is_space(text.ptr[0])) {
+    while (text.len > 0 && hd__ascii_is_space(text.ptr[0])) {
         text.ptr++;
         text.len--;
     }
-    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
+    while (text.len > 0 && hd__ascii_is_space(text.ptr[text.len - 1]))
         text.len--;
     return text;
 }

@@ -28,6 +28,11 @@ uint32_t hd__line_of(hd_line_counter *counter, size_t offset);
 /* Carriage returns that escapes of a format have put into a text become line ends, in place, so that offsets stay. */
 void hd__line_ends(char *text, size_t len);
 
+static inline bool hd__ascii_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* Whether bytes of UTF-8 between begin and end are ASCII's white space, all. */
 bool hd__ascii_is_blank(hd_span text);
 

@@ -10,11 +10,11 @@
  */
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "base/uuid.h"
 #include "ingest/chunk_rules.h"
 #include "ingest/sentence.h"
 
 #define MIN_CHARACTERS 80u
-#define UUID_TEXT_BYTES 37u
 
 static hd_status no_memory(hd_error *err)
 {
@@ -25,23 +25,15 @@ static hd_status make_uuid(hd_arena *arena, const char *name, const char **uuid,
 {
     static const char dns[16] = "\x6b\xa7\xb8\x10\x9d\xad\x11\xd1\x80\xb4\x00\xc0\x4f\xd4\x30\xc8";
     const size_t n = strlen(name);
-    char *bytes = hd__arena_alloc(arena, sizeof dns + n), *text = hd__arena_alloc(arena, UUID_TEXT_BYTES);
+    char *bytes = hd__arena_alloc(arena, sizeof dns + n), *text = hd__arena_alloc(arena, HD_UUID_TEXT_BYTES);
     unsigned char digest[HD_SHA1_BYTES];
     if (bytes == NULL || text == NULL)
         return no_memory(err);
     memcpy(bytes, dns, sizeof dns);
     memcpy(bytes + sizeof dns, name, n);
     HD_TRY(hd__sha1(hd__span(bytes, sizeof dns + n), digest, err));
-    digest[6] = (unsigned char)((digest[6] & 0x0F) | 0x50);
-    digest[8] = (unsigned char)((digest[8] & 0x3F) | 0x80);
+    hd__uuid_text(digest, 5, text);
     *uuid = text;
-    for (size_t i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *text++ = '-';
-        *text++ = "0123456789abcdef"[digest[i] >> 4];
-        *text++ = "0123456789abcdef"[digest[i] & 15];
-    }
-    *text = '\0';
     return HD_OK;
 }
 

@@ -14,28 +14,19 @@
 #define MIN_LENGTH 5u
 #define MAX_STRETCHES 10000u
 
-static size_t count_characters(hd_span text)
-{
-    size_t n = 0, len;
-    bool valid;
-    for (size_t at = 0; at < text.len; at += len, n++)
-        hd__utf8_decode(text, at, &len, &valid);
-    return n;
-}
-
 /* Where a stretch is cut. */
 static size_t cut_len(hd_span stretch)
 {
     size_t last = stretch.len;
     while (last > 0 && memchr(".?!\n", stretch.ptr[last - 1], 4) == NULL)
         last--;
-    return last > 0 && count_characters(hd__span(stretch.ptr, last - 1)) > MIN_CHARACTERS ? last : stretch.len;
+    return last > 0 && hd__utf8_count(hd__span(stretch.ptr, last - 1)) > MIN_CHARACTERS ? last : stretch.len;
 }
 
 static hd_status add_stretch(hd_chunker *c, hd_span stretch, hd_error *err)
 {
     const hd_span trimmed = hd__strip(stretch);
-    if (count_characters(trimmed) <= MIN_LENGTH)
+    if (hd__utf8_count(trimmed) <= MIN_LENGTH)
         return HD_OK;
     hd_chunk chunk = {.section = "", .context = "", .ordinal = (uint32_t)c->n};
     chunk.begin = (uint32_t)(trimmed.ptr - c->extract->text.ptr);

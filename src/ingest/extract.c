@@ -38,6 +38,14 @@ hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_erro
     return HD_OK;
 }
 
+void hd__reader_title(hd_reader *reader)
+{
+    hd_extract *extract = reader->extract;
+    for (size_t i = 0; i < extract->n_blocks && extract->title[0] == '\0'; i++)
+        if (extract->blocks[i].kind == HD_BLOCK_HEADING && extract->blocks[i].level == 1)
+            extract->title = extract->blocks[i].name;
+}
+
 static hd_status refuse(hd_span bytes, const hd_file_type *type, hd_error *err)
 {
     const hd_status status = type->is_lie ? HD_ERR_FORMAT : HD_ERR_UNSUPPORTED;

@@ -35,11 +35,7 @@ hd_status hd__read_docx(hd_reader *reader, hd_error *err)
     HD_TRY_OUT(hd__office_properties(&package, reader, err));
     HD_TRY_OUT(write_document(&package, &prose, err));
     HD_TRY_OUT(hd__prose_end_document(&prose, reader, err));
-    const hd_extract *extract = reader->extract;
-    for (size_t i = 0; i < extract->n_blocks && extract->title[0] == '\0'; i++) {
-        if (extract->blocks[i].kind == HD_BLOCK_HEADING && extract->blocks[i].level == 1)
-            reader->extract->title = extract->blocks[i].name;
-    }
+    hd__reader_title(reader);
 out:
     hd__prose_clear(&prose);
     hd__package_close(&package);

@@ -46,10 +46,7 @@ hd_status hd__read_html(hd_reader *reader, hd_error *err)
         extract->url = hd__metadata_text(url, reader->arena);
     HD_TRY_OUT(hd__metadata_take(reader, head, err));
     HD_TRY_OUT(hd__prose_end_document(&prose, reader, err));
-    for (size_t i = 0; i < extract->n_blocks && extract->title[0] == '\0'; i++) {
-        if (extract->blocks[i].kind == HD_BLOCK_HEADING && extract->blocks[i].level == 1)
-            extract->title = extract->blocks[i].name;
-    }
+    hd__reader_title(reader);
 out:
     json_decref(head);
     hd__prose_clear(&prose);

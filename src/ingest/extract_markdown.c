@@ -256,10 +256,7 @@ hd_status hd__read_markdown(hd_reader *reader, hd_error *err)
     if (!blocks.failed)
         add_lines(&m, extract->text, skipped, &blocks);
     HD_TRY_OUT(hd__reader_end(reader, &blocks, err));
-    for (size_t i = 0; i < blocks.n && *extract->title == '\0'; i++) {
-        if (blocks.items[i].kind == HD_BLOCK_HEADING && blocks.items[i].level == 1)
-            extract->title = blocks.items[i].name;
-    }
+    hd__reader_title(reader);
 out:
     hd__buffer_clear(&m.name);
     return status;

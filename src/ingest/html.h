@@ -6,8 +6,8 @@
 #include "ingest/prose.h"
 
 /* Appends what a reader of the page would read to `prose`. `head`: NULL, or an object that receives what the page says about
- * itself: title, author, date, description, keywords, lang, url. With `main_only`, and where the page has a main part or
- * articles, blocks outside of them are marked by `page` HD_HTML_ASIDE for hd__prose_filter. Status as hd__html_parse. */
+ * itself: title, author, date, description, keywords, lang, url. With `zones`, the blocks' `page` is the hd_html_zone that
+ * they stand in, for hd__prose_filter. Status as hd__html_parse. */
 HD_MUST_USE hd_status hd__html_write(hd_span text, hd_prose *prose, json_t *head, bool zones, hd_error *err);
 
 typedef enum hd_html_zone {

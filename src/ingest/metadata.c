@@ -76,8 +76,8 @@ hd_status hd__metadata_take(hd_reader *reader, json_t *metadata, hd_error *err)
 {
     static const char *const titles[] = {"title", "Title", NULL};
     static const char *const authors[] = {"author", "authors", "creator", "Author", NULL};
-    static const char *const dates[] = {"created_at", "date",         "created",      "published", "publishDate", "pubDate",
-                                        "created",    "published_at", "publish_date", "timestamp", NULL};
+    static const char *const dates[] = {"created_at", "date",         "created",      "published", "publishDate",
+                                        "pubDate",    "published_at", "publish_date", "timestamp", NULL};
     hd_extract *extract = reader->extract;
     HD_TRY(take_text(reader, metadata, titles, &extract->title, err));
     HD_TRY(take_text(reader, metadata, authors, &extract->author, err));

@@ -42,11 +42,6 @@ static void start(hd_prose *prose)
     prose->space = false;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Before something is written: opens and starts the block, separates cells. False when no more is taken. */
 static bool ready(hd_prose *prose)
 {
@@ -68,12 +63,12 @@ void hd__prose_text(hd_prose *prose, hd_span text)
         text = hd__span(text.ptr + 1, text.len - 1);
     for (size_t at = 0; at < text.len;) {
         size_t end = at;
-        if (!code && is_space(text.ptr[at])) {
+        if (!code && hd__ascii_is_space(text.ptr[at])) {
             prose->space = true;
             at++;
             continue;
         }
-        while (end < text.len && (code || !is_space(text.ptr[end])))
+        while (end < text.len && (code || !hd__ascii_is_space(text.ptr[end])))
             end++;
         if (!ready(prose))
             return;
@@ -128,7 +123,7 @@ void hd__prose_end(hd_prose *prose)
     prose->open = false;
     if (prose->block.begin == UINT32_MAX || prose->text.failed)
         return;
-    while (prose->text.len > prose->prefix_at && is_space(prose->text.ptr[prose->text.len - 1]))
+    while (prose->text.len > prose->prefix_at && hd__ascii_is_space(prose->text.ptr[prose->text.len - 1]))
         prose->text.len--;
     hd_span all = hd__span(prose->text.ptr + prose->block.begin, prose->text.len - prose->block.begin);
     size_t before = prose->blocks.n > 0 ? prose->blocks.items[prose->blocks.n - 1].end : 0;

@@ -32,6 +32,9 @@ void hd__paragraphs_add(hd_block_list *blocks, hd_span text, size_t begin, size_
 /* Takes the blocks over, and cuts names that are too long; HD_ERR_MEMORY, also when the list has failed. */
 HD_MUST_USE hd_status hd__reader_end(hd_reader *reader, const hd_block_list *blocks, hd_error *err);
 
+/* A document without a title has that of its first heading of level 1, if there is one. After hd__reader_end. */
+void hd__reader_title(hd_reader *reader);
+
 /* Looks through metadata for what has a field of its own in an extract: title, author, date. `metadata` becomes the
  * extract's, as text; it is the caller's to decref. */
 HD_MUST_USE hd_status hd__metadata_take(hd_reader *reader, json_t *metadata, hd_error *err);

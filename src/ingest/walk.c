@@ -149,7 +149,7 @@ static bool is_version_control(const char *name)
 
 /* ---- links ---- */
 
-static bool lies_in(const char *path, const char *folder)
+bool hd__path_lies_in(const char *path, const char *folder)
 {
     const size_t n = strlen(folder);
     return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0' || n == 1);
@@ -164,13 +164,13 @@ static hd_status link_is_followed(walk *w, const struct stat *target, bool *foll
         report_errno(w, w->path, "follow the link");
         return HD_OK;
     }
-    if (S_ISDIR(target->st_mode) && lies_in(w->root, real)) {
+    if (S_ISDIR(target->st_mode) && hd__path_lies_in(w->root, real)) {
         hd_error why;
         HD_IGNORE(hd__fail(&why, HD_ERR_IO, "a link to a folder that it is in"));
         report(w, w->path, &why);
         return HD_OK;
     }
-    if (lies_in(real, w->root))
+    if (hd__path_lies_in(real, w->root))
         return HD_OK;
     for (size_t len = 1; real[len - 1] != '\0'; len++) /* it, or a folder that it is in */
         if ((real[len] == '/' || real[len] == '\0') && hd__map64_get(&w->linked, hd__hash64(hd__span(real, len), 0)) != NULL)

@@ -36,4 +36,7 @@ typedef struct hd_walk_options {
  * `folder` end it; HD_ERR_NOT_FOUND and HD_ERR_IO when the root cannot be read. */
 HD_MUST_USE hd_status hd__walk_files(const char *root, const hd_walk_options *options, hd_error *err);
 
+/* Whether an absolute path is a folder, or lies in it. */
+bool hd__path_lies_in(const char *path, const char *folder);
+
 #endif

@@ -16,4 +16,8 @@ struct hd_index {
 /* HD_ERR_UNSUPPORTED for an index that is only read, or that needs vectors which nobody makes. */
 HD_MUST_USE hd_status hd__index_check_writes(const hd_index *index, hd_error *err);
 
+/* Removes documents in one transaction; ids that are not there do not count. *n_removed grows. */
+HD_MUST_USE hd_status hd__index_remove_ids(hd_index *index, const char *const *ids, size_t n, uint64_t *n_removed,
+                                           hd_error *err);
+
 #endif

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/uuid.h"
 #include "search/handle.h"
 #include "search/ingest_pipe.h"
 #include "store/filter.h"
@@ -106,21 +107,12 @@ typedef struct putting {
 } putting;
 
 /* A random UUID (RFC 9562, version 4). */
-static hd_status make_id(char id[37], hd_error *err)
+static hd_status make_id(char id[HD_UUID_TEXT_BYTES], hd_error *err)
 {
-    unsigned char bytes[16];
-    size_t at = 0;
+    unsigned char bytes[HD_UUID_BYTES];
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         return hd__fail_errno(err, errno, "no random numbers for a document's id");
-    bytes[6] = (unsigned char)((bytes[6] & 0x0F) | 0x40);
-    bytes[8] = (unsigned char)((bytes[8] & 0x3F) | 0x80);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            id[at++] = '-';
-        id[at++] = "0123456789abcdef"[bytes[i] >> 4];
-        id[at++] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    id[at] = '\0';
+    hd__uuid_text(bytes, 4, id);
     return HD_OK;
 }
 
@@ -170,7 +162,7 @@ static void drop(hd_prepared *first)
 static hd_status prepare_one(hd_index *index, const hd_document *document, size_t i, putting *p, hd_text *id, hd_error *err)
 {
     const hd_prepare_options how = {.embedder = index->embedder, .chunking = document->chunking};
-    char made[37];
+    char made[HD_UUID_TEXT_BYTES];
     hd_error why;
     hd_arena arena;
     p->document = document;
@@ -272,7 +264,7 @@ hd_status hd_index_put(hd_index *index, const hd_document *documents, size_t n, 
 
 /* ---- remove ---- */
 
-static hd_status remove_ids(hd_index *index, const char *const *ids, size_t n, uint64_t *n_removed, hd_error *err)
+hd_status hd__index_remove_ids(hd_index *index, const char *const *ids, size_t n, uint64_t *n_removed, hd_error *err)
 {
     hd_write *write;
     uint64_t n_gone = 0;
@@ -305,7 +297,7 @@ static hd_status remove_page(hd_index *index, const hd_filter *filter, uint64_t 
     hd_status status = hd__filter_documents(snapshot, filter, 0, REMOVE_PAGE, &arena, &ids, &n, &n_all, err);
     hd__snapshot_end(snapshot);
     if (status == HD_OK && n > 0)
-        status = remove_ids(index, ids, n, n_removed, err);
+        status = hd__index_remove_ids(index, ids, n, n_removed, err);
     hd__arena_clear(&arena);
     *more = n == REMOVE_PAGE && status == HD_OK;
     return status;
@@ -325,7 +317,7 @@ hd_status hd_index_remove(hd_index *index, const char *const *ids, size_t n, con
     if (more) /* before anything goes */
         HD_TRY_OUT(hd__filter_parse(hd__span_of(filter), &arena, &parsed, err));
     if (n > 0)
-        HD_TRY_OUT(remove_ids(index, ids, n, &n_gone, err));
+        HD_TRY_OUT(hd__index_remove_ids(index, ids, n, &n_gone, err));
     while (more)
         HD_TRY_OUT(remove_page(index, parsed, &n_gone, &more, err));
     if (n_removed != NULL)

@@ -420,26 +420,6 @@ static hd_status read_files(run *r, hd_error *err)
 
 /* ---- remove ---- */
 
-static hd_status remove_some(run *r, const char *const *ids, size_t n, hd_error *err)
-{
-    hd_write *write;
-    uint64_t n_removed = 0;
-    hd_status status = HD_OK;
-    HD_TRY(hd__write_begin(r->index->store, &write, err));
-    for (size_t i = 0; i < n && status == HD_OK; i++) {
-        bool removed = false;
-        status = hd__document_remove(write, ids[i], &removed, err);
-        n_removed += removed;
-    }
-    if (status != HD_OK) {
-        hd__write_abandon(write);
-        return status;
-    }
-    HD_TRY(hd__write_commit(write, err));
-    r->progress.n_removed += n_removed;
-    return HD_OK;
-}
-
 /* A line that is no longer in its file, which was read in this run. */
 static hd_status find_stale(const hd_document_row *row, void *data, hd_error *err)
 {
@@ -471,7 +451,7 @@ static hd_status remove_gone(run *r, hd_error *err)
         if (!r->gone[i].is_claimed && !r->gone[i].is_absent)
             ids[n++] = r->gone[i].id;
         if (n == REMOVE_DOCUMENTS || (i == r->n_gone && n > 0)) {
-            HD_TRY(remove_some(r, ids, n, err));
+            HD_TRY(hd__index_remove_ids(r->index, ids, n, &r->progress.n_removed, err));
             n = 0;
         }
     }

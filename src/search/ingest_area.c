@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "ingest/walk.h"
 
 #define SETTING "ingest.roots"
 
@@ -35,12 +36,6 @@ typedef struct finding {
 static hd_status no_memory(hd_error *err)
 {
     return hd__fail(err, HD_ERR_MEMORY, "no memory for the folders of an index");
-}
-
-bool hd__path_lies_in(const char *path, const char *folder)
-{
-    const size_t n = strlen(folder);
-    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0' || (n == 1 && folder[0] == '/'));
 }
 
 bool hd__ingest_path_has(const hd_ingest_path *about, const char *path)

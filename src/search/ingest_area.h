@@ -47,9 +47,6 @@ HD_MUST_USE hd_status hd__ingest_areas_find(hd_store *store, const char *const *
 /* The first of what the area's run is about that is about a path; NULL: none. */
 hd_ingest_path *hd__ingest_area_has(const hd_ingest_area *area, const char *path);
 
-/* Whether a path is a folder, or lies in it. */
-bool hd__path_lies_in(const char *path, const char *folder);
-
 /* "<label>/<name>", as UTF-8: other bytes are written "\xNN". On the arena; NULL: no memory. */
 const char *hd__ingest_id(const char *label, const char *name, hd_arena *arena);
 
