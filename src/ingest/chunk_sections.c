@@ -75,13 +75,20 @@ static bool is_empty(const hd_chunker *c, uint32_t begin, uint32_t end)
     return hd__strip(hd__span(c->extract->text.ptr + begin, end - begin)).len == 0;
 }
 
+/* Where the text begins: Markdown's front matter, which is before all blocks, is not cut. */
+static uint32_t text_begin(const hd_chunker *c)
+{
+    return c->extract->n_blocks > 0 ? c->extract->blocks[0].begin : 0;
+}
+
 /* What stands under a heading, up to the next one. A heading with nothing but further headings below it is in their paths.
  */
 static hd_status find_headings(hd_chunker *c, section_list *list, hd_error *err)
 {
     const hd_extract *e = c->extract;
     trail t = {.n = 0};
-    section s = {.path = ""}; /* what is before the first heading is in nothing, and nothing is in it */
+    section s = {.path = "", .begin = text_begin(c)}; /* before the first heading: in nothing, and nothing is in it */
+    s.body = s.begin;
     uint32_t level = 0;
     for (size_t i = 0; i <= e->n_blocks; i++) {
         const hd_block *b = i < e->n_blocks ? &e->blocks[i] : NULL;
@@ -134,7 +141,9 @@ static hd_status find_code(hd_chunker *c, section_list *list, hd_error *err)
 static hd_status make_context(hd_chunker *c, const char *path, const char **context, uint32_t *room, hd_error *err)
 {
     const char *title = c->extract->title;
-    const bool in_path = strncmp(path, title, strlen(title)) == 0;
+    const size_t n_title = strlen(title);
+    const bool in_path = strncmp(path, title, n_title) == 0 &&
+                         (path[n_title] == '\0' || n_title == 0 || strncmp(path + n_title, " > ", 3) == 0);
     uint32_t n;
     *room = c->options->max_tokens;
     *context = path[0] == '\0' ? title : in_path ? path : hd__arena_printf(c->arena, "%s > %s", title, path);
@@ -364,7 +373,7 @@ hd_status hd__chunk_by_tokens(hd_chunker *c, hd_error *err)
     section_list list = {0};
     hd_status status = find_sections(c, &list, err);
     if (status == HD_OK)
-        status = cut(c, 0, (uint32_t)c->extract->text.len, NULL, &list, err);
+        status = cut(c, text_begin(c), (uint32_t)c->extract->text.len, NULL, &list, err);
     hd__free(list.items);
     return status;
 }

@@ -1,12 +1,15 @@
 /* extract_text.c - plain text, and the light markups that read as plain text: paragraphs between blank lines, and headings
  * by the marks of the format that the name says.
  *
- *   reStructuredText   a line and below it a line of one punctuation character, as long at least; the levels are in the
- *                      order in which the characters appear (docutils, "Sections")
+ *   reStructuredText   a line and below it a line of one punctuation character, as long at least, perhaps one above it, too;
+ *                      the levels are in the order in which these ways appear (docutils, "Sections")
  *   AsciiDoc           "= Title", "== Section", …
  *   Org                "* Title", "** Section", …
  *   LaTeX              \part{…}, \chapter{…}, \section{…}, \subsection{…}, …, and \title{…}
  */
+#include <ctype.h>
+
+#include "base/utf8.h"
 #include "ingest/encoding.h"
 #include "ingest/reader.h"
 
@@ -14,8 +17,7 @@ typedef struct markup {
     hd_span text;
     hd_block_list *blocks;
     hd_arena *arena;
-    const char *title;
-    char adornments[6]; /* of reStructuredText, in the order of levels */
+    int adornments[6]; /* of reStructuredText, in the order of levels: the character, negative with a line above, too */
     uint32_t n_adornments;
 } markup;
 
@@ -101,15 +103,16 @@ static heading restructured(markup *m, size_t at)
     hd_span title = trim_right(line_at(m->text, title_at));
     size_t below_at = title_at < m->text.len ? line_end(m->text, title_at) + 1 : m->text.len;
     hd_span below = trim_right(line_at(m->text, below_at));
-    if (hd__ascii_is_blank(title) || is_adornment(title) || !is_adornment(below) || below.len < title.len ||
+    if (hd__ascii_is_blank(title) || is_adornment(title) || !is_adornment(below) || below.len < hd__utf8_count(title) ||
         (above && (below.ptr[0] != first.ptr[0] || line_end(m->text, at) + 1 != title_at)) ||
         (!above && title.ptr[0] == ' '))
         return found;
+    const int way = above ? -below.ptr[0] : below.ptr[0];
     uint32_t level = 0;
-    while (level < m->n_adornments && m->adornments[level] != below.ptr[0])
+    while (level < m->n_adornments && m->adornments[level] != way)
         level++;
-    if (level == m->n_adornments && level < sizeof m->adornments)
-        m->adornments[m->n_adornments++] = below.ptr[0];
+    if (level == m->n_adornments && level < sizeof m->adornments / sizeof m->adornments[0])
+        m->adornments[m->n_adornments++] = way;
     found.level = level < 6 ? level + 1 : 6;
     found.name = hd__ascii_trim(title);
     found.end = below_at + below.len;
@@ -153,6 +156,27 @@ void hd__paragraphs_add(hd_block_list *blocks, hd_span text, size_t begin, size_
     hd__block_list_add(blocks, &paragraph);
 }
 
+/* A heading without reStructuredText's roles and literals: ":mod:`heapq` --- a queue" is "heapq --- a queue". */
+static const char *plain_name(hd_span name, bool is_rst, hd_arena *arena)
+{
+    char *plain = hd__arena_strndup(arena, name.ptr, name.len);
+    size_t n = 0;
+    for (size_t i = 0; i < name.len && is_rst && plain != NULL;) {
+        size_t role = i + 1;
+        while (role < name.len && name.ptr[i] == ':' && (isalnum((unsigned char)name.ptr[role]) || name.ptr[role] == '-'))
+            role++;
+        if (name.ptr[i] == ':' && role > i + 1 && role + 1 < name.len && name.ptr[role] == ':' && name.ptr[role + 1] == '`')
+            i = role + 2;
+        else if (name.ptr[i] == '`')
+            i++;
+        else
+            plain[n++] = name.ptr[i++];
+    }
+    if (is_rst && plain != NULL)
+        plain[n] = '\0';
+    return plain;
+}
+
 static void read_marked(markup *m, const char *mime)
 {
     hd_line_counter lines = {m->text, 0, 1};
@@ -164,10 +188,8 @@ static void read_marked(markup *m, const char *mime)
             continue;
         }
         hd__paragraphs_add(m->blocks, m->text, paragraphs, at, hd__line_of(&lines, paragraphs));
-        const char *name = hd__arena_strndup(m->arena, found.name.ptr, found.name.len);
+        const char *name = plain_name(found.name, strcmp(mime, "text/x-rst") == 0, m->arena);
         m->blocks->failed |= name == NULL;
-        if (m->title == NULL && found.level == 1)
-            m->title = name;
         hd__block_list_add(m->blocks, &(hd_block){.kind = HD_BLOCK_HEADING,
                                                   .begin = (uint32_t)at,
                                                   .end = (uint32_t)found.end,
@@ -191,7 +213,7 @@ hd_status hd__read_text(hd_reader *reader, hd_error *err)
         hd__paragraphs_add(&blocks, extract->text, 0, extract->text.len, 1);
     else
         read_marked(&m, extract->mime);
-    if (m.title != NULL)
-        extract->title = m.title;
-    return hd__reader_end(reader, &blocks, err);
+    HD_TRY(hd__reader_end(reader, &blocks, err));
+    hd__reader_title(reader);
+    return HD_OK;
 }

@@ -104,6 +104,20 @@ static bool is_left_out(const char *const *attributes)
     return false;
 }
 
+/* "¶", "#" or "§" beside a heading, a link to it: as Sphinx, MkDocs, Docusaurus, AsciiDoctor and rustdoc name it. */
+static bool is_permalink(const char *const *attributes)
+{
+    static const char *const classes[] = {"headerlink", "hash-link", "permalink", "anchor", "anchor-link", "doc-anchor"};
+    const char *all = hd__attribute(attributes, "class"), *href = hd__attribute(attributes, "href");
+    for (size_t n; all != NULL && *all != '\0' && href != NULL && href[0] == '#'; all += n + strspn(all + n, " ")) {
+        n = strcspn(all, " ");
+        for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+            if (hd__span_is(hd__span(all, n), classes[i]))
+                return true;
+    }
+    return false;
+}
+
 static action by_role(action a, const char *const *attributes)
 {
     const char *role = hd__attribute(attributes, "role");
@@ -253,7 +267,7 @@ static void begin(void *data, const char *name, const char *const *attributes, u
     p->prose->line = line;
     if (p->skip_depth > 0)
         return;
-    if (a == SKIP || is_left_out(attributes)) {
+    if (a == SKIP || is_left_out(attributes) || (strcmp(name, "a") == 0 && is_permalink(attributes))) {
         p->skip_depth = p->depth;
         return;
     }

@@ -286,6 +286,29 @@ static void test_context(void **state)
     make(&f, options_of(HD_CHUNKING_AUTO, 24, 0));
     assert_string_equal(f.chunks[0].context, "A");
     clear(&f);
+    read_text(&f, hd__span_of("# About\n\n" WORDS_10)); /* begins with the title's letters, and is not it */
+    f.extract.title = "A";
+    make(&f, options_of(HD_CHUNKING_AUTO, 24, 0));
+    assert_string_equal(f.chunks[0].context, "A > About");
+    clear(&f);
+}
+
+/* What is before the first block (Markdown's front matter) is in no chunk. */
+static void test_front_matter(void **state)
+{
+    (void)state;
+    fixture f;
+    static const hd_chunking rules[] = {HD_CHUNKING_AUTO, HD_CHUNKING_TOKENS};
+    for (size_t i = 0; i < 2; i++) {
+        read_text(&f, hd__span_of("tags: [a]\n\n" WORDS_10 "\n"));
+        f.extract.blocks++;
+        f.extract.n_blocks--;
+        make(&f, options_of(rules[i], 24, 0));
+        assert_int_equal(f.n, 1);
+        assert_true(hd__span_is(f.chunks[0].text, WORDS_10));
+        assert_int_equal(f.chunks[0].line, 3);
+        clear(&f);
+    }
 }
 
 static void test_code(void **state)
@@ -528,8 +551,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sentences),    cmocka_unit_test(test_sections),  cmocka_unit_test(test_short_sections),
         cmocka_unit_test(test_long_section), cmocka_unit_test(test_huge_word), cmocka_unit_test(test_context),
-        cmocka_unit_test(test_code),         cmocka_unit_test(test_any_text),  cmocka_unit_test(test_anyloom),
-        cmocka_unit_test(test_plugin),       cmocka_unit_test(test_faults),    cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_front_matter), cmocka_unit_test(test_code),      cmocka_unit_test(test_any_text),
+        cmocka_unit_test(test_anyloom),      cmocka_unit_test(test_plugin),    cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests_name("chunk", tests, NULL, NULL);
 }

@@ -21,6 +21,15 @@ static void headings_of_light_markups(void **state)
                "H 2 @7 <Part> |Part\\n----|\n"
                "H 2 @9 <text> |text\\n----|\n"
                "H 2 @12 <Next> |Next\\n----|\n");
+    text_gives("====\nDoc\n====\n\n\u00dcbersicht\n=========\n\ntext\n", "a.rst", /* with a line above it is another way */
+               "text/x-rst title=Doc\n"
+               "H 1 @1 <Doc> |====\\nDoc\\n====|\n"
+               "H 2 @5 <\u00dcbersicht> |\u00dcbersicht\\n=========|\n"
+               "P 0 @8 |text|\n");
+    text_gives(":mod:`heapq` --- a ``queue``\n============================\n", "a.rst",
+               "text/x-rst title=heapq --- a queue\n"
+               "H 1 @1 <heapq --- a queue> |:mod:`heapq` --- a ``queue``\\n============================|\n");
+    text_gives("a: b :c\n=======\n", "a.rst", "text/x-rst title=a: b :c\nH 1 @1 <a: b :c> |a: b :c\\n=======|\n");
     text_gives("= Doc\nann\n\n== Part\ntext\n==\n", "a.adoc",
                "text/asciidoc title=Doc\nH 1 @1 <Doc> |= Doc|\nP 0 @2 |ann|\nH 2 @4 <Part> |== Part|\nP 0 @5 |text\\n==|\n");
     text_gives("* One\n** Two\n*bold* text\n", "a.org",
