@@ -68,6 +68,7 @@ typedef struct hd_document {
     int64_t created_at;   /* Unix seconds; 0: unknown */
     hd_text text;         /* or a file's bytes: PDF, DOCX, …, as `mime` says */
     hd_chunking chunking;
+    uint32_t chunk_tokens, overlap_tokens; /* as in hd_ingest_options */
 } hd_document;
 
 /* Adds documents, each with all of its chunks or not at all; returns when they are on the disk and can be found. Of

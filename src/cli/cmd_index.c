@@ -196,7 +196,7 @@ static hd_status run_index(run *r, int n_args, char **args, hd_error *err)
                                    .options = &r->ingest,
                                    .report = &r->report};
     if (from_stdin)
-        status = cli_index_stdin(r->index, flag_source, r->ingest.chunking, &r->report, err);
+        status = cli_index_stdin(r->index, &r->ingest, &r->report, err);
     else if (flag_watch)
         status = cli_index_watch_run(&watch, err);
     else

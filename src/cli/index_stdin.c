@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 typedef struct stream {
     hd_buffer bytes;
     bool at_end;
-    uint64_t n_taken; /* before the bytes */
+    uint64_t n_pieces; /* put before */
 } stream;
 
 /* Fills up to so many bytes. */
@@ -64,11 +65,14 @@ static size_t whole_lines(const stream *s)
 
 static hd_status put_lines(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
 {
+    char id[32] = "stdin"; /* with the line's number the id of a line that has none */
     document->mime = "application/jsonl";
-    document->id = "stdin";
+    document->id = id;
     while (s->bytes.len > 0) {
         const size_t n = whole_lines(s);
         if (n > 0) {
+            if (s->n_pieces++ > 0)
+                snprintf(id, sizeof id, "stdin-%llu", (unsigned long long)s->n_pieces);
             document->text = (hd_text){s->bytes.ptr, n};
             HD_TRY(put(index, document, report, err));
             memmove(s->bytes.ptr, s->bytes.ptr + n, s->bytes.len - n);
@@ -104,10 +108,13 @@ static hd_status put_stream(hd_index *index, stream *s, hd_document *document, c
     return put(index, document, report, err);
 }
 
-hd_status cli_index_stdin(hd_index *index, const char *source, hd_chunking chunking, cli_index_report *report, hd_error *err)
+hd_status cli_index_stdin(hd_index *index, const hd_ingest_options *options, cli_index_report *report, hd_error *err)
 {
     stream s = {.at_end = false};
-    hd_document document = {.source = source != NULL ? source : "stdin", .chunking = chunking};
+    hd_document document = {.source = options->source != NULL ? options->source : "stdin",
+                            .chunking = options->chunking,
+                            .chunk_tokens = options->chunk_tokens,
+                            .overlap_tokens = options->overlap_tokens};
     hd__buffer_init(&s.bytes);
     const hd_status status = put_stream(index, &s, &document, report, err);
     hd__buffer_clear(&s.bytes);

@@ -4,8 +4,9 @@
 
 #include "cli/index_report.h"
 
-/* source NULL: "stdin". What is committed when an error or Ctrl-C ends it stays. */
-HD_MUST_USE hd_status cli_index_stdin(hd_index *index, const char *source, hd_chunking chunking, cli_index_report *report,
+/* Of the options the source (NULL: "stdin") and how text is cut count. What is committed when an error or Ctrl-C ends it
+ * stays. */
+HD_MUST_USE hd_status cli_index_stdin(hd_index *index, const hd_ingest_options *options, cli_index_report *report,
                                       hd_error *err);
 
 #endif

@@ -161,7 +161,10 @@ static void drop(hd_prepared *first)
 /* Reads and cuts one document; its id is copied to *id when it has any text. */
 static hd_status prepare_one(hd_index *index, const hd_document *document, size_t i, putting *p, hd_text *id, hd_error *err)
 {
-    const hd_prepare_options how = {.embedder = index->embedder, .chunking = document->chunking};
+    const hd_prepare_options how = {.embedder = index->embedder,
+                                    .chunking = document->chunking,
+                                    .chunk_tokens = document->chunk_tokens,
+                                    .overlap_tokens = document->overlap_tokens};
     char made[HD_UUID_TEXT_BYTES];
     hd_error why;
     hd_arena arena;

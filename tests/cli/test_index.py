@@ -195,6 +195,12 @@ class IndexTest(CommandTest):
         self.assertEqual(sorted(self.documents()), sorted(f"s{i}" for i in range(10)))
         self.assertEqual(self.index(paths=["-"], stdin=f"# Heading\n\n{TEXT}")["added"], 1)
         self.assertEqual(len(self.documents()), 11)
+        lines = "".join(json.dumps({"text": TEXT + str(i), "pad": "x" * 100_000}) + "\n" for i in range(40))
+        self.assertEqual(self.index(paths=["-"], stdin=lines)["added"], 40)  # of several pieces, without ids
+        self.assertEqual(self.index(paths=["-"], stdin=lines)["added"], 0)  # the same ones
+        self.assertEqual(len(self.documents()), 51)
+        chunks = [self.index(*args, paths=["-"], stdin=TEXT * 3)["chunks"] for args in ([], ["--chunk-tokens", "16"])]
+        self.assertGreater(chunks[1], chunks[0])
 
     def test_anyloom(self):
         self.put("guide.md", f"# Guide\n\n## One\n\n{TEXT}\n\n## Two\n\n{TEXT}\n")
