@@ -68,3 +68,23 @@ void hd__bitmap_recount(hd_bitmap *set)
         n_set += (uint32_t)__builtin_popcountll(set->words[i]);
     set->n_set = n_set;
 }
+
+hd_status hd__bitmap_ranks_init(hd_bitmap_ranks *ranks, const hd_bitmap *set, hd_error *err)
+{
+    const size_t n_words = hd__bitmap_n_words(set->n);
+    *ranks = (hd_bitmap_ranks){set, hd__malloc((n_words + 1) * sizeof *ranks->before)};
+    if (ranks->before == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for a set of %u chunks", set->n);
+    uint32_t n = 0;
+    for (size_t i = 0; i < n_words; i++) {
+        ranks->before[i] = n;
+        n += (uint32_t)__builtin_popcountll(set->words[i]);
+    }
+    return HD_OK;
+}
+
+void hd__bitmap_ranks_clear(hd_bitmap_ranks *ranks)
+{
+    hd__free(ranks->before);
+    *ranks = (hd_bitmap_ranks){0};
+}

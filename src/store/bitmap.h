@@ -37,4 +37,21 @@ void hd__bitmap_set_range(hd_bitmap *set, uint32_t begin, uint32_t end, bool in)
 /* Counts again, after words were written to. */
 void hd__bitmap_recount(hd_bitmap *set);
 
+/* How many members stand before each number: their places when they follow each other. The set lives as long, unchanged. */
+typedef struct hd_bitmap_ranks {
+    const hd_bitmap *set;
+    uint32_t *before; /* each word */
+} hd_bitmap_ranks;
+
+/* HD_ERR_MEMORY. clear frees it; a zeroed one may be cleared. */
+HD_MUST_USE hd_status hd__bitmap_ranks_init(hd_bitmap_ranks *ranks, const hd_bitmap *set, hd_error *err);
+void hd__bitmap_ranks_clear(hd_bitmap_ranks *ranks);
+
+/* id is below set->n. */
+static inline uint32_t hd__bitmap_rank(const hd_bitmap_ranks *ranks, hd_chunk_id id)
+{
+    const uint64_t below = ranks->set->words[id / 64] & (((uint64_t)1 << id % 64) - 1);
+    return ranks->before[id / 64] + (uint32_t)__builtin_popcountll(below);
+}
+
 #endif

@@ -43,8 +43,9 @@ typedef struct hd_chunk_vectors {
 } hd_chunk_vectors;
 
 /* Puts a document with all its chunks; one of the same id goes, with its chunks. chunks[i].id is received; vectors may be
- * NULL where the store's identity has none. HD_ERR_ARG and HD_ERR_LIMIT name what cannot be kept, and change nothing;
- * after any other failure (HD_ERR_IO: the disk is full) the write can only be abandoned. */
+ * NULL where the store's identity has none. HD_ERR_LIMIT, and HD_ERR_ARG of a document's and its chunks' rows, name what
+ * cannot be kept, and change nothing; after any other failure (HD_ERR_ARG: a vector with a value that is no number;
+ * HD_ERR_IO: the disk is full) the write can only be abandoned. */
 HD_MUST_USE hd_status hd__document_put(hd_write *write, const hd_document_row *document, hd_chunk_row *chunks,
                                        const hd_chunk_vectors *vectors, size_t n_chunks, hd_error *err);
 

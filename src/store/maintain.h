@@ -39,9 +39,8 @@ HD_MUST_USE hd_status hd__store_tidy(hd_store *store, bool *compacted, hd_error 
 HD_MUST_USE hd_status hd__store_backup(hd_store *store, const char *path,
                                        bool (*progress)(uint64_t done, uint64_t all, void *data), void *data, hd_error *err);
 
-/* JSON lines: a first one that says which model made the vectors, then one for each document, in the order of ids. Dense and
- * token vectors are written with `with_vectors` alone; those of a store with sparse weights cannot be: HD_ERR_UNSUPPORTED.
- * `write` is called with each line and its newline. */
+/* JSON lines: a first one that says which model made the vectors, then one for each document, in the order of ids. Vectors
+ * and sparse weights are written with `with_vectors` alone. `write` is called with each line and its newline. */
 typedef hd_status hd_line_fn(hd_span line, void *data, hd_error *err);
 HD_MUST_USE hd_status hd__store_export(hd_snapshot *snapshot, bool with_vectors, hd_line_fn *write, void *data,
                                        hd_error *err);

@@ -108,7 +108,12 @@ HD_MUST_USE hd_status hd__segment_add(hd_segment_writer *writer, hd_span term, u
 HD_MUST_USE hd_status hd__segment_end(hd_segment_writer *writer, hd_error *err);
 void hd__segment_abandon(hd_segment_writer *writer);
 
-/* ---- merging (segment_merge.c) ------------------------------------------------------------------ */
+/* ---- several side by side (segment_merge.c) ----------------------------------------------------- */
+
+/* Every term of a kind in their order, with the chunks that have it, ascending, and their payloads. */
+typedef hd_status hd_term_fn(hd_span term, const uint32_t *ids, const uint16_t *payloads, size_t n, void *data,
+                             hd_error *err);
+HD_MUST_USE hd_status hd__segment_each_term(sqlite3 *db, hd_segment_kind kind, hd_term_fn *take, void *data, hd_error *err);
 
 /* Puts one segment in the place of several of a kind at the end, when they are many of about a size. */
 HD_MUST_USE hd_status hd__segment_tidy(sqlite3 *db, hd_segment_kind kind, hd_error *err);

@@ -1,4 +1,5 @@
-/* segment_merge.c - several segments read side by side, term by term: merged into one, compacted into another file, checked.
+/* segment_merge.c - several segments read side by side, term by term: merged into one, compacted into another file, given to
+ * others, checked.
  *
  * Terms stand in each segment in their order and segments follow each other by chunks, so a term's merged list is its lists
  * one after the other. Memory is one block of terms for each segment and the list at hand.
@@ -224,6 +225,28 @@ static hd_status take_term(sources *all, hd_term *term, bool *ended, hd_error *e
     return HD_OK;
 }
 
+hd_status hd__segment_each_term(sqlite3 *db, hd_segment_kind kind, hd_term_fn *take, void *data, hd_error *err)
+{
+    hd_segment *segments = NULL;
+    size_t n = 0;
+    sources all = {0};
+    hd_status status = HD_OK;
+    HD_TRY_OUT(hd__segment_list(db, kind, &segments, &n, err));
+    HD_TRY_OUT(open_sources(&all, db, segments, n, err));
+    for (;;) {
+        hd_term term;
+        bool ended;
+        HD_TRY_OUT(take_term(&all, &term, &ended, err));
+        if (ended)
+            break;
+        HD_TRY_OUT(take(hd__term_text(&term), all.ids, all.payloads, all.n_postings, data, err));
+    }
+out:
+    close_sources(&all);
+    hd__free(segments);
+    return status;
+}
+
 /* ---- merging ------------------------------------------------------------------------------------ */
 
 static unsigned level_of(const hd_segment *segment)
@@ -271,8 +294,23 @@ out:
     return status;
 }
 
-/* The lengths of all, [n_chunks] from chunk `first`; *lengths is freed by the caller, NULL for weights. */
-static hd_status join_lengths(const sources *all, const hd_segment *about, uint16_t **lengths, hd_error *err)
+/* What becomes of chunks' numbers: those of live ones follow each other, or, where `live` is NULL, all go down by `first`. */
+typedef struct renumbering {
+    uint32_t first;
+    const hd_bitmap_ranks *live;
+} renumbering;
+
+/* False: the chunk is not taken over. */
+static bool new_number(const renumbering *numbers, uint32_t id, uint32_t *number)
+{
+    const bool stays = numbers->live == NULL || hd__bitmap_has(numbers->live->set, id);
+    *number = !stays ? 0 : numbers->live == NULL ? id - numbers->first : hd__bitmap_rank(numbers->live, id);
+    return stays;
+}
+
+/* The lengths of all, [n_chunks] and one more; *lengths is freed by the caller, NULL for weights. */
+static hd_status join_lengths(const sources *all, const renumbering *numbers, const hd_segment *about, uint16_t **lengths,
+                              hd_error *err)
 {
     *lengths = NULL;
     if (about->kind != HD_SEGMENT_WORDS)
@@ -282,15 +320,46 @@ static hd_status join_lengths(const sources *all, const hd_segment *about, uint1
         return fail_memory(err);
     for (size_t i = 0; i < all->n; i++) {
         const source *s = &all->list[i];
-        memcpy(*lengths + (s->segment.first - about->first), s->lengths, s->segment.n_chunks * sizeof **lengths);
+        uint32_t to;
+        for (uint32_t j = 0; j < s->segment.n_chunks; j++)
+            if (new_number(numbers, s->segment.first + j, &to))
+                (*lengths)[to] = s->lengths[j];
     }
     return HD_OK;
+}
+
+static void renumber_postings(sources *all, const renumbering *numbers)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < all->n_postings; i++) {
+        if (!new_number(numbers, all->ids[i], &all->ids[n]))
+            continue;
+        all->payloads[n++] = all->payloads[i];
+    }
+    all->n_postings = n;
+}
+
+/* All terms, as one segment. Of chunks that are gone altogether nothing has to be taken back any more. */
+static hd_status write_joined(sources *all, const renumbering *numbers, hd_segment_writer *writer, hd_error *err)
+{
+    for (;;) {
+        hd_term term;
+        bool ended;
+        HD_TRY(take_term(all, &term, &ended, err));
+        if (ended)
+            return hd__segment_end(writer, err);
+        renumber_postings(all, numbers);
+        const uint32_t n_removed = numbers->live == NULL ? all->n_removed : 0;
+        if (all->n_postings > 0 || n_removed > 0)
+            HD_TRY(hd__segment_add(writer, hd__term_text(&term), n_removed, all->ids, all->payloads, all->n_postings, err));
+    }
 }
 
 static hd_status merge(sqlite3 *db, const hd_segment *segments, size_t n, hd_error *err)
 {
     const hd_segment *last = &segments[n - 1];
-    hd_segment about = {.kind = last->kind, .first = segments[0].first};
+    const renumbering numbers = {.first = segments[0].first};
+    hd_segment about = {.kind = last->kind, .first = numbers.first};
     about.n_chunks = last->first + last->n_chunks - about.first;
     for (size_t i = 0; i < n; i++) {
         about.n_counted += segments[i].n_counted;
@@ -301,20 +370,9 @@ static hd_status merge(sqlite3 *db, const hd_segment *segments, size_t n, hd_err
     uint16_t *lengths = NULL;
     hd_status status = HD_OK;
     HD_TRY_OUT(open_sources(&all, db, segments, n, err));
-    HD_TRY_OUT(join_lengths(&all, &about, &lengths, err));
+    HD_TRY_OUT(join_lengths(&all, &numbers, &about, &lengths, err));
     HD_TRY_OUT(hd__segment_begin(&writer, db, &about, lengths, err));
-    for (;;) {
-        hd_term term;
-        bool ended;
-        HD_TRY_OUT(take_term(&all, &term, &ended, err));
-        if (ended)
-            break;
-        for (size_t i = 0; i < all.n_postings; i++)
-            all.ids[i] -= about.first;
-        HD_TRY_OUT(
-            hd__segment_add(&writer, hd__term_text(&term), all.n_removed, all.ids, all.payloads, all.n_postings, err));
-    }
-    HD_TRY_OUT(hd__segment_end(&writer, err));
+    HD_TRY_OUT(write_joined(&all, &numbers, &writer, err));
     HD_TRY_OUT(delete_segments(db, segments, n, err));
 out:
     hd__segment_abandon(&writer);
@@ -340,98 +398,30 @@ hd_status hd__segment_tidy(sqlite3 *db, hd_segment_kind kind, hd_error *err)
 
 /* ---- compaction --------------------------------------------------------------------------------- */
 
-/* New numbers: how many live chunks stand before each. */
-typedef struct renumbering {
-    const hd_bitmap *live;
-    uint32_t *before; /* [words] */
-} renumbering;
-
-static hd_status renumber(const hd_bitmap *live, renumbering *numbers, hd_error *err)
-{
-    const size_t n_words = (size_t)(live->n + 63) / 64;
-    *numbers = (renumbering){live, hd__malloc((n_words + 1) * sizeof *numbers->before)};
-    if (numbers->before == NULL)
-        return fail_memory(err);
-    uint32_t n = 0;
-    for (size_t i = 0; i < n_words; i++) {
-        numbers->before[i] = n;
-        n += (uint32_t)__builtin_popcountll(live->words[i]);
-    }
-    return HD_OK;
-}
-
-static uint32_t new_number(const renumbering *numbers, uint32_t id)
-{
-    const uint64_t below = numbers->live->words[id / 64] & (((uint64_t)1 << id % 64) - 1);
-    return numbers->before[id / 64] + (uint32_t)__builtin_popcountll(below);
-}
-
-/* Lengths and counts of the live chunks. */
-static hd_status compact_lengths(const sources *all, const renumbering *numbers, hd_segment *about, uint16_t **lengths,
-                                 hd_error *err)
-{
-    *lengths = NULL;
-    about->n_chunks = numbers->live->n_set;
-    if (about->kind != HD_SEGMENT_WORDS)
-        return HD_OK;
-    *lengths = hd__calloc((size_t)about->n_chunks + 1, sizeof **lengths);
-    if (*lengths == NULL)
-        return fail_memory(err);
-    for (size_t i = 0; i < all->n; i++) {
-        const source *s = &all->list[i];
-        for (uint32_t j = 0; j < s->segment.n_chunks; j++) {
-            if (!hd__bitmap_has(numbers->live, s->segment.first + j))
-                continue;
-            (*lengths)[new_number(numbers, s->segment.first + j)] = s->lengths[j];
-            about->n_counted++;
-            about->sum_length += s->lengths[j];
-        }
-    }
-    return HD_OK;
-}
-
-static void keep_live(sources *all, const renumbering *numbers)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < all->n_postings; i++) {
-        if (!hd__bitmap_has(numbers->live, all->ids[i]))
-            continue;
-        all->ids[n] = new_number(numbers, all->ids[i]);
-        all->payloads[n++] = all->payloads[i];
-    }
-    all->n_postings = n;
-}
-
 hd_status hd__segment_compact(sqlite3 *from, sqlite3 *to, hd_segment_kind kind, const hd_bitmap *live, hd_error *err)
 {
-    hd_segment *segments = NULL, about = {.kind = kind};
+    hd_segment *segments = NULL, about = {.kind = kind, .n_chunks = live->n_set, .n_counted = live->n_set};
     size_t n = 0;
     sources all = {0};
-    renumbering numbers = {0};
+    hd_bitmap_ranks ranks = {0};
+    const renumbering numbers = {.live = &ranks};
     hd_segment_writer writer = {0};
     uint16_t *lengths = NULL;
     hd_status status = HD_OK;
     HD_TRY_OUT(hd__segment_list(from, kind, &segments, &n, err));
+    if (n == 0 || live->n_set == 0)
+        goto out;
     HD_TRY_OUT(open_sources(&all, from, segments, n, err));
-    HD_TRY_OUT(renumber(live, &numbers, err));
-    HD_TRY_OUT(compact_lengths(&all, &numbers, &about, &lengths, err));
+    HD_TRY_OUT(hd__bitmap_ranks_init(&ranks, live, err));
+    HD_TRY_OUT(join_lengths(&all, &numbers, &about, &lengths, err));
+    for (uint32_t i = 0; lengths != NULL && i < about.n_chunks; i++)
+        about.sum_length += lengths[i];
     HD_TRY_OUT(hd__segment_begin(&writer, to, &about, lengths, err));
-    for (;;) {
-        hd_term term;
-        bool ended;
-        HD_TRY_OUT(take_term(&all, &term, &ended, err));
-        if (ended)
-            break;
-        keep_live(&all, &numbers);
-        if (all.n_postings > 0)
-            HD_TRY_OUT(hd__segment_add(&writer, hd__term_text(&term), 0, all.ids, all.payloads, all.n_postings, err));
-    }
-    if (writer.segment.n_terms > 0)
-        HD_TRY_OUT(hd__segment_end(&writer, err));
+    HD_TRY_OUT(write_joined(&all, &numbers, &writer, err));
 out:
     hd__segment_abandon(&writer);
     hd__free(lengths);
-    hd__free(numbers.before);
+    hd__bitmap_ranks_clear(&ranks);
     close_sources(&all);
     hd__free(segments);
     return status;

@@ -4,17 +4,18 @@
  *    "n_token_dimensions": …, "has_sparse": …, "language": …, "with_vectors": …}
  *   {"id": …, "source": …, "root": …, "path": …, "title": …, "url": …, "author": …, "mime": …, "metadata": {…},
  *    "cut": …, "created_at": …, "hash": "32 hex digits", "size": …, "mtime_ns": …, "chunks": [{"key": …, "section": …,
- *    "text": …, "ordinal": …, "begin": …, "end": …, "line": …, "page": …, "is_code": …, "vector": …, "token_vectors": …},
- *    …]}
+ *    "text": …, "ordinal": …, "begin": …, "end": …, "line": …, "page": …, "is_code": …, "vector": …, "token_vectors": …,
+ *    "sparse_tokens": …, "sparse_weights": …}, …]}
  *
- * Vectors are base64 of f32, little-endian. A text that JSON cannot say (bytes that are no UTF-8, NUL) is {"base64": …}.
+ * Vectors and weights are base64 of f32, little-endian, tokens of u32. A text that JSON cannot say (bytes that are no UTF-8,
+ * NUL) is {"base64": …}.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/half.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/utf8.h"
@@ -22,10 +23,14 @@
 #include "store/legs.h"
 #include "store/maintain.h"
 #include "store/schema.h"
+#include "store/sparse_rows.h"
 #include "store/store_int.h"
 #include "store/token_vectors.h"
 
 #define EXPORT_VERSION 1
+#define SPARSE_CHUNKS 16384u /* whose weights are read at once: each time all of the index is read through */
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are exported as they lie in memory");
 
 /* ---- out -------------------------------------------------------------------------------------------------- */
 
@@ -35,6 +40,8 @@ typedef struct exporter {
     hd_line_fn *write;
     void *data;
     hd_buffer line;
+    hd_bitmap sparse_chunks; /* those of `sparse_rows` */
+    hd_sparse_rows sparse_rows;
     bool was_cancelled; /* by `write`; hd__document_each ends quietly then */
 } exporter;
 
@@ -56,18 +63,12 @@ static void append_string(hd_buffer *line, const char *name, const char *text)
     append_text(line, name, hd__span_of(text));
 }
 
-/* After a member that no comma follows. */
-static void append_floats(hd_buffer *line, const char *name, const float *values, size_t n)
+/* n numbers of 4 bytes, after a member that no comma follows. */
+static void append_numbers(hd_buffer *line, const char *name, const void *numbers, size_t n)
 {
-    hd_buffer bytes;
-    hd__buffer_init(&bytes);
-    for (size_t i = 0; i < n; i++)
-        hd__buffer_append_uint(&bytes, hd__float_bits(values[i]), 4);
     hd__buffer_printf(line, ", \"%s\": \"", name);
-    hd__buffer_append_base64(line, hd__buffer_span(&bytes));
+    hd__buffer_append_base64(line, hd__span(numbers, hd__mul(n, 4)));
     hd__buffer_append_char(line, '"');
-    line->failed |= bytes.failed;
-    hd__buffer_clear(&bytes);
 }
 
 static hd_status give_line(exporter *e, hd_error *err)
@@ -110,13 +111,18 @@ static hd_status append_vectors(exporter *e, hd_chunk_id id, hd_arena *arena, hd
         if (dense == NULL)
             return hd__fail(err, HD_ERR_MEMORY, "no memory to export a vector");
         HD_TRY(hd__leg_vectors(e->snapshot, &id, 1, dense, err));
-        append_floats(&e->line, "vector", dense, identity->n_dimensions);
+        append_numbers(&e->line, "vector", dense, identity->n_dimensions);
     }
     if (identity->n_token_dimensions > 0) {
         float *vectors;
         size_t n;
         HD_TRY(hd__token_vectors_get(&e->snapshot->connection, id, identity->n_token_dimensions, arena, &vectors, &n, err));
-        append_floats(&e->line, "token_vectors", vectors, n * identity->n_token_dimensions);
+        append_numbers(&e->line, "token_vectors", vectors, n * identity->n_token_dimensions);
+    }
+    if (identity->has_sparse) {
+        const hd_sparse_vector sparse = hd__sparse_rows_get(&e->sparse_rows, id);
+        append_numbers(&e->line, "sparse_tokens", sparse.ids, sparse.n);
+        append_numbers(&e->line, "sparse_weights", sparse.weights, sparse.n);
     }
     return HD_OK;
 }
@@ -134,6 +140,35 @@ static hd_status append_chunk(exporter *e, const hd_chunk_row *chunk, hd_arena *
         HD_TRY(append_vectors(e, chunk->id, arena, err));
     hd__buffer_append_char(line, '}');
     return HD_OK;
+}
+
+static hd_status find_next_chunks(exporter *e, const char *id, hd_error *err)
+{
+    static const char select_chunks[] = "SELECT first_chunk, n_chunks FROM document WHERE id >= ? ORDER BY id";
+    hd_snapshot *snapshot = e->snapshot;
+    sqlite3_stmt *select;
+    HD_TRY(hd__connection_statement(&snapshot->connection, select_chunks, &select, err));
+    hd__sql_bind_text(select, 1, hd__span_of(id));
+    bool row = true;
+    hd_status status = HD_OK;
+    while (e->sparse_chunks.n_set < SPARSE_CHUNKS && (status = hd__sql_next(select, &row, err)) == HD_OK && row) {
+        const int64_t first = sqlite3_column_int64(select, 0), n = sqlite3_column_int64(select, 1);
+        const int64_t n_given = snapshot->state.n_chunks;
+        if (first >= 0 && n >= 0 && n <= n_given && first <= n_given - n) /* hd__document_chunks says so where it is not */
+            hd__bitmap_set_range(&e->sparse_chunks, (hd_chunk_id)first, (hd_chunk_id)(first + n), true);
+    }
+    hd__sql_reset(select);
+    return status;
+}
+
+/* The weights of that document's chunks, and of the next ones'. */
+static hd_status read_sparse_rows(exporter *e, const char *id, hd_error *err)
+{
+    hd__sparse_rows_clear(&e->sparse_rows);
+    hd__bitmap_clear(&e->sparse_chunks);
+    HD_TRY(hd__bitmap_init(&e->sparse_chunks, e->snapshot->state.n_chunks, err));
+    HD_TRY(find_next_chunks(e, id, err));
+    return hd__sparse_rows_read(e->snapshot->connection.db, &e->sparse_chunks, &e->sparse_rows, err);
 }
 
 /* It is valid, so newlines are between its parts alone, never in a text. */
@@ -162,6 +197,9 @@ static hd_status append_document(exporter *e, const hd_document_row *d, hd_arena
     hd_chunk_row *chunks;
     size_t n;
     HD_TRY(hd__document_chunks(e->snapshot, d->id, arena, &chunks, &n, err));
+    const bool has_weights = e->with_vectors && e->snapshot->store->identity.has_sparse;
+    if (has_weights && n > 0 && !hd__bitmap_has(&e->sparse_chunks, chunks[0].id))
+        HD_TRY(read_sparse_rows(e, d->id, err));
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             hd__buffer_append_text(line, ", ");
@@ -186,14 +224,13 @@ static hd_status export_document(const hd_document_row *document, void *data, hd
 
 hd_status hd__store_export(hd_snapshot *snapshot, bool with_vectors, hd_line_fn *write, void *data, hd_error *err)
 {
-    if (with_vectors && snapshot->store->identity.has_sparse)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: its sparse weights cannot be exported: export it without vectors",
-                        snapshot->store->path);
     exporter e = {.snapshot = snapshot, .with_vectors = with_vectors, .write = write, .data = data};
     hd__buffer_init(&e.line);
     hd_status status = export_head(&e, err);
     if (status == HD_OK)
         status = hd__document_each(snapshot, NULL, export_document, &e, err);
+    hd__sparse_rows_clear(&e.sparse_rows);
+    hd__bitmap_clear(&e.sparse_chunks);
     hd__buffer_clear(&e.line);
     return e.was_cancelled ? HD_ERR_CANCELLED : status;
 }
@@ -257,37 +294,49 @@ static hd_status read_u32(const json_t *object, const char *name, uint32_t *valu
     return read_number(object, name, UINT32_MAX, value, err);
 }
 
-/* Base64 of f32; *n 0 when it is not there. */
-static hd_status read_floats(const json_t *object, const char *name, hd_arena *arena, const float **values, size_t *n,
-                             hd_error *err)
+/* Base64 of numbers of 4 bytes; NULL, and *n 0, when it is not there. */
+static hd_status read_numbers(const json_t *object, const char *name, hd_arena *arena, const void **numbers, size_t *n,
+                              hd_error *err)
 {
     const json_t *text = json_object_get(object, name);
-    *values = NULL;
+    *numbers = NULL;
     *n = 0;
     if (text == NULL)
         return HD_OK;
     hd_span bytes;
     HD_TRY(decode(text, name, arena, &bytes, err));
-    float *read = hd__arena_alloc(arena, bytes.len + 1);
-    if (read == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "no memory to import \"%s\"", name);
     if (bytes.len % 4 != 0)
-        return fail_member(name, "a whole number of floats", err);
-    hd_cursor c = hd__cursor(bytes);
-    for (size_t i = 0; i < bytes.len / 4; i++)
-        read[i] = hd__float_of_bits(hd__cursor_u32(&c));
-    *values = read;
+        return fail_member(name, "whole numbers of four bytes", err);
+    *numbers = bytes.ptr; /* of the arena, so that any number may lie there */
     *n = bytes.len / 4;
+    return HD_OK;
+}
+
+static hd_status read_sparse(const hd_identity *identity, const json_t *object, hd_arena *arena, hd_sparse_vector *sparse,
+                             hd_error *err)
+{
+    const void *tokens, *weights;
+    size_t n_tokens, n_weights;
+    HD_TRY(read_numbers(object, "sparse_tokens", arena, &tokens, &n_tokens, err));
+    HD_TRY(read_numbers(object, "sparse_weights", arena, &weights, &n_weights, err));
+    if (n_tokens != n_weights)
+        return hd__fail(err, HD_ERR_FORMAT, "\"sparse_tokens\" has %zu numbers, \"sparse_weights\" %zu", n_tokens,
+                        n_weights);
+    if (n_tokens > 0 && !identity->has_sparse)
+        return hd__fail(err, HD_ERR_FORMAT, "\"sparse_weights\" has %zu numbers, the index has none", n_weights);
+    *sparse = (hd_sparse_vector){tokens, weights, n_tokens};
     return HD_OK;
 }
 
 static hd_status read_vectors(const hd_identity *identity, const json_t *object, hd_arena *arena, hd_chunk_vectors *vectors,
                               hd_error *err)
 {
+    const void *dense, *token_vectors;
     size_t n_dense, n_token_values;
-    *vectors = (hd_chunk_vectors){0};
-    HD_TRY(read_floats(object, "vector", arena, &vectors->dense, &n_dense, err));
-    HD_TRY(read_floats(object, "token_vectors", arena, &vectors->token_vectors, &n_token_values, err));
+    HD_TRY(read_numbers(object, "vector", arena, &dense, &n_dense, err));
+    HD_TRY(read_numbers(object, "token_vectors", arena, &token_vectors, &n_token_values, err));
+    *vectors = (hd_chunk_vectors){.dense = dense, .token_vectors = token_vectors};
+    HD_TRY(read_sparse(identity, object, arena, &vectors->sparse, err));
     if (vectors->dense != NULL && n_dense != identity->n_dimensions)
         return hd__fail(err, HD_ERR_FORMAT, "\"vector\" has %zu values, the index has vectors of %u", n_dense,
                         identity->n_dimensions);

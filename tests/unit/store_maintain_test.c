@@ -2,6 +2,7 @@
 #include "store/maintain.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <sys/file.h>
 
 #include "base/alloc.h"
@@ -497,7 +498,7 @@ static void import_from(hd_store *store, const hd_buffer *lines)
 static void exports_and_imports(void **state)
 {
     (void)state;
-    hd_store *store = fill_store("db", false);
+    hd_store *store = fill_store("db", true);
     hd_document_row odd = document_of("odd \xff\n\"id\"");
     odd.path = "/\xfe";
     odd.cut = "by hand";
@@ -513,10 +514,13 @@ static void exports_and_imports(void **state)
                           .line = 2,
                           .page = 3,
                           .is_code = true};
-    const float dense[4] = {0.1f, 0.7f, -0.2f, 0.3f};
+    const float dense[4] = {0.1f, 0.7f, -0.2f, 0.3f}, tokens[6] = {0.5f, -1, 0.25f, 0, 0, 0}, weights[3] = {2, 0.375f, 0.1f};
+    const uint32_t ids[3] = {0, 5, UINT32_MAX};
+    const hd_chunk_vectors vectors = {
+        .dense = dense, .sparse = {ids, weights, 3}, .token_vectors = tokens, .n_token_vectors = 2};
     hd_write *write;
     assert_ok(hd__write_begin(store, &write, &err));
-    assert_ok(hd__document_put(write, &odd, &chunk, &(hd_chunk_vectors){.dense = dense}, 1, &err));
+    assert_ok(hd__document_put(write, &odd, &chunk, &vectors, 1, &err));
     assert_ok(hd__write_commit(write, &err));
 
     hd_buffer first, second;
@@ -529,7 +533,7 @@ static void exports_and_imports(void **state)
     assert_string_equal(head.identity.model, "m");
     assert_string_equal(head.language, "english");
     assert_true(head.identity.n_dimensions == 4 && head.identity.n_token_dimensions == 3 && head.with_vectors);
-    hd_store *again = open_full("again", false);
+    hd_store *again = open_full("again", true);
     import_from(again, &first);
     describe_store(store, before);
     describe_store(again, after);
@@ -547,10 +551,21 @@ static void exports_and_imports(void **state)
     size_t n;
     assert_ok(hd__document_chunks(snapshot, odd.id, &arena, &chunks, &n, &err));
     assert_true(n == 1 && hd__span_equal(chunks[0].text, hd__span("a\0b", 3)) && chunks[0].is_code);
+    hd_ranked ranked[128];
+    size_t n_ranked;
+    for (size_t i = 0; i < 3; i++) { /* each weight is that of its token; the others have one of 5, too */
+        assert_ok(hd__leg_sparse(snapshot, (hd_sparse_vector){&ids[i], &(float){1}, 1}, 128, NULL, ranked, &n_ranked, &err));
+        assert_int_equal(n_ranked, i == 1 ? count_live(again) : 1);
+        assert_int_equal(ranked[n_ranked - 1].id, chunks[0].id);
+        assert_true(fabsf(ranked[n_ranked - 1].score - weights[i]) < 1e-4f);
+    }
+    float score;
+    assert_ok(hd__leg_multi(snapshot, (const float[]){0, -1, 1}, 1, &chunks[0].id, 1, &score, &err));
+    assert_true(fabsf(score - 1.25f) < 0.01f);
     hd__snapshot_end(snapshot);
     export_to(again, true, &second); /* what is exported of the import is the same, but for how metadata is written */
     hd__store_close(again);
-    again = open_full("third", false);
+    again = open_full("third", true);
     import_from(again, &second);
     hd__buffer_reset(&first);
     export_to(again, true, &first);
@@ -562,7 +577,61 @@ static void exports_and_imports(void **state)
     assert_clean("again");
 }
 
-static void says_what_cannot_be_exported(void **state)
+/* Chunk i has token i alone, with a weight of its own; documents' ids are in another order than their chunks'. */
+static void exports_more_weights_than_are_read_at_once(void **state)
+{
+    (void)state;
+    enum { DOCUMENTS = 280, CHUNKS = 64 };
+    const hd_identity identity = {.model = "m", .fingerprint = "f", .similarity = "dot", .has_sparse = true};
+    const hd_store_options options = {.create = true, .identity = &identity};
+    hd_store *stores[2] = {NULL, NULL};
+    assert_ok(hd__store_open(scratch_path(&s, "db"), &options, &stores[0], &err));
+    assert_ok(hd__store_open(scratch_path(&s, "again"), &options, &stores[1], &err));
+    hd_chunk_row chunks[CHUNKS] = {0};
+    hd_chunk_vectors vectors[CHUNKS] = {0};
+    uint32_t tokens[CHUNKS];
+    float weights[CHUNKS];
+    hd_write *write;
+    assert_ok(hd__write_begin(stores[0], &write, &err));
+    for (uint32_t i = 0; i < DOCUMENTS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%u", i * 37 % DOCUMENTS);
+        for (uint32_t j = 0; j < CHUNKS; j++) {
+            tokens[j] = i * CHUNKS + j;
+            weights[j] = (float)(1 + tokens[j] % 1000) / 8;
+            chunks[j] = (hd_chunk_row){.key = "", .section = "", .ordinal = j};
+            vectors[j].sparse = (hd_sparse_vector){&tokens[j], &weights[j], 1};
+        }
+        const hd_document_row document = document_of(id);
+        assert_ok(hd__document_put(write, &document, chunks, vectors, CHUNKS, &err));
+    }
+    assert_ok(hd__write_commit(write, &err));
+    hd_buffer lines;
+    hd__buffer_init(&lines);
+    export_to(stores[0], true, &lines);
+    import_from(stores[1], &lines);
+    hd__buffer_clear(&lines);
+    hd_snapshot *snapshot;
+    assert_ok(hd__snapshot_begin(stores[1], &snapshot, &err));
+    for (uint32_t token = 0; token < DOCUMENTS * CHUNKS; token += 7) {
+        hd_ranked ranked[2];
+        size_t n;
+        hd_chunk_found found;
+        char id[16];
+        snprintf(id, sizeof id, "%u", token / CHUNKS * 37 % DOCUMENTS);
+        assert_ok(hd__leg_sparse(snapshot, (hd_sparse_vector){&token, &(float){1}, 1}, 2, NULL, ranked, &n, &err));
+        assert_int_equal(n, 1);
+        assert_true(fabsf(ranked[0].score * 8 - (float)(1 + token % 1000)) < 0.01f);
+        assert_ok(hd__chunk_get(snapshot, &ranked[0].id, 1, &arena, &found, &err));
+        assert_string_equal(found.document->id, id);
+        assert_int_equal(found.chunk.ordinal, token % CHUNKS);
+    }
+    hd__snapshot_end(snapshot);
+    hd__store_close(stores[0]);
+    hd__store_close(stores[1]);
+}
+
+static void exports_words_alone(void **state)
 {
     (void)state;
     hd_store *store = fill_store("db", true);
@@ -570,7 +639,6 @@ static void says_what_cannot_be_exported(void **state)
     hd_buffer lines;
     hd__buffer_init(&lines);
     assert_ok(hd__snapshot_begin(store, &snapshot, &err));
-    assert_error(hd__store_export(snapshot, true, append_line, &lines, &err), HD_ERR_UNSUPPORTED, "sparse weights");
     assert_ok(hd__store_export(snapshot, false, append_line, &lines, &err));
     assert_status(hd__store_export(snapshot, false, cancel, NULL, &err), HD_ERR_CANCELLED);
     hd__snapshot_end(snapshot);
@@ -613,6 +681,9 @@ static void refuses_lines_that_are_no_documents(void **state)
         "{\"id\": \"a\", \"chunks\": [{\"vector\": \"AAAA\"}]}",
         "{\"id\": \"a\", \"chunks\": [{\"vector\": \"AACAPwAAAAA=\"}]}",
         "{\"id\": \"a\", \"chunks\": [{\"vector\": \"AACAPwAAAAAAAAAAAAAAAA==\", \"token_vectors\": \"AACAPw==\"}]}",
+        "{\"id\": \"a\", \"chunks\": [{\"vector\": \"AACAPwAAAAAAAAAAAAAAAA==\", \"sparse_weights\": \"AACAPw==\"}]}",
+        "{\"id\": \"a\", \"chunks\": [{\"vector\": \"AACAPwAAAAAAAAAAAAAAAA==\", \"sparse_tokens\": \"AAAAAA==\", "
+        "\"sparse_weights\": \"AACAPw==\"}]}", /* the index has none */
     };
     hd_store *store = open_full("db", false);
     hd_write *write;
@@ -675,7 +746,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tidies_when_it_pays, store_begin, store_end),
         cmocka_unit_test_setup_teardown(backs_up_while_others_write, store_begin, store_end),
         cmocka_unit_test_setup_teardown(exports_and_imports, store_begin, store_end),
-        cmocka_unit_test_setup_teardown(says_what_cannot_be_exported, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(exports_more_weights_than_are_read_at_once, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(exports_words_alone, store_begin, store_end),
         cmocka_unit_test_setup_teardown(refuses_lines_that_are_no_documents, store_begin, store_end),
         cmocka_unit_test_setup_teardown(tells_what_it_takes, store_begin, store_end),
     };
