@@ -184,8 +184,7 @@ static hd_status remove_words(hd_write *write, const char *title, hd_chunk_id be
     while (status == HD_OK && (status = hd__sql_next(select, &row, err)) == HD_OK && row) {
         const hd_chunk_id id = (hd_chunk_id)sqlite3_column_int64(select, 0);
         const hd_span text = hd__sql_span(select, 3);
-        status = hd__postings_remove_text(write->layout->postings, write->connection.db, id, hd__span_of(title),
-                                          hd__sql_span(select, 2), text, err);
+        status = hd__postings_remove_text(write->layout->postings, hd__span_of(title), hd__sql_span(select, 2), text, err);
         if (status == HD_OK && sqlite3_column_int64(select, 1) != 0)
             status = hd__trigram_remove(&write->connection, id, text, err);
     }
@@ -200,8 +199,7 @@ static hd_status remove_chunks(hd_write *write, const stored_document *document,
     static const char delete_chunks[] = "DELETE FROM chunk WHERE id >= ? AND id < ?";
     const uint32_t begin = document->row.first_chunk, end = begin + document->row.n_chunks;
     if (end < begin || end > write->state.n_chunks)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (document %.128s has chunks that are not there)",
-                        write->store->path, document->row.id);
+        return hd__sql_damaged(write->connection.db, err, "document %.128s has chunks that are not there", document->row.id);
     HD_TRY(remove_words(write, document->row.title, begin, end, err));
     sqlite3_stmt *statement;
     HD_TRY(hd__connection_statement(&write->connection, delete_chunks, &statement, err));
@@ -471,8 +469,7 @@ static hd_status document_of(hd_snapshot *snapshot, int64_t number, const int64_
         return no_memory(snapshot->store, err);
     HD_TRY(find_document(snapshot->store, &snapshot->connection, select_by_number, NULL, number, arena, read, err));
     if (read->row.id == NULL)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (a chunk without its document): 'heddle db check'",
-                        snapshot->store->path);
+        return hd__sql_damaged(snapshot->connection.db, err, "a chunk without its document");
     *document = &read->row;
     return HD_OK;
 }
@@ -511,8 +508,7 @@ hd_status hd__document_chunks(hd_snapshot *snapshot, const char *id, hd_arena *a
     HD_TRY(find_document(snapshot->store, &snapshot->connection, select_by_id, id, 0, arena, &document, err));
     const uint32_t n_chunks = document.row.id != NULL ? document.row.n_chunks : 0;
     if (n_chunks > snapshot->state.n_live)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (document %.128s has chunks that are not there)",
-                        snapshot->store->path, id);
+        return hd__sql_damaged(snapshot->connection.db, err, "document %.128s has chunks that are not there", id);
     hd_chunk_row *rows = hd__arena_calloc(arena, (size_t)n_chunks + 1, sizeof *rows);
     if (rows == NULL)
         return no_memory(snapshot->store, err);

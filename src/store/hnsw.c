@@ -186,6 +186,20 @@ hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, hd_error *err)
     return HD_OK;
 }
 
+uint32_t hd__graph_reach(const hd_graph_level *level, uint8_t *reached, uint32_t *queue, uint32_t n)
+{
+    for (uint32_t at = 0; at < n; at++) {
+        const _Atomic uint32_t *links = hd__graph_links(level, queue[at]);
+        for (uint32_t i = 0; i < level->n_links && links[i] != HD_GRAPH_NONE; i++) {
+            if (reached[links[i]])
+                continue;
+            reached[links[i]] = 1;
+            queue[n++] = links[i];
+        }
+    }
+    return n;
+}
+
 /* ---- what a walk keeps ---- */
 
 hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t n_slots, uint32_t beam, hd_error *err)
@@ -363,10 +377,9 @@ hd_status hd__walk_level(hd_walk *walk, const hd_walk_task *task, uint32_t l, ui
     return HD_OK;
 }
 
-hd_status hd__walk_descend(hd_walk *walk, const hd_walk_task *task, uint32_t from_level, uint32_t from_slot, uint32_t to,
-                           uint32_t *result, hd_error *err)
+hd_status hd__walk_descend(const hd_walk_task *task, uint32_t from_level, uint32_t from_slot, uint32_t to, uint32_t *result,
+                           hd_error *err)
 {
-    (void)walk;
     uint32_t slot = from_slot;
     for (uint32_t l = from_level; l > to; l--) {
         const hd_graph_level *level = &task->graph->levels[l];
@@ -398,6 +411,6 @@ hd_status hd__walk_descend(hd_walk *walk, const hd_walk_task *task, uint32_t fro
 hd_status hd__walk(hd_walk *walk, const hd_walk_task *task, uint32_t beam, hd_error *err)
 {
     uint32_t slot;
-    HD_TRY(hd__walk_descend(walk, task, task->graph->n_levels - 1, 0, 0, &slot, err));
+    HD_TRY(hd__walk_descend(task, task->graph->n_levels - 1, 0, 0, &slot, err));
     return hd__walk_level(walk, task, 0, slot, beam, err);
 }

@@ -83,6 +83,10 @@ HD_MUST_USE hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, hd_error 
 /* Reads the block of a slot. */
 HD_MUST_USE hd_status hd__graph_load_block(hd_graph *graph, hd_block_io *io, uint32_t level, uint32_t slot, hd_error *err);
 
+/* Marks the slots that those in queue[0, n), which are marked, lead to, and puts them behind: `queue` has room for all of
+ * the level. Returns how many are in it then. */
+uint32_t hd__graph_reach(const hd_graph_level *level, uint8_t *reached, uint32_t *queue, uint32_t n);
+
 HD_MUST_USE hd_status hd__walk_reserve(hd_walk *walk, const hd_codes *codes, uint32_t n_slots, uint32_t beam, hd_error *err);
 void hd__walk_clear(hd_walk *walk);
 
@@ -91,8 +95,8 @@ void hd__walk_clear(hd_walk *walk);
 HD_MUST_USE hd_status hd__walk(hd_walk *walk, const hd_walk_task *task, uint32_t beam, hd_error *err);
 
 /* The parts of it: from the top down to the level above `level`; and on one level, from what is in the beam. */
-HD_MUST_USE hd_status hd__walk_descend(hd_walk *walk, const hd_walk_task *task, uint32_t from_level, uint32_t from_slot,
-                                       uint32_t level, uint32_t *slot, hd_error *err);
+HD_MUST_USE hd_status hd__walk_descend(const hd_walk_task *task, uint32_t from_level, uint32_t from_slot, uint32_t level,
+                                       uint32_t *slot, hd_error *err);
 HD_MUST_USE hd_status hd__walk_level(hd_walk *walk, const hd_walk_task *task, uint32_t level, uint32_t slot, uint32_t beam,
                                      hd_error *err);
 

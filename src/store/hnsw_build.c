@@ -199,7 +199,7 @@ static hd_status insert(builder *b, worker *w, uint32_t id, hd_error *err)
     }
     const uint32_t top = (uint32_t)(entry >> 32);
     uint32_t slot;
-    hd_status status = hd__walk_descend(&w->walk, &task, top, (uint32_t)entry, level < top ? level : top, &slot, err);
+    hd_status status = hd__walk_descend(&task, top, (uint32_t)entry, level < top ? level : top, &slot, err);
     if (status == HD_OK)
         status = link_row(b, w, id, level < top ? level : top, slot, &task, err);
     if (raises) {
@@ -221,20 +221,6 @@ static hd_status insert_piece(void *data, size_t piece, uint32_t at, hd_error *e
 }
 
 /* ---- rows that no other leads to ---- */
-
-/* Marks what can be come to from the slots in queue[0, n), level 0; queue has room for all. */
-static void mark_reached(const hd_graph *graph, uint8_t *reached, uint32_t *queue, uint32_t n)
-{
-    for (uint32_t at = 0; at < n; at++) {
-        const _Atomic uint32_t *links = hd__graph_links(&graph->levels[0], queue[at]);
-        for (uint32_t i = 0; i < graph->levels[0].n_links && links[i] != HD_GRAPH_NONE; i++) {
-            if (!reached[links[i]]) {
-                reached[links[i]] = 1;
-                queue[n++] = links[i];
-            }
-        }
-    }
-}
 
 /* A link to row `id` from the nearest row of `beam` that can be come to and has room; then its own lead on. */
 static hd_status attach(builder *b, uint32_t id, uint32_t beam, uint8_t *reached, uint32_t *queue, hd_error *err)
@@ -258,7 +244,7 @@ static hd_status attach(builder *b, uint32_t id, uint32_t beam, uint8_t *reached
         b->changed[0][from >> HD_LINK_BLOCK_SHIFT] = 1;
         reached[id] = 1;
         queue[0] = id;
-        mark_reached(b->graph, reached, queue, 1);
+        hd__graph_reach(level, reached, queue, 1);
     }
     return HD_OK;
 }
@@ -276,7 +262,7 @@ static hd_status attach_all(builder *b, hd_error *err)
     const uint32_t top = graph->n_levels - 1;
     queue[0] = hd__graph_id(&graph->levels[top], 0);
     reached[queue[0]] = 1;
-    mark_reached(graph, reached, queue, 1);
+    hd__graph_reach(&graph->levels[0], reached, queue, 1);
     for (uint32_t id = 0; id < graph->n; id++)
         for (uint32_t beam = REPAIR_BEAM; !reached[id] && beam / 4 < graph->n; beam *= 4)
             HD_TRY_OUT(attach(b, id, beam, reached, queue, err));

@@ -14,12 +14,6 @@ static const char update_state[] = "UPDATE state SET version = ?, layout = ?, n_
 static const char select_blocks[] = "SELECT block, bits FROM live WHERE version > ?";
 static const char replace_block[] = "INSERT OR REPLACE INTO live VALUES(?, ?, ?)";
 
-static hd_status fail_damaged(hd_connection *connection, const char *what, hd_error *err)
-{
-    return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (%s): 'heddle db check' says what can be saved",
-                    sqlite3_db_filename(connection->db, "main"), what);
-}
-
 hd_status hd__live_read_state(hd_connection *connection, hd_state *state, hd_error *err)
 {
     sqlite3_stmt *select;
@@ -34,7 +28,7 @@ hd_status hd__live_read_state(hd_connection *connection, hd_state *state, hd_err
     hd__sql_reset(select);
     HD_TRY(status);
     if (!row || values[3] > HD_LIMIT_CHUNKS || values[4] > values[3])
-        return fail_damaged(connection, "its state makes no sense", err);
+        return hd__sql_damaged(connection->db, err, "its state makes no sense");
     *state = (hd_state){.version = (uint64_t)values[0],
                         .layout = (uint64_t)values[1],
                         .n_documents = (uint64_t)values[2],
@@ -99,7 +93,7 @@ static hd_status read_blocks(hd_connection *connection, uint64_t since, hd_bitma
     hd_status status;
     while ((status = hd__sql_next(select, &row, err)) == HD_OK && row) {
         if (!take_block(chunks, sqlite3_column_int64(select, 0), hd__sql_span(select, 1))) {
-            status = fail_damaged(connection, "a block of its list of live chunks", err);
+            status = hd__sql_damaged(connection->db, err, "a block of its list of live chunks");
             break;
         }
     }
@@ -121,7 +115,7 @@ hd_status hd__live_read(hd_connection *connection, const hd_state *state, const 
     if (status == HD_OK)
         status = read_blocks(connection, goes_on ? before->version : 0, &made->chunks, err);
     if (status == HD_OK && made->chunks.n_set != state->n_live)
-        status = fail_damaged(connection, "its list of live chunks is not as long as it should be", err);
+        status = hd__sql_damaged(connection->db, err, "its list of live chunks is not as long as it should be");
     if (status != HD_OK) {
         hd__live_release(made);
         return status;

@@ -47,7 +47,7 @@ static hd_status read_language(sqlite3 *db, char **language, hd_error *err)
     bool row;
     hd_status status = hd__sql_next(state, &row, err);
     if (status == HD_OK && !row)
-        status = hd__fail(err, HD_ERR_FORMAT, "the file is damaged: the index of words has no state");
+        status = hd__sql_damaged(db, err, "the index of words has no state");
     if (status == HD_OK) {
         const hd_span text = hd__sql_span(state, 0);
         *language = hd__strndup(text.ptr, text.len);
@@ -140,10 +140,8 @@ static hd_status remove_term(hd_pending *pending, hd_span term, uint32_t weight,
     return hd__pending_remove(pending, term, err);
 }
 
-hd_status hd__postings_remove_text(hd_postings *postings, sqlite3 *db, hd_chunk_id id, hd_span title, hd_span section,
-                                   hd_span text, hd_error *err)
+hd_status hd__postings_remove_text(hd_postings *postings, hd_span title, hd_span section, hd_span text, hd_error *err)
 {
-    (void)db, (void)id;
     const field fields[] = {{title, HD_BM25_HEADING_WEIGHT}, {section, HD_BM25_HEADING_WEIGHT}, {text, 1}};
     hd__pending_begin_removal(&postings->words);
     uint16_t length;

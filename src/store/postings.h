@@ -52,8 +52,8 @@ HD_MUST_USE hd_status hd__postings_add_sparse(hd_postings *postings, sqlite3 *db
 
 /* A chunk goes: the counts that BM25's weights come from go down as if it had never been there; its postings stay. The
  * texts are those it was added with. */
-HD_MUST_USE hd_status hd__postings_remove_text(hd_postings *postings, sqlite3 *db, hd_chunk_id id, hd_span title,
-                                               hd_span section, hd_span text, hd_error *err);
+HD_MUST_USE hd_status hd__postings_remove_text(hd_postings *postings, hd_span title, hd_span section, hd_span text,
+                                               hd_error *err);
 
 /* Writes what was added and removed; may be called more than once in a transaction. */
 HD_MUST_USE hd_status hd__postings_flush(hd_postings *postings, sqlite3 *db, hd_error *err);

@@ -106,7 +106,7 @@ static hd_status read_state(sqlite3 *db, int64_t *epoch, int64_t *generation, hd
     bool row;
     hd_status status = hd__sql_next(state, &row, err);
     if (status == HD_OK && !row)
-        status = hd__fail(err, HD_ERR_FORMAT, "the file is damaged: the index of words has no state");
+        status = hd__sql_damaged(db, err, "the index of words has no state");
     if (status == HD_OK) {
         *epoch = sqlite3_column_int64(state, 0);
         *generation = sqlite3_column_int64(state, 1);

@@ -205,8 +205,7 @@ hd_status hd__schema_identity(sqlite3 *db, hd_arena *arena, hd_identity *identit
     bool row;
     hd_status status = hd__sql_next(select, &row, err);
     if (status == HD_OK && !row)
-        status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: it does not say which model its vectors are of",
-                          sqlite3_db_filename(db, "main"));
+        status = hd__sql_damaged(db, err, "it does not say which model its vectors are of");
     const char *texts[3] = {NULL};
     for (int i = 0; i < 3 && status == HD_OK; i++) {
         const hd_span text = hd__sql_span(select, i);
@@ -216,8 +215,8 @@ hd_status hd__schema_identity(sqlite3 *db, hd_arena *arena, hd_identity *identit
     const int64_t n_dimensions = sqlite3_column_int64(select, 3), n_token_dimensions = sqlite3_column_int64(select, 4);
     if (status == HD_OK && (n_dimensions < 0 || n_dimensions > HD_LIMIT_DENSE_WIDTH || n_token_dimensions < 0 ||
                             n_token_dimensions > HD_LIMIT_DENSE_WIDTH))
-        status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: vectors of %lld and of %lld dimensions",
-                          sqlite3_db_filename(db, "main"), (long long)n_dimensions, (long long)n_token_dimensions);
+        status = hd__sql_damaged(db, err, "vectors of %lld and of %lld dimensions", (long long)n_dimensions,
+                                 (long long)n_token_dimensions);
     if (status == HD_OK)
         *identity = (hd_identity){.model = texts[0],
                                   .fingerprint = texts[1],

@@ -34,10 +34,8 @@ hd_status hd__segment_create(sqlite3 *db, const char *language, hd_error *err)
 
 hd_status hd__segment_damaged(sqlite3 *db, const hd_segment *segment, const char *what, hd_error *err)
 {
-    const char *path = sqlite3_db_filename(db, "main");
-    return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: segment %u of the %s: %s",
-                    path != NULL && path[0] != '\0' ? path : "database", segment->id,
-                    segment->kind == HD_SEGMENT_WORDS ? "words" : "sparse weights", what);
+    return hd__sql_damaged(db, err, "segment %u of the %s: %s", segment->id,
+                           segment->kind == HD_SEGMENT_WORDS ? "words" : "sparse weights", what);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */

@@ -294,7 +294,7 @@ out:
     return status;
 }
 
-/* What becomes of chunks' numbers: those of live ones follow each other, or, where `live` is NULL, all go down by `first`. */
+/* What becomes of chunks' numbers: those of live ones follow each other; where `live` is NULL, all go down by `first`. */
 typedef struct renumbering {
     uint32_t first;
     const hd_bitmap_ranks *live;

@@ -15,8 +15,8 @@ typedef struct hd_sparse_rows {
     float *weights;
 } hd_sparse_rows;
 
-/* Reads through the whole index once, whatever the number of chunks, which live as long as the rows. Takes 20 bytes for each of
- * their weights. `clear` after failure, too; a zeroed one may be cleared. */
+/* Reads through the whole index once, whatever the number of chunks, which live as long as the rows. Takes 20 bytes for each
+ * of their weights. `clear` after failure, too; a zeroed one may be cleared. */
 HD_MUST_USE hd_status hd__sparse_rows_read(sqlite3 *db, const hd_bitmap *chunks, hd_sparse_rows *rows, hd_error *err);
 void hd__sparse_rows_clear(hd_sparse_rows *rows);
 

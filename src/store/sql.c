@@ -1,17 +1,24 @@
 /* sql.c - see sql.h. */
 #include "store/sql.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 static const char *file_of(sqlite3 *db)
 {
     const char *path = sqlite3_db_filename(db, "main");
     return path != NULL && path[0] != '\0' ? path : "database";
 }
 
-static hd_status fail_damaged(sqlite3 *db, hd_error *err, const char *doing)
+hd_status hd__sql_damaged(sqlite3 *db, hd_error *err, const char *format, ...)
 {
-    const char *path = file_of(db);
-    return hd__fail(err, HD_ERR_FORMAT, "%s: cannot %s: the file is damaged (%s): 'heddle db check' says what can be saved",
-                    path, doing, sqlite3_errmsg(db));
+    char what[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (%s): 'heddle db check' says what can be saved",
+                    file_of(db), what);
 }
 
 hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing)
@@ -19,7 +26,7 @@ hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing)
     const char *path = file_of(db);
     const int code = sqlite3_extended_errcode(db);
     if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS)
-        return fail_damaged(db, err, doing);
+        return hd__sql_damaged(db, err, "cannot %s: %s", doing, sqlite3_errmsg(db));
     if (code == SQLITE_IOERR_NOMEM)
         return hd__fail(err, HD_ERR_MEMORY, "%s: cannot %s: no memory", path, doing);
     switch (code & 0xff) {
@@ -31,7 +38,7 @@ hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing)
     case SQLITE_CONSTRAINT:
     case SQLITE_CORRUPT:
     case SQLITE_ERROR: /* our SQL is right: a table or column that it names is not there */
-    case SQLITE_MISMATCH: return fail_damaged(db, err, doing);
+    case SQLITE_MISMATCH: return hd__sql_damaged(db, err, "cannot %s: %s", doing, sqlite3_errmsg(db));
     case SQLITE_FULL: return hd__fail(err, HD_ERR_IO, "%s: cannot %s: no space left on the disk", path, doing);
     case SQLITE_NOMEM: return hd__fail(err, HD_ERR_MEMORY, "%s: cannot %s: no memory", path, doing);
     case SQLITE_TOOBIG:
@@ -88,7 +95,7 @@ hd_status hd__sql_integer(sqlite3 *db, const char *sql, int64_t *value, hd_error
     bool row;
     hd_status status = hd__sql_next(statement, &row, err);
     if (status == HD_OK && !row)
-        status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: no answer to \"%s\"", file_of(db), sql);
+        status = hd__sql_damaged(db, err, "no answer to \"%s\"", sql);
     if (status == HD_OK)
         *value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);

@@ -15,6 +15,9 @@
  * _LIMIT, _CANCELLED, _IO. */
 hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing) __attribute__((cold));
 
+/* HD_ERR_FORMAT, "<path>: the file is damaged (…): 'heddle db check' says what can be saved". */
+hd_status hd__sql_damaged(sqlite3 *db, hd_error *err, const char *format, ...) __attribute__((cold, format(printf, 3, 4)));
+
 /* Statements without results, one after the other. */
 HD_MUST_USE hd_status hd__sql_exec(sqlite3 *db, const char *sql, hd_error *err);
 

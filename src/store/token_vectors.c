@@ -108,8 +108,7 @@ hd_status hd__token_vectors_get(hd_connection *connection, hd_chunk_id id, uint3
         const size_t n_rows = row.len / ((size_t)width + 4);
         float *read = hd__arena_alloc(arena, hd__mul(hd__mul(n_rows, width), sizeof *read));
         if (row.len % ((size_t)width + 4) != 0)
-            status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged (token vectors of chunk %u): 'heddle db check'",
-                              sqlite3_db_filename(connection->db, "main"), id);
+            status = hd__sql_damaged(connection->db, err, "token vectors of chunk %u", id);
         else if (read == NULL)
             status = hd__fail(err, HD_ERR_MEMORY, "no memory for %zu token vectors", n_rows);
         if (status == HD_OK) {

@@ -66,8 +66,7 @@ hd_status hd__blocks_state(hd_block_io *io, hd_vector_state *state, hd_error *er
     if (status == HD_OK) {
         const int64_t n = row ? sqlite3_column_int64(select, 0) : -1, n_graph = row ? sqlite3_column_int64(select, 1) : -1;
         if (n < 0 || n > HD_LIMIT_CHUNKS || n_graph < 0 || n_graph > n)
-            status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: %lld vectors, %lld in the graph",
-                              sqlite3_db_filename(io->db, "main"), (long long)n, (long long)n_graph);
+            status = hd__sql_damaged(io->db, err, "%lld vectors, %lld in the graph", (long long)n, (long long)n_graph);
         else
             *state = (hd_vector_state){(uint32_t)n, (uint32_t)n_graph, sqlite3_column_int64(select, 2),
                                        sqlite3_column_int64(select, 3)};
@@ -91,8 +90,7 @@ hd_status hd__blocks_set_state(sqlite3 *db, const hd_vector_state *state, hd_err
 
 hd_status hd__block_fail(hd_block_io *io, hd_block_kind kind, uint64_t number, const char *what, hd_error *err)
 {
-    return hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: block %llu of %s: %s", sqlite3_db_filename(io->db, "main"),
-                    (unsigned long long)number, tables[kind], what);
+    return hd__sql_damaged(io->db, err, "block %llu of %s: %s", (unsigned long long)number, tables[kind], what);
 }
 
 hd_status hd__block_get(hd_block_io *io, hd_block_kind kind, uint64_t number, hd_span *bytes, hd_error *err)

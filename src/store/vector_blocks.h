@@ -47,7 +47,7 @@ HD_MUST_USE hd_status hd__blocks_set_state(sqlite3 *db, const hd_vector_state *s
 HD_MUST_USE hd_status hd__block_get(hd_block_io *io, hd_block_kind kind, uint64_t number, hd_span *bytes, hd_error *err);
 HD_MUST_USE hd_status hd__block_put(hd_block_io *io, hd_block_kind kind, uint64_t number, hd_span bytes, hd_error *err);
 
-/* "<path>: the file is damaged: block <number> of <table>: <what>" */
+/* HD_ERR_FORMAT: "block <number> of <table>: <what>" */
 hd_status hd__block_fail(hd_block_io *io, hd_block_kind kind, uint64_t number, const char *what, hd_error *err);
 
 HD_MUST_USE hd_status hd__blocks_drop_links(sqlite3 *db, hd_error *err);

@@ -85,8 +85,7 @@ hd_status hd__vectors_see(hd_vectors *v, hd_block_io *io, hd_vector_state *seen,
     hd_status status = HD_OK;
     if (seen->version <= v->state.version) {
         if (seen->n > v->state.n) /* rows are only ever added */
-            status = hd__fail(err, HD_ERR_FORMAT, "%s: the file is damaged: %u vectors, and %u at a later version",
-                              sqlite3_db_filename(io->db, "main"), seen->n, v->state.n);
+            status = hd__sql_damaged(io->db, err, "%u vectors, and %u at a later version", seen->n, v->state.n);
         goto out;
     }
     const bool other_graph = seen->graph_version != v->state.graph_version;
@@ -183,15 +182,21 @@ static hd_status begin_writing(hd_vectors *v, sqlite3 *db, hd_error *err)
     return HD_OK;
 }
 
-/* A row as halves, scaled to length 1 where that is asked for. */
-static hd_status make_halves(const hd_vectors *v, const float *row, uint32_t id, uint16_t *halves, hd_error *err)
+/* To length 1, where that is asked for. */
+bool hd__vectors_scale(const hd_vectors *v, const float *row, float *scale)
 {
     double sum = 0.0;
     for (uint32_t j = 0; j < v->n_dimensions; j++)
         sum += (double)row[j] * (double)row[j];
-    if (!isfinite(sum))
+    *scale = v->unit && sum > 0.0 ? (float)(1.0 / sqrt(sum)) : 1.0f;
+    return isfinite(sum);
+}
+
+static hd_status make_halves(const hd_vectors *v, const float *row, uint32_t id, uint16_t *halves, hd_error *err)
+{
+    float scale;
+    if (!hd__vectors_scale(v, row, &scale))
         return hd__fail(err, HD_ERR_ARG, "the vector of chunk %u has a value that is no number", id);
-    const float scale = v->unit && sum > 0.0 ? (float)(1.0 / sqrt(sum)) : 1.0f;
     for (uint32_t j = 0; j < v->n_dimensions; j++) {
         halves[j] = hd__half_of(row[j] * scale);
         if ((halves[j] & 0x7c00u) == 0x7c00u)
@@ -199,12 +204,6 @@ static hd_status make_halves(const hd_vectors *v, const float *row, uint32_t id,
                             id, (double)row[j]);
     }
     return HD_OK;
-}
-
-static void widen(const uint16_t *halves, uint32_t n, float *row)
-{
-    for (uint32_t j = 0; j < n; j++)
-        row[j] = hd__float_of_bits(hd__half_widen(halves[j]));
 }
 
 /* Appends to the blocks of halves from row `first` on; the last one there is may be continued. */
@@ -281,7 +280,7 @@ hd_status hd__vectors_append(hd_vectors *v, sqlite3 *db, hd_chunk_id first, cons
     if (first % HD_CODE_BLOCK > 0) /* rows before it in its block: they are written with it */
         HD_TRY_OUT(hd__codes_need(v->codes, &io, first - 1, first, err));
     for (size_t i = 0; i < n; i++) { /* what is found depends on what is kept alone: codes are made of the halves */
-        widen(halves + i * v->n_dimensions, v->n_dimensions, row);
+        hd__halves_widen(halves + i * v->n_dimensions, v->n_dimensions, row);
         const float scale = hd__codes_quantise(v->codes, row, codes);
         HD_TRY_OUT(hd__codes_append(v->codes, first + (uint32_t)i, codes, scale, err));
     }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/half.h"
 
 typedef struct check {
     hd_block_io io;
@@ -55,11 +54,10 @@ static hd_status check_rows(check *c, hd_error *err)
             id |= HD_CODE_BLOCK - 1; /* once a block */
             continue;
         }
+        hd__halves_widen(halves, n_dimensions, row);
         bool sound = true;
-        for (uint32_t j = 0; j < n_dimensions; j++) {
-            row[j] = hd__float_of_bits(hd__half_widen(halves[j]));
+        for (uint32_t j = 0; j < n_dimensions; j++)
             sound = sound && isfinite(row[j]);
-        }
         if (!sound)
             tell(c, false, "the vector of chunk %llu has a value that is no number", id);
         else if (hd__codes_quantise(c->codes, row, codes) != hd__codes_scale(c->codes, id) ||
@@ -76,24 +74,15 @@ out:
 static hd_status count_reached(const hd_graph_level *level, uint32_t entry, uint32_t *n_reached, hd_error *err)
 {
     uint8_t *reached = hd__calloc(level->n, 1);
-    uint32_t *queue = hd__malloc(level->n * sizeof *queue), n = 0;
+    uint32_t *queue = hd__malloc(level->n * sizeof *queue);
     hd_status status = HD_OK;
     if (reached == NULL || queue == NULL) {
         status = hd__fail(err, HD_ERR_MEMORY, "no memory for %u rows of a graph", level->n);
         goto out;
     }
-    queue[n++] = entry;
+    queue[0] = entry;
     reached[entry] = 1;
-    for (uint32_t at = 0; at < n; at++) {
-        const _Atomic uint32_t *links = hd__graph_links(level, queue[at]);
-        for (uint32_t i = 0; i < level->n_links && links[i] != HD_GRAPH_NONE; i++) {
-            if (reached[links[i]])
-                continue;
-            reached[links[i]] = 1;
-            queue[n++] = links[i];
-        }
-    }
-    *n_reached = n;
+    *n_reached = hd__graph_reach(level, reached, queue, 1);
 out:
     hd__free(reached);
     hd__free(queue);
@@ -182,8 +171,7 @@ hd_status hd__vectors_compact(sqlite3 *from, sqlite3 *to, uint32_t n_dimensions,
         if (!hd__bitmap_has(live, id))
             continue;
         HD_TRY_OUT(hd__halves_get(&io, n_dimensions, id, &halves, err));
-        for (uint32_t j = 0; j < n_dimensions; j++)
-            rows[(size_t)n_rows * n_dimensions + j] = hd__float_of_bits(hd__half_widen(halves[j]));
+        hd__halves_widen(halves, n_dimensions, rows + (size_t)n_rows * n_dimensions);
         if (++n_rows < COMPACT_ROWS)
             continue;
         HD_TRY_OUT(hd__vectors_append(target, to, first, rows, n_rows, err));

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/half.h"
 
 #define CANDIDATES_EACH 2u /* for each result that is wanted, and some more */
 #define CANDIDATES_MORE 12u
@@ -62,8 +61,7 @@ hd_status hd__vectors_get(hd_vectors *v, hd_connection *connection, const hd_chu
         if (ids[i] >= seen.n)
             continue;
         HD_TRY_OUT(hd__halves_get(&io, v->n_dimensions, ids[i], &halves, err));
-        for (uint32_t j = 0; j < v->n_dimensions; j++)
-            row[j] = hd__float_of_bits(hd__half_widen(halves[j]));
+        hd__halves_widen(halves, v->n_dimensions, row);
     }
 out:
     hd__block_io_clear(&io);
@@ -153,9 +151,7 @@ static hd_status score_candidates(search *s, const float *query, hd_top *best, h
         HD_TRY(hd__halves_get(&s->io, s->vectors->n_dimensions, id, &halves, err));
         const float score = s->vectors->half_dot(query, halves, s->vectors->n_dimensions);
         if (isnan(score))
-            return hd__fail(err, HD_ERR_FORMAT,
-                            "%s: the file is damaged: the vector of chunk %u has a value that is no number",
-                            sqlite3_db_filename(s->io.db, "main"), id);
+            return hd__sql_damaged(s->io.db, err, "the vector of chunk %u has a value that is no number", id);
         hd__top_add(best, score, id);
     }
     hd__top_sort(best);
@@ -165,12 +161,9 @@ static hd_status score_candidates(search *s, const float *query, hd_top *best, h
 /* The query as it is compared, to scaled[n_dimensions]. */
 static hd_status scale_query(const hd_vectors *v, const float *query, float *scaled, hd_error *err)
 {
-    double sum = 0.0;
-    for (uint32_t j = 0; j < v->n_dimensions; j++)
-        sum += (double)query[j] * (double)query[j];
-    if (!isfinite(sum))
+    float scale;
+    if (!hd__vectors_scale(v, query, &scale))
         return hd__fail(err, HD_ERR_ARG, "the query's vector has a value that is no number");
-    const float scale = v->unit && sum > 0.0 ? (float)(1.0 / sqrt(sum)) : 1.0f;
     for (uint32_t j = 0; j < v->n_dimensions; j++)
         scaled[j] = query[j] * scale;
     return HD_OK;

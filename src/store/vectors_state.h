@@ -4,6 +4,7 @@
 #ifndef HD_STORE_VECTORS_STATE_H
 #define HD_STORE_VECTORS_STATE_H
 
+#include "base/half.h"
 #include "store/hnsw.h"
 #include "store/scan.h"
 #include "store/vectors.h"
@@ -34,6 +35,15 @@ static inline uint32_t hd__halves_in_block(uint32_t n_dimensions)
         bytes *= 2;
     return bytes / each;
 }
+
+static inline void hd__halves_widen(const uint16_t *halves, uint32_t n_dimensions, float *row)
+{
+    for (uint32_t j = 0; j < n_dimensions; j++)
+        row[j] = hd__float_of_bits(hd__half_widen(halves[j]));
+}
+
+/* What a row is multiplied by before it is kept, or compared with those that are. False: a value of it is no number. */
+bool hd__vectors_scale(const hd_vectors *vectors, const float *row, float *scale);
 
 /* Reads the state that a connection sees; when it is newer than what is known, that becomes known. */
 HD_MUST_USE hd_status hd__vectors_see(hd_vectors *vectors, hd_block_io *io, hd_vector_state *seen, hd_error *err);

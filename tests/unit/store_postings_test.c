@@ -133,7 +133,7 @@ static void remove_chunk(collection *c, uint32_t id)
     if (!gone->is_live)
         return;
     gone->is_live = false;
-    assert_int_equal(hd__postings_remove_text(c->postings, c->db, id, hd__span_of(gone->title), hd__span_of(gone->section),
+    assert_int_equal(hd__postings_remove_text(c->postings, hd__span_of(gone->title), hd__span_of(gone->section),
                                               hd__span_of(gone->text), NULL),
                      HD_OK);
 }
