@@ -117,19 +117,20 @@ static bool take_keyword(parser *p, const char *keyword)
 /* From a quote to its like; a backslash takes the next byte as it is. */
 static hd_status take_quoted(parser *p, hd_span *text)
 {
-    const size_t begin = p->at;
-    const char quote = p->text.ptr[p->at++];
-    char *out = hd__arena_alloc(p->arena, p->text.len - begin);
+    const char *const bytes = p->text.ptr, quote = bytes[p->at];
+    size_t end = p->at + 1;
+    while (end < p->text.len && bytes[end] != quote)
+        end += bytes[end] == '\\' ? 2 : 1;
+    if (end >= p->text.len)
+        return fail_at(p, p->at, "a text whose quotes do not end");
+    char *out = hd__arena_alloc(p->arena, end - p->at);
     size_t n = 0;
     if (out == NULL)
         return no_memory(p);
-    for (; p->at < p->text.len && p->text.ptr[p->at] != quote; p->at++) {
-        if (p->text.ptr[p->at] == '\\' && ++p->at == p->text.len)
-            break;
-        out[n++] = p->text.ptr[p->at];
+    for (p->at++; p->at < end; p->at++) {
+        p->at += bytes[p->at] == '\\';
+        out[n++] = bytes[p->at];
     }
-    if (p->at == p->text.len)
-        return fail_at(p, begin, "a text whose quotes do not end");
     p->at++;
     *text = hd__span(out, n);
     return HD_OK;
