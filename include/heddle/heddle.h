@@ -55,7 +55,7 @@ typedef enum hd_status {
     HD_ERR_PEER,        /* another machine answered wrongly or not at all */
     HD_ERR_MEMORY,      /* not enough memory, also after trying with half the batch */
     HD_ERR_BUSY,        /* somebody else holds what is needed */
-    HD_ERR_CANCELLED,   /* hd_job_cancel was called */
+    HD_ERR_CANCELLED,   /* hd_job_cancel was called, or a callback wanted no more */
     HD_ERR_UNSUPPORTED, /* valid, but not something Heddle can do */
     HD_ERR_NUMERIC,     /* the model produced a NaN or an infinity */
 } hd_status;

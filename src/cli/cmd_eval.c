@@ -91,8 +91,6 @@ static hd_status time_search(run *r, const hd_search *search, row *w, hd_error *
         const char *text = r->judged.queries[i * r->judged.n / n].text;
         hd_search one = *search;
         hd_results results;
-        if (cli_interrupted() != 0)
-            return hd__fail(err, HD_ERR_CANCELLED, "interrupted");
         one.query = (hd_text){text, strlen(text)};
         HD_TRY(hd_index_search(r->judged.opened.index, &one, &results, err));
         r->times_ms[i] = results.total_ms;
@@ -109,7 +107,8 @@ static hd_status evaluate(run *r, const char *name, const hd_fuse_options *optio
                         .fusion = options->fusion,
                         .rrf_k = options->rrf_k,
                         .n_candidates = r->search.n_candidates,
-                        .filter = r->search.filter};
+                        .filter = r->search.filter,
+                        .keep_going = r->search.keep_going};
     memcpy(search.weights, options->weights, sizeof search.weights);
     snprintf(w.name, sizeof w.name, "%s", name);
     HD_TRY(hd__evaluation_measure(&r->evaluation, options, HD_EVALUATION_ALL, NULL, NULL, &w.measures, err));
@@ -178,8 +177,6 @@ static hd_status evaluate_asked(run *r, hd_error *err)
         HD_TRY(cli_output_open(&r->output, flag_run, err));
     for (size_t i = 0; i < r->judged.n; i++) {
         hd_measures m;
-        if (cli_interrupted() != 0)
-            return hd__fail(err, HD_ERR_CANCELLED, "interrupted");
         HD_TRY(search_one(r, &r->judged.queries[i], &m, &r->times_ms[i], err));
         w.measures.ndcg_10 += m.ndcg_10 / (double)r->judged.n;
         w.measures.mrr_10 += m.mrr_10 / (double)r->judged.n;
@@ -201,6 +198,7 @@ static hd_status run_eval(run *r, int n_args, hd_error *err)
     HD_TRY(cli_search_flags(&r->search, &options, err));
     r->is_asked = cli_search_is_asked(&r->search) || flag_run != NULL;
     HD_TRY(cli_judged_open(&r->judged, &options, err));
+    r->search.keep_going = cli_interrupt_keep_going;
     cli_index_narrow(&r->judged.opened, &r->search);
     r->times_ms = hd__calloc(r->judged.n, sizeof *r->times_ms);
     if (r->times_ms == NULL)

@@ -77,6 +77,7 @@ static hd_status run_search(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(cli_index_open(&r->opened, &r->config, &options, err));
     search.query = (hd_text){r->query.ptr, r->query.len};
     search.snippets_by_meaning = true; /* somebody reads them */
+    search.keep_going = cli_interrupt_keep_going;
     cli_index_narrow(&r->opened, &search);
     HD_TRY(hd_index_search(r->opened.index, &search, &r->results, err));
     if (r->results.warning[0] != '\0')

@@ -68,6 +68,12 @@ int cli_interrupted(void)
     return atomic_load(&signal_seen);
 }
 
+bool cli_interrupt_keep_going(void *unused)
+{
+    (void)unused;
+    return cli_interrupted() == 0;
+}
+
 int cli_interrupt_fd(void)
 {
     return pipe_fds[0];

@@ -15,6 +15,9 @@ HD_MUST_USE hd_status cli_interrupt_begin(hd_error *err);
 /* The signal that came; 0 while none has. */
 int cli_interrupted(void);
 
+/* For hd_search.keep_going: none has. */
+bool cli_interrupt_keep_going(void *unused);
+
 /* Readable once a signal has come: for poll(). */
 int cli_interrupt_fd(void);
 

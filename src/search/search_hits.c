@@ -210,6 +210,7 @@ hd_status hd__search_make_facets(hd_searching *s, hd_error *err)
         const char *field = s->wanted.facets[i];
         hd_value_count *counts;
         size_t n;
+        HD_TRY(hd__search_keep_going(s, err));
         HD_TRY(hd__filter_facet(s->snapshot, field, s->filter, FACET_VALUES, s->arena, &counts, &n, err));
         hd_facet_value *values = hd__arena_calloc(s->arena, n + 1, sizeof *values);
         facets[i] = (hd_facet){.field = hd__arena_strndup(s->arena, field, strlen(field)), .values = values, .n = n};

@@ -125,24 +125,27 @@ static hd_status run_words_and_model(hd_searching *s, hd_ranked *items, hd_ranke
     return HD_OK;
 }
 
-static void run_vector_legs(hd_searching *s, hd_ranked *dense, hd_ranked *sparse, hd_ranked_list lists[HD_N_LEGS])
+static hd_status run_vector_legs(hd_searching *s, hd_ranked *dense, hd_ranked *sparse, hd_ranked_list lists[HD_N_LEGS],
+                                 hd_error *err)
 {
     for (size_t leg = HD_AT_DENSE; leg <= HD_AT_SPARSE; leg++) {
         if (!hd__search_has(s, leg))
             continue;
+        HD_TRY(hd__search_keep_going(s, err));
         const uint64_t start = hd__now_ns();
-        hd_error err = {0};
+        hd_error why = {0};
         hd_ranked *items = leg == HD_AT_DENSE ? dense : sparse;
         size_t n = 0;
         const hd_status status =
             leg == HD_AT_DENSE
-                ? hd__leg_dense(s->snapshot, s->vectors.dense, s->wanted.n_candidates, s->allowed, false, items, &n, &err)
-                : hd__leg_sparse(s->snapshot, s->vectors.sparse, s->wanted.n_candidates, s->allowed, items, &n, &err);
+                ? hd__leg_dense(s->snapshot, s->vectors.dense, s->wanted.n_candidates, s->allowed, false, items, &n, &why)
+                : hd__leg_sparse(s->snapshot, s->vectors.sparse, s->wanted.n_candidates, s->allowed, items, &n, &why);
         if (status != HD_OK)
-            drop_leg(s, leg, &err);
+            drop_leg(s, leg, &why);
         lists[leg] = (hd_ranked_list){items, status == HD_OK ? n : 0};
         s->results->leg_ms[leg] = hd__seconds_since(start) * 1e3;
     }
+    return hd__search_keep_going(s, err);
 }
 
 /* The dense score of candidates that other legs found: thresholds on it then mean all hits, and fusion by scores knows what
@@ -228,7 +231,7 @@ static hd_status run_all(hd_searching *s, hd_error *err)
     if (words == NULL || dense == NULL || sparse == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %u candidates", s->wanted.n_candidates);
     HD_TRY(run_words_and_model(s, words, lists, err));
-    run_vector_legs(s, dense, sparse, lists);
+    HD_TRY(run_vector_legs(s, dense, sparse, lists, err));
     if ((s->legs & (HD_LEG_BM25 | HD_LEG_DENSE | HD_LEG_SPARSE)) == 0 && s->failure.status != HD_OK)
         return hd__fail(err, s->failure.status, "%s", s->failure.text);
     for (size_t leg = 0; leg < HD_N_LEGS; leg++)
@@ -261,6 +264,7 @@ static hd_status choose_chunks(hd_searching *s, hd_error *err)
 hd_status hd__search_run_legs(hd_searching *s, hd_error *err)
 {
     HD_TRY(choose_chunks(s, err));
+    HD_TRY(hd__search_keep_going(s, err));
     s->plain_query = s->has_quotes ? hd__search_plain_query(s->query, s->arena) : s->wanted.query;
     if (s->plain_query.ptr == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a query of %zu bytes", s->query.len);

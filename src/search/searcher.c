@@ -3,18 +3,22 @@
  *   filter → words, and at the same time the query's vectors → other legs → fusion → quotes → rerank → least score →
  *   one hit for each document → diversity → page → order
  *
- * A leg that cannot take part is told in `warning` while another one answers; else its error is the search's.
+ * Between the steps the caller is asked whether the search is wanted still. A leg that cannot take part is told in `warning` while another one answers; else its error is the search's.
  */
 #include "search/searcher.h"
 
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "search/mmr.h"
 #include "search/ranking.h"
+
+#define ASK_EVERY_NS 10000000 /* whether the search is wanted still, while the reranker reads */
 
 void hd__search_warn(hd_searching *s, const char *format, ...)
 {
@@ -25,6 +29,13 @@ void hd__search_warn(hd_searching *s, const char *format, ...)
     va_end(args);
     hd__buffer_append_text(&s->warning, s->warning.len > 0 ? "; " : "");
     hd__buffer_append_text(&s->warning, text);
+}
+
+hd_status hd__search_keep_going(const hd_searching *s, hd_error *err)
+{
+    const hd_search *w = &s->wanted;
+    return w->keep_going == NULL || w->keep_going(w->data) ? HD_OK
+                                                           : hd__fail(err, HD_ERR_CANCELLED, "the search was cancelled");
 }
 
 /* ---- order ---- */
@@ -44,6 +55,36 @@ static hd_status keep_quoted(hd_searching *s, hd_error *err)
     }
     s->n = n_kept;
     return HD_OK;
+}
+
+static void job_is_done(hd_job *job, void *data)
+{
+    (void)job;
+    sem_post(data);
+}
+
+/* hd_rerank, given up when nobody wants the search any more. */
+static hd_status read_pairs(hd_searching *s, const hd_text *texts, size_t n, float *scores, hd_error *err)
+{
+    sem_t done;
+    hd_job *job;
+    sem_init(&done, 0, 0);
+    const hd_job_options options = {.done = job_is_done, .data = &done};
+    hd_status status = hd_rerank_submit(s->index->reranker, s->plain_query, texts, n, NULL, &options, scores, &job, err);
+    if (status == HD_OK) {
+        struct timespec until;
+        do {
+            if (hd__search_keep_going(s, NULL) != HD_OK)
+                hd_job_cancel(job);
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_nsec += ASK_EVERY_NS;
+            until.tv_sec += until.tv_nsec / 1000000000;
+            until.tv_nsec %= 1000000000;
+        } while (sem_timedwait(&done, &until) != 0);
+        status = hd_job_wait(job, NULL, err);
+    }
+    sem_destroy(&done);
+    return status;
 }
 
 /* Reranked scores of the first n candidates, by the model that reads query and text: the title, then the text. */
@@ -71,7 +112,7 @@ static hd_status score_pairs(hd_searching *s, size_t n, hd_error *err)
         memcpy(joined + n_title + 1, text.ptr, text.len);
         texts[i] = (hd_text){joined, n_title + 1 + text.len};
     }
-    HD_TRY(hd_rerank(s->index->reranker, s->plain_query, texts, n, NULL, scores, NULL, err));
+    HD_TRY(read_pairs(s, texts, n, scores, err));
     HD_TRY(hd__search_take_scores(s, HD_AT_RERANK, scores, n, err));
     s->results->leg_ms[HD_AT_RERANK] = hd__seconds_since(start) * 1e3;
     return HD_OK;
@@ -93,7 +134,7 @@ static hd_status rerank(hd_searching *s, hd_error *err)
     } else {
         status = hd__fail(&why, HD_ERR_UNSUPPORTED, "no reranker is open, and the index keeps no token vectors");
     }
-    if (status == HD_ERR_MEMORY)
+    if (status == HD_ERR_MEMORY || status == HD_ERR_CANCELLED)
         return hd__fail(err, status, "%s", why.text);
     if (status != HD_OK) {
         hd__search_warn(s, "rerank: %s", why.text);
@@ -176,15 +217,15 @@ static hd_status order_candidates(hd_searching *s, hd_error *err)
     hd__fuse(s->candidates, s->n, &options);
     if (s->has_quotes)
         HD_TRY(keep_quoted(s, err));
+    HD_TRY(hd__search_keep_going(s, err));
     if (s->wanted.rerank)
         HD_TRY(rerank(s, err));
     if (s->wanted.has_min_score)
         apply_floor(s);
     if (s->wanted.per_document)
         HD_TRY(group(s, s->wanted.mmr > 0 ? s->n : n_needed, err));
-    if (s->wanted.mmr > 0)
-        HD_TRY(diversify(s, n_needed, err));
-    return HD_OK;
+    HD_TRY(hd__search_keep_going(s, err));
+    return s->wanted.mmr > 0 ? diversify(s, n_needed, err) : HD_OK;
 }
 
 /* ---- one search ---- */
@@ -196,6 +237,7 @@ static hd_status run_search(hd_searching *s, void *data, hd_error *err)
     HD_TRY(order_candidates(s, err));
     const size_t first = s->wanted.offset < s->n ? s->wanted.offset : s->n;
     const size_t n = s->n - first < s->wanted.limit ? s->n - first : s->wanted.limit;
+    HD_TRY(hd__search_keep_going(s, err));
     HD_TRY(hd__search_make_hits(s, first, n, err));
     HD_TRY(hd__search_make_facets(s, err));
     hd__buffer_append_char(&s->warning, '\0');

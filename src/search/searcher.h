@@ -79,6 +79,9 @@ HD_MUST_USE hd_status hd__search_make_hits(hd_searching *s, size_t first, size_t
 /* Facets over what the filter lets through. */
 HD_MUST_USE hd_status hd__search_make_facets(hd_searching *s, hd_error *err);
 
+/* Between steps: HD_ERR_CANCELLED when nobody wants the search any more. */
+HD_MUST_USE hd_status hd__search_keep_going(const hd_searching *s, hd_error *err);
+
 /* Adds a sentence to the results' warning. */
 void hd__search_warn(hd_searching *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -3,7 +3,8 @@
  * waits for writes that wait for each other.
  *
  * What waits for a thread is bounded, and looked at again when its turn comes: a request whose client has gone or whose
- * time is over is not begun. One that has begun runs to its end, as its effect could not be taken back.
+ * time is over is not begun. A search that has begun ends at its next step; what writes runs to its end, as its effect could
+ * not be taken back.
  */
 #include <string.h>
 
@@ -46,6 +47,15 @@ static void record_search(hd_http_record *record, const hd_results *r)
         record->search_ns[HD_SEARCH_BM25 + leg] += (uint64_t)(r->leg_ms[leg] * 1e6);
 }
 
+static bool is_wanted(void *data)
+{
+    hd_work *w = data;
+    pthread_mutex_lock(&w->service->lock);
+    const bool is_over = w->cancelled || w->timed_out;
+    pthread_mutex_unlock(&w->service->lock);
+    return !is_over;
+}
+
 static hd_status search(hd_work *w, hd_error *err)
 {
     const hd_index_call *c = w->call.index;
@@ -55,7 +65,10 @@ static hd_status search(hd_work *w, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu searches", c->n_searches);
     for (size_t i = 0; i < c->n_searches; i++) {
         hd_results *r = &w->index.searches[i];
-        HD_TRY(hd_index_search(w->service->options.index, &c->searches[i], r, err));
+        hd_search one = c->searches[i];
+        one.keep_going = is_wanted;
+        one.data = w;
+        HD_TRY(hd_index_search(w->service->options.index, &one, r, err));
         const hd_status status = hd__arena_on_clear(arena, free_results, r);
         if (status != HD_OK) {
             hd_results_free(r);
@@ -120,12 +133,9 @@ static void index_step(hd_task_node *node)
     hd_service *s = w->service;
     hd_error error = {0};
     atomic_fetch_sub(is_write(w->call.task) ? &s->n_waiting_writes : &s->n_waiting_searches, 1);
-    pthread_mutex_lock(&s->lock);
-    const bool is_over = w->cancelled || w->timed_out;
-    pthread_mutex_unlock(&s->lock);
     const uint64_t start_ns = hd__now_ns();
     w->exchange->record.queue_ns = start_ns - w->step_ns;
-    const hd_status status = is_over ? hd__fail(&error, HD_ERR_CANCELLED, "cancelled") : run(w, &error);
+    const hd_status status = is_wanted(w) ? run(w, &error) : hd__fail(&error, HD_ERR_CANCELLED, "cancelled");
     w->exchange->record.compute_ns = hd__now_ns() - start_ns;
     w->result.index = &w->index;
     if (status == HD_OK)

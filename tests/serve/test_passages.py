@@ -7,6 +7,7 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import socket
 import sqlite3
 import subprocess
@@ -313,6 +314,57 @@ class Reranked(IndexTest):
         by_text = {hit["text"]: hit["scores"] for hit in answer["hits"]}
         for hit in plugin:
             self.assertAlmostEqual(hit["rerank_score"], by_text[hit["text"]]["rerank"], places=5)
+
+
+class Cancelled(Reranked):
+    """A search that nobody waits for any more ends at its next step: what reranks has read a part, and no more of it."""
+
+    def setUp(self):
+        self.json("/v1/documents", {"documents": [{"id": str(i), "text": f"river {i} " + "stone and water " * 40} for i in range(800)]})
+
+    def test_order_and_scores(self):
+        pass  # of Reranked
+
+    def read(self, query, ask):
+        """Tokens that the engine computes for a search, once nothing more comes."""
+        def computed():
+            return int(re.search(r"^heddle_engine_tokens_total (\d+)", self.ask("/metrics").body.decode(), re.M)[1])
+
+        before = computed()
+        ask({"query": query, "rerank": True, "n_rerank": 800, "n_candidates": 800, "limit": 1})
+        n = -1
+        while n != (n := computed()):
+            time.sleep(0.3)
+        return n - before
+
+    def a_part(self, ask):
+        """Some of the tokens, not all: the time at which to give up is found by trying."""
+        start, whole = time.monotonic(), self.read("river whole", lambda body: self.json("/v1/search", body))
+        takes = time.monotonic() - start
+        parts = []
+        for i in range(12):
+            parts.append(self.read(f"river {i}", lambda body: ask(body, takes * (i + 1) / 12)))
+            if 0.02 * whole < parts[-1] < 0.9 * whole:
+                return
+        self.fail(f"of {whole} tokens {parts}")
+
+    def test_deadline(self):
+        def ask(body, seconds):
+            answer = self.ask("/v1/search", {**body, "timeout_ms": max(1, int(1000 * seconds))})
+            self.assertIn(answer.status, (200, 504))
+
+        self.a_part(ask)
+
+    def test_client_that_leaves(self):
+        host, port = self.url[7:].split(":")
+
+        def ask(body, seconds):
+            data = json.dumps(body).encode()
+            with socket.create_connection((host, int(port)), PATIENCE_S) as s:
+                s.sendall(b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+                time.sleep(seconds)
+
+        self.a_part(ask)
 
 
 class Heads(IndexTest):

@@ -464,6 +464,39 @@ static void options_have_ranges(void **state)
     assert_int_equal(found.n, 7);
 }
 
+static size_t n_asked;
+
+static bool goes_on_for(void *data)
+{
+    return n_asked++ < *(const size_t *)data;
+}
+
+/* Wherever it has got to; what ends it is asked no more. */
+static void a_search_that_nobody_wants_ends(void **state)
+{
+    (void)state;
+    size_t n_allowed = 0;
+    hd_search w = {.query = {"yarn \"frame\"", 12},
+                   .mmr = 0.5f,
+                   .facets = (const char *const[]){"source", "title"},
+                   .n_facets = 2,
+                   .keep_going = goes_on_for,
+                   .data = &n_allowed};
+    hd_results r;
+    for (;; n_allowed++) {
+        n_asked = 0;
+        const hd_status status = hd_index_search(&hdx, &w, &r, &err);
+        if (status == HD_OK)
+            break;
+        assert_error(status, HD_ERR_CANCELLED, "the search was cancelled");
+        assert_int_equal(n_asked, n_allowed + 1);
+    }
+    assert_int_equal(n_asked, n_allowed);
+    assert_true(n_asked >= 8); /* words and model, vectors, fusion, rerank, diversity, hits, each facet */
+    assert_true(r.n > 0);
+    hd_results_free(&r);
+}
+
 static void any_failed_allocation_is_an_error_or_a_warning(void **state)
 {
     (void)state;
@@ -502,6 +535,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(order_and_diversity, begin, end),
         cmocka_unit_test_setup_teardown(the_index_says_how_lists_become_one, begin, end),
         cmocka_unit_test_setup_teardown(options_have_ranges, begin, end),
+        cmocka_unit_test_setup_teardown(a_search_that_nobody_wants_ends, begin, end),
         cmocka_unit_test_setup_teardown(any_failed_allocation_is_an_error_or_a_warning, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
