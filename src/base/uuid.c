@@ -1,6 +1,9 @@
 /* uuid.c - see uuid.h. */
 #include "base/uuid.h"
 
+#include <errno.h>
+#include <sys/random.h>
+
 void hd__uuid_text(const unsigned char bytes[HD_UUID_BYTES], unsigned version, char text[HD_UUID_TEXT_BYTES])
 {
     for (int i = 0; i < HD_UUID_BYTES; i++) {
@@ -15,4 +18,13 @@ void hd__uuid_text(const unsigned char bytes[HD_UUID_BYTES], unsigned version, c
         *text++ = "0123456789abcdef"[byte & 15];
     }
     *text = '\0';
+}
+
+hd_status hd__uuid_random(char text[HD_UUID_TEXT_BYTES], hd_error *err)
+{
+    unsigned char bytes[HD_UUID_BYTES];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return hd__fail_errno(err, errno, "no random numbers for an id");
+    hd__uuid_text(bytes, 4, text);
+    return HD_OK;
 }

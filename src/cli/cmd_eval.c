@@ -123,13 +123,13 @@ static hd_status evaluate_legs(run *r, hd_error *err)
     for (size_t leg = 0; leg < HD_AT_MULTI; leg++) {
         const hd_fuse_options alone = {.legs = 1u << leg, .rrf_k = 60, .weights = {1, 1, 1, 1, 1}};
         if ((legs >> leg & 1) != 0)
-            HD_TRY(evaluate(r, hd__leg_name(leg), &alone, err));
+            HD_TRY(evaluate(r, hd__leg_names[leg], &alone, err));
     }
     if ((legs & (legs - 1)) == 0)
         return HD_OK;
     for (int fusion = HD_FUSION_RRF; fusion <= HD_FUSION_DBSF; fusion++) {
         const hd_fuse_options even = {.legs = legs, .fusion = (hd_fusion)fusion, .rrf_k = 60, .weights = {1, 1, 1, 1, 1}};
-        HD_TRY(evaluate(r, hd__fusion_name((hd_fusion)fusion), &even, err));
+        HD_TRY(evaluate(r, hd__fusion_names[fusion], &even, err));
     }
     const uint32_t both = HD_LEG_BM25 | HD_LEG_DENSE;
     const hd_fuse_options elastic = {.legs = both, .fusion = HD_FUSION_MINMAX, .rrf_k = 60, .weights = {0.3f, 0.7f}};

@@ -53,7 +53,7 @@ static hd_status compare(run *r, bool *gains, hd_error *err)
     for (size_t leg = 0; leg < HD_AT_MULTI; leg++) {
         const hd_fuse_options alone = {.legs = 1u << leg, .rrf_k = 60, .weights = {1, 1, 1, 1, 1}};
         if ((legs >> leg & 1) != 0)
-            HD_TRY(measure(r, hd__leg_name(leg), &alone, &value, err));
+            HD_TRY(measure(r, hd__leg_names[leg], &alone, &value, err));
     }
     const hd_fuse_options even = {.legs = legs, .rrf_k = 60, .weights = {1, 1, 1, 1, 1}};
     HD_TRY(measure(r, "default", &even, &standard, err));
@@ -66,13 +66,13 @@ static hd_status compare(run *r, bool *gains, hd_error *err)
 static void print_options(const run *r)
 {
     const char *comma = "";
-    printf("\nheddle search --fusion %s", hd__fusion_name(r->best.fusion));
+    printf("\nheddle search --fusion %s", hd__fusion_names[r->best.fusion]);
     if (r->best.fusion == HD_FUSION_RRF)
         printf(" --rrf-k %g", (double)r->best.rrf_k);
     printf(" --weights ");
     for (size_t leg = 0; leg < HD_N_LEGS; leg++) {
         if (r->best.weights[leg] > 0) {
-            printf("%s%s=%g", comma, hd__leg_name(leg), (double)r->best.weights[leg]);
+            printf("%s%s=%g", comma, hd__leg_names[leg], (double)r->best.weights[leg]);
             comma = ",";
         }
     }

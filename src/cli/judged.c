@@ -74,11 +74,11 @@ hd_status cli_judged_run(cli_judged *judged, const hd_search *search, hd_evaluat
 const char *cli_fuse_text(const hd_fuse_options *options, char text[160])
 {
     const bool alone = (options->legs & (options->legs - 1)) == 0;
-    int n = snprintf(text, 160, "%s", alone ? "" : hd__fusion_name(options->fusion));
+    int n = snprintf(text, 160, "%s", alone ? "" : hd__fusion_names[options->fusion]);
     if (options->fusion == HD_FUSION_RRF && !alone)
         n += snprintf(text + n, 160 - (size_t)n, " (k %g)", (double)options->rrf_k);
     for (size_t leg = 0; leg < HD_N_LEGS && !alone; leg++)
         if ((options->legs >> leg & 1) != 0)
-            n += snprintf(text + n, 160 - (size_t)n, ", %s %g", hd__leg_name(leg), (double)options->weights[leg]);
+            n += snprintf(text + n, 160 - (size_t)n, ", %s %g", hd__leg_names[leg], (double)options->weights[leg]);
     return text;
 }

@@ -32,7 +32,7 @@ static void append_scores(hd_buffer *b, const hd_hit *hit)
     for (size_t leg = 0; leg < HD_N_LEGS; leg++) {
         if (isnan(hit->scores[leg]))
             continue;
-        hd__buffer_printf(b, "%s\"%s\": ", comma, hd__leg_name(leg));
+        hd__buffer_printf(b, "%s\"%s\": ", comma, hd__leg_names[leg]);
         append_real(b, hit->scores[leg]);
         comma = ", ";
     }
@@ -41,7 +41,7 @@ static void append_scores(hd_buffer *b, const hd_hit *hit)
     for (size_t leg = 0; leg < HD_N_LEGS; leg++) {
         if (hit->ranks[leg] == 0)
             continue;
-        hd__buffer_printf(b, "%s\"%s\": %u", comma, hd__leg_name(leg), hit->ranks[leg]);
+        hd__buffer_printf(b, "%s\"%s\": %u", comma, hd__leg_names[leg], hit->ranks[leg]);
         comma = ", ";
     }
     hd__buffer_append_text(b, "}, \"fused\": ");
@@ -103,7 +103,7 @@ static void append_explanation(hd_buffer *b, const hd_results *results)
                       (unsigned long long)results->n_matching, results->embed_ms, results->total_ms);
     for (size_t leg = 0; leg < HD_N_LEGS; leg++)
         if (results->leg_ms[leg] > 0)
-            hd__buffer_printf(b, ", \"%s\": {\"n\": %u, \"ms\": %.3f}", hd__leg_name(leg), results->n_in_leg[leg],
+            hd__buffer_printf(b, ", \"%s\": {\"n\": %u, \"ms\": %.3f}", hd__leg_names[leg], results->n_in_leg[leg],
                               results->leg_ms[leg]);
     append_text(b, "warning", results->warning);
     hd__buffer_append_text(b, "}}\n");
@@ -190,7 +190,7 @@ static void append_legs(hd_buffer *b, const hd_hit *hit, const hd_results *resul
             continue;
         const uint32_t n = results->n_in_leg[leg], rank = hit->ranks[leg];
         const uint32_t cells = rank == 0 || n == 0 ? 0 : 10 - (uint32_t)((uint64_t)(rank - 1) * 10 / n);
-        hd__buffer_printf(b, "   %s%-6s ", p->dim, hd__leg_name(leg));
+        hd__buffer_printf(b, "   %s%-6s ", p->dim, hd__leg_names[leg]);
         for (uint32_t i = 0; i < 10; i++)
             hd__buffer_append_text(b, i < cells ? "\u2588" : "\u00B7");
         hd__buffer_printf(b, " %9.4f ", (double)hit->scores[leg]);
@@ -257,7 +257,7 @@ static void append_summary(hd_buffer *b, const hd_results *results, const cli_pr
         hd__buffer_printf(b, ": embedding %.1f", results->embed_ms);
         for (size_t leg = 0; leg < HD_N_LEGS; leg++)
             if (results->leg_ms[leg] > 0)
-                hd__buffer_printf(b, ", %s %.1f (%u)", hd__leg_name(leg), results->leg_ms[leg], results->n_in_leg[leg]);
+                hd__buffer_printf(b, ", %s %.1f (%u)", hd__leg_names[leg], results->leg_ms[leg], results->n_in_leg[leg]);
     }
     hd__buffer_printf(b, "%s\n", p->plain);
 }

@@ -5,37 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const leg_names[HD_N_LEGS] = {"bm25", "dense", "sparse", "multi", "rerank"};
-static const char *const fusion_names[] = {"rrf", "minmax", "zscore", "dbsf"};
+const char *const hd__leg_names[HD_N_LEGS + 1] = {"bm25", "dense", "sparse", "multi", "rerank", NULL};
+const char *const hd__fusion_names[HD_FUSION_DBSF + 2] = {"rrf", "minmax", "zscore", "dbsf", NULL};
 
-const char *hd__leg_name(size_t at)
-{
-    return leg_names[at];
-}
-
-const char *hd__fusion_name(hd_fusion fusion)
-{
-    return fusion_names[fusion];
-}
-
-static size_t find_name(const char *const *names, size_t n_names, const char *name, size_t n)
+/* The place of a name, or of the NULL. */
+static size_t find_name(const char *const *names, const char *name, size_t n)
 {
     size_t i = 0;
-    while (i < n_names && (strlen(names[i]) != n || memcmp(names[i], name, n) != 0))
+    while (names[i] != NULL && (strlen(names[i]) != n || memcmp(names[i], name, n) != 0))
         i++;
     return i;
 }
 
 size_t hd__leg_find(const char *name, size_t n)
 {
-    return find_name(leg_names, HD_N_LEGS, name, n);
+    return find_name(hd__leg_names, name, n);
 }
 
 bool hd__fusion_find(const char *name, size_t n, hd_fusion *fusion)
 {
-    const size_t i = find_name(fusion_names, sizeof fusion_names / sizeof *fusion_names, name, n);
+    const size_t i = find_name(hd__fusion_names, name, n);
     *fusion = (hd_fusion)i;
-    return i < sizeof fusion_names / sizeof *fusion_names;
+    return hd__fusion_names[i] != NULL;
 }
 
 static int compare_ids(const void *a, const void *b)

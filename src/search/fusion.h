@@ -23,8 +23,9 @@
 /* Places of the legs in arrays of HD_N_LEGS. */
 enum { HD_AT_BM25, HD_AT_DENSE, HD_AT_SPARSE, HD_AT_MULTI, HD_AT_RERANK };
 
-const char *hd__leg_name(size_t at);           /* "bm25", "dense", "sparse", "multi", "rerank" */
-const char *hd__fusion_name(hd_fusion fusion); /* "rrf", "minmax", "zscore", "dbsf" */
+/* By place, and by number; NULL at the end. */
+extern const char *const hd__leg_names[HD_N_LEGS + 1];         /* "bm25", "dense", "sparse", "multi", "rerank" */
+extern const char *const hd__fusion_names[HD_FUSION_DBSF + 2]; /* "rrf", "minmax", "zscore", "dbsf" */
 
 /* What a name of n bytes means; HD_N_LEGS, or false, when nothing. */
 size_t hd__leg_find(const char *name, size_t n);

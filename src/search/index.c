@@ -1,9 +1,7 @@
 /* index.c - an index opened, closed, written to document by document, and told about.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -106,16 +104,6 @@ typedef struct putting {
     hd_prepared *first, *last; /* all documents of the call */
 } putting;
 
-/* A random UUID (RFC 9562, version 4). */
-static hd_status make_id(char id[HD_UUID_TEXT_BYTES], hd_error *err)
-{
-    unsigned char bytes[HD_UUID_BYTES];
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return hd__fail_errno(err, errno, "no random numbers for a document's id");
-    hd__uuid_text(bytes, 4, id);
-    return HD_OK;
-}
-
 /* JSONL gives several documents: those without an id of their own are numbered. */
 static hd_status take_extract(const hd_extract *extract, void *data, hd_error *err)
 {
@@ -172,18 +160,26 @@ static hd_status prepare_one(hd_index *index, const hd_document *document, size_
     p->how = &how;
     p->id = document->id;
     if (p->id == NULL || p->id[0] == '\0') {
-        HD_TRY(make_id(made, err));
+        HD_TRY(hd__uuid_random(made, err));
         p->id = made;
     }
     const hd_span bytes = hd__span(document->text.ptr != NULL ? document->text.ptr : "", document->text.len);
     p->hash = hd__hash128(bytes, 0);
     p->n_made = p->n_chunks = 0;
     hd__arena_init(&arena);
+    hd_prepared *before = p->last;
     const hd_status status = hd__extract(bytes, NULL, document->mime, &arena, take_extract, p, &why);
     hd__arena_clear(&arena);
     if (status != HD_OK)
         return hd__fail(err, status, "document %zu (%.128s): %s", i, p->id, why.text);
     *id = (hd_text){0};
+    if (p->n_chunks == 0 && p->n_made == 1 && p->id == made && strcmp(p->last->row.id, made) == 0) {
+        /* Nothing, under a name that nobody knows. */
+        hd_prepared **next = before != NULL ? &before->next : &p->first;
+        drop(*next);
+        *next = NULL;
+        p->last = before;
+    }
     if (p->n_chunks > 0) {
         *id = (hd_text){hd__strdup(p->id), strlen(p->id)};
         if (id->ptr == NULL)

@@ -17,7 +17,7 @@ static void drop_leg(hd_searching *s, size_t leg, const hd_error *why)
     s->legs &= ~(1u << leg);
     if (s->failure.status == HD_OK)
         s->failure = *why;
-    hd__search_warn(s, "%s: %s", hd__leg_name(leg), why->text);
+    hd__search_warn(s, "%s: %s", hd__leg_names[leg], why->text);
 }
 
 /* Code is also found by parts of its words, which come after what words find: below the least of their scores. */

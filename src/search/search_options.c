@@ -74,10 +74,11 @@ static hd_status check_kinds(const hd_search *w, hd_error *err)
 
 const char *hd__search_setting_text(const hd_search *search, hd_arena *arena)
 {
-    const char *text = hd__arena_printf(arena, "fusion=%s rrf_k=%g", hd__fusion_name(search->fusion), (double)search->rrf_k);
+    const char *text =
+        hd__arena_printf(arena, "fusion=%s rrf_k=%g", hd__fusion_names[search->fusion], (double)search->rrf_k);
     for (size_t leg = 0; leg < HD_N_LEGS && text != NULL; leg++)
         if (search->weights[leg] > 0)
-            text = hd__arena_printf(arena, "%s %s=%g", text, hd__leg_name(leg), (double)search->weights[leg]);
+            text = hd__arena_printf(arena, "%s %s=%g", text, hd__leg_names[leg], (double)search->weights[leg]);
     return text;
 }
 

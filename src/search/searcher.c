@@ -3,7 +3,8 @@
  *   filter → words, and at the same time the query's vectors → other legs → fusion → quotes → rerank → least score →
  *   one hit for each document → diversity → page → order
  *
- * Between the steps the caller is asked whether the search is wanted still. A leg that cannot take part is told in `warning` while another one answers; else its error is the search's.
+ * Between the steps the caller is asked whether the search is wanted still. A leg that cannot take part is told in
+ * `warning` while another one answers; else its error is the search's.
  */
 #include "search/searcher.h"
 
@@ -151,7 +152,7 @@ static void apply_floor(hd_searching *s)
     const uint32_t leg = s->wanted.min_score_leg;
     const size_t at = leg == 0 ? HD_N_LEGS : (size_t)__builtin_ctz(leg);
     if (leg != 0 && !hd__search_has(s, at))
-        hd__search_warn(s, "the least score of %s was not asked for: it took no part", hd__leg_name(at));
+        hd__search_warn(s, "the least score of %s was not asked for: it took no part", hd__leg_names[at]);
     else
         s->n = hd__ranking_floor(s->candidates, s->n, at, s->wanted.min_score);
 }

@@ -21,14 +21,6 @@
 
 #define DEFAULT_LIMIT 100u
 
-static hd_status new_call(const hd_wire_request *request, hd_task task, hd_call *call, hd_index_call **c, hd_fault *fault)
-{
-    *c = hd__arena_calloc(request->arena, 1, sizeof **c);
-    call->task = task;
-    call->index = *c;
-    return *c != NULL ? HD_OK : hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for this request");
-}
-
 /* ---- putting ---- */
 
 static const char *const document_fields[] = {"id",  "text",   "file",       "mime",     "source",   "title",
@@ -123,7 +115,7 @@ static hd_status read_put(const hd_wire_request *request, hd_call *call, hd_faul
     const json_t *list = hd__field(request->body, "documents");
     const size_t n = list != NULL ? json_array_size(list) : 1;
     hd_index_call *c;
-    HD_TRY(new_call(request, HD_TASK_PUT, call, &c, fault));
+    HD_TRY(hd__index_call(request, HD_TASK_PUT, call, &c, fault));
     if (list != NULL) {
         HD_TRY(hd__fields_known(request->body, known, fault));
         HD_TRY(hd__field_uint(request->body, "timeout_ms", 1, UINT32_MAX, &call->timeout_ms, fault));
@@ -132,13 +124,7 @@ static hd_status read_put(const hd_wire_request *request, hd_call *call, hd_faul
         return hd__fault(fault, HD_FAULT_TYPE, "documents", "`documents` is not a list");
     if (n == 0)
         return hd__fault(fault, HD_FAULT_EMPTY, "documents", "`documents` cannot be an empty list");
-    if (n > request->settings->max_inputs) {
-        HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, "documents", "`documents` holds %zu documents, the limit is %u", n,
-                            request->settings->max_inputs));
-        fault->n = n;
-        fault->limit = request->settings->max_inputs;
-        return HD_ERR_ARG;
-    }
+    HD_TRY(hd__check_inputs(request, "documents", "documents", n, fault));
     hd_document *documents = hd__arena_calloc(request->arena, n, sizeof *documents);
     if (documents == NULL)
         return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu documents", n);
@@ -175,15 +161,12 @@ static void write_put(const hd_wire_request *request, const hd_call *call, const
 
 static hd_status read_list(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
-    const hd_span filter = hd__http_query(request->http, "filter", request->arena);
     const hd_span offset = hd__http_query(request->http, "offset", request->arena);
     const hd_span limit = hd__http_query(request->http, "limit", request->arena);
     hd_index_call *c;
-    HD_TRY(new_call(request, HD_TASK_LIST, call, &c, fault));
+    HD_TRY(hd__index_call(request, HD_TASK_LIST, call, &c, fault));
     c->limit = DEFAULT_LIMIT;
-    if (filter.ptr != NULL && memchr(filter.ptr, '\0', filter.len) != NULL)
-        return hd__fault(fault, HD_FAULT_VALUE, "filter", "`filter` holds a NUL character");
-    c->filter = filter.len > 0 ? filter.ptr : NULL;
+    HD_TRY(hd__query_text(request, "filter", &c->filter, fault));
     if (offset.ptr != NULL)
         HD_TRY(hd__query_uint(offset, "offset", 0, UINT32_MAX, &c->offset, fault));
     if (limit.ptr != NULL)
@@ -233,7 +216,7 @@ static hd_status read_id(const hd_wire_request *request, hd_task task, hd_call *
 {
     const hd_span rest = request->rest;
     hd_index_call *c;
-    HD_TRY(new_call(request, task, call, &c, fault));
+    HD_TRY(hd__index_call(request, task, call, &c, fault));
     if (rest.len == 0 || memchr(rest.ptr, '\0', rest.len) != NULL)
         return hd__fault(fault, HD_FAULT_VALUE, "id", "the path has no document's id");
     const char **ids = hd__arena_calloc(request->arena, 1, sizeof *ids);
@@ -304,7 +287,7 @@ static hd_status read_remove(const hd_wire_request *request, hd_call *call, hd_f
     bool all = false;
     hd_index_call *c;
     HD_TRY(hd__fields_known(body, known, fault));
-    HD_TRY(new_call(request, HD_TASK_REMOVE, call, &c, fault));
+    HD_TRY(hd__index_call(request, HD_TASK_REMOVE, call, &c, fault));
     HD_TRY(hd__field_texts(body, "ids", request->arena, &c->ids, &c->n_ids, fault));
     HD_TRY(hd__field_text(body, "filter", &c->filter, fault));
     HD_TRY(hd__field_bool(body, "all", &all, fault));

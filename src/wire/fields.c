@@ -75,6 +75,15 @@ hd_status hd__field_real(const json_t *object, const char *name, double min, dou
     return HD_OK;
 }
 
+hd_status hd__query_text(const hd_wire_request *request, const char *name, const char **value, hd_fault *fault)
+{
+    const hd_span text = hd__http_query(request->http, name, request->arena);
+    if (text.ptr != NULL && memchr(text.ptr, '\0', text.len) != NULL)
+        return hd__fault(fault, HD_FAULT_VALUE, name, "`%s` holds a NUL character", name);
+    *value = text.ptr;
+    return HD_OK;
+}
+
 hd_status hd__query_uint(hd_span text, const char *name, uint32_t min, uint32_t max, uint32_t *value, hd_fault *fault)
 {
     uint64_t n = 0;
@@ -245,15 +254,20 @@ static hd_status read_item(const reader *r, const json_t *item, hd_input *input)
     return wrong_type(r);
 }
 
+hd_status hd__check_inputs(const hd_wire_request *request, const char *name, const char *things, size_t n, hd_fault *fault)
+{
+    const uint32_t most = request->settings->max_inputs;
+    if (n <= most)
+        return HD_OK;
+    HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, name, "`%s` holds %zu %s, the limit is %u", name, n, things, most));
+    fault->n = n;
+    fault->limit = most;
+    return HD_ERR_ARG;
+}
+
 hd_status hd__alloc_inputs(const hd_wire_request *request, const char *name, size_t n, hd_input **inputs, hd_fault *fault)
 {
-    if (n > request->settings->max_inputs) {
-        HD_IGNORE(hd__fault(fault, HD_FAULT_INPUTS, name, "`%s` holds %zu inputs, the limit is %u", name, n,
-                            request->settings->max_inputs));
-        fault->n = n;
-        fault->limit = request->settings->max_inputs;
-        return HD_ERR_ARG;
-    }
+    HD_TRY(hd__check_inputs(request, name, "inputs", n, fault));
     *inputs = hd__arena_calloc(request->arena, n, sizeof **inputs);
     return *inputs != NULL ? HD_OK : hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for %zu inputs", n);
 }

@@ -17,6 +17,9 @@ HD_MUST_USE hd_status hd__field_uint(const json_t *object, const char *name, uin
 HD_MUST_USE hd_status hd__field_real(const json_t *object, const char *name, double min, double max, float *value,
                                      hd_fault *fault);
 
+/* A text of a query string; NULL: it is missing. */
+HD_MUST_USE hd_status hd__query_text(const hd_wire_request *request, const char *name, const char **value, hd_fault *fault);
+
 /* A number of a query string, digits alone. */
 HD_MUST_USE hd_status hd__query_uint(hd_span text, const char *name, uint32_t min, uint32_t max, uint32_t *value,
                                      hd_fault *fault);
@@ -49,6 +52,10 @@ enum {
     HD_INPUT_MIXED = 64, /* [1, "…", 2] wherever a list of ids may be; {"prompt_string": "…" or a list of ids and texts}
                           * wherever a string may be: what llama.cpp calls a prompt */
 };
+
+/* HD_FAULT_INPUTS for more than settings->max_inputs `things`: "inputs", "documents". */
+HD_MUST_USE hd_status hd__check_inputs(const hd_wire_request *request, const char *name, const char *things, size_t n,
+                                       hd_fault *fault);
 
 /* *inputs = n zeroed inputs on the arena. Faults: INPUTS (n is more than settings->max_inputs), MEMORY. */
 HD_MUST_USE hd_status hd__alloc_inputs(const hd_wire_request *request, const char *name, size_t n, hd_input **inputs,

@@ -4,7 +4,13 @@
 #include "base/date.h"
 #include "wire/answer.h"
 
-const char *const hd__leg_names[HD_N_LEGS + 1] = {"bm25", "dense", "sparse", "multi", "rerank", NULL};
+hd_status hd__index_call(const hd_wire_request *request, hd_task task, hd_call *call, hd_index_call **asked, hd_fault *fault)
+{
+    *asked = hd__arena_calloc(request->arena, 1, sizeof **asked);
+    call->task = task;
+    call->index = *asked;
+    return *asked != NULL ? HD_OK : hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for this request");
+}
 
 static void write_name(hd_buffer *b, const char *name)
 {

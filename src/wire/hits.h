@@ -1,14 +1,16 @@
-/* hits.h - what the native protocol's answers about the index share. */
+/* hits.h - what the protocols that ask the index share: their calls, members of their answers. */
 #ifndef HD_WIRE_HITS_H
 #define HD_WIRE_HITS_H
 
 #include <jansson.h>
 
-#include "wire/call.h"
+#include "wire/protocol.h"
 
 #define HD_FILTER_ALL "id EXISTS" /* holds for every document */
 
-extern const char *const hd__leg_names[HD_N_LEGS + 1]; /* "bm25", … in the order of the bits; ends with NULL */
+/* Makes the call one of the index: *asked is zeroed, on the arena. */
+HD_MUST_USE hd_status hd__index_call(const hd_wire_request *request, hd_task task, hd_call *call, hd_index_call **asked,
+                                     hd_fault *fault);
 
 /* Members, each with a comma before it: "name":"text". The second: null for "". */
 void hd__write_member(hd_buffer *b, const char *name, const char *text);

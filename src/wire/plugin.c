@@ -8,18 +8,22 @@
  *   DELETE /delete       {"ids"?, "filter"?, "delete_all"?}  →  {"success": true}
  *   GET    /.well-known/ai-plugin.json, /.well-known/openapi.yaml, /sub/openapi.json: what a model's plugin loader reads
  *
- * Source: https://github.com/openai/chatgpt-retrieval-plugin (server/main.py, models/, datastore/). A document's `source` is
- * one of email, file and chat, its dates are any text; one that cannot be read counts as now. Errors are FastAPI's with
+ * Source: https://github.com/openai/chatgpt-retrieval-plugin (b28ddce: server/main.py, models/, datastore/). A document's
+ * `source` is one of email, file and chat, its dates are any text; one that cannot be read counts as now. Numbers are texts
+ * where texts are wanted, and the other way round. `ids` has those of documents without text too, as long as one has any.
+ * What is not taken over: a `filter` of {} deletes nothing, and deleting all wants a real true. Errors are FastAPI's with
  * pydantic 1: 422 with where and what, 401 and 403 of keys, else 500 "Internal Service Error", which /upsert-file replaces
  * by what happened. Where the server has a reranker, each query's first `rerank_k` chunks are ordered by it and `rerank_n`
  * of them answered, with their fused score in `score`, as that fork does it, and the reranker's beside it in `rerank_score`.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/date.h"
 #include "base/limits.h"
+#include "base/uuid.h"
 #include "wire/answer.h"
 #include "wire/fields.h"
 #include "wire/hits.h"
@@ -37,51 +41,127 @@ typedef struct metadata {
     const char *source, *url, *author, *created_at, *source_id, *filename, *filesize;
 } metadata;
 
-static const char *const sources[] = {"email", "file", "chat", NULL};
-
 static hd_status no_memory(hd_fault *fault)
 {
     return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for this request");
 }
 
-/* ---- reading fields ---- */
+/* ---- reading fields, as pydantic does ---- */
 
-/* A string, or a number's text, as pydantic takes it. `where` is the object's place: "documents.0". */
+/* Refuses a field of the object at `where`: "documents.0"; "" is the body. */
+static hd_status refuse(const hd_wire_request *request, hd_fault_kind kind, const char *where, const char *name,
+                        const char *text, hd_fault *fault)
+{
+    const char *place = where[0] != '\0' ? hd__arena_printf(request->arena, "%s.%s", where, name) : name;
+    return place != NULL ? hd__fault(fault, kind, place, "%s", text) : no_memory(fault);
+}
+
+static hd_status check_there(const hd_wire_request *request, const json_t *object, const char *where, const char *name,
+                             hd_fault *fault)
+{
+    const json_t *f = json_object_get(object, name);
+    return f == NULL         ? refuse(request, HD_FAULT_MISSING, where, name, "field required", fault)
+           : json_is_null(f) ? refuse(request, HD_FAULT_TYPE, where, name, "none is not an allowed value", fault)
+                             : HD_OK;
+}
+
+/* A string, or a number's text. */
+static hd_status take_string(const hd_wire_request *request, const json_t *f, const char *where, const char *name,
+                             hd_text *value, hd_fault *fault)
+{
+    *value = hd__json_string(f);
+    if (json_is_string(f))
+        return HD_OK;
+    if (!json_is_number(f))
+        return refuse(request, HD_FAULT_TYPE, where, name, "str type expected", fault);
+    const char *number = json_is_integer(f) ? hd__arena_printf(request->arena, "%lld", (long long)json_integer_value(f))
+                                            : hd__arena_printf(request->arena, "%.17g", json_real_value(f));
+    if (number == NULL)
+        return no_memory(fault);
+    *value = (hd_text){number, strlen(number)};
+    return HD_OK;
+}
+
+/* The same where no NUL may be; NULL: it is missing. */
 static hd_status read_text(const hd_wire_request *request, const json_t *object, const char *where, const char *name,
                            const char **value, hd_fault *fault)
 {
     const json_t *f = hd__field(object, name);
-    if (f == NULL)
-        return HD_OK;
-    const char *place = hd__arena_printf(request->arena, "%s.%s", where, name);
-    if (place == NULL)
-        return no_memory(fault);
-    if (json_is_integer(f))
-        *value = hd__arena_printf(request->arena, "%lld", (long long)json_integer_value(f));
-    else if (json_is_real(f))
-        *value = hd__arena_printf(request->arena, "%.17g", json_real_value(f));
-    else if (!json_is_string(f))
-        return hd__fault(fault, HD_FAULT_TYPE, place, "str type expected");
-    else if (strlen(json_string_value(f)) != json_string_length(f))
-        return hd__fault(fault, HD_FAULT_VALUE, place, "holds a NUL character");
-    else
-        *value = json_string_value(f);
-    return *value != NULL ? HD_OK : no_memory(fault);
+    hd_text text = {0};
+    if (f != NULL)
+        HD_TRY(take_string(request, f, where, name, &text, fault));
+    if (f != NULL && strlen(text.ptr) != text.len)
+        return refuse(request, HD_FAULT_VALUE, where, name, "holds a NUL character", fault);
+    *value = text.ptr;
+    return HD_OK;
+}
+
+/* The name of one of the plugin's sources; NULL for any other text. */
+static const char *known_source(const char *text)
+{
+    static const char *const sources[] = {"email", "file", "chat"};
+    for (size_t i = 0; text != NULL && i < sizeof sources / sizeof *sources; i++)
+        if (strcmp(sources[i], text) == 0)
+            return sources[i];
+    return NULL;
 }
 
 static hd_status read_source(const hd_wire_request *request, const json_t *object, const char *where, const char **source,
                              hd_fault *fault)
 {
     HD_TRY(read_text(request, object, where, "source", source, fault));
-    for (size_t i = 0; *source != NULL && sources[i] != NULL; i++)
-        if (strcmp(sources[i], *source) == 0)
-            return HD_OK;
-    if (*source == NULL)
+    return *source == NULL || known_source(*source) != NULL
+               ? HD_OK
+               : refuse(request, HD_FAULT_VALUE, where, "source",
+                        "value is not a valid enumeration member; permitted: 'email', 'file', 'chat'", fault);
+}
+
+/* A whole number: Python's int() takes texts and cuts fractions. */
+static hd_status read_count(const hd_wire_request *request, const json_t *object, const char *where, const char *name,
+                            uint32_t min, uint32_t max, uint32_t *value, hd_fault *fault)
+{
+    const json_t *f = hd__field(object, name);
+    char *end = NULL;
+    if (f == NULL)
         return HD_OK;
-    const char *place = hd__arena_printf(request->arena, "%s.source", where);
-    return place == NULL ? no_memory(fault)
-                         : hd__fault(fault, HD_FAULT_VALUE, place,
-                                     "value is not a valid enumeration member; permitted: 'email', 'file', 'chat'");
+    const char *text = json_string_value(f);
+    const double n = text != NULL ? (double)strtoll(text, &end, 10) : trunc(json_number_value(f));
+    if (text != NULL ? end == text || *end != '\0' : !json_is_number(f))
+        return refuse(request, HD_FAULT_TYPE, where, name, "value is not a valid integer", fault);
+    if (!(n >= min && n <= max)) {
+        const char *range = hd__arena_printf(request->arena, "ensure this value is from %u to %u", min, max);
+        return range != NULL ? refuse(request, HD_FAULT_VALUE, where, name, range, fault) : no_memory(fault);
+    }
+    *value = (uint32_t)n;
+    return HD_OK;
+}
+
+/* Reads an object of a list into an item, which is zeroed. */
+typedef hd_status read_item(const hd_wire_request *request, const json_t *object, const char *where, void *item,
+                            hd_fault *fault);
+
+/* The required list of that name: *items is [n] of `size` bytes each. */
+static hd_status read_each(const hd_wire_request *request, const char *name, size_t limit, read_item *read, size_t size,
+                           void **items, size_t *n, hd_fault *fault)
+{
+    const json_t *list = json_object_get(request->body, name);
+    HD_TRY(check_there(request, request->body, "", name, fault));
+    if (!json_is_array(list))
+        return hd__fault(fault, HD_FAULT_TYPE, name, "value is not a valid list");
+    if (json_array_size(list) > limit)
+        return hd__fault(fault, HD_FAULT_VALUE, name, "ensure this value has at most %zu items", limit);
+    *n = json_array_size(list);
+    *items = hd__arena_calloc(request->arena, *n + 1, size);
+    for (size_t i = 0; i < *n && *items != NULL; i++) {
+        const json_t *object = json_array_get(list, i);
+        const char *where = hd__arena_printf(request->arena, "%s.%zu", name, i);
+        if (where == NULL)
+            return no_memory(fault);
+        if (!json_is_object(object))
+            return hd__fault(fault, HD_FAULT_TYPE, where, "value is not a valid dict");
+        HD_TRY(read(request, object, where, (char *)*items + i * size, fault));
+    }
+    return *items != NULL ? HD_OK : no_memory(fault);
 }
 
 static hd_status read_metadata(const hd_wire_request *request, const json_t *object, const char *where, metadata *m,
@@ -136,6 +216,13 @@ static void free_buffer(void *data)
     hd__buffer_clear(data);
 }
 
+/* For a text as long as the request; NULL when there is no memory. */
+static hd_buffer *new_buffer(const hd_wire_request *request)
+{
+    hd_buffer *b = hd__arena_calloc(request->arena, 1, sizeof *b);
+    return b != NULL && hd__arena_on_clear(request->arena, free_buffer, b) == HD_OK ? b : NULL;
+}
+
 /* The plugin's filter in ours; *filter NULL when it has no condition. */
 static hd_status read_filter(const hd_wire_request *request, const json_t *object, const char *where, const char **filter,
                              hd_fault *fault)
@@ -149,8 +236,8 @@ static hd_status read_filter(const hd_wire_request *request, const json_t *objec
     HD_TRY(read_text(request, object, where, "document_id", &id, fault));
     HD_TRY(read_text(request, object, where, "start_date", &start, fault));
     HD_TRY(read_text(request, object, where, "end_date", &end, fault));
-    hd_buffer *b = hd__arena_calloc(request->arena, 1, sizeof *b);
-    if (b == NULL || hd__arena_on_clear(request->arena, free_buffer, b) != HD_OK)
+    hd_buffer *b = new_buffer(request);
+    if (b == NULL)
         return no_memory(fault);
     add_test(b, "id", id);
     add_test(b, "source", m.source);
@@ -177,8 +264,8 @@ static hd_status pack_metadata(const hd_wire_request *request, const metadata *m
         const char *name, *value;
     } members[] = {
         {"source_id", m->source_id}, {"created_at", m->created_at}, {"filename", m->filename}, {"filesize", m->filesize}};
-    hd_buffer *b = hd__arena_calloc(request->arena, 1, sizeof *b);
-    if (b == NULL || hd__arena_on_clear(request->arena, free_buffer, b) != HD_OK)
+    hd_buffer *b = new_buffer(request);
+    if (b == NULL)
         return no_memory(fault);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         if (members[i].value == NULL)
@@ -202,71 +289,37 @@ static hd_status fill_document(const hd_wire_request *request, const metadata *m
     return pack_metadata(request, m, &d->metadata, fault);
 }
 
-static hd_status read_document(const hd_wire_request *request, const json_t *object, size_t i, hd_document *d,
+static hd_status read_document(const hd_wire_request *request, const json_t *object, const char *where, void *item,
                                hd_fault *fault)
 {
-    const char *where = hd__arena_printf(request->arena, "documents.%zu", i);
-    const char *of_text = hd__arena_printf(request->arena, "documents.%zu.text", i);
-    const char *of_metadata = hd__arena_printf(request->arena, "documents.%zu.metadata", i);
-    const json_t *text = hd__field(object, "text");
+    hd_document *d = item;
+    const json_t *about = hd__field(object, "metadata");
     metadata m = {0};
-    if (where == NULL || of_text == NULL || of_metadata == NULL)
-        return no_memory(fault);
-    if (!json_is_object(object))
-        return hd__fault(fault, HD_FAULT_TYPE, where, "value is not a valid dict");
-    if (text == NULL)
-        return hd__fault(fault, HD_FAULT_MISSING, of_text, "field required");
-    if (!json_is_string(text))
-        return hd__fault(fault, HD_FAULT_TYPE, of_text, "str type expected");
+    HD_TRY(check_there(request, object, where, "text", fault));
+    HD_TRY(take_string(request, json_object_get(object, "text"), where, "text", &d->text, fault));
     HD_TRY(read_text(request, object, where, "id", &d->id, fault));
     if (d->id != NULL && d->id[0] == '\0')
         d->id = NULL; /* Python's `or`: one is made */
-    HD_TRY(read_metadata(request, hd__field(object, "metadata"), of_metadata, &m, fault));
+    const char *of_metadata = hd__arena_printf(request->arena, "%s.metadata", where);
+    if (of_metadata == NULL)
+        return no_memory(fault);
+    HD_TRY(read_metadata(request, about, of_metadata, &m, fault));
     d->mime = "text/plain";
-    d->text = hd__json_string(text);
     return fill_document(request, &m, d, fault);
-}
-
-static hd_status new_call(const hd_wire_request *request, hd_task task, hd_call *call, hd_index_call **c, hd_fault *fault)
-{
-    *c = hd__arena_calloc(request->arena, 1, sizeof **c);
-    call->task = task;
-    call->index = *c;
-    return *c != NULL ? HD_OK : no_memory(fault);
-}
-
-/* The required list of that name. */
-static hd_status read_list_of(const hd_wire_request *request, const char *name, size_t limit, const json_t **list,
-                              hd_fault *fault)
-{
-    *list = hd__field(request->body, name);
-    if (*list == NULL)
-        return hd__fault(fault, HD_FAULT_MISSING, name, "field required");
-    if (!json_is_array(*list))
-        return hd__fault(fault, HD_FAULT_TYPE, name, "value is not a valid list");
-    if (json_array_size(*list) > limit)
-        return hd__fault(fault, HD_FAULT_VALUE, name, "ensure this value has at most %zu items", limit);
-    return HD_OK;
 }
 
 static hd_status read_upsert(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
-    const json_t *list;
+    void *documents;
     hd_index_call *c;
-    HD_TRY(read_list_of(request, "documents", request->settings->max_inputs, &list, fault));
-    HD_TRY(new_call(request, HD_TASK_PUT, call, &c, fault));
-    const size_t n = json_array_size(list);
-    hd_document *documents = hd__arena_calloc(request->arena, n + 1, sizeof *documents);
-    if (documents == NULL)
-        return no_memory(fault);
-    for (size_t i = 0; i < n; i++)
-        HD_TRY(read_document(request, json_array_get(list, i), i, &documents[i], fault));
+    HD_TRY(hd__index_call(request, HD_TASK_PUT, call, &c, fault));
+    HD_TRY(read_each(request, "documents", request->settings->max_inputs, read_document, sizeof *c->documents, &documents,
+                     &c->n_documents, fault));
     c->documents = documents;
-    c->n_documents = n;
     return HD_OK;
 }
 
-/* The form's metadata: unreadable → {"source": "file"}. */
+/* The form's metadata: none, or unreadable → {"source": "file"}. */
 static void read_form_metadata(const hd_wire_request *request, const hd_part *part, metadata *m)
 {
     json_t *object = part != NULL ? json_loadb(part->body.ptr, part->body.len, 0, NULL) : NULL;
@@ -284,8 +337,6 @@ static void read_form_metadata(const hd_wire_request *request, const hd_part *pa
             *texts[i] = hd__arena_strndup(request->arena, *texts[i], strlen(*texts[i]));
     json_decref(object);
     *m = read;
-    if (m->source == NULL)
-        m->source = "file";
 }
 
 static hd_status read_upsert_file(const hd_wire_request *request, hd_call *call, hd_fault *fault)
@@ -304,7 +355,7 @@ static hd_status read_upsert_file(const hd_wire_request *request, hd_call *call,
     const hd_part *file = hd__multipart_find(parts, n, "file");
     if (file == NULL || file->filename.ptr == NULL)
         return hd__fault(fault, HD_FAULT_MISSING, "file", "field required");
-    HD_TRY(new_call(request, HD_TASK_PUT, call, &c, fault));
+    HD_TRY(hd__index_call(request, HD_TASK_PUT, call, &c, fault));
     hd_document *d = hd__arena_calloc(request->arena, 1, sizeof *d);
     if (d == NULL)
         return no_memory(fault);
@@ -324,64 +375,47 @@ static hd_status read_upsert_file(const hd_wire_request *request, hd_call *call,
     return HD_OK;
 }
 
+/* The ids of all documents, where one has any text; without id and text it is any. */
 static void write_upsert(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                          hd_http_response *response)
 {
     (void)request;
+    const hd_index_call *c = call->index;
+    const hd_text *ids = result->index->ids;
     hd_buffer *b = &response->body;
-    const char *separator = "";
+    bool has_text = false;
+    for (size_t i = 0; i < c->n_documents; i++)
+        has_text |= ids[i].ptr != NULL;
     hd__buffer_append_text(b, "{\"ids\":[");
-    for (size_t i = 0; i < call->index->n_documents; i++) {
-        const hd_text id = result->index->ids[i];
-        if (id.ptr == NULL)
-            continue;
-        hd__buffer_append_text(b, separator);
-        hd__buffer_append_json(b, hd__span(id.ptr, id.len));
-        separator = ",";
+    for (size_t i = 0; i < c->n_documents && has_text; i++) {
+        if (i > 0)
+            hd__buffer_append_char(b, ',');
+        char any[HD_UUID_TEXT_BYTES] = "";
+        const char *id = ids[i].ptr != NULL ? ids[i].ptr : c->documents[i].id;
+        if (id == NULL)
+            HD_IGNORE(hd__uuid_random(any, NULL));
+        hd__write_cstr(b, id != NULL ? id : any);
     }
     hd__buffer_append_text(b, "]}");
 }
 
 /* ---- asking ---- */
 
-static hd_status read_count(const json_t *object, const char *place, const char *name, uint32_t min, uint32_t max,
-                            uint32_t *value, hd_fault *fault)
-{
-    const json_t *f = hd__field(object, name);
-    if (f == NULL)
-        return HD_OK;
-    if (!json_is_integer(f))
-        return hd__fault(fault, HD_FAULT_TYPE, place, "value is not a valid integer");
-    const json_int_t n = json_integer_value(f);
-    if (n < (json_int_t)min || n > (json_int_t)max)
-        return hd__fault(fault, HD_FAULT_VALUE, place, "ensure this value is from %u to %u", min, max);
-    *value = (uint32_t)n;
-    return HD_OK;
-}
-
-static hd_status read_one_query(const hd_wire_request *request, const json_t *object, size_t i, hd_search *search,
+static hd_status read_one_query(const hd_wire_request *request, const json_t *object, const char *where, void *item,
                                 hd_fault *fault)
 {
-    const char *where = hd__arena_printf(request->arena, "queries.%zu", i);
-    const char *of_query = hd__arena_printf(request->arena, "queries.%zu.query", i);
-    const char *of_filter = hd__arena_printf(request->arena, "queries.%zu.filter", i);
-    const char *of_top_k = hd__arena_printf(request->arena, "queries.%zu.top_k", i);
+    hd_search *search = item;
     const hd_wire_settings *s = request->settings;
-    const json_t *query = hd__field(object, "query");
-    if (where == NULL || of_query == NULL || of_filter == NULL || of_top_k == NULL)
-        return no_memory(fault);
-    if (!json_is_object(object))
-        return hd__fault(fault, HD_FAULT_TYPE, where, "value is not a valid dict");
-    if (query == NULL)
-        return hd__fault(fault, HD_FAULT_MISSING, of_query, "field required");
-    if (!json_is_string(query))
-        return hd__fault(fault, HD_FAULT_TYPE, of_query, "str type expected");
-    search->query = hd__json_string(query);
+    HD_TRY(check_there(request, object, where, "query", fault));
+    HD_TRY(take_string(request, json_object_get(object, "query"), where, "query", &search->query, fault));
     if (search->query.len == 0)
-        return hd__fault(fault, HD_FAULT_VALUE, of_query, "ensure this value has at least 1 characters");
+        return refuse(request, HD_FAULT_VALUE, where, "query", "ensure this value has at least 1 characters", fault);
+    const char *of_filter = hd__arena_printf(request->arena, "%s.filter", where);
+    if (of_filter == NULL)
+        return no_memory(fault);
     HD_TRY(read_filter(request, hd__field(object, "filter"), of_filter, &search->filter, fault));
     search->limit = DEFAULT_TOP_K;
-    HD_TRY(read_count(object, of_top_k, "top_k", 1, HD_LIMIT_ANSWERED_HITS, &search->limit, fault));
+    HD_TRY(read_count(request, object, where, "top_k", 1, HD_LIMIT_ANSWERED_HITS, &search->limit, fault));
     search->rerank = s->plugin_reranks;
     if (search->rerank) {
         search->n_rerank = s->rerank_k < search->limit ? s->rerank_k : search->limit;
@@ -392,18 +426,12 @@ static hd_status read_one_query(const hd_wire_request *request, const json_t *ob
 
 static hd_status read_query(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
-    const json_t *list;
+    void *searches;
     hd_index_call *c;
-    HD_TRY(read_list_of(request, "queries", HD_LIMIT_QUERIES, &list, fault));
-    HD_TRY(new_call(request, HD_TASK_SEARCH, call, &c, fault));
-    const size_t n = json_array_size(list);
-    hd_search *searches = hd__arena_calloc(request->arena, n + 1, sizeof *searches);
-    if (searches == NULL)
-        return no_memory(fault);
-    for (size_t i = 0; i < n; i++)
-        HD_TRY(read_one_query(request, json_array_get(list, i), i, &searches[i], fault));
+    HD_TRY(hd__index_call(request, HD_TASK_SEARCH, call, &c, fault));
+    HD_TRY(read_each(request, "queries", HD_LIMIT_QUERIES, read_one_query, sizeof *c->searches, &searches, &c->n_searches,
+                     fault));
     c->searches = searches;
-    c->n_searches = n;
     return HD_OK;
 }
 
@@ -419,7 +447,7 @@ static void write_metadata(hd_buffer *b, const shown *d)
     const char *created_at = json_string_value(json_object_get(kept, "created_at"));
     hd__buffer_append_text(b, "\"metadata\":{\"document_id\":");
     hd__write_cstr(b, d->id);
-    hd__write_member_or_null(b, "source", d->source);
+    hd__write_member_or_null(b, "source", known_source(d->source)); /* what clients have an enumeration for */
     hd__write_member_or_null(b, "source_id", json_string_value(json_object_get(kept, "source_id")));
     hd__write_member_or_null(b, "url", d->url);
     if (created_at != NULL)
@@ -482,10 +510,10 @@ static void write_query(const hd_wire_request *request, const hd_call *call, con
 static hd_status read_list(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
     hd_index_call *c;
-    HD_TRY(new_call(request, HD_TASK_LIST, call, &c, fault));
+    HD_TRY(hd__index_call(request, HD_TASK_LIST, call, &c, fault));
     c->limit = DEFAULT_LIMIT;
-    HD_TRY(read_count(request->body, "limit", "limit", 0, HD_LIMIT_LISTED_DOCUMENTS, &c->limit, fault));
-    HD_TRY(read_count(request->body, "offset", "offset", 0, UINT32_MAX, &c->offset, fault));
+    HD_TRY(read_count(request, request->body, "", "limit", 0, HD_LIMIT_LISTED_DOCUMENTS, &c->limit, fault));
+    HD_TRY(read_count(request, request->body, "", "offset", 0, UINT32_MAX, &c->offset, fault));
     return read_filter(request, hd__field(request->body, "filter"), "filter", &c->filter, fault);
 }
 
@@ -525,12 +553,33 @@ static void write_list(const hd_wire_request *request, const hd_call *call, cons
 
 /* ---- deleting ---- */
 
+static hd_status read_ids(const hd_wire_request *request, hd_index_call *c, hd_fault *fault)
+{
+    const json_t *list = hd__field(request->body, "ids");
+    const size_t n = json_array_size(list);
+    if (list != NULL && !json_is_array(list))
+        return hd__fault(fault, HD_FAULT_TYPE, "ids", "value is not a valid list");
+    const char **ids = hd__arena_calloc(request->arena, n + 1, sizeof *ids);
+    for (size_t i = 0; i < n && ids != NULL; i++) {
+        char name[24];
+        hd_text id;
+        snprintf(name, sizeof name, "%zu", i);
+        HD_TRY(take_string(request, json_array_get(list, i), "ids", name, &id, fault));
+        if (strlen(id.ptr) != id.len)
+            return refuse(request, HD_FAULT_VALUE, "ids", name, "holds a NUL character", fault);
+        ids[i] = id.ptr;
+    }
+    c->ids = ids;
+    c->n_ids = n;
+    return ids != NULL ? HD_OK : no_memory(fault);
+}
+
 static hd_status read_delete(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
     hd_index_call *c;
     const json_t *all = hd__field(request->body, "delete_all");
-    HD_TRY(new_call(request, HD_TASK_REMOVE, call, &c, fault));
-    HD_TRY(hd__field_texts(request->body, "ids", request->arena, &c->ids, &c->n_ids, fault));
+    HD_TRY(hd__index_call(request, HD_TASK_REMOVE, call, &c, fault));
+    HD_TRY(read_ids(request, c, fault));
     HD_TRY(read_filter(request, hd__field(request->body, "filter"), "filter", &c->filter, fault));
     if (all != NULL && !json_is_boolean(all))
         return hd__fault(fault, HD_FAULT_TYPE, "delete_all", "value could not be parsed to a boolean");
@@ -643,16 +692,16 @@ static const char schemas[] =
     "\"null\"]},\"start_date\":{\"type\":[\"string\",\"number\",\"null\"]},\"end_date\":{\"type\":[\"string\","
     "\"number\",\"null\"]}}},\"UpsertRequest\":{\"type\":\"object\",\"required\":[\"documents\"],"
     "\"properties\":{\"documents\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"text\"],"
-    "\"properties\":{\"id\":{\"type\":[\"string\",\"number\",\"null\"]},\"text\":{\"type\":\"string\"},"
+    "\"properties\":{\"id\":{\"type\":[\"string\",\"number\",\"null\"]},\"text\":{\"type\":[\"string\",\"number\"]},"
     "\"metadata\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Metadata\"},{\"type\":\"null\"}]}}}}}},"
     "\"UpsertFile\":{\"type\":\"object\",\"required\":[\"file\"],\"properties\":{\"file\":{\"type\":\"string\","
     "\"format\":\"binary\"},\"metadata\":{\"type\":\"string\"}}},\"UpsertResponse\":{\"type\":\"object\","
     "\"required\":[\"ids\"],\"properties\":{\"ids\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}},"
     "\"QueryRequest\":{\"type\":\"object\",\"required\":[\"queries\"],"
     "\"properties\":{\"queries\":{\"type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"object\","
-    "\"required\":[\"query\"],\"properties\":{\"query\":{\"type\":\"string\",\"minLength\":1},"
+    "\"required\":[\"query\"],\"properties\":{\"query\":{\"type\":[\"string\",\"number\"],\"minLength\":1},"
     "\"filter\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Filter\"},{\"type\":\"null\"}]},"
-    "\"top_k\":{\"type\":[\"integer\",\"null\"],\"minimum\":1,\"maximum\":1000,\"default\":3}}}}}},"
+    "\"top_k\":{\"type\":[\"number\",\"string\",\"null\"],\"minimum\":1,\"maximum\":1000,\"default\":3}}}}}},"
     "\"Chunk\":{\"type\":\"object\",\"required\":[\"id\",\"text\",\"metadata\",\"score\"],"
     "\"properties\":{\"id\":{\"type\":\"string\"},\"text\":{\"type\":\"string\"},\"metadata\":{\"type\":\"object\","
     "\"required\":[\"document_id\"]},\"embedding\":{\"type\":\"null\"},\"score\":{\"type\":\"number\"},"
@@ -660,14 +709,14 @@ static const char schemas[] =
     "\"properties\":{\"results\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"query\","
     "\"results\"],\"properties\":{\"query\":{\"type\":\"string\"},\"results\":{\"type\":\"array\","
     "\"items\":{\"$ref\":\"#/components/schemas/Chunk\"}}}}}}},\"ListRequest\":{\"type\":\"object\","
-    "\"properties\":{\"limit\":{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":1000,\"default\":100},"
-    "\"offset\":{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":4294967295,\"default\":0},"
+    "\"properties\":{\"limit\":{\"type\":[\"number\",\"string\",\"null\"],\"minimum\":0,\"maximum\":1000,\"default\":100},"
+    "\"offset\":{\"type\":[\"number\",\"string\",\"null\"],\"minimum\":0,\"maximum\":4294967295,\"default\":0},"
     "\"filter\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Filter\"},{\"type\":\"null\"}]}}},"
     "\"ListResponse\":{\"type\":\"object\",\"required\":[\"documents\",\"total\"],"
     "\"properties\":{\"documents\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"document_id\","
     "\"chunk_count\",\"metadata\",\"sample_text\"]}},\"total\":{\"type\":\"integer\"}}},"
     "\"DeleteRequest\":{\"type\":\"object\",\"properties\":{\"ids\":{\"type\":[\"array\",\"null\"],"
-    "\"items\":{\"type\":\"string\"}},\"filter\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Filter\"},"
+    "\"items\":{\"type\":[\"string\",\"number\"]}},\"filter\":{\"anyOf\":[{\"$ref\":\"#/components/schemas/Filter\"},"
     "{\"type\":\"null\"}]},\"delete_all\":{\"type\":[\"boolean\",\"null\"]}}},"
     "\"DeleteResponse\":{\"type\":\"object\",\"required\":[\"success\"],"
     "\"properties\":{\"success\":{\"type\":\"boolean\"}}},\"Manifest\":{\"type\":\"object\","

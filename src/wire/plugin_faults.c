@@ -33,6 +33,10 @@ static const char *type_of(const hd_fault *fault)
         {"value could not be parsed to a boolean", "type_error.bool"},
         {"value is not a valid enumeration", "type_error.enum"},
         {"ensure this value has at least", "value_error.any_str.min_length"},
+        {"ensure this value has at most", "value_error.list.max_items"},
+        {"none is not an allowed value", "type_error.none.not_allowed"},
+        {"the request has no body", "value_error.missing"},
+        {"the body is not a JSON object", "type_error.dict"},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (hd__span_begins(hd__span_of(fault->text), types[i].begins))
@@ -83,9 +87,11 @@ static void write_detail(hd_http_response *response, int status, const char *tex
 static void write_key(const hd_http_request *request, hd_http_response *response)
 {
     const hd_span header = hd__http_header(request, "Authorization");
-    if (header.ptr == NULL && hd__http_header(request, "X-Api-Key").ptr == NULL)
+    const char *blank = header.ptr != NULL ? memchr(header.ptr, ' ', header.len) : NULL;
+    const bool has_credentials = blank != NULL && blank + 1 < header.ptr + header.len;
+    if (!has_credentials && hd__http_header(request, "X-Api-Key").ptr == NULL)
         write_detail(response, 403, "Not authenticated");
-    else if (header.ptr != NULL && (header.len < 7 || strncasecmp(header.ptr, "Bearer ", 7) != 0))
+    else if (has_credentials && (header.len < 7 || strncasecmp(header.ptr, "Bearer ", 7) != 0))
         write_detail(response, 403, "Invalid authentication credentials");
     else
         write_detail(response, 401, "Invalid or missing token");

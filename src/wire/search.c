@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "search/fusion.h"
 #include "wire/answer.h"
 #include "wire/fields.h"
 #include "wire/hits.h"
@@ -27,10 +28,12 @@
 
 /* ---- the request ---- */
 
+/* What `mode` may be, and the legs that it means: hybrid is all that the index keeps. */
+static const char *const modes[] = {"hybrid", "bm25", "dense", "sparse", NULL};
+static const uint32_t legs_of_mode[] = {0, HD_LEG_BM25, HD_LEG_DENSE, HD_LEG_SPARSE};
+
 static hd_status read_legs(const json_t *body, hd_arena *arena, uint32_t *legs, hd_fault *fault)
 {
-    static const char *const modes[] = {"hybrid", "bm25", "dense", "sparse", NULL};
-    static const uint32_t of_mode[] = {0, HD_LEG_BM25, HD_LEG_DENSE, HD_LEG_SPARSE};
     const char *const *names = NULL;
     uint32_t mode = 0;
     size_t n = 0;
@@ -39,13 +42,11 @@ static hd_status read_legs(const json_t *body, hd_arena *arena, uint32_t *legs, 
     if (hd__field(body, "mode") != NULL) {
         if (names != NULL)
             return hd__fault(fault, HD_FAULT_VALUE, "legs", "`mode` and `legs` say the same thing: give one of them");
-        *legs = of_mode[mode];
+        *legs = legs_of_mode[mode];
     }
     for (size_t i = 0; i < n; i++) {
-        size_t leg = 0;
-        while (leg < HD_SEARCH_RERANK - HD_SEARCH_BM25 && strcmp(hd__leg_names[leg], names[i]) != 0)
-            leg++;
-        if (leg == HD_SEARCH_RERANK - HD_SEARCH_BM25)
+        const size_t leg = hd__leg_find(names[i], strlen(names[i]));
+        if (leg >= HD_AT_RERANK)
             return hd__fault(fault, HD_FAULT_VALUE, "legs", "`legs` has \"%.64s\", allowed are bm25, dense, sparse, multi",
                              names[i]);
         *legs = (i > 0 ? *legs : 0) | 1u << leg;
@@ -93,10 +94,9 @@ static hd_status read_profile(const json_t *body, hd_search *search, hd_fault *f
 
 static hd_status read_ranking(const json_t *body, hd_search *search, hd_fault *fault)
 {
-    static const char *const fusions[] = {"rrf", "minmax", "zscore", "dbsf", NULL};
     static const char *const orders[] = {"score", "sandwich", NULL};
     uint32_t fusion = (uint32_t)search->fusion, order = (uint32_t)search->order;
-    HD_TRY(hd__field_choice(body, "fusion", fusions, &fusion, fault));
+    HD_TRY(hd__field_choice(body, "fusion", hd__fusion_names, &fusion, fault));
     HD_TRY(hd__field_choice(body, "order", orders, &order, fault));
     search->fusion = (hd_fusion)fusion;
     search->order = (hd_order)order;
@@ -120,16 +120,14 @@ static hd_status check_query(hd_text query, hd_fault *fault)
 }
 
 /* A call with one zeroed search. */
-static hd_status new_call(const hd_wire_request *request, hd_call *call, hd_search **search, hd_fault *fault)
+static hd_status new_search(const hd_wire_request *request, hd_call *call, hd_search **search, hd_fault *fault)
 {
-    hd_index_call *c = hd__arena_calloc(request->arena, 1, sizeof *c);
+    hd_index_call *c;
+    HD_TRY(hd__index_call(request, HD_TASK_SEARCH, call, &c, fault));
     *search = hd__arena_calloc(request->arena, 1, sizeof **search);
-    if (c == NULL || *search == NULL)
-        return hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for a search");
-    *c = (hd_index_call){.searches = *search, .n_searches = 1};
-    call->task = HD_TASK_SEARCH;
-    call->index = c;
-    return HD_OK;
+    c->searches = *search;
+    c->n_searches = 1;
+    return *search != NULL ? HD_OK : hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for a search");
 }
 
 static hd_status read_search(const hd_wire_request *request, hd_call *call, hd_fault *fault)
@@ -162,7 +160,7 @@ static hd_status read_search(const hd_wire_request *request, hd_call *call, hd_f
     const json_t *body = request->body, *query = hd__field(body, "query");
     hd_search *search;
     HD_TRY(hd__fields_known(body, known, fault));
-    HD_TRY(new_call(request, call, &search, fault));
+    HD_TRY(new_search(request, call, &search, fault));
     HD_TRY(read_profile(body, search, fault));
     if (query != NULL && !json_is_string(query))
         return hd__fault(fault, HD_FAULT_TYPE, "query", "`query` is not a string");
@@ -183,32 +181,25 @@ static hd_status read_search(const hd_wire_request *request, hd_call *call, hd_f
 /* ?q=…&limit=…&mode=…&filter=… */
 static hd_status read_quick(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
-    static const char *const modes[] = {"hybrid", "bm25", "dense", "sparse"};
-    static const uint32_t of_mode[] = {0, HD_LEG_BM25, HD_LEG_DENSE, HD_LEG_SPARSE};
     const hd_span query = hd__http_query(request->http, "q", request->arena);
     const hd_span limit = hd__http_query(request->http, "limit", request->arena);
-    const hd_span mode = hd__http_query(request->http, "mode", request->arena);
-    const hd_span filter = hd__http_query(request->http, "filter", request->arena);
+    const char *mode;
+    size_t at = 0;
     hd_search *search;
-    HD_TRY(new_call(request, call, &search, fault));
+    HD_TRY(new_search(request, call, &search, fault));
     if (query.len == 0)
         return hd__fault(fault, query.ptr == NULL ? HD_FAULT_MISSING : HD_FAULT_EMPTY, "q", "`q` is missing: ?q=some+words");
     search->query = (hd_text){query.ptr, query.len};
     if (limit.ptr != NULL)
         HD_TRY(hd__query_uint(limit, "limit", 1, HD_LIMIT_ANSWERED_HITS, &search->limit, fault));
-    for (size_t i = 0; i < sizeof modes / sizeof *modes && mode.ptr != NULL; i++) {
-        if (hd__span_is(mode, modes[i])) {
-            search->legs = of_mode[i];
-            break;
-        }
-        if (i + 1 == sizeof modes / sizeof *modes)
-            return hd__fault(fault, HD_FAULT_VALUE, "mode", "`mode` is \"%.64s\", allowed are hybrid, bm25, dense, sparse",
-                             mode.ptr);
-    }
-    if (filter.ptr != NULL && memchr(filter.ptr, '\0', filter.len) != NULL)
-        return hd__fault(fault, HD_FAULT_VALUE, "filter", "`filter` holds a NUL character");
-    search->filter = filter.len > 0 ? filter.ptr : NULL;
-    return HD_OK;
+    HD_TRY(hd__query_text(request, "mode", &mode, fault));
+    while (mode != NULL && modes[at] != NULL && strcmp(modes[at], mode) != 0)
+        at++;
+    if (modes[at] == NULL)
+        return hd__fault(fault, HD_FAULT_VALUE, "mode", "`mode` is \"%.64s\", allowed are hybrid, bm25, dense, sparse",
+                         mode);
+    search->legs = legs_of_mode[at];
+    return hd__query_text(request, "filter", &search->filter, fault);
 }
 
 /* ---- the answer ---- */
@@ -321,9 +312,8 @@ static void write_search(const hd_wire_request *request, const hd_call *call, co
 
 static hd_status read_stats(const hd_wire_request *request, hd_call *call, hd_fault *fault)
 {
-    call->task = HD_TASK_STATS;
-    call->index = hd__arena_calloc(request->arena, 1, sizeof *call->index);
-    return call->index != NULL ? HD_OK : hd__fault(fault, HD_FAULT_MEMORY, NULL, "no memory for this request");
+    hd_index_call *c;
+    return hd__index_call(request, HD_TASK_STATS, call, &c, fault);
 }
 
 static void write_stats(const hd_wire_request *request, const hd_call *call, const hd_result *result,

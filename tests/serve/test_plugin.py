@@ -16,6 +16,35 @@ from serving import PATIENCE_S, IndexTest
 
 TOKEN = {"Authorization": "Bearer secret"}
 
+# What the plugin's own .well-known/openapi.yaml says (b28ddce): of each schema the properties with their types, those in
+# CAPITALS are required.
+PUBLISHED = {
+    "Source": {},
+    "DocumentMetadataFilter": {"document_id": "string", "source": "Source", "source_id": "string", "author": "string", "start_date": "string",
+                               "end_date": "string"},
+    "Query": {"QUERY": "string", "filter": "DocumentMetadataFilter", "top_k": "integer"},
+    "QueryRequest": {"QUERIES": ["Query"]},
+    "DocumentChunkMetadata": {"source": "Source", "source_id": "string", "url": "string", "created_at": "string", "author": "string",
+                              "document_id": "string"},
+    "DocumentChunkWithScore": {"id": "string", "TEXT": "string", "METADATA": "DocumentChunkMetadata", "embedding": ["number"], "SCORE": "number"},
+    "QueryResult": {"QUERY": "string", "RESULTS": ["DocumentChunkWithScore"]},
+    "QueryResponse": {"RESULTS": ["QueryResult"]},
+    "ValidationError": {"LOC": ["any"], "MSG": "string", "TYPE": "string"},
+    "HTTPValidationError": {"detail": ["ValidationError"]},
+}
+
+
+def kind_of(schema):
+    """A name, a type, or a list of one of them."""
+    if schema.get("type") == "array":
+        return [kind_of(schema["items"])]
+    return schema["$ref"].rpartition("/")[2] if "$ref" in schema else schema.get("type", "any")
+
+
+def facts_of(schemas):
+    return {name: {field.upper() if field in schema.get("required", ()) else field: kind_of(about)
+                   for field, about in schema.get("properties", {}).items()} for name, schema in schemas.items()}
+
 
 def form(parts):
     """A multipart body as clients write it: {name: text or (filename, type, bytes)}."""
@@ -69,10 +98,13 @@ class Plugin(PluginTest):
     def test_upsert_and_query(self):
         ids = self.upsert({"id": "doc1", "text": "The shuttle carries the weft.",
                            "metadata": {"source": "email", "source_id": "m-1", "url": "https://x.example/1", "created_at": "2024-05-01T10:00:00Z", "author": "Ann"}},
-                          {"text": "Madder gives red."}, {"id": "empty", "text": ""})
-        self.assertEqual(ids[0], "doc1")
-        self.assertEqual(uuid.UUID(ids[1]).version, 4)
-        self.assertEqual(len(ids), 2)  # one without text has no chunk, and is not named
+                          {"text": "Madder gives red."}, {"id": "empty", "text": ""}, {"text": " "})
+        self.assertEqual((ids[0], ids[2]), ("doc1", "empty"))
+        self.assertEqual([uuid.UUID(i).version for i in (ids[1], ids[3])], [4, 4])
+        self.assertEqual(self.upsert({"id": "empty", "text": " "}, {"text": ""}), [])  # no chunk at all
+        chunks = {d["document_id"]: d["chunk_count"] for d in self.json("/list", {})["documents"]}
+        self.assertEqual(chunks, {"doc1": 1, ids[1]: 1, "empty": 0})
+        self.assertEqual(self.upsert({"id": 7, "text": 20241121}), ["7"])
         hit = self.query("shuttle weft")[0]
         self.assertEqual(hit["id"], "doc1_0")
         self.assertEqual(hit["text"], "The shuttle carries the weft.")
@@ -157,6 +189,9 @@ class Plugin(PluginTest):
         body, headers = form({"file": ("a.txt", "text/plain", b"x " * 50), "metadata": "{not json"})
         (one,) = self.json("/upsert-file", body, headers=headers)["ids"]
         self.assertEqual(self.json(f"/v1/documents/{one}")["source"], "file")
+        body, headers = form({"file": ("a.txt", "text/plain", b"x " * 50), "metadata": "{}"})
+        (one,) = self.json("/upsert-file", body, headers=headers)["ids"]
+        self.assertIsNone(self.json("/list", {"filter": {"document_id": one}})["documents"][0]["metadata"]["source"])
         body, headers = form({"file": ("a.bin", "application/octet-stream", bytes(range(256)) * 50)})
         broken = self.ask("/upsert-file", body, headers)
         self.assertEqual(broken.status, 500)
@@ -190,6 +225,12 @@ class Plugin(PluginTest):
             document = json.loads(answer.read())  # JSON is YAML
         self.assertEqual(list(document["paths"]), ["/query"])
         schemas = document["components"]["schemas"]
+        self.assertEqual(facts_of(schemas), PUBLISHED)
+        self.assertEqual(schemas["Source"]["enum"], ["email", "file", "chat"])
+        self.assertEqual(schemas["Query"]["properties"]["top_k"]["default"], 3)
+        self.assertEqual(document["components"]["securitySchemes"], {"HTTPBearer": {"type": "http", "scheme": "bearer"}})
+        operation = document["paths"]["/query"]["post"]
+        self.assertEqual((operation["operationId"], operation["security"], sorted(operation["responses"])), ("query_query_post", [{"HTTPBearer": []}], ["200", "422"]))
         self.upsert({"id": "a", "text": "weft", "metadata": {"source": "email"}})
         valid = self.json("/query", {"queries": [{"query": "weft", "filter": {"source": "email"}}, {"query": "none", "top_k": 1}]})
         self.valid(valid, {"$ref": "QueryResponse"}, schemas)

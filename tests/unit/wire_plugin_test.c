@@ -37,7 +37,13 @@ static void upserts(void **state)
     assert_null(d[2].id);
     hd_text ids[] = {{"doc1", 4}, {NULL, 0}, {"u", 1}};
     const hd_index_result index = {.ids = ids};
-    assert_answer(&(hd_result){.index = &index}, "{'ids':['doc1','u']}");
+    assert_answer(&(hd_result){.index = &index}, "{'ids':['doc1','7','u']}");
+    call_of("POST /upsert", "{'documents':[{'id':'doc1','text':''},{'text':' '}]}", HD_TASK_PUT);
+    ids[0] = (hd_text){0};
+    assert_answer(&(hd_result){.index = &index}, "{'ids':[]}");
+    d = call_of("POST /upsert", "{'documents':[{'text':5},{'text':'a\\u0000b'}]}", HD_TASK_PUT)->documents;
+    assert_string_equal(d[0].text.ptr, "5");
+    assert_int_equal(d[1].text.len, 3);
     assert_int_equal(call_of("POST /upsert", "{'documents':[]}", HD_TASK_PUT)->n_documents, 0);
 }
 
@@ -83,6 +89,7 @@ static void upserts_files(void **state)
         assert_string_equal(d->source, "file");
         assert_null(d->author);
     }
+    assert_null(call_of("POST /upsert-file", FORM("{'author':'Ann'}"), HD_TASK_PUT)->documents->source);
     assert_refused("POST /upsert-file", "--xyz--", HD_FAULT_MISSING, 422,
                    "{'detail':[{'loc':['body','file'],'msg':'field required','type':'value_error.missing'}]}");
     assert_int_equal(ask("POST /upsert-file", "--xy"), HD_ERR_ARG);
@@ -128,6 +135,17 @@ static void queries(void **state)
         "{'results':[{'query':'a','results':[{'id':'doc1_0','text':'t','metadata':{'document_id':'doc1','source':'email',"
         "'source_id':'s','url':null,'created_at':'May','author':'Ann','filename':'f'},'embedding':null,'score':0.75}]},"
         "{'query':'b','results':[]},{'query':'c','results':[]}]}");
+    hit.source = "notes"; /* of no plugin's client */
+    hit.url = "u";
+    call_of("POST /query", "{'queries':[{'query':5,'top_k':'7'}]}", HD_TASK_SEARCH);
+    assert_int_equal(t.call.index->searches->limit, 7);
+    assert_answer(
+        &(hd_result){.index = &index},
+        "{'results':[{'query':'5','results':[{'id':'doc1_0','text':'t','metadata':{'document_id':'doc1','source':null,"
+        "'source_id':'s','url':'u','created_at':'May','author':'Ann','filename':'f'},'embedding':null,'score':0.75}]}]}");
+    assert_int_equal(call_of("POST /query", "{'queries':[{'query':'a','top_k':2.9}]}", HD_TASK_SEARCH)->searches->limit, 2);
+    hit.source = "email";
+    hit.url = "";
     hit.scores[4] = 0.75f;
     hit.metadata = "{}";
     hit.created_at = 86400;
@@ -191,6 +209,7 @@ static void deletes(void **state)
     assert_string_equal(c->filter, "author = \"x\"");
     assert_answer(&(hd_result){.index = &(hd_index_result){0}}, "{'success':true}");
     assert_string_equal(call_of("DELETE /delete", "{'delete_all':true}", HD_TASK_REMOVE)->filter, "id EXISTS");
+    assert_string_equal(call_of("DELETE /delete", "{'ids':['a',7]}", HD_TASK_REMOVE)->ids[1], "7");
     static const char *const nothing[] = {"{}", "{'ids':[]}", "{'filter':{}}", "{'delete_all':false}",
                                           "{'ids':null,'filter':null}"};
     for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
@@ -218,6 +237,16 @@ static void says_what_pydantic_says(void **state)
 {
     (void)state;
     assert_invalid("POST /query", "{}", "\"queries\"", "field required", "value_error.missing");
+    assert_invalid("POST /query", "{'queries':null}", "\"queries\"", "none is not an allowed value",
+                   "type_error.none.not_allowed");
+    assert_invalid("POST /upsert", "{'documents':[{'text':null}]}", "\"documents\",0,\"text\"",
+                   "none is not an allowed value", "type_error.none.not_allowed");
+    assert_invalid("POST /query", "{'queries':[{'query':true}]}", "\"queries\",0,\"query\"", "str type expected",
+                   "type_error.str");
+    assert_invalid("POST /query", "{'queries':[{'query':'a','top_k':'5 '}]}", "\"queries\",0,\"top_k\"",
+                   "value is not a valid integer", "type_error.integer");
+    assert_invalid("DELETE /delete", "{'ids':7}", "\"ids\"", "value is not a valid list", "type_error.list");
+    assert_invalid("DELETE /delete", "{'ids':['a',[]]}", "\"ids\",1", "str type expected", "type_error.str");
     assert_invalid("POST /query", "{'queries':7}", "\"queries\"", "value is not a valid list", "type_error.list");
     assert_invalid("POST /query", "{'queries':[7]}", "\"queries\",0", "value is not a valid dict", "type_error.dict");
     assert_invalid("POST /query", "{'queries':[{'query':'a'},{}]}", "\"queries\",1,\"query\"", "field required",
@@ -265,6 +294,8 @@ static void asks_for_tokens(void **state)
         int status;
         const char *says;
     } cases[] = {{NULL, 403, "{'detail':'Not authenticated'}"},
+                 {"Bearer", 403, "{'detail':'Not authenticated'}"},
+                 {"Bearer ", 403, "{'detail':'Not authenticated'}"},
                  {"Basic abc", 403, "{'detail':'Invalid authentication credentials'}"},
                  {"Bearer wrong", 401, "{'detail':'Invalid or missing token'}"},
                  {"bearer wrong", 401, "{'detail':'Invalid or missing token'}"}};
@@ -287,6 +318,10 @@ static void other_faults(void **state)
     assert_fault(&(hd_fault){.kind = HD_FAULT_OVERLOADED, .text = "busy", .retry_after_s = 2}, 429, "{'detail':'busy'}");
     assert_fault(&(hd_fault){.kind = HD_FAULT_JSON, .text = "no JSON"}, 422,
                  "{'detail':[{'loc':['body'],'msg':'no JSON','type':'value_error.jsondecode'}]}");
+    assert_fault(&(hd_fault){.kind = HD_FAULT_JSON, .text = "the request has no body"}, 422,
+                 "{'detail':[{'loc':['body'],'msg':'the request has no body','type':'value_error.missing'}]}");
+    assert_fault(&(hd_fault){.kind = HD_FAULT_JSON, .text = "the body is not a JSON object"}, 422,
+                 "{'detail':[{'loc':['body'],'msg':'the body is not a JSON object','type':'type_error.dict'}]}");
 }
 
 static void has_a_manifest(void **state)
