@@ -19,6 +19,7 @@ typedef struct stream {
     hd_buffer bytes;
     bool at_end;
     uint64_t n_pieces; /* put before */
+    char id[32];       /* with a line's number the id of one that has none */
 } stream;
 
 /* Fills up to so many bytes. */
@@ -65,14 +66,13 @@ static size_t whole_lines(const stream *s)
 
 static hd_status put_lines(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
 {
-    char id[32] = "stdin"; /* with the line's number the id of a line that has none */
     document->mime = "application/jsonl";
-    document->id = id;
+    document->id = s->id;
     while (s->bytes.len > 0) {
         const size_t n = whole_lines(s);
         if (n > 0) {
             if (s->n_pieces++ > 0)
-                snprintf(id, sizeof id, "stdin-%llu", (unsigned long long)s->n_pieces);
+                snprintf(s->id, sizeof s->id, "stdin-%llu", (unsigned long long)s->n_pieces);
             document->text = (hd_text){s->bytes.ptr, n};
             HD_TRY(put(index, document, report, err));
             memmove(s->bytes.ptr, s->bytes.ptr + n, s->bytes.len - n);
@@ -110,7 +110,7 @@ static hd_status put_stream(hd_index *index, stream *s, hd_document *document, c
 
 hd_status cli_index_stdin(hd_index *index, const hd_ingest_options *options, cli_index_report *report, hd_error *err)
 {
-    stream s = {.at_end = false};
+    stream s = {.id = "stdin"};
     hd_document document = {.source = options->source != NULL ? options->source : "stdin",
                             .chunking = options->chunking,
                             .chunk_tokens = options->chunk_tokens,
