@@ -57,6 +57,15 @@ static hd_status refuse(hd_span bytes, const hd_file_type *type, hd_error *err)
     return hd__fail(err, status, "binary, not text: more than one byte in fifty is a control character");
 }
 
+static hd_status read_all_lines(hd_reader *reader, hd_extract_fn *document, void *data, hd_error *err)
+{
+    hd_line_failures failures = {0};
+    uint32_t line = 1;
+    const hd_status status = hd__read_jsonl(reader, &line, &failures, document, data, err);
+    const hd_status told = hd__line_failures_end(&failures, status == HD_OK ? err : NULL);
+    return status != HD_OK ? status : told;
+}
+
 hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena, hd_extract_fn *document,
                       void *data, hd_error *err)
 {
@@ -74,21 +83,21 @@ hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_aren
         if (extract.mime == NULL)
             return hd__fail(err, HD_ERR_MEMORY, "no memory for a mime type");
     }
-    uint32_t line = 1;
     if (type.kind == HD_KIND_JSONL)
-        return hd__read_jsonl(&reader, &line, document, data, err);
+        return read_all_lines(&reader, document, data, err);
     HD_TRY(readers[type.kind](&reader, err));
     return document(&extract, data, err);
 }
 
-hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_extract_fn *document, void *data, hd_error *err)
+hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document, void *data,
+                            hd_error *err)
 {
     hd_arena arena;
     hd_file_type type = hd__file_type_of(hd__span("", 0), NULL, "application/jsonl");
     hd_extract extract = {.kind = type.kind, .mime = type.mime, .language = "", .title = "", .author = "", .text = {"", 0}};
     hd__arena_init(&arena);
     hd_reader reader = {.bytes = lines, .type = type, .arena = &arena, .extract = &extract};
-    hd_status status = hd__read_jsonl(&reader, line, document, data, err);
+    hd_status status = hd__read_jsonl(&reader, line, failures, document, data, err);
     hd__arena_clear(&arena);
     return status;
 }

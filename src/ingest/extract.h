@@ -72,8 +72,18 @@ typedef hd_status hd_extract_fn(const hd_extract *extract, void *data, hd_error 
 HD_MUST_USE hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena,
                                   hd_extract_fn *document, void *data, hd_error *err);
 
-/* JSONL by pieces of whole lines, as hd__extract: the first is line *line of the file, and *line becomes that of the next
- * piece. */
-HD_MUST_USE hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_extract_fn *document, void *data, hd_error *err);
+/* Lines of JSONL that could not be read. Zeroed is none. */
+typedef struct hd_line_failures {
+    uint32_t n;
+    hd_buffer first; /* what was wrong with the first ones */
+} hd_line_failures;
+
+/* JSONL by pieces of whole lines, as hd__extract, but that lines which cannot be read are added to `failures`: the first
+ * line is line *line of the file, and *line becomes that of the next piece. */
+HD_MUST_USE hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document,
+                                        void *data, hd_error *err);
+
+/* HD_ERR_FORMAT that says how many there were and names the first ones; HD_OK for none. Frees them. */
+HD_MUST_USE hd_status hd__line_failures_end(hd_line_failures *failures, hd_error *err);
 
 #endif

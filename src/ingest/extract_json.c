@@ -278,19 +278,13 @@ static hd_status read_line(hd_reader *reader, hd_span text, uint32_t line, hd_er
     return status;
 }
 
-/* What could not be read, for the message at the end. */
-typedef struct failures {
-    hd_buffer first;
-    uint32_t n;
-} failures;
-
-static void add_failure(failures *f, uint32_t line, const hd_error *why)
+static void add_failure(hd_line_failures *f, uint32_t line, const hd_error *why)
 {
     if (f->n++ < ERRORS_NAMED)
         hd__buffer_printf(&f->first, "%sline %u: %s", f->first.len > 0 ? "; " : "", line, why->text);
 }
 
-static hd_status read_lines(hd_reader *reader, hd_span text, uint32_t *line, failures *f, hd_extract_fn *document,
+static hd_status read_lines(hd_reader *reader, hd_span text, uint32_t *line, hd_line_failures *f, hd_extract_fn *document,
                             void *data, hd_error *err)
 {
     for (size_t at = 0; at < text.len; ++*line) {
@@ -320,19 +314,34 @@ static hd_status read_lines(hd_reader *reader, hd_span text, uint32_t *line, fai
     return HD_OK;
 }
 
-hd_status hd__read_jsonl(hd_reader *reader, uint32_t *line, hd_extract_fn *document, void *data, hd_error *err)
+hd_status hd__line_failures_end(hd_line_failures *f, hd_error *err)
+{
+    hd_status status = HD_OK;
+    if (f->n > 0)
+        status = hd__fail(err, HD_ERR_FORMAT, "%u line%s cannot be read: %.*s", f->n, f->n == 1 ? "" : "s",
+                          (int)f->first.len, f->first.len > 0 ? f->first.ptr : "");
+    hd__buffer_clear(&f->first);
+    return status;
+}
+
+hd_status hd__read_jsonl(hd_reader *reader, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document, void *data,
+                         hd_error *err)
 {
     hd_span text = reader->bytes;
     hd_encoding encoding = text.len > 0 ? hd__encoding_of(text) : HD_ENCODING_UTF8;
-    failures f = {.n = 0};
-    if (encoding != HD_ENCODING_UTF8 && encoding != HD_ENCODING_OTHER) /* a byte that is no UTF-8 is its line's error */
-        HD_TRY(hd__encoding_decode(reader->bytes, NULL, reader->arena, &text, err));
-    else if (hd__span_begins(text, "\xEF\xBB\xBF"))
+    if (encoding != HD_ENCODING_UTF8 && encoding != HD_ENCODING_OTHER) { /* a byte that is no UTF-8 is its line's error */
+        hd_error why = {0};
+        const hd_status status = hd__encoding_decode(reader->bytes, NULL, reader->arena, &text, &why);
+        if (status == HD_ERR_FORMAT) { /* of all these lines */
+            add_failure(failures, *line, &why);
+            *line = hd__line_of(&(hd_line_counter){text, 0, *line}, text.len);
+            return HD_OK;
+        }
+        if (status != HD_OK && err != NULL)
+            *err = why;
+        HD_TRY(status);
+    } else if (hd__span_begins(text, "\xEF\xBB\xBF")) {
         text = hd__span(text.ptr + 3, text.len - 3);
-    hd_status status = read_lines(reader, text, line, &f, document, data, err);
-    if (status == HD_OK && f.n > 0)
-        status = hd__fail(err, HD_ERR_FORMAT, "%u line%s cannot be read: %.*s", f.n, f.n == 1 ? "" : "s", (int)f.first.len,
-                          f.first.len > 0 ? f.first.ptr : "");
-    hd__buffer_clear(&f.first);
-    return status;
+    }
+    return read_lines(reader, text, line, failures, document, data, err);
 }

@@ -242,9 +242,8 @@ static size_t last_line(const char *bytes, size_t n)
 }
 
 /* JSONL by pieces of whole lines. A piece grows until it holds one. */
-static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_error *err)
+static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_line_failures *failures, hd_error *err)
 {
-    hd_error first = {0};
     uint32_t line = 1;
     bool more = true;
     while (more || buffer->len > 0) {
@@ -263,18 +262,11 @@ static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_err
             return hd__fail(err, HD_ERR_LIMIT, "a line of more than %u bytes", HD_LIMIT_FILE_BYTES);
         if (n == 0)
             continue;
-        hd_error why = {0};
-        const hd_status status = hd__extract_lines(hd__span(buffer->ptr, n), &line, take_extract, f, &why);
-        if (status != HD_OK && status != HD_ERR_FORMAT) {
-            if (err != NULL)
-                *err = why;
-            return status;
-        }
-        first = status != HD_OK && first.status == HD_OK ? why : first;
+        HD_TRY(hd__extract_lines(hd__span(buffer->ptr, n), &line, failures, take_extract, f, err));
         memmove(buffer->ptr, buffer->ptr + n, buffer->len - n);
         buffer->len -= n;
     }
-    return first.status != HD_OK ? hd__fail(err, first.status, "%s", first.text) : HD_OK;
+    return HD_OK;
 }
 
 static void wait_for_share(hd_ingest_file *f)
@@ -316,6 +308,7 @@ static hd_status read_rest(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_erro
 static hd_status read_file(hd_ingest_file *f, int fd, hd_error *err)
 {
     hd_buffer buffer;
+    hd_line_failures failures = {0};
     size_t n = 0;
     hd__buffer_init(&buffer);
     char *room = hd__buffer_reserve(&buffer, HEAD_BYTES);
@@ -326,7 +319,9 @@ static hd_status read_file(hd_ingest_file *f, int fd, hd_error *err)
     if (status == HD_OK && kind == HD_KIND_UNKNOWN && buffer.len > 0) {
         status = extract(f, hd__buffer_span(&buffer), err); /* says why it is none */
     } else if (status == HD_OK && f->has_many) {
-        status = take_lines(f, fd, &buffer, err);
+        status = take_lines(f, fd, &buffer, &failures, err);
+        const hd_status told = hd__line_failures_end(&failures, status == HD_OK ? err : NULL);
+        status = status != HD_OK ? status : told;
         f->has_many = f->n_made > 0;
         if (status == HD_OK && f->n_made == 0)
             status = take_whole(f, hd__span("", 0), err);

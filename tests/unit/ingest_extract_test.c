@@ -224,13 +224,21 @@ static void lines_by_pieces(void **state)
     (void)state;
     hd_buffer out;
     uint32_t line = 7;
+    hd_line_failures failures = {0};
+    static const hd_span pieces[] = {
+        {"{\"text\":\"a\"}\n\n", 14}, {"[]\n{\"text\":\"b\"}\n", 16}, {"{\n\0\0\0\n", 6}, {"[1]\n", 4}};
+    static const uint32_t next[] = {9, 11, 13, 14};
     hd__buffer_init(&out);
-    assert_int_equal(hd__extract_lines(hd__span_of("{\"text\":\"a\"}\n\n"), &line, dump_document, &out, &err), HD_OK);
-    assert_int_equal(line, 9);
-    assert_int_equal(hd__extract_lines(hd__span_of("[]\n{\"text\":\"b\"}"), &line, dump_document, &out, &err),
-                     HD_ERR_FORMAT);
-    assert_int_equal(line, 11);
-    assert_string_equal(err.text, "1 line cannot be read: line 9: no JSON object");
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(hd__extract_lines(pieces[i], &line, &failures, dump_document, &out, &err), HD_OK);
+        assert_int_equal(line, next[i]);
+    }
+    assert_int_equal(hd__line_failures_end(&failures, &err), HD_ERR_FORMAT);
+    assert_string_equal(err.text,
+                        "3 lines cannot be read: line 9: no JSON object; line 11: binary, not text: byte 2 is zero; "
+                        "line 13: no JSON object");
+    failures = (hd_line_failures){0};
+    assert_int_equal(hd__line_failures_end(&failures, &err), HD_OK);
     hd__buffer_append_char(&out, '\0');
     assert_string_equal(out.ptr, "application/jsonl\nP 0 @7 |a|\napplication/jsonl\nP 0 @10 |b|\n");
     hd__buffer_clear(&out);
