@@ -82,13 +82,16 @@ typedef struct hd_engine hd_engine;
 
 /* All zero means defaults. */
 typedef struct hd_engine_options {
-    uint32_t n_threads;          /* worker threads; 0: one for each core this process may use */
-    uint32_t idle_unload_s;      /* unload a model unused for so many seconds; 0: never */
-    uint64_t memory_limit_bytes; /* all models' weights and batches, and the cache; 0: 0.8 of the machine's (or cgroup's) */
-    uint64_t cache_bytes;        /* vectors kept by (model, prompt, text), least recently used go; 0: off */
-    const char *cache_dir;       /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
-    bool no_packed_cache;        /* neither read nor write packed weights on disk */
-    uint64_t max_queue_tokens;   /* hd_job_submit says HD_ERR_BUSY rather than queue more; 0: no limit */
+    uint32_t n_threads;           /* worker threads; 0: one for each core this process may use */
+    uint32_t idle_unload_s;       /* unload a model unused for so many seconds; 0: never */
+    uint64_t memory_limit_bytes;  /* all models' weights and batches, and the cache; 0: 0.8 of the machine's (or cgroup's) */
+    uint64_t cache_bytes;         /* vectors kept by (model, prompt, text), least recently used go; 0: off */
+    const char *cache_dir;        /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
+    bool no_packed_cache;         /* neither read nor write packed weights on disk */
+    uint64_t max_queue_tokens;    /* hd_job_submit says HD_ERR_BUSY rather than queue more; 0: no limit */
+    const char *device;           /* "cpu"; "cuda", every GPU; "cuda:N", one; NULL or "auto": GPUs if there are any */
+    double device_memory_share;   /* of what is free on a GPU when it is opened; 0: 0.8 */
+    uint64_t device_memory_bytes; /* of each GPU, in place of a share; 0: by share */
 } hd_engine_options;
 
 /* Starts no thread and allocates almost nothing: workers start with the first job.
@@ -116,6 +119,28 @@ typedef struct hd_engine_stats {
 } hd_engine_stats;
 
 HD_API void hd_engine_get_stats(hd_engine *engine, hd_engine_stats *stats);
+
+/* A GPU. Jobs run there when it works and the model is one for it, and on the CPU otherwise: no job fails because of a GPU.
+ * GPUs are used through a plugin, heddle-cuda.so, which is looked for in $HEDDLE_PLUGIN_DIR, or else beside the program or
+ * library that Heddle is in, in heddle/ beside it, and in ../lib/heddle from there. */
+typedef struct hd_device_info {
+    char name[16];                                         /* "cuda:0" */
+    char hardware[64], driver[64];                         /* what the plugin says of them */
+    bool is_up;                                            /* it takes jobs; else it is opened again from time to time */
+    uint64_t memory_bytes, free_bytes;                     /* 0: not known now */
+    uint64_t used_bytes;                                   /* by this engine */
+    uint64_t n_batches, n_texts;                           /* computed there */
+    uint64_t n_out_of_memory, n_failures;                  /* batches that had too little memory; that failed otherwise */
+    uint64_t n_returned;                                   /* texts of those that went back to the queue */
+    int32_t utilisation_percent, temperature_c, clock_mhz; /* below 0: not known */
+} hd_device_info;
+
+/* Opens the GPUs now, which is otherwise done when the first model is loaded, and says how many there are. It may take as
+ * long as a driver to start. Never fails: what is missing is logged, and the CPU takes its place. */
+HD_API uint32_t hd_engine_open_devices(hd_engine *engine);
+
+/* The i-th GPU that the engine has opened; false when there are not so many, or while they are being opened. */
+HD_API bool hd_engine_get_device(hd_engine *engine, uint32_t i, hd_device_info *info);
 
 /* ---- models ------------------------------------------------------------------------------------- */
 

@@ -29,6 +29,7 @@
 #define HD_LIMIT_DENSE_WIDTH 1048576u /* values into or out of a Dense module */
 #define HD_LIMIT_SEQUENCE 131072u     /* tokens in one sequence */
 #define HD_LIMIT_THREADS 1024u
+#define HD_LIMIT_DEVICES 16u /* of an engine, beside the CPU */
 #define HD_LIMIT_PROMPTS 256u
 #define HD_LIMIT_SKIPLIST 4096u     /* tokens of documents that late interaction leaves out */
 #define HD_LIMIT_TASKS 256u         /* adapters of a model */

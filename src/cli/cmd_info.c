@@ -75,7 +75,43 @@ static void add_kernel(const hd_kernel_row *row, void *kernels)
         json_pack("{s:s, s:s, s:s}", "symbol", row->symbol, "level", hd__isa_name(row->isa), "why_not_higher", why));
 }
 
-static void print_for_people(const hd_machine *m, const char *store, size_t n_models)
+/* How an opened GPU is doing, in one line. */
+static void print_device(const hd_device_info *d)
+{
+    char total[32], free_bytes[32];
+    printf("  device          %s: %s, %s, %s, %s free", d->name, d->hardware, d->driver,
+           cli_bytes_text(d->memory_bytes, total), cli_bytes_text(d->free_bytes, free_bytes));
+    if (d->utilisation_percent >= 0)
+        printf(", %d%% busy", d->utilisation_percent);
+    if (d->temperature_c >= 0)
+        printf(", %d degrees", d->temperature_c);
+    if (d->clock_mhz >= 0)
+        printf(", %d MHz", d->clock_mhz);
+    putchar('\n');
+}
+
+static void print_devices(hd_engine *engine)
+{
+    hd_device_info info;
+    for (uint32_t i = 0; hd_engine_get_device(engine, i, &info); i++)
+        print_device(&info);
+    printf("  device          cpu\n");
+}
+
+static json_t *devices_json(hd_engine *engine)
+{
+    hd_device_info d;
+    json_t *devices = json_array();
+    for (uint32_t i = 0; hd_engine_get_device(engine, i, &d); i++)
+        json_array_append_new(devices, json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:i}", "name", d.name, "hardware",
+                                                 d.hardware, "driver", d.driver, "up", (int)d.is_up, "memory_bytes",
+                                                 (json_int_t)d.memory_bytes, "memory_free_bytes", (json_int_t)d.free_bytes,
+                                                 "utilisation_percent", d.utilisation_percent, "temperature_c",
+                                                 d.temperature_c, "clock_mhz", d.clock_mhz));
+    return devices;
+}
+
+static void print_for_people(const hd_machine *m, hd_engine *engine, const char *store, size_t n_models)
 {
     char a[32], b[32], c[32];
     bool color = isatty(STDOUT_FILENO) == 1;
@@ -86,7 +122,8 @@ static void print_for_people(const hd_machine *m, const char *store, size_t n_mo
     printf("  caches          L1 %s, L2 %s, L3 %s\n", cli_bytes_text(m->l1d_bytes, a), cli_bytes_text(m->l2_bytes, b),
            cli_bytes_text(m->l3_bytes, c));
     printf("  memory          %s, %s free\n", cli_bytes_text(m->memory_bytes, a), cli_bytes_text(m->memory_free_bytes, b));
-    printf("  device          cpu\n\n%sinstruction sets%s\n", bold, plain);
+    print_devices(engine);
+    printf("\n%sinstruction sets%s\n", bold, plain);
     for (hd_isa i = HD_ISA_BASE; i < HD_ISA_COUNT; i++)
         if (is_native(i))
             printf("  %c %-13s %s\n", hd__isa_has(i) ? '+' : '-', hd__isa_name(i), hd__isa_reason(i));
@@ -99,7 +136,7 @@ static void print_for_people(const hd_machine *m, const char *store, size_t n_mo
            MHD_get_version(), OpenSSL_version(OPENSSL_VERSION), LIBCURL_VERSION, HIREDIS_MAJOR, HIREDIS_MINOR);
 }
 
-static void print_json(const hd_machine *m, const char *store, size_t n_models)
+static void print_json(const hd_machine *m, hd_engine *engine, const char *store, size_t n_models)
 {
     json_t *levels = json_object(), *kernels = json_object();
     for (hd_isa i = HD_ISA_BASE; i < HD_ISA_COUNT; i++)
@@ -107,12 +144,12 @@ static void print_json(const hd_machine *m, const char *store, size_t n_models)
                             json_pack("{s:b, s:s}", "granted", (int)hd__isa_has(i), "reason", hd__isa_reason(i)));
     each_entry(add_kernel, kernels);
     json_t *root =
-        json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:s, s:o, s:o, s:{s:s, s:I}}", "version", hd_version(),
-                  "machine", "processor", m->cpu_name, "cores_online", (json_int_t)m->n_cpus_online, "cores_allowed",
-                  (json_int_t)m->n_cpus_allowed, "l1d_bytes", (json_int_t)m->l1d_bytes, "l2_bytes", (json_int_t)m->l2_bytes,
-                  "l3_bytes", (json_int_t)m->l3_bytes, "memory_bytes", (json_int_t)m->memory_bytes, "memory_free_bytes",
-                  (json_int_t)m->memory_free_bytes, "device", "cpu", "levels", levels, "kernels", kernels, "models", "store",
-                  store, "count", (json_int_t)n_models);
+        json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:s, s:o, s:o, s:o, s:{s:s, s:I}}", "version",
+                  hd_version(), "machine", "processor", m->cpu_name, "cores_online", (json_int_t)m->n_cpus_online,
+                  "cores_allowed", (json_int_t)m->n_cpus_allowed, "l1d_bytes", (json_int_t)m->l1d_bytes, "l2_bytes",
+                  (json_int_t)m->l2_bytes, "l3_bytes", (json_int_t)m->l3_bytes, "memory_bytes", (json_int_t)m->memory_bytes,
+                  "memory_free_bytes", (json_int_t)m->memory_free_bytes, "device", "cpu", "gpus", devices_json(engine),
+                  "levels", levels, "kernels", kernels, "models", "store", store, "count", (json_int_t)n_models);
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
@@ -132,8 +169,12 @@ static hd_status run_info(int n_args, char **args, hd_arena *arena, hd_error *er
     size_t n_models;
     HD_TRY(hd__model_list(store, arena, &models, &n_models, err));
     hd_machine machine;
+    hd_engine *engine;
     hd__machine_get(&machine);
-    (flag_json ? print_json : print_for_people)(&machine, store, n_models);
+    HD_TRY(cli_config_open(&config, &engine, NULL, err));
+    hd_engine_open_devices(engine);
+    (flag_json ? print_json : print_for_people)(&machine, engine, store, n_models);
+    hd_engine_close(engine);
     return HD_OK;
 }
 

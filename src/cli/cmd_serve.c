@@ -110,6 +110,9 @@ static hd_status open_models(serving *s, hd_error *err)
         .cache_bytes = c->cache_bytes,
         .cache_dir = c->cache_dir,
         .max_queue_tokens = s->config.settings.max_queue_tokens,
+        .device = c->device,
+        .device_memory_share = c->device_memory_share,
+        .device_memory_bytes = c->device_memory_bytes,
     };
     HD_TRY(hd_engine_open(&options, &s->engine, err));
     HD_TRY(open_redis(s, err));

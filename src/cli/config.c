@@ -34,6 +34,7 @@ enum setting {
     SET_CACHE_DIR,
     SET_IDLE_UNLOAD,
     SET_DEVICE,
+    SET_GPU_MEMORY,
     SET_CPU,
     SET_HUB,
     SET_HUB_TOKEN,
@@ -59,6 +60,7 @@ static const char *const names[N_SETTINGS][MAX_NAMES] = {
     [SET_CACHE_DIR] = {"HEDDLE_CACHE"},
     [SET_IDLE_UNLOAD] = {"HEDDLE_IDLE_UNLOAD"},
     [SET_DEVICE] = {"HEDDLE_DEVICE", "EMBEDDING_DEVICE"},
+    [SET_GPU_MEMORY] = {"HEDDLE_GPU_MEMORY_LIMIT"},
     [SET_CPU] = {"HEDDLE_CPU"},
     [SET_HUB] = {"HF_ENDPOINT"},
     [SET_HUB_TOKEN] = {"HF_TOKEN"},
@@ -95,7 +97,10 @@ cli_texts cli_given_models;
          .value = "DIR",                                                                                                    \
          .text = &given[SET_CACHE_DIR],                                                                                     \
          .help = "where pulled models and packed weights are (default: ~/.cache/heddle)"},                                  \
-        {.name = "device", .value = "NAME", .text = &given[SET_DEVICE], .help = "auto or cpu"},
+        {.name = "device",                                                                                                  \
+         .value = "NAME",                                                                                                   \
+         .text = &given[SET_DEVICE],                                                                                        \
+         .help = "auto, cpu, cuda or cuda:N (default: auto, GPUs if there are any)"},
 
 const cli_option cli_model_options[] = {
     {.letter = 'm',
@@ -364,18 +369,42 @@ static hd_status parse_cache_bytes(const found *value, uint64_t *bytes, hd_error
     return HD_OK;
 }
 
-/* Only the CPU is there; what asks for another device is told so once and gets the CPU. */
-static hd_status check_device(const found *value, hd_error *err)
+/* "gpu" is any GPU. What asks for a device that nobody has a plugin for is told so once and gets the CPU. */
+static hd_status parse_device(const found *value, const char **device, hd_error *err)
 {
-    static const char *const absent[] = {"cuda", "gpu", "mps", "rocm", "xpu"};
-    if (strcasecmp(value->text, "auto") == 0 || strcasecmp(value->text, "cpu") == 0)
+    static const char *const known[] = {"auto", "cpu", "cuda"}, *const absent[] = {"mps", "rocm", "xpu"};
+    *device = strcasecmp(value->text, "gpu") == 0 ? "cuda" : NULL;
+    for (size_t i = 0; *device == NULL && i < sizeof known / sizeof known[0]; i++)
+        *device = strcasecmp(value->text, known[i]) == 0 ? known[i] : NULL;
+    if (*device != NULL)
         return HD_OK;
+    if (strncasecmp(value->text, "cuda:", 5) == 0) { /* the engine reads the number */
+        *device = value->text;
+        return HD_OK;
+    }
+    *device = "cpu";
     for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++)
         if (strncasecmp(value->text, absent[i], strlen(absent[i])) == 0) {
             cli_notice("%s=%s: this build computes on the CPU", value->source, value->text);
             return HD_OK;
         }
-    return hd__fail(err, HD_ERR_ARG, "%s: '%s' is not a device; auto and cpu are", value->source, value->text);
+    return hd__fail(err, HD_ERR_ARG, "%s: '%s' is not one of auto, cpu, cuda, cuda:N", value->source, value->text);
+}
+
+/* A share of what is free on a GPU, up to 1, or bytes. */
+static hd_status parse_gpu_memory(const found *value, cli_config *config, hd_error *err)
+{
+    char *end;
+    const double share = strtod(value->text, &end);
+    if (end != value->text && *end == '\0' && share > 0 && share <= 1) {
+        config->device_memory_share = share;
+        return HD_OK;
+    }
+    HD_TRY(cli_bytes_parse(value->text, value->source, &config->device_memory_bytes, err));
+    if (config->device_memory_bytes < 1u << 20)
+        return hd__fail(err, HD_ERR_ARG, "%s: '%s' is less than 1M; give a share up to 1 or a size", value->source,
+                        value->text);
+    return HD_OK;
 }
 
 static hd_status load_numbers(cli_config *config, hd_error *err)
@@ -418,10 +447,14 @@ hd_status cli_config_load(cli_config *config, hd_error *err)
     config->cache_dir = find(SET_CACHE_DIR, "cache-dir").text;
     value = find(SET_DEVICE, "device");
     if (value.text != NULL)
-        HD_TRY(check_device(&value, err));
+        HD_TRY(parse_device(&value, &config->device, err));
+    const char *device; /* of rerankers: all models of an engine share its devices */
     value = find(SET_RERANK_DEVICE, "");
     if (value.text != NULL)
-        HD_TRY(check_device(&value, err));
+        HD_TRY(parse_device(&value, &device, err));
+    value = find(SET_GPU_MEMORY, "");
+    if (value.text != NULL)
+        HD_TRY(parse_gpu_memory(&value, config, err));
     return HD_OK;
 }
 
@@ -435,6 +468,9 @@ hd_status cli_config_open(const cli_config *config, hd_engine **engine, hd_model
         .memory_limit_bytes = config->memory_limit_bytes,
         .cache_bytes = config->cache_bytes,
         .cache_dir = config->cache_dir,
+        .device = config->device,
+        .device_memory_share = config->device_memory_share,
+        .device_memory_bytes = config->device_memory_bytes,
     };
     HD_TRY(hd_engine_open(&options, engine, err));
     if (model == NULL)

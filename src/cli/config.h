@@ -23,7 +23,10 @@ typedef struct cli_config {
     uint64_t memory_limit_bytes; /* 0: the engine's default */
     uint64_t cache_bytes;
     bool cache_is_given;
-    const char *cache_dir; /* NULL: hd__cache_dir's */
+    const char *cache_dir;        /* NULL: hd__cache_dir's */
+    const char *device;           /* NULL: GPUs if there are any */
+    double device_memory_share;   /* 0: the engine's default */
+    uint64_t device_memory_bytes; /* 0: by share */
 } cli_config;
 
 /* --model, --dtype, --threads, …: for commands that compute; --max-length and --batch for those whose texts come as they

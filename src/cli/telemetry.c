@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "cpu/machine.h"
 #include "wire/openai.h"
 
@@ -29,6 +30,17 @@ static void look_at_models(const cli_telemetry *t, hd_arena *arena, hd_metrics_s
     sample->n_models = models != NULL ? n : 0;
 }
 
+/* The GPUs that are open: to look must not start a driver. */
+static void look_at_devices(hd_engine *engine, hd_arena *arena, hd_metrics_sample *sample)
+{
+    hd_device_info *devices = hd__arena_calloc(arena, HD_LIMIT_DEVICES, sizeof *devices);
+    uint32_t n = 0;
+    while (devices != NULL && n < HD_LIMIT_DEVICES && hd_engine_get_device(engine, n, &devices[n]))
+        n++;
+    sample->devices = devices;
+    sample->n_devices = n;
+}
+
 static void look(hd_metrics_sample *sample, hd_arena *arena, void *data)
 {
     cli_telemetry *t = data;
@@ -43,6 +55,7 @@ static void look(hd_metrics_sample *sample, hd_arena *arena, void *data)
     sample->has_index = t->index != NULL && hd_index_get_stats(t->index, &sample->index, &err) == HD_OK;
     sample->ready = hd__service_ready(t->service);
     look_at_models(t, arena, sample);
+    look_at_devices(t->engine, arena, sample);
 }
 
 /* A request for the metrics, on its exchange's arena. */

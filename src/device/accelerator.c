@@ -147,6 +147,7 @@ bool hd__accelerator_look(hd_accelerator *a, hd_plugin_state *state)
 {
     pthread_mutex_lock(&a->lock);
     const bool is_open = a->device != NULL;
+    *state = a->state;
     if (is_open)
         a->plugin->look(a->device, state);
     pthread_mutex_unlock(&a->lock);

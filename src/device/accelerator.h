@@ -50,7 +50,7 @@ bool hd__accelerator_has(hd_accelerator *accelerator, const hd_device_memory *me
 uint64_t hd__accelerator_left(hd_accelerator *accelerator);
 uint64_t hd__accelerator_used(hd_accelerator *accelerator);
 
-/* What is known of it now; false when it is not open. */
+/* What is known of it now; false, and what was known when it was opened last, when it is not open. */
 bool hd__accelerator_look(hd_accelerator *accelerator, hd_plugin_state *state);
 
 /* The worker's: until its stream has done all. HD_ERR_MEMORY: the device had too little, and goes on. Any other failure: it

@@ -21,6 +21,7 @@ static hd_status open_crews(hd_engine *e, hd_error *err)
         *crew = (hd_crew){.engine = e, .kind = (hd_crew_kind)kind, .workers = e->workers + (uint32_t)kind * e->n_threads};
         pthread_cond_init(&crew->work, &monotonic);
     }
+    pthread_cond_init(&e->device_work, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return e->workers != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for %u threads", e->n_threads);
 }
@@ -31,6 +32,10 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     const hd_engine_options *o = options != NULL ? options : &defaults;
     if (o->n_threads > HD_LIMIT_THREADS)
         return hd__fail(err, HD_ERR_ARG, "%u threads, the limit is %u", o->n_threads, HD_LIMIT_THREADS);
+    int device_choice;
+    HD_TRY(hd__devices_parse(o->device, &device_choice, err));
+    if (!(o->device_memory_share >= 0.0 && o->device_memory_share <= 1.0))
+        return hd__fail(err, HD_ERR_ARG, "device_memory_share %g is not between 0 and 1", o->device_memory_share);
     HD_TRY(hd__isa_init(err));
     hd_machine machine;
     hd__machine_get(&machine);
@@ -39,6 +44,7 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     if (e == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
     pthread_mutex_init(&e->lock, NULL);
+    pthread_mutex_init(&e->devices_lock, NULL);
     e->n_threads = o->n_threads != 0 ? o->n_threads : machine.n_cpus_allowed;
     if (e->n_threads > HD_LIMIT_THREADS)
         e->n_threads = HD_LIMIT_THREADS;
@@ -48,6 +54,9 @@ hd_status hd_engine_open(const hd_engine_options *options, hd_engine **out, hd_e
     e->cache_bytes = o->cache_bytes;
     e->max_queue_tokens = o->max_queue_tokens;
     e->use_packed = !o->no_packed_cache;
+    e->device_choice = device_choice;
+    e->device_memory_share = o->device_memory_share;
+    e->device_memory_bytes = o->device_memory_bytes;
     hd_status status = open_crews(e, err);
     if (status == HD_OK && o->cache_dir != NULL && (e->cache_dir = hd__strdup(o->cache_dir)) == NULL)
         status = hd__fail(err, HD_ERR_MEMORY, "no memory for an engine");
@@ -68,10 +77,13 @@ void hd_engine_close(hd_engine *e)
     hd__workers_stop(e);
     while (e->models != NULL)
         hd_model_close(e->models);
+    hd__devices_close(e);
     hd__cache_close(e->cache);
     for (int kind = 0; kind < HD_N_CREWS; kind++)
         pthread_cond_destroy(&e->crews[kind].work);
     pthread_mutex_destroy(&e->lock);
+    pthread_cond_destroy(&e->device_work);
+    pthread_mutex_destroy(&e->devices_lock);
     hd__free(e->workers);
     hd__free(e->flights);
     hd__free(e->cache_dir);

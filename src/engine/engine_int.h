@@ -13,12 +13,14 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/vector_store.h"
+#include "device/accelerator.h"
 #include "encoder/encoder.h"
 #include "engine/cache.h"
 #include "token/tokenizer.h"
 
-#define HD_GROUP_TOKENS 512    /* tokens a worker takes at once: weights pass through the caches once for so many */
-#define HD_VOCABULARY_GROUP 32 /* sequences at once that have a weight for each id of the vocabulary */
+#define HD_GROUP_TOKENS 512          /* tokens a worker takes at once: weights pass through the caches once for so many */
+#define HD_DEVICE_GROUP_TOKENS 16384 /* and most that one on a device takes, where its memory lets it */
+#define HD_VOCABULARY_GROUP 32       /* sequences at once that have a weight for each id of the vocabulary */
 
 typedef enum hd_sequence_state {
     HD_QUEUED,  /* waits for a worker; in the table of flights */
@@ -69,6 +71,7 @@ typedef struct hd_rows {
 } hd_rows;
 
 typedef struct hd_crew hd_crew;
+typedef struct hd_device hd_device;
 
 /* A caller with jobs in the queue. Lanes take turns, of as many tokens each; so do the jobs of a lane. */
 typedef struct hd_lane {
@@ -100,9 +103,11 @@ struct hd_job {
     hd_interaction *interaction; /* NULL: none */
     hd_sequence *sequences;      /* [n_sequences] */
     size_t n_sequences, n_done;
-    size_t next_sequence; /* all before it are taken, follow or were dropped */
-    float *cached;        /* [n_out] room for a vector of the cache; NULL: it is not asked */
-    uint64_t n_landed;    /* the engine's when it was asked */
+    size_t next_sequence;         /* all before it are taken, follow or were dropped */
+    uint32_t n_device_failures;   /* of groups with sequences of it, */
+    uint64_t last_device_failure; /* and the last one's number */
+    float *cached;                /* [n_out] room for a vector of the cache; NULL: it is not asked */
+    uint64_t n_landed;            /* the engine's when it was asked */
     uint64_t queued_ns, taken_ns;
     hd_error error;             /* the first failure */
     bool asks_store, cancelled; /* cancelled: while the store was asked */
@@ -138,6 +143,13 @@ typedef struct hd_late_ids {
 
 typedef enum hd_crew_kind { HD_CREW_FOREGROUND, HD_CREW_BACKGROUND, HD_N_CREWS } hd_crew_kind;
 
+/* A model on a device. */
+typedef struct hd_device_copy {
+    hd_encoder *encoder; /* NULL: it is not there */
+    hd_device_memory memory;
+    uint64_t refused_until_ns; /* it did not fit */
+} hd_device_copy;
+
 typedef enum hd_load_state { HD_UNLOADED, HD_LOADING, HD_LOADED } hd_load_state;
 
 struct hd_model {
@@ -167,6 +179,8 @@ struct hd_model {
     int32_t unweighted_ids[HD_UNWEIGHTED_TOKENS]; /* SPARSE by token: these have no weight; -1: none */
     hd_late_ids late;                             /* of settings.late */
 
+    hd_device_copy on[HD_LIMIT_DEVICES]; /* by the device's number: its worker's while it has jobs */
+
     int group_tokens;                    /* most that a worker takes at once, but for one longer sequence */
     uint64_t pending_tokens[HD_N_CREWS]; /* queued and not taken, of each crew */
     uint64_t weights_bytes;              /* an entry of the account of memory.c */
@@ -183,12 +197,29 @@ typedef struct hd_offer {
 } hd_offer;
 
 typedef struct hd_worker {
-    hd_crew *crew;
+    hd_crew *crew;     /* of a device's: of the group in hand */
+    hd_device *device; /* NULL: the CPU */
     pthread_t thread;
-    hd_slot slot;
+    hd_slot slot;        /* on a device: the host's side of it, without scratch */
     hd_sequence **taken; /* [taken_capacity] the group in hand */
     size_t taken_capacity;
 } hd_worker;
+
+/* A device that is not the CPU, and its worker, which takes from every crew's lanes, those in a hurry first. The worker
+ * alone touches the accelerator's stream; the rest is under the lock. */
+struct hd_device {
+    char name[16];   /* "cuda:0" */
+    uint32_t number; /* among the engine's */
+    hd_accelerator *accelerator;
+    hd_worker worker;
+    bool is_up;             /* its worker runs, and it works */
+    uint32_t pause_ms;      /* down: between two attempts to open it; 0: it has not failed since */
+    uint64_t retry_ns;      /* when the next one is due */
+    uint32_t n_halved;      /* groups are halved so many times, */
+    uint32_t n_passed;      /* and so many went well since */
+    hd_device_memory block; /* the worker's slot there, and scratch */
+    uint64_t n_batches, n_texts, n_out_of_memory, n_failures, n_returned;
+};
 
 /* The workers of one priority and the jobs they take. Those in the background are threads of their own, because the kernel
  * can take a core away from them in the middle of a pass, and gives it back when nobody else wants it. */
@@ -224,6 +255,16 @@ struct hd_engine {
     uint64_t queue_texts, queue_tokens, max_queue_tokens;
     bool stop;
 
+    pthread_cond_t device_work;   /* a job of any crew, or stop */
+    pthread_mutex_t devices_lock; /* while devices are opened; taken before the other */
+    bool devices_are_open;
+    int device_choice;            /* as hd__devices_parse gives it */
+    double device_memory_share;   /* 0: the default */
+    uint64_t device_memory_bytes; /* 0: by share */
+    uint32_t n_devices;
+    hd_device devices[HD_LIMIT_DEVICES]; /* [n_devices], constant once a model is loaded but for what is in them */
+
+    uint64_t n_device_failures; /* of groups on devices */
     uint64_t n_texts, n_tokens, n_shared, n_store_hits, n_store_misses;
     uint64_t n_batches, n_batch_texts, n_batch_tokens, n_batch_capacity;
 };
@@ -276,6 +317,51 @@ size_t hd__most_sequences(const hd_model *model, uint32_t heads);
 HD_MUST_USE hd_status hd__workers_start(hd_crew *crew, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);                              /* of all crews */
 
+/* What workers on devices do like others. slot: a worker's; `plan`, bytes of its arrays without scratch, laid out at base
+ * unless that is NULL; `claim` and `clear`, with the lock, make it another model's and empty. batch: `fill` makes one of the
+ * sequences taken, `count`, with the lock, counts it, `deliver` stores its results. call_back, with the lock, which is let
+ * go meanwhile, tells those whose jobs are finished. */
+size_t hd__slot_plan(const hd_model *model, int capacity, uint32_t heads, char *base, hd_slot *slot);
+void hd__slot_claim(hd_worker *worker, const hd_model *model);
+void hd__slot_clear(hd_slot *slot);
+void hd__batch_fill(const hd_worker *worker, size_t first, size_t n, hd_slot *slot, hd_batch *batch);
+void hd__batch_count(hd_engine *engine, size_t n_texts, uint64_t n_tokens, uint64_t capacity);
+void hd__batch_deliver(hd_worker *worker, const hd_model *model, size_t first, size_t n, const hd_slot *slot);
+void hd__crew_call_back(hd_crew *crew);
+
+/* The end of a sequence that could not be computed, and of those that followed it; with the lock. */
+void hd__sequence_fail(hd_engine *engine, hd_sequence *sequence, const hd_error *error);
+
+/* ---- devices.c ---- */
+
+#define HD_DEVICES_AUTO (-1) /* all that are there */
+#define HD_DEVICES_CUDA (-2) /* the same, and it is said when there is none */
+#define HD_DEVICES_CPU (-3)
+
+/* One of these, or the number N of "cuda:N". */
+HD_MUST_USE hd_status hd__devices_parse(const char *text, int *choice, hd_error *err);
+
+/* Opens those that were chosen, once. Never fails: what is missing is logged. */
+void hd__devices_open(hd_engine *engine);
+void hd__devices_close(hd_engine *engine);
+
+/* Their workers. start, with the lock, is idempotent; a device without a worker leaves its jobs to the CPU. */
+void hd__devices_start(hd_engine *engine);
+void hd__devices_stop(hd_engine *engine);
+
+/* Wakes whoever may take a crew's jobs. */
+void hd__crew_wake(hd_crew *crew);
+
+/* Whether a job is one for a worker, and how many tokens at once; with the lock. */
+bool hd__worker_may_take(const hd_worker *worker, const hd_job *job);
+uint64_t hd__worker_budget(const hd_worker *worker, const hd_job *job);
+
+/* Frees what a model has on devices; nobody uses it. */
+void hd__devices_forget(hd_model *model);
+
+/* Frees the device's side of its worker's slot; with the lock, when nobody uses the slot's model. */
+void hd__device_clear_block(hd_device *device);
+
 /* ---- queue.c: all with the lock ---- */
 
 /* Puts a job in its caller's lane, unless others compute all of its sequences, or have by now. HD_ERR_BUSY past the limit.
@@ -284,6 +370,9 @@ HD_MUST_USE hd_status hd__queue_push(hd_engine *engine, hd_job *job, hd_error *e
 
 /* Whole sequences of one model, up to the worker's budget; how many. *n_tokens: of all of them. */
 size_t hd__queue_take(hd_worker *worker, int *n_tokens);
+
+/* Gives the first n of those that a worker has taken back. With the lock, which is kept. */
+void hd__queue_return(hd_worker *worker, size_t n);
 
 /* Takes what no worker has out of the queue, but for what others wait for. */
 void hd__queue_drop(hd_job *job);

@@ -39,7 +39,7 @@ static hd_status launch(hd_job *job, hd_error *err)
     pthread_mutex_lock(&e->lock);
     hd_status status = hd__queue_push(e, job, err);
     pthread_mutex_unlock(&e->lock);
-    pthread_cond_broadcast(&crew->work); /* without the lock, which those who wake up take first of all */
+    hd__crew_wake(crew); /* without the lock, which those who wake up take first of all */
     return status;
 }
 

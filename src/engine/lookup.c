@@ -205,7 +205,7 @@ static void take_answer(hd_store_request *request)
         status = hd__fail(&error, HD_ERR_CANCELLED, "cancelled");
     else if (n_found < request->n)
         status = hd__queue_push(e, job, &error);
-    pthread_cond_broadcast(&job->crew->work);
+    hd__crew_wake(job->crew);
     hd__job_count(job, status == HD_OK ? n_found : request->n, status == HD_OK ? NULL : &error);
     pthread_mutex_unlock(&e->lock); /* from here on the job may be gone */
     lookup_free(l);

@@ -34,6 +34,11 @@ uint64_t hd__memory_of_slots(const hd_engine *e, bool also_unused)
         if (also_unused || (slot->model != NULL && slot->model->n_users > 0))
             bytes += slot->block_bytes;
     }
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        const hd_slot *slot = &e->devices[i].worker.slot;
+        if (also_unused || (slot->model != NULL && slot->model->n_users > 0))
+            bytes += slot->block_bytes;
+    }
     return bytes;
 }
 

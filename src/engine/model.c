@@ -163,6 +163,7 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
 
 static void unbind_weights(hd_model *m)
 {
+    hd__devices_forget(m);
     hd__encoder_close(m->encoder);
     hd__weights_close(m->weights);
     m->encoder = NULL;
@@ -324,6 +325,7 @@ static void read_plainly(hd_model *m)
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
+    hd__devices_open(m->engine);
     HD_TRY(hd__model_tokenizer_open(m->settings.dir, m->tokenizer_path, &m->tokenizer, err));
     find_unweighted(m);
     HD_TRY(find_answers(m, err));

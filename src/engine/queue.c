@@ -55,6 +55,13 @@ static bool same_text(const hd_sequence *a, const hd_sequence *b)
            a->job->model == b->job->model && a->job->heads == b->job->heads && a->job->crew == b->job->crew;
 }
 
+static void enter_queue(hd_engine *e, const hd_sequence *s)
+{
+    e->queue_texts++;
+    e->queue_tokens += (uint64_t)s->n_tokens;
+    s->job->model->pending_tokens[s->job->crew->kind] += (uint64_t)s->n_tokens;
+}
+
 /* Puts a sequence in flight, or makes it follow one that is. */
 static void take_off(hd_engine *e, hd_sequence *s)
 {
@@ -73,9 +80,7 @@ static void take_off(hd_engine *e, hd_sequence *s)
     s->chain = *bucket;
     *bucket = s;
     e->n_flights++;
-    e->queue_texts++;
-    e->queue_tokens += (uint64_t)s->n_tokens;
-    s->job->model->pending_tokens[s->job->crew->kind] += (uint64_t)s->n_tokens;
+    enter_queue(e, s);
 }
 
 hd_sequence *hd__queue_land(hd_engine *e, hd_sequence *s)
@@ -268,8 +273,7 @@ static void take_of_job(group *g, hd_lane *lane)
         g->heads = job->heads;
         g->task = job->task;
         g->most = hd__most_sequences(job->model, job->heads);
-        uint64_t share = (g->model->pending_tokens[job->crew->kind] + e->n_threads - 1) / e->n_threads;
-        g->budget = share < (uint64_t)g->model->group_tokens ? share : (uint64_t)g->model->group_tokens;
+        g->budget = hd__worker_budget(g->worker, job);
     }
     for (; job->next_sequence < job->n_sequences; skip_to_queued(job)) {
         hd_sequence *s = &job->sequences[job->next_sequence];
@@ -296,7 +300,8 @@ static void take_of_job(group *g, hd_lane *lane)
 static bool fits(const group *g, const hd_lane *lane)
 {
     const hd_job *job = lane->head;
-    return g->n == 0 || (job->model == g->model && job->heads == g->heads && job->task == g->task);
+    return hd__worker_may_take(g->worker, job) &&
+           (g->n == 0 || (job->model == g->model && job->heads == g->heads && job->task == g->task));
 }
 
 /* A lane's turn: its jobs one after the other. True when its credit is used up, and with it the turn. */
@@ -337,6 +342,29 @@ size_t hd__queue_take(hd_worker *w, int *n_tokens)
     }
     *n_tokens = (int)g.n_tokens;
     return g.n;
+}
+
+void hd__queue_return(hd_worker *w, size_t n)
+{
+    hd_engine *e = w->crew->engine;
+    for (size_t i = 0; i < n; i++) {
+        hd_sequence *s = w->taken[i];
+        hd_job *job = s->job;
+        const size_t at = (size_t)(s - job->sequences);
+        hd_lane *lane = job->lane != NULL ? job->lane : lane_of(job->crew, job->options.caller);
+        lane = lane != NULL ? lane : job->crew->lanes; /* without memory, in another's */
+        if (lane == NULL) {
+            hd_error error;
+            HD_IGNORE(hd__fail(&error, HD_ERR_MEMORY, "no memory for a job"));
+            hd__sequence_fail(e, s, &error);
+            continue;
+        }
+        s->state = HD_QUEUED;
+        enter_queue(e, s);
+        job->next_sequence = at < job->next_sequence ? at : job->next_sequence;
+        if (job->lane == NULL)
+            append_job(lane, job);
+    }
 }
 
 /* ---- dropping ---- */

@@ -32,8 +32,7 @@ static float *carve_floats(char *base, size_t *at, size_t rows, size_t n)
     return hd__carve(base, at, hd__mul(hd__mul(rows, n), sizeof(float)));
 }
 
-/* Room for so many tokens, and for what these heads make of them. */
-static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *base, hd_slot *s)
+size_t hd__slot_plan(const hd_model *m, int capacity, uint32_t heads, char *base, hd_slot *s)
 {
     const hd_encoder *e = m->encoder;
     const size_t rows = (size_t)capacity, most = hd__most_sequences(m, heads);
@@ -55,6 +54,14 @@ static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *b
         s->vocab_weights = carve_floats(base, &at, rows < most ? rows : most, m->settings.vocab_size);
     if ((heads & HD_HEAD_SCORES) != 0)
         s->scores = carve_floats(base, &at, rows, (size_t)e->n_labels);
+    return at;
+}
+
+/* Room for so many tokens, for what these heads make of them, and for scratch. */
+static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *base, hd_slot *s)
+{
+    const hd_encoder *e = m->encoder;
+    size_t at = hd__slot_plan(m, capacity, heads, base, s);
     s->scratch = hd__carve(base, &at, e->architecture->scratch_bytes(e, capacity, (int)m->engine->n_threads));
     return at;
 }
@@ -76,23 +83,31 @@ int hd__plan_group_tokens(const hd_model *m)
     return n_tokens;
 }
 
-static void clear(hd_slot *slot)
+void hd__slot_clear(hd_slot *slot)
 {
     hd__map_free(slot->block, slot->block_bytes);
     *slot = (hd_slot){.model = slot->model};
 }
 
+/* Whether the slot's model is one that nobody uses; there is nothing in it afterwards. */
+static bool clear_unused(hd_slot *slot, bool *any)
+{
+    if (slot->model == NULL || slot->model->n_users > 0)
+        return false;
+    *any |= slot->block_bytes > 0;
+    slot->model = NULL;
+    hd__slot_clear(slot);
+    return true;
+}
+
 bool hd__slots_clear_unused(hd_engine *e)
 {
     bool any = false;
-    for (uint32_t i = 0; i < e->n_workers; i++) {
-        hd_slot *slot = &e->workers[i].slot;
-        if (slot->model == NULL || slot->model->n_users > 0)
-            continue;
-        any |= slot->block_bytes > 0;
-        slot->model = NULL;
-        clear(slot);
-    }
+    for (uint32_t i = 0; i < e->n_workers; i++)
+        clear_unused(&e->workers[i].slot, &any);
+    for (uint32_t i = 0; i < e->n_devices; i++)
+        if (clear_unused(&e->devices[i].worker.slot, &any))
+            hd__device_clear_block(&e->devices[i]);
     return any;
 }
 
@@ -158,8 +173,8 @@ static bool make_room(hd_engine *e, size_t bytes)
     return made;
 }
 
-/* With the lock: the worker's slot is the model's, which is in use, and from now on only its worker's. */
-static void claim_slot(hd_worker *w, const hd_model *m)
+/* The worker's slot is the model's, which is in use, and from now on only its worker's. */
+void hd__slot_claim(hd_worker *w, const hd_model *m)
 {
     if (w->slot.model == m)
         return;
@@ -188,7 +203,7 @@ static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, uint32
         return HD_OK;
     }
     pthread_mutex_lock(&m->engine->lock);
-    clear(slot); /* before, not after: never both blocks at once */
+    hd__slot_clear(slot); /* before, not after: never both blocks at once */
     pthread_mutex_unlock(&m->engine->lock);
     if ((group > n_tokens && alloc_slot(m, slot, group, all_heads)) || alloc_slot(m, slot, n_tokens, heads))
         return HD_OK;
@@ -265,7 +280,7 @@ static int add_spans(const hd_sequence *s, int at, hd_slot *slot, int n_spans)
     return n_spans;
 }
 
-static void fill_batch(const hd_worker *w, size_t first, size_t n, hd_slot *slot, hd_batch *batch)
+void hd__batch_fill(const hd_worker *w, size_t first, size_t n, hd_slot *slot, hd_batch *batch)
 {
     int at = 0, n_spans = 0;
     bool has_types = false, has_spans = false, has_unseen = false;
@@ -368,7 +383,7 @@ static void keep_vector(hd_engine *e, const hd_model *m, const hd_sequence *s, c
 }
 
 /* Stores the results of n computed sequences, taken from `first` on; each counts as done. */
-static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, const hd_slot *slot)
+void hd__batch_deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, const hd_slot *slot)
 {
     hd_engine *e = w->crew->engine;
     hd_error error;
@@ -402,16 +417,22 @@ static void deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, con
 }
 
 /* The end of a sequence that could not be computed, and of those that followed it. */
-static void fail_sequence(hd_engine *e, hd_sequence *s, const hd_error *error)
+void hd__sequence_fail(hd_engine *e, hd_sequence *s, const hd_error *error)
 {
-    pthread_mutex_lock(&e->lock);
     hd_sequence *f = hd__queue_land(e, s);
     count(s->job, 1, error);
     for (hd_sequence *next; f != NULL; f = next) {
         next = f->followers;
         count(f->job, 1, error);
     }
-    pthread_mutex_unlock(&e->lock);
+}
+
+void hd__batch_count(hd_engine *e, size_t n_texts, uint64_t n_tokens, uint64_t capacity)
+{
+    e->n_batches++;
+    e->n_batch_texts += n_texts;
+    e->n_batch_tokens += n_tokens;
+    e->n_batch_capacity += capacity;
 }
 
 /* Runs taken sequences [first, first + n); without memory, each half on its own. */
@@ -430,21 +451,20 @@ static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool a
             run_group(w, first + n / 2, n - n / 2, n_tokens - left, alone);
             return;
         }
-        fail_sequence(e, w->taken[first], &error);
+        pthread_mutex_lock(&e->lock);
+        hd__sequence_fail(e, w->taken[first], &error);
+        pthread_mutex_unlock(&e->lock);
         return;
     }
     hd_batch batch;
-    fill_batch(w, first, n, slot, &batch);
+    hd__batch_fill(w, first, n, slot, &batch);
     hd__no_alloc_begin("forward");
     forward(w, m, slot, &batch, alone);
     hd__no_alloc_end();
     pthread_mutex_lock(&e->lock);
-    e->n_batches++;
-    e->n_batch_texts += n;
-    e->n_batch_tokens += (uint64_t)n_tokens;
-    e->n_batch_capacity += (uint64_t)(n_tokens > m->group_tokens ? n_tokens : m->group_tokens);
+    hd__batch_count(e, n, (uint64_t)n_tokens, (uint64_t)(n_tokens > m->group_tokens ? n_tokens : m->group_tokens));
     pthread_mutex_unlock(&e->lock);
-    deliver(w, m, first, n, slot);
+    hd__batch_deliver(w, m, first, n, slot);
 }
 
 /* ---- threads ---- */
@@ -465,8 +485,7 @@ static void wait_for_work(hd_crew *c)
     c->n_idle--;
 }
 
-/* Tells those who asked to be told that their jobs are finished; with the lock, which is let go meanwhile. */
-static void call_back(hd_crew *c)
+void hd__crew_call_back(hd_crew *c)
 {
     hd_engine *e = c->engine;
     while (c->finished != NULL) {
@@ -493,18 +512,18 @@ static void *worker_main(void *data)
         int n_tokens;
         if (e->idle_unload_s > 0)
             hd__models_unload_idle(e);
-        call_back(c);
+        hd__crew_call_back(c);
         size_t n = hd__queue_take(w, &n_tokens);
         if (n > 0) {
             bool alone = c->n_idle == 0 || c->lanes != NULL || c->offer != NULL;
-            claim_slot(w, w->taken[0]->job->model);
+            hd__slot_claim(w, w->taken[0]->job->model);
             pthread_mutex_unlock(&e->lock);
             run_group(w, 0, n, n_tokens, alone);
             pthread_mutex_lock(&e->lock);
         } else if (c->offer != NULL && c->offer->n_joined < e->n_threads) {
             join(c);
-        } else if (c->lanes == NULL && c->finished == NULL && !e->stop) {
-            wait_for_work(c);
+        } else if (c->finished == NULL && !e->stop) {
+            wait_for_work(c); /* what is in the queue, if anything, is a device's */
         }
     }
     pthread_mutex_unlock(&e->lock);
@@ -532,6 +551,8 @@ hd_status hd__workers_start(hd_crew *c, hd_error *err)
     }
     if (first && c->n_started > 0)
         hd__memory_plan(e);
+    if (status == HD_OK)
+        hd__devices_start(e); /* before anybody takes what is theirs */
     pthread_mutex_unlock(&e->lock);
     return status;
 }
@@ -543,6 +564,7 @@ void hd__workers_stop(hd_engine *e)
     for (int kind = 0; kind < HD_N_CREWS; kind++)
         pthread_cond_broadcast(&e->crews[kind].work);
     pthread_mutex_unlock(&e->lock);
+    hd__devices_stop(e);
     for (int kind = 0; kind < HD_N_CREWS; kind++) {
         hd_crew *c = &e->crews[kind];
         for (uint32_t i = 0; i < c->n_started; i++)
@@ -550,7 +572,7 @@ void hd__workers_stop(hd_engine *e)
         c->n_started = 0;
     }
     for (uint32_t i = 0; i < e->n_workers; i++) {
-        clear(&e->workers[i].slot);
+        hd__slot_clear(&e->workers[i].slot);
         hd__free(e->workers[i].taken);
         e->workers[i] = (hd_worker){0};
     }

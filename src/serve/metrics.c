@@ -8,6 +8,7 @@
 #include "serve/metrics.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -472,6 +473,43 @@ static void show_states(const hd_metrics *m, const hd_metrics_sample *sample, hd
     }
 }
 
+static void show_devices(const hd_metrics_sample *sample, hd_buffer *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t offset; /* of the uint64_t in hd_device_info */
+    } families[] = {
+        {"heddle_device_batches_total", "counter", "Passes on a GPU.", offsetof(hd_device_info, n_batches)},
+        {"heddle_device_texts_total", "counter", "Texts computed on a GPU.", offsetof(hd_device_info, n_texts)},
+        {"heddle_device_out_of_memory_total", "counter", "Passes that a GPU had too little memory for.",
+         offsetof(hd_device_info, n_out_of_memory)},
+        {"heddle_device_failures_total", "counter", "Passes that failed on a GPU, which was then opened anew.",
+         offsetof(hd_device_info, n_failures)},
+        {"heddle_device_returned_texts_total", "counter", "Texts of those passes: computed later, or on the CPU.",
+         offsetof(hd_device_info, n_returned)},
+        {"heddle_device_memory_bytes", "gauge", "Memory of a GPU.", offsetof(hd_device_info, memory_bytes)},
+        {"heddle_device_memory_free_bytes", "gauge", "What is free of it.", offsetof(hd_device_info, free_bytes)},
+        {"heddle_device_memory_used_bytes", "gauge", "What Heddle uses of it.", offsetof(hd_device_info, used_bytes)},
+    };
+    if (sample->n_devices == 0)
+        return;
+    hd__expose_family(out, "heddle_device_up", "gauge", "1 for a GPU that works, 0 for one that failed and is tried again.");
+    for (size_t i = 0; i < sample->n_devices; i++) {
+        const hd_device_info *d = &sample->devices[i];
+        const hd_label shown[] = {{"device", d->name}, {"hardware", d->hardware}, {"driver", d->driver}};
+        hd__expose_uint(out, "heddle_device_up", shown, 3, d->is_up);
+    }
+    for (size_t k = 0; k < sizeof families / sizeof *families; k++) {
+        hd__expose_family(out, families[k].name, families[k].type, families[k].help);
+        for (size_t i = 0; i < sample->n_devices; i++) {
+            const hd_label device = {"device", sample->devices[i].name};
+            uint64_t value;
+            memcpy(&value, (const char *)&sample->devices[i] + families[k].offset, sizeof value);
+            hd__expose_uint(out, families[k].name, &device, 1, value);
+        }
+    }
+}
+
 static void show_server(const hd_metrics *m, const hd_metrics_sample *sample, hd_buffer *out)
 {
     const hd_label build[] = {{"version", m->options.version}, {"device", m->options.device}};
@@ -621,6 +659,7 @@ void hd__metrics_write(hd_metrics *m, hd_arena *arena, hd_http_response *respons
     if (sample.has_index)
         show_index(m, &sample.index, out);
     show_states(m, &sample, out);
+    show_devices(&sample, out);
     show_server(m, &sample, out);
     pthread_mutex_lock(&m->look_lock);
     add_batches(m, &sample.engine);

@@ -28,6 +28,8 @@ typedef struct hd_metrics_sample {
     bool has_index;
     const hd_metrics_model *models; /* [n_models] on the arena */
     size_t n_models;
+    const hd_device_info *devices; /* [n_devices] on the arena */
+    size_t n_devices;
     bool ready;
 } hd_metrics_sample;
 

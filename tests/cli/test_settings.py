@@ -50,14 +50,24 @@ class SettingsTest(CommandTest):
     def test_device(self):
         for name in ("HEDDLE_DEVICE", "EMBEDDING_DEVICE"):
             stderr = self.heddle("embed", "-m", self.tiny(), "x", env={name: "cuda:0"})[1]
-            self.assertEqual(stderr, f"heddle: {name}=cuda:0: this build computes on the CPU\n")
-            self.assertEqual(self.heddle("embed", "-m", self.tiny(), "-q", "x", env={name: "cuda"})[1], "")
-            self.assertEqual(self.heddle("embed", "-m", self.tiny(), "x", env={name: "cpu"})[1], "")
-        self.fails("embed", "-m", self.tiny(), "--device", "abacus", "x", code=2, says="--device: 'abacus' is not a device")
+            self.assertIn("the CPU computes: there is no plugin heddle-cuda.so here", stderr)
+            self.assertEqual(stderr.count("\n"), 1)
+            for quiet in ("auto", "cpu"):
+                self.assertEqual(self.heddle("embed", "-m", self.tiny(), "x", env={name: quiet})[1], "")
+            stderr = self.heddle("embed", "-m", self.tiny(), "x", env={name: "mps"})[1]
+            self.assertEqual(stderr, f"heddle: {name}=mps: this build computes on the CPU\n")
+        self.fails("embed", "-m", self.tiny(), "--device", "abacus", "x", code=2, says="--device: 'abacus' is not one of")
+        self.fails("embed", "-m", self.tiny(), "--device", "cuda:16", "x", code=2, says="'cuda:16' is not one of")
+
+    def test_gpu_memory(self):
+        for value, says in (("1.5x", "is not a size"), ("1000", "is less than 1M"), ("0", "is less than 1M")):
+            self.fails("embed", "-m", self.tiny(), "x", env={"HEDDLE_GPU_MEMORY_LIMIT": value}, code=2, says=says)
+        for value in ("0.5", "1", "1M", "2G"):
+            self.assertEqual(self.heddle("embed", "-m", self.tiny(), "x", env={"HEDDLE_GPU_MEMORY_LIMIT": value})[1], "")
 
     def test_rerank_device(self):
-        stderr = self.heddle("embed", "-m", self.tiny(), "x", env={"RERANK_DEVICE": "cuda"})[1]
-        self.assertEqual(stderr, "heddle: RERANK_DEVICE=cuda: this build computes on the CPU\n")
+        stderr = self.heddle("embed", "-m", self.tiny(), "x", env={"RERANK_DEVICE": "xpu"})[1]
+        self.assertEqual(stderr, "heddle: RERANK_DEVICE=xpu: this build computes on the CPU\n")
         self.assertEqual(self.heddle("embed", "-m", self.tiny(), "x", env={"RERANK_DEVICE": "cpu", "RERANK_ENABLE": "true"})[1], "")
 
     def test_memory_limit(self):

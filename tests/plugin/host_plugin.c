@@ -378,8 +378,10 @@ __attribute__((visibility("default"))) host_plugin_control_fn host_plugin_contro
 void host_plugin_control(const host_plugin_orders *new_orders, host_plugin_counts *out)
 {
     pthread_mutex_lock(&lock);
-    if (new_orders != NULL)
+    if (new_orders != NULL) {
         orders = *new_orders;
+        n_refused_opens = 0;
+    }
     if (out != NULL)
         *out = counts;
     pthread_mutex_unlock(&lock);

@@ -43,13 +43,14 @@ class ServedTest(unittest.TestCase):
     maxDiff = None
     models = ("tiny-mrl",)
     options = ()
+    environment = {}
 
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="heddle-serve-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
-        cls.env = {**clean, "HEDDLE_CACHE": str(cls.folder / "cache"), "HOME": str(cls.folder)}
+        cls.env = {**clean, "HEDDLE_CACHE": str(cls.folder / "cache"), "HOME": str(cls.folder), **cls.environment}
         cls.log = cls.folder / "serve.log"
         cls.prepare()
         line = [str(PROGRAM), "serve", "--port", "0", "--no-access-log", "--dtype", "f32", *cls.options]

@@ -369,6 +369,10 @@ static void others_are_asked(void **state)
     hd_metrics *metrics = open_metrics();
     hd_buffer out = {0};
     const hd_metrics_model models[] = {{"a", "loaded", 90}, {"b\"", "failed", 0}};
+    const hd_device_info devices[] = {
+        {.name = "cuda:0", .hardware = "H", .driver = "D", .is_up = true, .n_texts = 11, .n_returned = 2, .used_bytes = 12},
+        {.name = "cuda:1", .hardware = "H", .driver = "D", .n_failures = 3, .n_out_of_memory = 4},
+    };
     now.engine = (hd_engine_stats){.n_batches = 3,
                                    .n_batch_texts = 10,
                                    .n_batch_tokens = 100,
@@ -381,6 +385,8 @@ static void others_are_asked(void **state)
     now.traces = (hd_traces_stats){.n_exported = 5, .n_dropped_queue = 6, .n_dropped_export = 7, .n_rejected_spans = 8};
     now.models = models;
     now.n_models = 2;
+    now.devices = devices;
+    now.n_devices = 2;
     now.ready = true;
     scrape(metrics, &out);
     assert_int_equal(value_of(out.ptr, "heddle_build_info{version=\"1.2\",device=\"cpu \\\"x\\\"\"}"), 1);
@@ -393,6 +399,13 @@ static void others_are_asked(void **state)
     assert_int_equal(value_of(out.ptr, "heddle_model_state{model=\"a\",state=\"failed\"}"), 0);
     assert_int_equal(value_of(out.ptr, "heddle_model_state{model=\"b\\\"\",state=\"failed\"}"), 1);
     assert_int_equal(value_of(out.ptr, "heddle_model_weights_bytes{model=\"a\"}"), 90);
+    assert_int_equal(value_of(out.ptr, "heddle_device_up{device=\"cuda:0\",hardware=\"H\",driver=\"D\"}"), 1);
+    assert_int_equal(value_of(out.ptr, "heddle_device_up{device=\"cuda:1\",hardware=\"H\",driver=\"D\"}"), 0);
+    assert_int_equal(value_of(out.ptr, "heddle_device_texts_total{device=\"cuda:0\"}"), 11);
+    assert_int_equal(value_of(out.ptr, "heddle_device_returned_texts_total{device=\"cuda:0\"}"), 2);
+    assert_int_equal(value_of(out.ptr, "heddle_device_memory_used_bytes{device=\"cuda:0\"}"), 12);
+    assert_int_equal(value_of(out.ptr, "heddle_device_failures_total{device=\"cuda:1\"}"), 3);
+    assert_int_equal(value_of(out.ptr, "heddle_device_out_of_memory_total{device=\"cuda:1\"}"), 4);
     assert_int_equal(value_of(out.ptr, "heddle_connections"), 4);
     assert_int_equal(value_of(out.ptr, "heddle_traces_dropped_total{reason=\"queue\"}"), 6);
     assert_int_equal(value_of(out.ptr, "heddle_traces_dropped_total{reason=\"export\"}"), 7);

@@ -1,0 +1,583 @@
+/* devices.c - workers on devices that are not the CPU, one for each, taking from the same queue.
+ *
+ * A device that works takes every job it can run, and the CPU's workers take what is left: models that no device runs, jobs
+ * that a device has failed twice, and everything while no device is up. Weights are uploaded at a model's first group and go
+ * when it is unloaded. A group is as large as the device's free memory lets it be, up to HD_DEVICE_GROUP_TOKENS.
+ *
+ * A group that fails goes back to the queue. After a lack of memory the device's groups are half as large for a while; after
+ * anything else it is down, and opened again after a pause that doubles each time. No request fails because of a device.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread_name.h"
+#include "device/device_library.h"
+#include "encoder/upload.h"
+#include "engine/engine_int.h"
+
+#define FIRST_PAUSE_MS 250
+#define LONGEST_PAUSE_MS 60000 /* and as long a model that did not fit is not tried again */
+#define NS_OF_MS UINT64_C(1000000)
+#define MOST_HALVED 6       /* 16384 >> 6 = 256 tokens */
+#define PASSES_TO_DOUBLE 32 /* that went well, before groups grow again */
+#define FAILURES_TO_CPU 2   /* of one job's groups */
+#define MEMORY_SHARE 0.8    /* of what is free when a device is opened */
+
+/* ---- opening ---- */
+
+hd_status hd__devices_parse(const char *text, int *index, hd_error *err)
+{
+    char *end;
+    unsigned long n;
+    *index = HD_DEVICES_AUTO;
+    if (text == NULL || strcmp(text, "auto") == 0)
+        return HD_OK;
+    *index = HD_DEVICES_CPU;
+    if (strcmp(text, "cpu") == 0)
+        return HD_OK;
+    *index = HD_DEVICES_CUDA;
+    if (strcmp(text, "cuda") == 0)
+        return HD_OK;
+    n = strncmp(text, "cuda:", 5) == 0 && text[5] >= '0' && text[5] <= '9' ? strtoul(text + 5, &end, 10) : ULONG_MAX;
+    if (n >= HD_LIMIT_DEVICES || *end != '\0')
+        return hd__fail(err, HD_ERR_ARG, "device '%s' is not one of auto, cpu, cuda, cuda:N with N up to %u", text,
+                        HD_LIMIT_DEVICES - 1);
+    *index = (int)n;
+    return HD_OK;
+}
+
+static void open_device(hd_engine *e, const hd_plugin *plugin, uint32_t index)
+{
+    hd_device *d = &e->devices[e->n_devices];
+    hd_error why;
+    const double share = e->device_memory_share > 0.0 ? e->device_memory_share : MEMORY_SHARE;
+    snprintf(d->name, sizeof d->name, "cuda:%u", index);
+    if (hd__accelerator_open(plugin, index, share, e->device_memory_bytes, &d->accelerator, &why) != HD_OK) {
+        hd__log(HD_LOG_WARN, "%s is not used: %s", d->name, why.text);
+        return;
+    }
+    d->number = e->n_devices++;
+    hd__log(HD_LOG_INFO, "%s: %s, %s, %.0f MB free", d->name, d->accelerator->state.name, d->accelerator->state.driver,
+            (double)d->accelerator->state.free_bytes / 1e6);
+}
+
+/* Once: what cannot be opened is said in one line, and the CPU takes its place. */
+static void open_all(hd_engine *e)
+{
+    const hd_plugin *plugin;
+    hd_error why;
+    if (e->device_choice == HD_DEVICES_CPU)
+        return;
+    const hd_status status = hd__device_library_open("cuda", &plugin, &why);
+    if (status == HD_ERR_NOT_FOUND && e->device_choice == HD_DEVICES_AUTO)
+        return; /* nobody asked for it */
+    if (status != HD_OK) {
+        hd__log(HD_LOG_WARN, "the CPU computes: %s", why.text);
+        return;
+    }
+    if (e->device_choice >= 0 && (uint32_t)e->device_choice >= plugin->n_devices)
+        hd__log(HD_LOG_WARN, "the CPU computes: there is no cuda:%d, the devices found are %u", e->device_choice,
+                plugin->n_devices);
+    for (uint32_t i = 0; i < plugin->n_devices && i < HD_LIMIT_DEVICES; i++) {
+        if (e->device_choice < 0 || e->device_choice == (int)i)
+            open_device(e, plugin, i);
+    }
+}
+
+void hd__devices_open(hd_engine *e)
+{
+    pthread_mutex_lock(&e->devices_lock);
+    if (!e->devices_are_open)
+        open_all(e);
+    e->devices_are_open = true;
+    pthread_mutex_unlock(&e->devices_lock);
+}
+
+void hd__devices_close(hd_engine *e)
+{
+    for (uint32_t i = 0; i < e->n_devices; i++)
+        hd__accelerator_close(e->devices[i].accelerator);
+    e->n_devices = 0;
+}
+
+/* ---- who takes what ---- */
+
+static bool is_refused(const hd_device *d, const hd_model *m)
+{
+    const uint64_t until_ns = m->on[d->number].refused_until_ns;
+    return until_ns != 0 && hd__now_ns() < until_ns;
+}
+
+static bool is_for(const hd_device *d, const hd_job *job)
+{
+    const hd_model *m = job->model;
+    return d->is_up && job->n_device_failures < FAILURES_TO_CPU && !is_refused(d, m) &&
+           hd__encoder_fits(m->encoder, d->accelerator);
+}
+
+bool hd__worker_may_take(const hd_worker *w, const hd_job *job)
+{
+    const hd_engine *e = w->crew->engine;
+    if (w->device != NULL)
+        return is_for(w->device, job);
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        if (is_for(&e->devices[i], job))
+            return false;
+    }
+    return true;
+}
+
+/* Bytes of a device's block for so many tokens. */
+static size_t block_bytes(const hd_model *m, const hd_encoder *encoder, int capacity, uint32_t heads)
+{
+    hd_slot plan;
+    return hd__add(hd__slot_plan(m, capacity, heads, NULL, &plan),
+                   encoder->architecture->scratch_bytes(encoder, capacity, 0));
+}
+
+/* Until a model's weights are there, no more than a CPU's worker takes: how much they leave is not known. */
+static int group_tokens(const hd_device *d, const hd_model *m, uint32_t heads)
+{
+    const hd_encoder *encoder = m->on[d->number].encoder;
+    const uint64_t left = hd__accelerator_left(d->accelerator) + d->block.bytes;
+    int n_tokens = (encoder != NULL ? HD_DEVICE_GROUP_TOKENS : HD_GROUP_TOKENS) >> d->n_halved;
+    while (encoder != NULL && n_tokens > 1 && block_bytes(m, encoder, n_tokens, heads) > left)
+        n_tokens /= 2;
+    return n_tokens > 1 ? n_tokens : 1;
+}
+
+uint64_t hd__worker_budget(const hd_worker *w, const hd_job *job)
+{
+    const hd_engine *e = w->crew->engine;
+    const hd_model *m = job->model;
+    uint32_t n_workers = e->n_threads, n_up = 0;
+    for (uint32_t i = 0; i < e->n_devices; i++)
+        n_up += e->devices[i].is_up;
+    n_workers = w->device != NULL && n_up > 0 ? n_up : n_workers;
+    const uint64_t share = (m->pending_tokens[job->crew->kind] + n_workers - 1) / n_workers;
+    const uint64_t most = (uint64_t)(w->device != NULL ? group_tokens(w->device, m, job->heads) : m->group_tokens);
+    return share < most ? share : most;
+}
+
+/* ---- a model's weights ---- */
+
+static void forget(hd_device *d, hd_model *m)
+{
+    hd_device_copy *copy = &m->on[d->number];
+    hd__accelerator_free(d->accelerator, &copy->memory);
+    hd__encoder_close(copy->encoder);
+    *copy = (hd_device_copy){0};
+}
+
+void hd__devices_forget(hd_model *m)
+{
+    for (uint32_t i = 0; i < m->engine->n_devices; i++)
+        forget(&m->engine->devices[i], m);
+}
+
+/* Makes models that nobody uses leave a device; whether there were any. */
+static bool evict_unused(hd_device *d, hd_engine *e)
+{
+    bool any = false;
+    pthread_mutex_lock(&e->lock);
+    for (hd_model *m = e->models; m != NULL; m = m->next) {
+        if (m->state != HD_LOADED || m->n_users > 0 || m->on[d->number].encoder == NULL)
+            continue;
+        forget(d, m);
+        any = true;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return any;
+}
+
+/* The model's encoder on the device, uploaded at its first use and after the device was opened anew. */
+static hd_status encoder_of(hd_device *d, hd_model *m, hd_encoder **encoder, hd_error *err)
+{
+    hd_device_copy *copy = &m->on[d->number], fresh = {0};
+    hd_status status = HD_OK;
+    if (copy->encoder != NULL && !hd__accelerator_has(d->accelerator, &copy->memory)) {
+        pthread_mutex_lock(&m->engine->lock);
+        forget(d, m);
+        pthread_mutex_unlock(&m->engine->lock);
+    }
+    if (copy->encoder == NULL) {
+        status = hd__encoder_upload(m->encoder, d->accelerator, &fresh.encoder, &fresh.memory, err);
+        if (status == HD_ERR_MEMORY && evict_unused(d, m->engine))
+            status = hd__encoder_upload(m->encoder, d->accelerator, &fresh.encoder, &fresh.memory, err);
+        fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + LONGEST_PAUSE_MS * NS_OF_MS : 0;
+        pthread_mutex_lock(&m->engine->lock);
+        *copy = fresh;
+        pthread_mutex_unlock(&m->engine->lock);
+    }
+    *encoder = copy->encoder;
+    return status;
+}
+
+/* ---- one group ---- */
+
+/* Makes the worker's slot hold n_tokens: the host's side of a batch. */
+static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, uint32_t heads, hd_error *err)
+{
+    hd_engine *e = w->crew->engine;
+    hd_slot *slot = &w->slot, plan;
+    const uint32_t all_heads = heads | slot->heads;
+    if (n_tokens <= slot->capacity && all_heads == slot->heads)
+        return HD_OK;
+    const int doubled = 2 * slot->capacity < HD_DEVICE_GROUP_TOKENS ? 2 * slot->capacity : HD_DEVICE_GROUP_TOKENS;
+    const int capacity = n_tokens > doubled ? n_tokens : doubled;
+    const size_t bytes = hd__slot_plan(m, capacity, all_heads, NULL, &plan);
+    if (bytes > slot->block_bytes) {
+        pthread_mutex_lock(&e->lock);
+        hd__slot_clear(slot);
+        const bool taken = hd__memory_take(e, &slot->block_bytes, bytes);
+        pthread_mutex_unlock(&e->lock);
+        slot->block = taken ? hd__map_alloc(bytes) : NULL;
+        if (slot->block == NULL) {
+            pthread_mutex_lock(&e->lock);
+            slot->block_bytes = 0;
+            pthread_mutex_unlock(&e->lock);
+            return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a batch of %d tokens", m->name, n_tokens);
+        }
+    }
+    hd__slot_plan(m, capacity, all_heads, slot->block, slot);
+    slot->capacity = capacity;
+    slot->heads = all_heads;
+    return HD_OK;
+}
+
+/* And the device's: the same arrays at the same places of its block, and scratch behind them. */
+static hd_status fit_block(hd_device *d, const hd_model *m, const hd_encoder *encoder, const hd_slot *slot, hd_error *err)
+{
+    const size_t bytes = block_bytes(m, encoder, slot->capacity, slot->heads);
+    if (hd__accelerator_has(d->accelerator, &d->block) && d->block.bytes >= bytes)
+        return HD_OK;
+    hd__accelerator_free(d->accelerator, &d->block);
+    return hd__accelerator_alloc(d->accelerator, bytes, &d->block, err);
+}
+
+/* Where a part of the slot's block is on the device. */
+static void *there(const hd_device *d, const hd_slot *slot, const void *part)
+{
+    return part != NULL ? d->block.address + ((const char *)part - slot->block) : NULL;
+}
+
+static void send(const hd_device *d, const hd_slot *slot, const int32_t *values, int n)
+{
+    const hd_accelerator *a = d->accelerator;
+    if (values != NULL)
+        a->plugin->upload(a->stream, there(d, slot, values), values, (size_t)n * sizeof *values);
+}
+
+static void fetch(const hd_device *d, const hd_slot *slot, float *values, size_t n_rows, size_t n)
+{
+    const hd_accelerator *a = d->accelerator;
+    if (values != NULL)
+        a->plugin->download(a->stream, values, there(d, slot, values), n_rows * n * sizeof *values);
+}
+
+static void send_batch(const hd_device *d, const hd_slot *slot, const hd_batch *b)
+{
+    send(d, slot, b->begin, b->n_sequences + 1);
+    send(d, slot, b->ids, b->n_tokens);
+    send(d, slot, b->positions, b->n_tokens);
+    send(d, slot, b->types, b->n_tokens);
+    send(d, slot, b->pool_begin, b->n_sequences);
+    send(d, slot, b->span_begin, b->n_spans);
+    send(d, slot, b->span_end, b->n_spans);
+    send(d, slot, b->n_seen, b->n_sequences);
+}
+
+static void fetch_rows(const hd_device *d, const hd_slot *slot, const hd_encoder *e, const hd_batch *b)
+{
+    const size_t sequences = (size_t)b->n_sequences, tokens = (size_t)b->n_tokens;
+    const uint32_t heads = b->heads;
+    if ((heads & HD_HEAD_DENSE) != 0)
+        fetch(d, slot, b->out, b->n_spans > 0 ? (size_t)b->n_spans : sequences, (size_t)e->n_out);
+    if ((heads & HD_HEAD_TOKENS) != 0)
+        fetch(d, slot, b->token_states, tokens, e->settings->hidden);
+    if ((heads & HD_HEAD_MULTI) != 0)
+        fetch(d, slot, b->token_vectors, tokens, (size_t)e->n_token_out);
+    if ((heads & HD_HEAD_SPARSE) != 0 && !e->sparse_by_vocabulary)
+        fetch(d, slot, b->token_weights, tokens, 1);
+    if ((heads & HD_HEAD_SPARSE) != 0 && e->sparse_by_vocabulary)
+        fetch(d, slot, b->vocab_weights, sequences, e->settings->vocab_size);
+    if ((heads & HD_HEAD_SCORES) != 0)
+        fetch(d, slot, b->scores, sequences, (size_t)e->n_labels);
+}
+
+/* The batch as the device sees it. */
+static hd_batch batch_there(const hd_device *d, const hd_slot *slot, const hd_batch *b)
+{
+    hd_batch moved = *b;
+    moved.begin = there(d, slot, b->begin);
+    moved.ids = there(d, slot, b->ids);
+    moved.positions = there(d, slot, b->positions);
+    moved.types = there(d, slot, b->types);
+    moved.pool_begin = there(d, slot, b->pool_begin);
+    moved.span_begin = there(d, slot, b->span_begin);
+    moved.span_end = there(d, slot, b->span_end);
+    moved.n_seen = there(d, slot, b->n_seen);
+    moved.out = there(d, slot, b->out);
+    moved.token_states = there(d, slot, b->token_states);
+    moved.token_vectors = there(d, slot, b->token_vectors);
+    moved.token_weights = there(d, slot, b->token_weights);
+    moved.vocab_weights = there(d, slot, b->vocab_weights);
+    moved.scores = there(d, slot, b->scores);
+    return moved;
+}
+
+/* All taken sequences through the model, their results in the slot. */
+static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, hd_error *err)
+{
+    hd_device *d = w->device;
+    hd_encoder *encoder;
+    hd_batch batch;
+    hd_slot plan;
+    HD_TRY(encoder_of(d, m, &encoder, err));
+    HD_TRY(fit_slot(w, m, n_tokens, w->taken[0]->job->heads, err));
+    HD_TRY(fit_block(d, m, encoder, &w->slot, err));
+    hd__batch_fill(w, 0, n, &w->slot, &batch);
+    send_batch(d, &w->slot, &batch);
+    const hd_batch moved = batch_there(d, &w->slot, &batch);
+    hd_run run = {.accelerator = d->accelerator};
+    char *scratch = d->block.address + hd__slot_plan(m, w->slot.capacity, w->slot.heads, NULL, &plan);
+    encoder->architecture->forward(encoder, &run, &moved, w->slot.capacity, 0, scratch);
+    fetch_rows(d, &w->slot, encoder, &batch);
+    return hd__accelerator_wait(d->accelerator, err);
+}
+
+/* ---- failures ---- */
+
+/* With the lock: a device that failed is opened again after a pause, each time twice as long. */
+static void put_down(hd_device *d)
+{
+    d->is_up = false;
+    d->block = (hd_device_memory){0}; /* it goes with the device */
+    d->pause_ms = d->pause_ms == 0                     ? FIRST_PAUSE_MS
+                  : 2 * d->pause_ms < LONGEST_PAUSE_MS ? 2 * d->pause_ms
+                                                       : LONGEST_PAUSE_MS;
+    d->retry_ns = hd__now_ns() + d->pause_ms * NS_OF_MS;
+}
+
+/* Gives the group back. A group that a model's weights left no room for says nothing of its jobs. */
+static void give_back(hd_worker *w, const hd_model *m, size_t n, const hd_error *why)
+{
+    hd_engine *e = w->crew->engine;
+    hd_device *d = w->device;
+    char what[96];
+    pthread_mutex_lock(&e->lock);
+    const uint64_t number = ++e->n_device_failures;
+    const bool refused = is_refused(d, m);
+    d->n_out_of_memory += why->status == HD_ERR_MEMORY;
+    if (refused) {
+        snprintf(what, sizeof what, "and to the CPU for a minute");
+    } else if (why->status == HD_ERR_MEMORY) {
+        d->n_halved += d->n_halved < MOST_HALVED;
+        d->n_passed = 0;
+        hd__accelerator_free(d->accelerator, &d->block);
+        snprintf(what, sizeof what, "groups are of up to %d tokens for a while", HD_DEVICE_GROUP_TOKENS >> d->n_halved);
+    } else {
+        d->n_failures++;
+        put_down(d);
+        snprintf(what, sizeof what, "it is opened again in %u ms", d->pause_ms);
+    }
+    for (size_t i = 0; i < n; i++) {
+        hd_job *job = w->taken[i]->job;
+        job->n_device_failures += job->last_device_failure != number && !refused;
+        job->last_device_failure = number;
+    }
+    d->n_returned += n;
+    pthread_mutex_unlock(&e->lock);
+    hd__log(HD_LOG_WARN, "%s: %s; %zu texts go back to the queue, %s", d->name, why->text, n, what);
+    pthread_mutex_lock(&e->lock);
+    hd__queue_return(w, n);
+    pthread_mutex_unlock(&e->lock);
+    hd__crew_wake(w->crew);
+}
+
+static void run_group(hd_worker *w, size_t n, int n_tokens)
+{
+    hd_engine *e = w->crew->engine;
+    hd_device *d = w->device;
+    hd_model *m = w->taken[0]->job->model;
+    hd_error why = {0};
+    if (pass(w, m, n, n_tokens, &why) != HD_OK) {
+        give_back(w, m, n, &why);
+        return;
+    }
+    pthread_mutex_lock(&e->lock);
+    d->pause_ms = 0;
+    d->n_batches++;
+    d->n_texts += n;
+    if (d->n_halved > 0 && ++d->n_passed == PASSES_TO_DOUBLE) {
+        d->n_halved--;
+        d->n_passed = 0;
+    }
+    hd__batch_count(e, n, (uint64_t)n_tokens, (uint64_t)w->slot.capacity);
+    pthread_mutex_unlock(&e->lock);
+    hd__batch_deliver(w, m, 0, n, &w->slot);
+}
+
+/* ---- threads ---- */
+
+/* With the lock, which is let go meanwhile: opens the device again when it is time. */
+static void retry(hd_device *d, hd_engine *e)
+{
+    hd_error why;
+    if (d->is_up || hd__now_ns() < d->retry_ns)
+        return;
+    pthread_mutex_unlock(&e->lock);
+    const hd_status status = hd__accelerator_renew(d->accelerator, &why);
+    pthread_mutex_lock(&e->lock);
+    if (status != HD_OK) {
+        put_down(d);
+        hd__log(HD_LOG_INFO, "%s: %s; it is opened again in %u ms", d->name, why.text, d->pause_ms);
+        return;
+    }
+    d->is_up = true;
+    hd__log(HD_LOG_INFO, "%s is back", d->name);
+}
+
+/* With the lock: until there is work, or the time to open the device again. */
+static void wait_for_work(const hd_device *d, hd_engine *e)
+{
+    const struct timespec until = {.tv_sec = (time_t)(d->retry_ns / 1000000000u),
+                                   .tv_nsec = (long)(d->retry_ns % 1000000000u)};
+    if (d->is_up)
+        pthread_cond_wait(&e->device_work, &e->lock);
+    else
+        pthread_cond_timedwait(&e->device_work, &e->lock, &until);
+}
+
+/* With the lock: a group of the first crew that has one. */
+static size_t take(hd_worker *w, hd_engine *e, int *n_tokens)
+{
+    size_t n = 0;
+    for (int kind = 0; n == 0 && kind < HD_N_CREWS; kind++) {
+        w->crew = &e->crews[kind];
+        n = hd__queue_take(w, n_tokens);
+    }
+    return n;
+}
+
+static void *device_main(void *data)
+{
+    hd_worker *w = data;
+    hd_engine *e = w->crew->engine;
+    hd_device *d = w->device;
+    hd__thread_name("heddle-device");
+    pthread_mutex_lock(&e->lock);
+    while (!e->stop) {
+        int n_tokens;
+        retry(d, e);
+        const size_t n = d->is_up ? take(w, e, &n_tokens) : 0;
+        if (n > 0) {
+            hd__slot_claim(w, w->taken[0]->job->model);
+            pthread_mutex_unlock(&e->lock);
+            run_group(w, n, n_tokens);
+            pthread_mutex_lock(&e->lock);
+            hd__crew_call_back(w->crew);
+        } else if (!e->stop) {
+            wait_for_work(d, e);
+        }
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+void hd__devices_start(hd_engine *e)
+{
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        hd_device *d = &e->devices[i];
+        hd_worker *w = &d->worker;
+        if (w->crew != NULL)
+            continue;
+        w->crew = &e->crews[HD_CREW_FOREGROUND];
+        w->device = d;
+        d->is_up = (w->taken_capacity > 0 || hd__taken_grow(w)) && pthread_create(&w->thread, NULL, device_main, w) == 0;
+        if (d->is_up)
+            continue;
+        w->crew = NULL;
+        hd__log(HD_LOG_WARN, "%s is not used: no memory for its thread", d->name);
+    }
+}
+
+/* After the CPU's workers were told to stop, and before they are waited for: what devices leave is theirs. */
+void hd__devices_stop(hd_engine *e)
+{
+    pthread_cond_broadcast(&e->device_work);
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        hd_device *d = &e->devices[i];
+        if (d->worker.crew != NULL)
+            pthread_join(d->worker.thread, NULL);
+        pthread_mutex_lock(&e->lock);
+        d->is_up = false;
+        hd__slot_clear(&d->worker.slot);
+        hd__free(d->worker.taken);
+        d->worker = (hd_worker){0};
+        pthread_mutex_unlock(&e->lock);
+    }
+    for (int kind = 0; kind < HD_N_CREWS; kind++)
+        pthread_cond_broadcast(&e->crews[kind].work);
+}
+
+void hd__crew_wake(hd_crew *c)
+{
+    pthread_cond_broadcast(&c->work);
+    if (c->engine->n_devices > 0)
+        pthread_cond_broadcast(&c->engine->device_work);
+}
+
+void hd__device_clear_block(hd_device *d)
+{
+    if (d->is_up)
+        hd__accelerator_free(d->accelerator, &d->block);
+    d->block = (hd_device_memory){0};
+}
+
+/* ---- looking ---- */
+
+uint32_t hd_engine_open_devices(hd_engine *e)
+{
+    hd__devices_open(e);
+    return e->n_devices;
+}
+
+bool hd_engine_get_device(hd_engine *e, uint32_t i, hd_device_info *info)
+{
+    if (pthread_mutex_trylock(&e->devices_lock) != 0)
+        return false;
+    const uint32_t n = e->n_devices;
+    pthread_mutex_unlock(&e->devices_lock);
+    if (i >= n)
+        return false;
+    hd_device *d = &e->devices[i];
+    hd_plugin_state state;
+    const bool is_open = hd__accelerator_look(d->accelerator, &state);
+    *info = (hd_device_info){
+        .memory_bytes = state.memory_bytes,
+        .free_bytes = is_open ? state.free_bytes : 0,
+        .used_bytes = hd__accelerator_used(d->accelerator),
+        .utilisation_percent = is_open ? state.utilisation_percent : -1,
+        .temperature_c = is_open ? state.temperature_c : -1,
+        .clock_mhz = is_open ? state.clock_mhz : -1,
+    };
+    snprintf(info->name, sizeof info->name, "%s", d->name);
+    snprintf(info->hardware, sizeof info->hardware, "%s", state.name);
+    snprintf(info->driver, sizeof info->driver, "%s", state.driver);
+    pthread_mutex_lock(&e->lock);
+    info->is_up = d->is_up || (is_open && d->worker.crew == NULL);
+    info->n_batches = d->n_batches;
+    info->n_texts = d->n_texts;
+    info->n_out_of_memory = d->n_out_of_memory;
+    info->n_failures = d->n_failures;
+    info->n_returned = d->n_returned;
+    pthread_mutex_unlock(&e->lock);
+    return true;
+}

@@ -1,0 +1,381 @@
+/* engine_test.c - an engine with devices: the same vectors as on the CPU, also while a device fails in every way it can, and
+ * nothing left behind. The device is host_plugin.h's, and fails on command.
+ */
+#include "unit/engine_fixture.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host_plugin.h"
+
+enum { N = 40, WIDTH = 64 };
+
+static const uint64_t gigabyte = (uint64_t)1 << 30;
+static float wanted[N * WIDTH]; /* of the CPU */
+static host_plugin_control_fn *control;
+static char logged[4096];
+
+/* ---- the two sides ---- */
+
+static void log_line(hd_log_level level, const char *line, void *data)
+{
+    (void)level, (void)data;
+    const size_t at = strlen(logged);
+    snprintf(logged + at, sizeof logged - at, "%s\n", line);
+}
+
+static host_plugin_counts counts_of_plugin(void)
+{
+    host_plugin_counts counts;
+    control(NULL, &counts);
+    return counts;
+}
+
+static void order(hd_plugin_status fails, uint64_t at, uint64_t period, uint32_t n_opens)
+{
+    const host_plugin_orders orders = {
+        .fails = fails, .at = at, .period = period, .n_opens = n_opens, .memory_bytes = gigabyte};
+    control(&orders, NULL);
+}
+
+static void check_vectors(const char *when, const float *got)
+{
+    for (size_t i = 0; i < N * WIDTH; i++) {
+        if (!(fabs((double)got[i] - (double)wanted[i]) <= 1e-4))
+            fail_msg("%s: value %zu of text %zu is %g, not %g", when, i % WIDTH, i / WIDTH, (double)got[i],
+                     (double)wanted[i]);
+    }
+}
+
+static void encode_and_check(hd_model *model, const char *when)
+{
+    float *got = encode_some(model, N);
+    check_vectors(when, got);
+    free(got);
+}
+
+static hd_engine *open_with(const char *device)
+{
+    return open_engine((hd_engine_options){.n_threads = 2, .device = device});
+}
+
+static hd_device_info device_of(hd_engine *engine, uint32_t i)
+{
+    hd_device_info info;
+    assert_true(hd_engine_get_device(engine, i, &info));
+    return info;
+}
+
+/* Nothing of a closed engine's is on a device. */
+static void check_nothing_is_left(void)
+{
+    const host_plugin_counts counts = counts_of_plugin();
+    assert_int_equal(counts.n_allocated, 0);
+    assert_int_equal(counts.allocated_bytes, 0);
+}
+
+/* ---- tests ---- */
+
+static void test_choice(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda: 1", "cuda:1x", "cuda:16", "CUDA"};
+    hd_engine *engine;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        must_fail(hd_engine_open(&(hd_engine_options){.device = wrong[i]}, &engine, &err), HD_ERR_ARG, wrong[i]);
+    must_fail(hd_engine_open(&(hd_engine_options){.device_memory_share = 1.5}, &engine, &err), HD_ERR_ARG, "1.5");
+    MUST(hd_engine_open(&(hd_engine_options){.device = "cuda:15"}, &engine, &err));
+    hd_engine_close(engine);
+}
+
+static void test_device_computes(void **state)
+{
+    (void)state;
+    static const char *const choices[] = {NULL, "auto", "cuda", "cuda:0"};
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        hd_engine *engine = open_with(choices[i]);
+        hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+        encode_and_check(model, "on the device");
+        const hd_device_info info = device_of(engine, 0);
+        assert_string_equal(info.name, "cuda:0");
+        assert_string_equal(info.hardware, "host memory 0");
+        assert_true(info.is_up && info.used_bytes > 0 && info.n_batches > 0);
+        assert_int_equal(info.n_texts, stats_of(engine).n_texts);
+        assert_int_equal(info.n_returned, 0);
+        MUST(hd_model_unload(model, &err));
+        assert_int_equal(device_of(engine, 0).used_bytes, 0);
+        encode_and_check(model, "after it was unloaded");
+        hd_engine_close(engine);
+        check_nothing_is_left();
+    }
+}
+
+static void test_cpu_is_chosen(void **state)
+{
+    (void)state;
+    hd_device_info info;
+    hd_engine *engine = open_with("cpu");
+    assert_int_equal(hd_engine_open_devices(engine), 0);
+    encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), "on the CPU");
+    assert_false(hd_engine_get_device(engine, 0, &info));
+    hd_engine_close(engine);
+}
+
+/* Operation after operation fails, from the first upload to the last download: each in an engine of its own. */
+static void fail_each(hd_plugin_status how, uint32_t n_opens)
+{
+    char when[64];
+    uint64_t at = 1, n_failures = 0;
+    for (bool failed = true; failed; at += 1 + at / 8) {
+        order(HD_PLUGIN_OK, 0, 0, 0);
+        const uint64_t before = counts_of_plugin().n_failures;
+        hd_engine *engine = open_with("cuda");
+        hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+        order(how, at, 0, n_opens);
+        snprintf(when, sizeof when, "failure %d at operation %llu", (int)how, (unsigned long long)at);
+        encode_and_check(model, when);
+        failed = counts_of_plugin().n_failures > before;
+        const hd_device_info info = device_of(engine, 0);
+        assert_int_equal(info.n_out_of_memory + info.n_failures > 0 || !failed, true);
+        assert_int_equal(info.n_returned > 0, info.n_out_of_memory + info.n_failures > 0);
+        assert_int_equal(info.n_failures > 0 && how == HD_PLUGIN_NO_MEMORY, false);
+        n_failures += failed;
+        hd_engine_close(engine);
+        check_nothing_is_left();
+    }
+    assert_true(n_failures > 10);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    fail_each(HD_PLUGIN_NO_MEMORY, 0);
+}
+
+static void test_failure(void **state)
+{
+    (void)state;
+    fail_each(HD_PLUGIN_FAILED, 0);
+}
+
+static void test_loss(void **state)
+{
+    (void)state;
+    fail_each(HD_PLUGIN_LOST, 1);
+}
+
+/* A device that never works again costs no request; one that does is used again. */
+static void test_it_comes_back(void **state)
+{
+    (void)state;
+    enum { PATIENCE_MS = 130000 };
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cuda");
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    encode_and_check(model, "at first");
+    logged[0] = '\0';
+    order(HD_PLUGIN_LOST, 5, 0, UINT32_MAX);
+    encode_and_check(model, "while it is lost");
+    assert_non_null(strstr(logged, "cuda:0: device 0: told to fail; "));
+    assert_non_null(strstr(logged, "texts go back to the queue, it is opened again in 250 ms"));
+    assert_false(device_of(engine, 0).is_up);
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    for (int waited = 0; !device_of(engine, 0).is_up && waited < PATIENCE_MS; waited += 50)
+        usleep(50000);
+    const uint64_t before = device_of(engine, 0).n_texts;
+    encode_and_check(model, "when it is back");
+    assert_int_equal(device_of(engine, 0).n_texts, before + N);
+    hd_engine_close(engine);
+    check_nothing_is_left();
+}
+
+/* Every other operation fails for want of memory: groups shrink, then the CPU takes the job. */
+static void test_groups_shrink(void **state)
+{
+    (void)state;
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cuda");
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    encode_and_check(model, "at first");
+    logged[0] = '\0';
+    order(HD_PLUGIN_NO_MEMORY, 1, 2, 0);
+    encode_and_check(model, "without memory");
+    const hd_device_info info = device_of(engine, 0);
+    assert_int_equal(info.n_out_of_memory, 2);
+    assert_int_equal(info.n_failures, 0);
+    assert_true(info.is_up);
+    assert_non_null(strstr(logged, "groups are of up to 8192 tokens for a while"));
+    assert_non_null(strstr(logged, "groups are of up to 4096 tokens for a while"));
+    hd_engine_close(engine);
+    check_nothing_is_left();
+}
+
+/* A model that does not fit runs on the CPU, and one of two that fit alone makes way for the other. */
+static void test_small_memory(void **state)
+{
+    (void)state;
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2, .device = "cuda", .device_memory_bytes = 1 << 16});
+    logged[0] = '\0';
+    encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), "in 64 KiB");
+    assert_int_equal(device_of(engine, 0).n_texts, 0);
+    assert_non_null(strstr(logged, "and to the CPU for a minute"));
+    hd_engine_close(engine);
+
+    engine = open_with("cuda");
+    hd_model *first = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    MUST(hd_model_load(first, &err));
+    encode_and_check(first, "alone");
+    const uint64_t alone = device_of(engine, 0).used_bytes;
+    hd_engine_close(engine);
+    engine = open_engine((hd_engine_options){.n_threads = 2, .device = "cuda", .device_memory_bytes = alone + alone / 4});
+    hd_model *models[2];
+    for (size_t i = 0; i < 2; i++)
+        models[i] = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    for (size_t i = 0; i < 6; i++)
+        encode_and_check(models[i % 2], "beside another");
+    assert_true(device_of(engine, 0).used_bytes <= alone + alone / 4);
+    assert_true(device_of(engine, 0).n_texts > 0);
+    hd_engine_close(engine);
+    check_nothing_is_left();
+}
+
+static void test_several_devices(void **state)
+{
+    (void)state;
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    assert_int_equal(setenv("HOST_PLUGIN_DEVICES", "3", 1), 0);
+    hd_engine *engine = open_with("cuda");
+    assert_int_equal(hd_engine_open_devices(engine), 3);
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    uint64_t n = 0;
+    for (int i = 0; i < 5; i++)
+        encode_and_check(model, "on three devices");
+    for (uint32_t i = 0; i < 3; i++)
+        n += device_of(engine, i).n_texts;
+    assert_int_equal(n, 5 * N);
+    hd_engine_close(engine);
+    engine = open_with("cuda:2");
+    encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), "on the third");
+    assert_int_equal(hd_engine_open_devices(engine), 1);
+    assert_string_equal(device_of(engine, 0).name, "cuda:2");
+    assert_string_equal(device_of(engine, 0).hardware, "host memory 2");
+    hd_engine_close(engine);
+    assert_int_equal(unsetenv("HOST_PLUGIN_DEVICES"), 0);
+    check_nothing_is_left();
+}
+
+static void count_done(hd_job *job, void *n_done)
+{
+    (void)job;
+    atomic_fetch_add((atomic_int *)n_done, 1);
+}
+
+/* Jobs of several callers, in a hurry and not, some cancelled, while the device fails again and again: each ends once. */
+static void test_many_jobs(void **state)
+{
+    (void)state;
+    enum { N_JOBS = 24, N_ROUNDS = 4 };
+    static const hd_plugin_status failures[N_ROUNDS] = {HD_PLUGIN_OK, HD_PLUGIN_NO_MEMORY, HD_PLUGIN_FAILED, HD_PLUGIN_LOST};
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cuda");
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    for (int round = 0; round < N_ROUNDS; round++) {
+        hd_job *jobs[N_JOBS];
+        atomic_int n_done = 0;
+        float *out = malloc(N_JOBS * N * WIDTH * sizeof *out);
+        order(failures[round], 40, 71, 1);
+        for (int i = 0; i < N_JOBS; i++)
+            MUST(hd_job_submit(
+                model, some_texts(N), N, NULL,
+                &(hd_job_options){.done = count_done, .data = &n_done, .caller = (uint64_t)i % 5, .background = i % 2 == 1},
+                out + i * N * WIDTH, &jobs[i], &err));
+        for (int i = 0; i < N_JOBS; i += 6)
+            hd_job_cancel(jobs[i]);
+        while (atomic_load(&n_done) < N_JOBS) /* a job that is lost ends in the test's time limit */
+            usleep(1000);
+        for (int i = 0; i < N_JOBS; i++) {
+            const hd_status status = hd_job_wait(jobs[i], NULL, &err);
+            if (status == HD_OK)
+                check_vectors("one of many jobs", out + i * N * WIDTH);
+            else if (i % 6 != 0 || status != HD_ERR_CANCELLED)
+                fail_msg("job %d of round %d: %s", i, round, err.text);
+        }
+        assert_int_equal(n_done, N_JOBS);
+        free(out);
+    }
+    assert_int_equal(stats_of(engine).queue_texts, 0);
+    assert_int_equal(stats_of(engine).queue_tokens, 0);
+    assert_true(device_of(engine, 0).n_texts > 0);
+    hd_engine_close(engine);
+    check_nothing_is_left();
+}
+
+/* What cannot be used is said in one line, and the CPU computes. */
+static void test_unusable(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *value, *device, *says;
+    } cases[] = {
+        {"HOST_PLUGIN_BEGIN", "missing", "cuda", "the driver found is 1.0, and 2.0 is needed"},
+        {"HOST_PLUGIN_BEGIN", "none", "auto", "finds no device"},
+        {"HOST_PLUGIN_BEGIN", "version", "auto", "is a plugin of version 2, this Heddle needs version 1"},
+        {"HOST_PLUGIN_BEGIN", "size", "cuda", "its table has 64 bytes"},
+        {"HEDDLE_PLUGIN_DIR", "/nonexistent", "cuda", "there is no plugin heddle-cuda.so"},
+        {"HEDDLE_PLUGIN_DIR", "/nonexistent", "auto", NULL},
+        {"HOST_PLUGIN_BEGIN", "", "cuda:7", "there is no cuda:7, the devices found are 1"},
+    };
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *before = getenv(cases[i].variable);
+        before = before != NULL ? strdup(before) : NULL;
+        assert_int_equal(setenv(cases[i].variable, cases[i].value, 1), 0);
+        logged[0] = '\0';
+        hd_engine *engine = open_with(cases[i].device);
+        encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), cases[i].value);
+        assert_int_equal(hd_engine_open_devices(engine), 0);
+        if (cases[i].says != NULL && (strstr(logged, cases[i].says) == NULL || strstr(logged, "the CPU computes: ") == NULL))
+            fail_msg("\"%s\" does not say \"%s\"", logged, cases[i].says);
+        if (cases[i].says == NULL)
+            assert_string_equal(logged, "");
+        hd_engine_close(engine);
+        assert_int_equal(before != NULL ? setenv(cases[i].variable, before, 1) : unsetenv(cases[i].variable), 0);
+        free(before);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    char path[4096];
+    scratch_begin(&folder);
+    tiny_models_make(&folder, "tiny-cls");
+    snprintf(path, sizeof path, "%s/heddle-cuda.so", getenv("HEDDLE_PLUGIN_DIR"));
+    void *library = dlopen(path, RTLD_NOW), *symbol = library != NULL ? dlsym(library, "host_plugin_control") : NULL;
+    if (symbol == NULL)
+        return -1;
+    memcpy(&control, &symbol, sizeof control);
+    hd__log_set_sink(log_line, NULL);
+    hd_engine *engine = open_with("cpu");
+    float *vectors = encode_some(open_model(engine, "tiny-cls", HD_DTYPE_F32), N);
+    memcpy(wanted, vectors, sizeof wanted);
+    free(vectors);
+    hd_engine_close(engine);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choice),       cmocka_unit_test(test_device_computes), cmocka_unit_test(test_cpu_is_chosen),
+        cmocka_unit_test(test_unusable),     cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_loss),         cmocka_unit_test(test_it_comes_back),   cmocka_unit_test(test_groups_shrink),
+        cmocka_unit_test(test_small_memory), cmocka_unit_test(test_several_devices), cmocka_unit_test(test_many_jobs),
+    };
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
+}
