@@ -180,6 +180,9 @@ static hd_status check_words(checker *c, hd_error *err)
     hd_postings *postings = NULL;
     HD_TRY(hd__postings_open(c->connection.db, &postings, err));
     hd__postings_close(postings);
+    HD_TRY(count_faults(c, HD_PART_WORDS,
+                        "SELECT count(*) FROM postings_rows WHERE id >> 32 NOT IN (SELECT id FROM postings_segments)",
+                        "rows of words are of no segment", err));
     return hd__postings_check(c->connection.db, c->state.n_chunks, found_word, c, err);
 }
 

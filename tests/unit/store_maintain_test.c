@@ -145,6 +145,7 @@ static void finds_what_is_wrong(void **state)
         {"DELETE FROM vector_halves", HD_PART_VECTORS, ""},
         {"UPDATE vector_codes SET bytes = zeroblob(length(bytes))", HD_PART_VECTORS, ""},
         {"DELETE FROM postings_rows", HD_PART_WORDS, ""},
+        {"INSERT INTO postings_rows VALUES(99 << 32, x'00')", HD_PART_WORDS, "1 rows of words are of no segment"},
         {"DROP TABLE postings_state", HD_PART_WORDS, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -331,6 +332,9 @@ static void compacts_what_is_empty_or_without_vectors(void **state)
     commit_text(store, "a", "one", 3);
     commit_text(store, "a", "two", 2);
     scratch_text(&s, "db-compact", "what a killed compaction left behind");
+    assert_ok(hd__store_compact(store, &err));
+    assert_int_equal(count_live(store), 2);
+    commit_text(store, "a", "", 2); /* chunks without a word */
     assert_ok(hd__store_compact(store, &err));
     assert_int_equal(count_live(store), 2);
     hd__store_close(store);
@@ -631,6 +635,29 @@ static void exports_more_weights_than_are_read_at_once(void **state)
     hd__store_close(stores[1]);
 }
 
+static void an_export_without_memory_says_so(void **state)
+{
+    (void)state;
+    hd_store *store = fill_store("db", true);
+    hd_snapshot *snapshot;
+    hd_buffer lines;
+    hd__buffer_init(&lines);
+    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
+    hd_status status = HD_ERR_MEMORY;
+    for (uint64_t n = 0; status != HD_OK; n++) {
+        hd__buffer_reset(&lines);
+        hd__alloc_fail_after(n, 1);
+        status = hd__store_export(snapshot, true, append_line, &lines, &err);
+        hd__alloc_fail_off();
+        if (lines.failed && status == HD_OK) /* it was the memory of this test */
+            status = HD_ERR_MEMORY;
+        assert_true(status == HD_OK || status == HD_ERR_MEMORY);
+    }
+    hd__snapshot_end(snapshot);
+    hd__buffer_clear(&lines);
+    hd__store_close(store);
+}
+
 static void exports_words_alone(void **state)
 {
     (void)state;
@@ -747,6 +774,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(backs_up_while_others_write, store_begin, store_end),
         cmocka_unit_test_setup_teardown(exports_and_imports, store_begin, store_end),
         cmocka_unit_test_setup_teardown(exports_more_weights_than_are_read_at_once, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(an_export_without_memory_says_so, store_begin, store_end),
         cmocka_unit_test_setup_teardown(exports_words_alone, store_begin, store_end),
         cmocka_unit_test_setup_teardown(refuses_lines_that_are_no_documents, store_begin, store_end),
         cmocka_unit_test_setup_teardown(tells_what_it_takes, store_begin, store_end),
