@@ -59,8 +59,8 @@ function hitElement(hit, i, ranges) {
   const button = element('button', {type: 'button', className: 'hit', tabIndex: i === 0 ? 0 : -1},
     element('span', {className: 'hit-head'}, element('b', {}, nameOf(hit)), ...(section !== '' ? [element('small', {}, section)] : [])),
     element('span', {className: 'snippet'}, ...marked(hit.snippet, hit.highlights)),
-    element('span', {className: 'hit-foot'}, placeOf(hit),
-      ...[hit.source, hit.author, hit.created_at?.slice(0, 10)].filter((fact) => fact).map((fact) => element('span', {}, fact))));
+    element('span', {className: 'hit-foot'},
+      ...[placeOf(hit), hit.source, hit.author, hit.created_at?.slice(0, 10)].filter((fact) => fact).map((fact) => element('span', {}, fact))));
   button.dataset.at = i;
   button.addEventListener('click', () => openHit(i));
   return element('li', {}, button, ...($('scores').checked ? [legRows(hit, ranges)] : []));
@@ -77,7 +77,8 @@ const KINDS = {'text/markdown': 'Markdown', 'text/plain': 'Text', 'text/html': '
   'application/json': 'JSON', 'application/epub+zip': 'EPUB', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'Word',
   'application/vnd.openxmlformats-officedocument.presentationml.presentation': 'Slides'};
 
-const shown = (field, value) => (field !== 'mime' ? value : KINDS[value] ?? value.replace(/^(text|application)\/(x-)?/, ''));
+const kindOf = (mime) => KINDS[mime] ?? mime.replace(/^(text|application)\/(x-)?/, '').replace(/^./, (letter) => letter.toUpperCase());
+const shown = (field, value) => (field !== 'mime' ? value : kindOf(value));
 
 function facetElement(field) {
   const boxes = known[field].slice(0, 12).map(({value, n}) => {
