@@ -120,7 +120,7 @@ static hd_status choose_model(run *r, hd_error *err)
     hd_index_stats stats;
     if (r->config.model_is_given || !hd__file_exists(r->path.text))
         return HD_OK;
-    hd_status status = hd_index_open(r->path.text, &(hd_index_options){0}, &index, err); /* one of an older schema too */
+    hd_status status = hd_index_open(r->path.text, &(hd_index_options){.read_only = true}, &index, err);
     if (status == HD_ERR_NOT_FOUND) /* empty: made, but not yet an index */
         return HD_OK;
     HD_TRY(status);
