@@ -62,10 +62,10 @@ step_release() {
 }
 
 step_asan() {
-    headline "AddressSanitizer and UndefinedBehaviorSanitizer: unit, golden, fault, fuzz corpus, command line"
+    headline "AddressSanitizer and UndefinedBehaviorSanitizer: unit, golden, fault, fuzz corpus, command line, index over HTTP"
     build asan || return
     ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        ctests asan build/asan -L 'unit|golden|fault|fuzz|cli'
+        ctests asan build/asan -L 'unit|golden|fault|fuzz|cli|index'
 }
 
 step_tsan() {

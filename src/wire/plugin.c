@@ -125,7 +125,7 @@ static hd_status read_count(const hd_wire_request *request, const json_t *object
     if (f == NULL)
         return HD_OK;
     const char *text = json_string_value(f);
-    const double n = text != NULL ? (double)strtoll(text, &end, 10) : trunc(json_number_value(f));
+    const double n = text != NULL ? (double)strtoll(text, &end, 10) : json_number_value(f);
     if (text != NULL ? end == text || *end != '\0' : !json_is_number(f))
         return refuse(request, HD_FAULT_TYPE, where, name, "value is not a valid integer", fault);
     if (!(n >= min && n <= max)) {

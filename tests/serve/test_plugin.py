@@ -242,7 +242,7 @@ class Plugin(PluginTest):
             self.assertEqual(logo.headers["Content-Type"], "image/png")
             self.assertEqual(logo.read(8), b"\x89PNG\r\n\x1a\n")
 
-    @unittest.skipIf(importlib.util.find_spec("schemathesis") is None, "schemathesis is not installed")
+    @unittest.skipIf(importlib.util.find_spec("schemathesis") is None or os.environ.get("HEDDLE_SANITIZED"), "schemathesis is not installed, or the server slow")
     def test_schemathesis(self):
         """What the server's own document says of these routes, and of search and documents."""
         (self.folder / "schemathesis.toml").write_text('seed = 1\n[checks.not_a_server_error]\nexpected-statuses = ["2xx", "4xx", 500, 504]\n'

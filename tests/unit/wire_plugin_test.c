@@ -266,6 +266,8 @@ static void says_what_pydantic_says(void **state)
                    "type_error.bool");
     assert_int_equal(ask("POST /query", "{'queries':[{'query':'a','top_k':0}]}"), HD_ERR_ARG);
     assert_int_equal(ask("POST /query", "{'queries':[{'query':'a','top_k':1001}]}"), HD_ERR_ARG);
+    assert_int_equal(ask("POST /query", "{'queries':[{'query':'a','top_k':1000.5}]}"), HD_ERR_ARG);
+    assert_int_equal(ask("POST /list", "{'limit':-0.5}"), HD_ERR_ARG);
     assert_int_equal(ask("POST /query", "{'queries':[{'query':'a','top_k':1000}]}"), HD_OK);
     assert_int_equal(ask("POST /list", "{'limit':1001}"), HD_ERR_ARG);
     assert_int_equal(ask("POST /upsert", "{'documents':[{'text':''},{'text':''},{'text':''},{'text':''},{'text':''}]}"),
