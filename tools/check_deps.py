@@ -182,8 +182,8 @@ def check_headers(build):
         kept = [w for w in words[1:] if w.startswith(("-I", "-D", "-m", "-std", "-W"))]
         kept += [x for w, x in zip(words, words[1:]) if w == "-isystem" for x in (w, x)]
         if source.is_relative_to(ROOT / "src"):
-            flags.setdefault(source.stem.rpartition("_")[2], (words[0], kept))
-            flags.setdefault("", (words[0], kept))
+            for where in ((source.parent, source.stem.rpartition("_")[2]), (source.parent, ""), ""):
+                flags.setdefault(where, (words[0], kept))
     if not flags:
         raise CannotCheck("compile_commands.json names no file of src")
     public = list(c_files("include"))
@@ -203,10 +203,10 @@ def check_headers(build):
 
 
 def header_command(flags, path):
-    """The compiler and flags for a header: those of the sources with the same ending ("_avx2"). None for an
-    instruction set of another machine, whose sources are compiled without any -m flag."""
+    """The compiler and flags for a header: those of its folder's sources with the same ending ("_avx2"), or of any of them.
+    None for an instruction set of another machine, whose sources are compiled without any -m flag."""
     ending = path.stem.rpartition("_")[2] if "_" in path.stem else ""
-    compiler, words = flags.get(ending, flags[""])
+    compiler, words = next(flags[w] for w in ((path.parent, ending), (path.parent, ""), "") if w in flags)
     if ending in isa_suffixes() and not any(w.startswith("-m") for w in words):
         return None
     return [compiler, *words, "-Wno-unused-function", "-Wno-unused-const-variable", "-x", "c"]
