@@ -9,7 +9,7 @@ from harness import CommandTest
 class InfoTest(CommandTest):
     def test_for_programs(self):
         info = json.loads(self.heddle("info", "--json")[0])
-        self.assertEqual(list(info), ["version", "machine", "device", "levels", "kernels", "models"])
+        self.assertEqual(list(info), ["version", "machine", "device", "gpus", "levels", "kernels", "models"])
         self.assertGreaterEqual(info["machine"]["cores_allowed"], 1)
         self.assertTrue(info["levels"]["base"]["granted"])
         for entry, kernel in info["kernels"].items():
