@@ -47,7 +47,7 @@ package: ## Debian packages, in build/package
 
 format: ## clang-format over our own C, generated tables aside
 	@tools/setup.sh format
-	@git ls-files -z '*.c' '*.h' ':!*_table.c' | xargs -0 clang-format -i
+	@git ls-files -z '*.c' '*.h' '*.cu' ':!*_table.c' | xargs -0 clang-format -i
 
 clean: ## remove build/
 	@rm -rf build

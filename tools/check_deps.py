@@ -143,7 +143,8 @@ def check_size(_build):
 
 def check_style(_build):
     """No tabs, trailing blanks, carriage returns or overlong lines."""
-    for path in [*c_files("src", "include", "tests", "examples"), *sorted((ROOT / "tools").glob("*"))]:
+    folders = c_files("src", "include", "tests", "examples", "plugins")
+    for path in [*folders, *sorted((ROOT / "plugins").rglob("*.cu")), *sorted((ROOT / "tools").glob("*"))]:
         if not path.is_file():
             continue
         text = path.read_bytes().decode("utf-8", "replace")
@@ -152,7 +153,7 @@ def check_style(_build):
         for number, line in enumerate(text.split("\n"), 1):
             if "\t" in line or "\r" in line or line != line.rstrip():
                 yield f"{name_of(path)}:{number}: tab, carriage return or trailing blank"
-            if len(line) > MAX_COLUMNS and path.suffix in (".c", ".h") and not path.stem.endswith("_table"):
+            if len(line) > MAX_COLUMNS and path.suffix in (".c", ".h", ".cu") and not path.stem.endswith("_table"):
                 yield f"{name_of(path)}:{number}: {len(line)} columns, the limit is {MAX_COLUMNS}"
 
 

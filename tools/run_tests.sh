@@ -56,8 +56,18 @@ ctests() {
 
 wrapper=()
 
+# Where there is a compiler for it; what of it needs no device is among the tests of release.
+build_cuda() {
+    if [ -e build/venv-cuda/complete ] || nvcc --version 2>/dev/null | grep -q -E 'release (1[3-9]|[2-9][0-9])\.'; then
+        build cuda
+    else
+        echo "SKIP: the CUDA plugin is not built: there is no nvcc of 13.0 or later (tools/cuda_toolkit.sh fetches one)"
+    fi
+}
+
 step_release() {
     headline "release build: unit, golden, kernel, command line, lint"
+    build_cuda
     build release && ctests release build
 }
 

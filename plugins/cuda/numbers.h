@@ -1,0 +1,107 @@
+/* numbers.h - arithmetic of single values, the same text for the device and, in tests, for the host: bf16, bytes of
+ * activations, what epilogues and sparse heads compute. No vendor's intrinsics, so that a test without a device runs what
+ * kernels run, but for the rounding of the functions of math.h.
+ *
+ * Activations of int8 products are kept as s = u - 128, u in [0, act_max] as in heddle/plugin.h: cuBLASLt multiplies signed
+ * bytes alone. sum(u q) = sum(s q) + 128 sum(q), and sum(q), which is an integer, is channel_sum / scale, rounded.
+ */
+#ifndef HD_CUDA_NUMBERS_H
+#define HD_CUDA_NUMBERS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "heddle/plugin.h"
+
+#ifdef __CUDACC__
+#define NUMBER static __device__ __forceinline__
+#else
+#define NUMBER static inline
+#endif
+
+#define BYTE_SHIFT 128
+
+NUMBER float f32_of_bf16(uint16_t value)
+{
+    const uint32_t bits = (uint32_t)value << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To nearest even; a NaN stays one, and quiet. */
+NUMBER uint16_t bf16_of_f32(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+NUMBER float load_number(hd_plugin_type type, const void *values, size_t i)
+{
+    return type == HD_PLUGIN_BF16 ? f32_of_bf16(((const uint16_t *)values)[i]) : ((const float *)values)[i];
+}
+
+NUMBER void store_number(hd_plugin_type type, void *values, size_t i, float value)
+{
+    if (type == HD_PLUGIN_BF16)
+        ((uint16_t *)values)[i] = bf16_of_f32(value);
+    else
+        ((float *)values)[i] = value;
+}
+
+/* A row's scale and offset from its least and greatest value. */
+NUMBER void byte_range(float least, float most, bool finite, int32_t act_max, float *scale, float *offset)
+{
+    const float range = most - least;
+    finite = finite && range <= 3.402823466e38f;
+    *offset = finite ? least : NAN;
+    *scale = !finite ? NAN : range < 1e-30f ? 1.0f : range / (float)act_max;
+}
+
+/* The byte of a value in a row of that scale and offset. */
+NUMBER int8_t byte_of_f32(float value, float scale, float offset, int32_t act_max)
+{
+    const float u = rintf((value - offset) / scale);
+    return (int8_t)((u < (float)act_max ? u > 0.0f ? (int32_t)u : 0 : u >= (float)act_max ? act_max : 0) - BYTE_SHIFT);
+}
+
+/* What sum(s q) of a row and a channel stands for. */
+NUMBER float product_of_bytes(int32_t sum, float a_scale, float a_offset, float scale, float channel_sum)
+{
+    const float ones = scale > 0.0f ? rintf(channel_sum / scale) : 0.0f;
+    return a_scale * scale * (float)(sum + BYTE_SHIFT * (int32_t)ones) + a_offset * channel_sum;
+}
+
+NUMBER float epilogue_of(hd_plugin_epilogue epilogue, float y, float before)
+{
+    switch (epilogue) {
+    case HD_PLUGIN_STORE: return y;
+    case HD_PLUGIN_ADD: return before + y;
+    case HD_PLUGIN_MUL: return before * y;
+    case HD_PLUGIN_GELU: return 0.5f * y * erfcf(-y * 0.70710678f);
+    case HD_PLUGIN_GELU_TANH: return 0.5f * y * (1.0f + tanhf(0.79788456f * (y + 0.044715f * y * y * y)));
+    case HD_PLUGIN_RELU: return y > 0.0f || y != y ? y : 0.0f;
+    case HD_PLUGIN_SILU: return y / (1.0f + expf(-y));
+    case HD_PLUGIN_TANH: return tanhf(y);
+    }
+    return y;
+}
+
+/* A sparse head's weight of a logit; a NaN stays. */
+NUMBER float weight_of_logit(float logit, bool log_twice)
+{
+    const float once = log1pf(logit);
+    return logit <= 0.0f ? 0.0f : log_twice ? log1pf(once) : once;
+}
+
+/* The greater of two, and a NaN when either is one. */
+NUMBER float greater_number(float a, float b)
+{
+    return b > a || b != b ? b : a;
+}
+
+#endif

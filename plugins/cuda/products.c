@@ -1,0 +1,326 @@
+/* products.c - see products.h. Which of its kernels cuBLASLt would take for a shape is asked once and kept, as asking costs
+ * more than a small product; two shapes that meet in one place of the table drive each other out.
+ *
+ * Source: cuBLAS reference manual 13.0, "Using the cuBLASLt API".
+ */
+#include "products.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "stream.h"
+
+#define WORKSPACE_BYTES ((size_t)16 << 20) /* what cuBLASLt may use of the device's memory */
+#define SUMS_BYTES ((size_t)32 << 20)
+#define N_CHOICES 512
+#define N_TYPES 3
+#define MOST_ALIGNMENT 256
+#define BYTES_DEPTH 64 /* weights of bytes are zeros up to a multiple of it */
+
+/* All that the choice of a kernel depends on. */
+typedef struct product_shape {
+    uint64_t w_stride, a_stride, sums_stride;
+    int32_t type, channels, rows, k;
+    uint32_t w_alignment, a_alignment, sums_alignment, unused; /* no byte of a key is padding */
+} product_shape;
+
+typedef struct choice {
+    product_shape shape;
+    bool is_known, is_ours; /* cuBLASLt has been asked; has none */
+    cublasLtMatmulAlgo_t algorithm;
+} choice;
+
+struct products {
+    cublasLtHandle_t handle;
+    cublasLtMatmulDesc_t operations[N_TYPES];
+    cublasLtMatrixLayout_t w, a, sums; /* set anew for each product */
+    cublasLtMatmulPreference_t preference;
+    CUdeviceptr workspace, sums_memory;
+    choice choices[N_CHOICES];
+};
+
+typedef struct arithmetic {
+    cublasComputeType_t compute;
+    cudaDataType_t values, sums;
+} arithmetic;
+
+static const arithmetic arithmetics[N_TYPES] = {
+    [HD_PLUGIN_F32] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_32F},
+    [HD_PLUGIN_BF16] = {CUBLAS_COMPUTE_32F, CUDA_R_16BF, CUDA_R_32F},
+    [HD_PLUGIN_I8] = {CUBLAS_COMPUTE_32I, CUDA_R_8I, CUDA_R_32I},
+};
+
+/* ---- opening ---- */
+
+static cublasStatus_t open_operations(products *p)
+{
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    for (size_t i = 0; i < N_TYPES && status == CUBLAS_STATUS_SUCCESS; i++) {
+        status = cuda.cublasLtMatmulDescCreate(&p->operations[i], arithmetics[i].compute, arithmetics[i].sums);
+        if (status == CUBLAS_STATUS_SUCCESS)
+            status = cuda.cublasLtMatmulDescSetAttribute(p->operations[i], CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                                         sizeof transposed);
+    }
+    return status;
+}
+
+static cublasStatus_t open_all(products *p)
+{
+    const size_t bytes = WORKSPACE_BYTES;
+    cublasStatus_t status = cuda.cublasLtCreate(&p->handle);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = open_operations(p);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatrixLayoutCreate(&p->w, CUDA_R_32F, 1, 1, 1);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatrixLayoutCreate(&p->a, CUDA_R_32F, 1, 1, 1);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatrixLayoutCreate(&p->sums, CUDA_R_32F, 1, 1, 1);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatmulPreferenceCreate(&p->preference);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatmulPreferenceSetAttribute(p->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes,
+                                                           sizeof bytes);
+    return status;
+}
+
+static hd_plugin_status blas_failure(cublasStatus_t status, const char *what, char why[HD_PLUGIN_TEXT_BYTES])
+{
+    snprintf(why, HD_PLUGIN_TEXT_BYTES, "%s: cuBLASLt's status is %d", what, (int)status);
+    return status == CUBLAS_STATUS_ALLOC_FAILED ? HD_PLUGIN_NO_MEMORY : HD_PLUGIN_FAILED;
+}
+
+hd_plugin_status products_open(products **out, char why[HD_PLUGIN_TEXT_BYTES])
+{
+    hd_plugin_status status = HD_PLUGIN_OK;
+    products *p = cuda.host->alloc(sizeof *p);
+    if (p == NULL) {
+        snprintf(why, HD_PLUGIN_TEXT_BYTES, "no memory of the host");
+        return HD_PLUGIN_NO_MEMORY;
+    }
+    memset(p, 0, sizeof *p);
+    CUresult result = cuda.cuMemAlloc(&p->workspace, WORKSPACE_BYTES);
+    result = result == CUDA_SUCCESS ? cuda.cuMemAlloc(&p->sums_memory, SUMS_BYTES) : result;
+    if (result != CUDA_SUCCESS) {
+        status = driver_failure(result, "memory for products", why);
+    } else {
+        const cublasStatus_t blas = open_all(p);
+        status = blas == CUBLAS_STATUS_SUCCESS ? HD_PLUGIN_OK : blas_failure(blas, "cuBLASLt does not start", why);
+    }
+    if (status != HD_PLUGIN_OK) {
+        products_close(p);
+        return status;
+    }
+    *out = p;
+    return HD_PLUGIN_OK;
+}
+
+void products_close(products *p)
+{
+    if (p == NULL)
+        return;
+    for (size_t i = 0; i < N_TYPES; i++) {
+        if (p->operations[i] != NULL)
+            (void)cuda.cublasLtMatmulDescDestroy(p->operations[i]);
+    }
+    const cublasLtMatrixLayout_t layouts[] = {p->w, p->a, p->sums};
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+        if (layouts[i] != NULL)
+            (void)cuda.cublasLtMatrixLayoutDestroy(layouts[i]);
+    }
+    if (p->preference != NULL)
+        (void)cuda.cublasLtMatmulPreferenceDestroy(p->preference);
+    if (p->handle != NULL)
+        (void)cuda.cublasLtDestroy(p->handle);
+    if (p->workspace != 0)
+        (void)cuda.cuMemFree(p->workspace);
+    if (p->sums_memory != 0)
+        (void)cuda.cuMemFree(p->sums_memory);
+    cuda.host->free(p);
+}
+
+/* ---- one product ---- */
+
+/* Where a product reads and writes. */
+typedef struct operands {
+    const void *w, *a;
+    void *sums;
+} operands;
+
+static uint32_t alignment_of(const void *address)
+{
+    const uintptr_t lowest = (uintptr_t)address & (0 - (uintptr_t)address);
+    return lowest == 0 || lowest > MOST_ALIGNMENT ? MOST_ALIGNMENT : (uint32_t)lowest;
+}
+
+static operands operands_of(const product_part *part)
+{
+    static const size_t value_bytes[N_TYPES] = {[HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1};
+    const hd_plugin_linear *t = &part->linear;
+    const size_t bytes = value_bytes[t->weights.type];
+    return (operands){
+        .w = (const char *)t->weights.rows + (size_t)t->first * t->weights.stride * bytes,
+        .a = (const char *)t->in.data + (size_t)part->first_row * t->in.stride * bytes,
+        .sums = part->sums,
+    };
+}
+
+static product_shape shape_of(const product_part *part, const operands *o)
+{
+    const hd_plugin_linear *t = &part->linear;
+    const int32_t k = t->weights.k, wide_k = (k + BYTES_DEPTH - 1) / BYTES_DEPTH * BYTES_DEPTH;
+    /* Bytes behind a row's width are anything, but those of the weights are zeros, and cuBLASLt likes whole words. */
+    const bool widens = t->weights.type == HD_PLUGIN_I8 && (size_t)wide_k <= t->in.stride;
+    return (product_shape){
+        .w_stride = t->weights.stride,
+        .a_stride = t->in.stride,
+        .sums_stride = part->sums_stride,
+        .type = (int32_t)t->weights.type,
+        .channels = t->end - t->first,
+        .rows = part->n_rows,
+        .k = widens ? wide_k : k,
+        .w_alignment = alignment_of(o->w),
+        .a_alignment = alignment_of(o->a),
+        .sums_alignment = alignment_of(o->sums),
+    };
+}
+
+static cublasStatus_t set_layout(cublasLtMatrixLayout_t layout, cudaDataType_t type, int32_t rows, int32_t columns,
+                                 uint64_t stride)
+{
+    const uint32_t value_type = (uint32_t)type;
+    const uint64_t n_rows = (uint64_t)rows, n_columns = (uint64_t)columns;
+    const int64_t leading = (int64_t)stride;
+    cublasStatus_t status =
+        cuda.cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_TYPE, &value_type, sizeof value_type);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_ROWS, &n_rows, sizeof n_rows);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_COLS, &n_columns, sizeof n_columns);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_LD, &leading, sizeof leading);
+    return status;
+}
+
+static cublasStatus_t set_layouts(products *p, const product_shape *s)
+{
+    const arithmetic *types = &arithmetics[s->type];
+    cublasStatus_t status = set_layout(p->w, types->values, s->k, s->channels, s->w_stride);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = set_layout(p->a, types->values, s->k, s->rows, s->a_stride);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = set_layout(p->sums, types->sums, s->channels, s->rows, s->sums_stride);
+    return status;
+}
+
+static cublasStatus_t set_alignments(products *p, const product_shape *s)
+{
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        uint32_t bytes;
+    } all[] = {
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, s->w_alignment},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, s->a_alignment},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, s->sums_alignment},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, s->sums_alignment},
+    };
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && status == CUBLAS_STATUS_SUCCESS; i++)
+        status =
+            cuda.cublasLtMatmulPreferenceSetAttribute(p->preference, all[i].attribute, &all[i].bytes, sizeof all[i].bytes);
+    return status;
+}
+
+/* FNV-1a. */
+static size_t place_of(const product_shape *s)
+{
+    const unsigned char *bytes = (const unsigned char *)s;
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < sizeof *s; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    return (size_t)(hash % N_CHOICES);
+}
+
+/* The choice for a shape whose layouts are set. A shape, or a device, that cuBLASLt has nothing for is ours. */
+static choice *choose(products *p, const product_shape *s)
+{
+    choice *c = &p->choices[place_of(s)];
+    if (c->is_known && memcmp(&c->shape, s, sizeof *s) == 0)
+        return c;
+    cublasLtMatmulHeuristicResult_t found;
+    int n_found = 0;
+    cublasStatus_t status = set_alignments(p, s);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatmulAlgoGetHeuristic(p->handle, p->operations[s->type], p->w, p->a, p->sums, p->sums,
+                                                     p->preference, 1, &found, &n_found);
+    *c = (choice){.shape = *s, .is_known = true};
+    c->is_ours = status != CUBLAS_STATUS_SUCCESS || n_found == 0 || found.state != CUBLAS_STATUS_SUCCESS;
+    if (!c->is_ours)
+        c->algorithm = found.algo;
+    return c;
+}
+
+static void multiply_ours(hd_plugin_stream *s, const product_part *part)
+{
+    static const kernel_id kernels[N_TYPES] = {
+        [HD_PLUGIN_F32] = ID_k_product_f32, [HD_PLUGIN_BF16] = ID_k_product_bf16, [HD_PLUGIN_I8] = ID_k_product_i8};
+    const size_t rows = (size_t)part->n_rows, channels = (size_t)(part->linear.end - part->linear.first);
+    const grid g = {.x = (rows + PRODUCT_TILE - 1) / PRODUCT_TILE,
+                    .y = (channels + PRODUCT_TILE - 1) / PRODUCT_TILE,
+                    .threads_x = PRODUCT_SIDE,
+                    .threads_y = PRODUCT_SIDE};
+    stream_launch(s, kernels[part->linear.weights.type], g, part);
+}
+
+static void multiply(hd_plugin_stream *s, const product_part *part)
+{
+    static const float one = 1.0f, zero = 0.0f;
+    static const int32_t whole_one = 1, whole_zero = 0;
+    products *p = s->products;
+    const bool is_whole = part->linear.weights.type == HD_PLUGIN_I8;
+    const operands o = operands_of(part);
+    const product_shape shape = shape_of(part, &o);
+    cublasStatus_t status = set_layouts(p, &shape);
+    const choice *c = status == CUBLAS_STATUS_SUCCESS ? choose(p, &shape) : NULL;
+    if (c != NULL && c->is_ours) {
+        multiply_ours(s, part);
+        return;
+    }
+    if (c != NULL)
+        status = cuda.cublasLtMatmul(p->handle, p->operations[shape.type], is_whole ? (const void *)&whole_one : &one, o.w,
+                                     p->w, o.a, p->a, is_whole ? (const void *)&whole_zero : &zero, o.sums, p->sums, o.sums,
+                                     p->sums, &c->algorithm, (void *)(uintptr_t)p->workspace, WORKSPACE_BYTES, s->stream);
+    if (status != CUBLAS_STATUS_SUCCESS) {
+        char why[HD_PLUGIN_TEXT_BYTES];
+        stream_fail(s, blas_failure(status, "a product", why), why);
+    }
+}
+
+void products_linear(hd_plugin_stream *s, const hd_plugin_linear *t)
+{
+    const bool reads = t->epilogue == HD_PLUGIN_ADD || t->epilogue == HD_PLUGIN_MUL;
+    const bool in_place = t->out_type == HD_PLUGIN_F32 && !reads;
+    if (t->n_rows <= 0 || t->end <= t->first || !stream_starts(s))
+        return;
+    const size_t channels = (size_t)(t->end - t->first), stride = in_place ? t->out_stride : (channels + 63) / 64 * 64;
+    const size_t room = in_place ? (size_t)t->n_rows : SUMS_BYTES / sizeof(float) / stride;
+    if (room == 0) {
+        char why[HD_PLUGIN_TEXT_BYTES];
+        snprintf(why, sizeof why, "a product of %zu channels is more than the %zu that there is room for", channels,
+                 SUMS_BYTES / sizeof(float));
+        stream_fail(s, HD_PLUGIN_FAILED, why);
+        return;
+    }
+    for (size_t row = 0, n; row < (size_t)t->n_rows && s->status == HD_PLUGIN_OK; row += n) {
+        n = (size_t)t->n_rows - row < room ? (size_t)t->n_rows - row : room;
+        product_part part = {.linear = *t, .first_row = (int32_t)row, .n_rows = (int32_t)n, .sums_stride = stride};
+        part.sums = in_place ? (void *)((float *)t->out + row * stride + (size_t)t->first)
+                             : (void *)(uintptr_t)s->products->sums_memory;
+        multiply(s, &part);
+        stream_launch(
+            s, ID_k_epilogue,
+            (grid){.x = n, .y = (channels + ROW_THREADS - 1) / ROW_THREADS, .threads_x = ROW_THREADS, .threads_y = 1},
+            &part);
+    }
+}

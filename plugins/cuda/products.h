@@ -1,0 +1,23 @@
+/* products.h - products of a stream: cuBLASLt's, or our own where it has none, then our epilogue.
+ *
+ * out = a w^T with rows of w as channels is, in cuBLASLt's columns, sums (channels x rows) = w^T a, where w is k x channels
+ * and a is k x rows: both as they lie. The one operation that is transposed is also the only one it has for bytes.
+ * f32 without TF32, bf16 with sums in f32, bytes with sums in int32.
+ *
+ * Sums are written where the epilogue stores them when what is there before is not needed and as wide as they are; otherwise
+ * to memory of the stream, as many rows at a time as it has room for.
+ */
+#ifndef HD_CUDA_PRODUCTS_H
+#define HD_CUDA_PRODUCTS_H
+
+#include "heddle/plugin.h"
+
+typedef struct products products;
+
+/* In the current context, as well as what follows. */
+hd_plugin_status products_open(products **out, char why[HD_PLUGIN_TEXT_BYTES]);
+void products_close(products *p); /* NULL: nothing */
+
+void products_linear(hd_plugin_stream *s, const hd_plugin_linear *t);
+
+#endif

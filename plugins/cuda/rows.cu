@@ -1,0 +1,140 @@
+/* rows.cu - operations on rows: embed, change_rows, norm, convert, rotate, copy, unit. A block has a row (rotate: a warp has
+ * a head of a row) and its threads take values next to each other, so that reads and writes are whole. What each computes
+ * is said in heddle/plugin.h. Sums are in f32, over 256 partial sums.
+ */
+#include "lanes.h"
+
+extern "C" __global__ void k_embed(const hd_plugin_embed t)
+{
+    const size_t i = blockIdx.x, id = (size_t)t.ids[i], n = (size_t)t.n;
+    const float *position = t.position_rows != NULL ? t.position_rows + (size_t)t.positions[i] * n : NULL;
+    const float *type = t.type_rows != NULL ? t.type_rows + (t.types != NULL ? (size_t)t.types[i] : 0) * n : NULL;
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS) {
+        const size_t at = id * t.word_stride + (size_t)j;
+        float x = t.type == HD_PLUGIN_I8 ? t.word_scale[id] * (float)((const int8_t *)t.words)[at]
+                                         : load_number(t.type, t.words, at);
+        x += position != NULL ? position[j] : 0.0f;
+        x += type != NULL ? type[j] : 0.0f;
+        t.x[i * t.stride + (size_t)j] = x;
+    }
+}
+
+extern "C" __global__ void k_change_rows(const hd_plugin_change_rows t)
+{
+    const size_t i = blockIdx.x;
+    const float *low = t.low + (t.ids != NULL ? (size_t)t.ids[i] : 0) * (size_t)t.rank;
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS) {
+        float sum = 0.0f;
+        for (int32_t r = 0; r < t.rank; r++)
+            sum += low[r] * t.lift[(size_t)r * (size_t)t.n + (size_t)j];
+        t.x[i * t.stride + (size_t)j] += sum;
+    }
+}
+
+/* ---- to fewer bits ---- */
+
+/* Row i of an act from what value(j) gives, which is asked up to twice for each j, by one and the same thread. */
+template <typename Value> __device__ void convert_row(const hd_plugin_act &act, size_t i, int32_t n, Value value)
+{
+    if (act.type != HD_PLUGIN_I8) {
+        for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
+            store_number(act.type, act.data, i * act.stride + (size_t)j, value(j));
+        return;
+    }
+    float least = INFINITY, most = -INFINITY, scale, offset;
+    bool finite = true;
+    for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS) {
+        const float x = value(j);
+        finite = finite && fabsf(x) < INFINITY; /* false for a NaN */
+        least = fminf(least, x);
+        most = fmaxf(most, x);
+    }
+    least = over_block<Least>(least);
+    most = over_block<Most>(most);
+    finite = __syncthreads_and(finite) != 0;
+    byte_range(least, most, finite, act.act_max, &scale, &offset);
+    if (threadIdx.x == 0) {
+        act.scale[i] = scale;
+        act.offset[i] = offset;
+    }
+    for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
+        ((int8_t *)act.data)[i * act.stride + (size_t)j] = byte_of_f32(value(j), scale, offset, act.act_max);
+}
+
+extern "C" __global__ void k_convert(const hd_plugin_convert t)
+{
+    const float *x = t.x + (size_t)blockIdx.x * t.stride;
+    convert_row(t.act, blockIdx.x, t.n, [=](int32_t j) { return x[j]; });
+}
+
+/* y is computed anew wherever it is needed, and takes x's place at the end: no thread reads another's values. */
+extern "C" __global__ void k_norm(const hd_plugin_norm t)
+{
+    float *x = t.x + (size_t)blockIdx.x * t.stride;
+    float mean = 0.0f, squares = 0.0f;
+    if (!t.rms) {
+        for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
+            mean += x[j];
+        mean = over_block<Sum>(mean) / (float)t.n;
+    }
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
+        squares += (x[j] - mean) * (x[j] - mean);
+    const float scale = 1.0f / sqrtf(over_block<Sum>(squares) / (float)t.n + t.eps);
+    const auto y = [=](int32_t j) { return (x[j] - mean) * scale * t.gamma[j] + (t.beta != NULL ? t.beta[j] : 0.0f); };
+    if (t.keep || t.act.type != HD_PLUGIN_F32)
+        convert_row(t.act, blockIdx.x, t.n, y);
+    if (t.keep)
+        return;
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
+        x[j] = y(j);
+}
+
+/* ---- the others ---- */
+
+extern "C" __global__ void k_rotate(const hd_plugin_rotate t)
+{
+    const size_t index = (size_t)blockIdx.x * ROTATE_WARPS + threadIdx.x / LANES, row = index / (size_t)t.n_heads;
+    const int32_t lane = (int32_t)(threadIdx.x % LANES), half = t.head_dim / 2;
+    if (row >= (size_t)t.n_rows)
+        return; /* the whole warp */
+    const size_t at = row * t.stride + index % (size_t)t.n_heads * (size_t)t.head_dim;
+    const float *cosines = t.cos + (size_t)t.positions[row] * (size_t)half;
+    const float *sines = t.sin + (size_t)t.positions[row] * (size_t)half;
+    float scale = 1.0f;
+    if (t.gamma != NULL) {
+        float squares = 0.0f;
+        for (int32_t j = lane; j < t.head_dim; j += LANES) {
+            const float x = load_number(t.type, t.x, at + (size_t)j);
+            squares += x * x;
+        }
+        scale = 1.0f / sqrtf(over_warp<Sum>(squares) / (float)t.head_dim + t.eps);
+    }
+    for (int32_t j = lane; j < half; j += LANES) {
+        float a = load_number(t.type, t.x, at + (size_t)j), b = load_number(t.type, t.x, at + (size_t)(j + half));
+        if (t.gamma != NULL) {
+            a *= scale * t.gamma[j];
+            b *= scale * t.gamma[j + half];
+        }
+        store_number(t.type, t.x, at + (size_t)j, a * cosines[j] - b * sines[j]);
+        store_number(t.type, t.x, at + (size_t)(j + half), b * cosines[j] + a * sines[j]);
+    }
+}
+
+extern "C" __global__ void k_copy(const hd_plugin_copy t)
+{
+    const float *from = t.from + (size_t)blockIdx.x * t.from_stride;
+    float *to = t.to + (size_t)blockIdx.x * t.to_stride;
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
+        to[j] = t.add ? to[j] + from[j] : from[j];
+}
+
+extern "C" __global__ void k_unit(const hd_plugin_unit t)
+{
+    const float *from = t.from + (size_t)blockIdx.x * t.from_stride;
+    float *to = t.to + (size_t)blockIdx.x * t.to_stride, squares = 0.0f;
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
+        squares += from[j] * from[j];
+    const float length = fmaxf(sqrtf(over_block<Sum>(squares)), 1e-12f);
+    for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
+        to[j] = from[j] / length;
+}

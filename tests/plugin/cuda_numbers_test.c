@@ -1,0 +1,170 @@
+/* cuda_numbers_test.c - the arithmetic of single values that the CUDA plugin's kernels are made of (plugins/cuda/numbers.h),
+ * compiled for this machine, beside the plain loops in double of host_operations.h.
+ */
+#include "cuda/numbers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "host_operations.h"
+
+enum { N = 64, N_ROWS = 6, N_CHANNELS = 3 };
+
+static float random_float(uint32_t *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return (float)(*state >> 8) / (float)(1 << 23) - 1.0f;
+}
+
+static void check_near(float got, float wanted, float allowed)
+{
+    if (isnan(wanted) ? !isnan(got) : !(fabsf(got - wanted) <= allowed * fmaxf(1.0f, fabsf(wanted))))
+        fail_msg("%.9g, wanted %.9g", (double)got, (double)wanted);
+}
+
+/* Values in the order of their bits, halves between two bf16 among them: the host's rounding says what is right. */
+static void test_bf16(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < UINT64_C(1) << 32; i += 0x1001) {
+        const uint32_t bits = i % 2 == 0 ? (uint32_t)i : (uint32_t)(i & 0xffff0000) | 0x8000;
+        float value;
+        uint16_t wanted;
+        memcpy(&value, &bits, sizeof value);
+        host_convert(&(hd_plugin_convert){
+            .x = &value, .stride = 1, .n_rows = 1, .n = 1, .act = {.type = HD_PLUGIN_BF16, .data = &wanted, .stride = 1}});
+        assert_int_equal(bf16_of_f32(value), wanted);
+        if (!isnan(value))
+            assert_int_equal(bf16_of_f32(f32_of_bf16(wanted)), wanted);
+    }
+}
+
+/* Rows: small and large values, constant ones, one with a NaN, one with an infinity. Whole products are what the bytes and
+ * the sums of the host's give, from other bytes. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    static const int32_t act_maxima[] = {127, 255};
+    float rows[N_ROWS][N], bias[N_CHANNELS] = {0}, scale[N_CHANNELS] = {0.01f, 3.7e-4f, 0.0f}, channel_sum[N_CHANNELS];
+    uint8_t theirs[N_ROWS][N];
+    int8_t weights[N_CHANNELS][N];
+    uint32_t seed = 7;
+    for (size_t j = 0; j < N; j++) {
+        rows[0][j] = random_float(&seed);
+        rows[1][j] = 1e6f * random_float(&seed) + 3e5f;
+        rows[2][j] = -0.25f;
+        rows[3][j] = j == 5 ? NAN : 1.0f;
+        rows[4][j] = j == 5 ? INFINITY : 1.0f;
+        rows[5][j] = j == 63 ? 1.0f : 0.0f;
+    }
+    for (size_t c = 0; c < N_CHANNELS; c++) {
+        int sum = 0;
+        for (size_t j = 0; j < N; j++)
+            sum += weights[c][j] = (int8_t)(scale[c] > 0.0f ? 127.0f * random_float(&seed) : 0.0f);
+        channel_sum[c] = scale[c] * (float)sum;
+    }
+    for (size_t m = 0; m < sizeof act_maxima / sizeof act_maxima[0]; m++) {
+        float scales[N_ROWS], offsets[N_ROWS], wanted[N_ROWS][N_CHANNELS];
+        const hd_plugin_act act = {
+            .type = HD_PLUGIN_I8, .act_max = act_maxima[m], .data = theirs, .stride = N, .scale = scales, .offset = offsets};
+        host_convert(&(hd_plugin_convert){.x = rows[0], .stride = N, .n_rows = N_ROWS, .n = N, .act = act});
+        host_linear(&(hd_plugin_linear){.weights = {.type = HD_PLUGIN_I8,
+                                                    .k = N,
+                                                    .rows = weights,
+                                                    .stride = N,
+                                                    .bias = bias,
+                                                    .scale = scale,
+                                                    .channel_sum = channel_sum},
+                                        .in = act,
+                                        .n_rows = N_ROWS,
+                                        .end = N_CHANNELS,
+                                        .out = wanted,
+                                        .out_stride = N_CHANNELS});
+        for (size_t i = 0; i < N_ROWS; i++) {
+            float least = INFINITY, most = -INFINITY, own_scale, own_offset;
+            bool finite = true;
+            for (size_t j = 0; j < N; j++) {
+                finite = finite && isfinite(rows[i][j]);
+                least = fminf(least, rows[i][j]);
+                most = fmaxf(most, rows[i][j]);
+            }
+            byte_range(least, most, finite, act.act_max, &own_scale, &own_offset);
+            check_near(own_scale, scales[i], 0.0f);
+            check_near(own_offset, offsets[i], 0.0f);
+            int8_t own[N];
+            for (size_t j = 0; j < N; j++) {
+                own[j] = byte_of_f32(rows[i][j], own_scale, own_offset, act.act_max);
+                assert_in_range(own[j] + BYTE_SHIFT - theirs[i][j] + 1, 0, 2); /* a half may go the other way in 32 bits */
+                own[j] = (int8_t)(theirs[i][j] - BYTE_SHIFT);
+            }
+            for (size_t c = 0; c < N_CHANNELS; c++) {
+                int32_t sum = 0;
+                for (size_t j = 0; j < N; j++)
+                    sum += own[j] * weights[c][j];
+                check_near(product_of_bytes(sum, own_scale, own_offset, scale[c], channel_sum[c]), wanted[i][c], 1e-5f);
+            }
+        }
+    }
+}
+
+/* Through a product of one row, one input and one channel. */
+static void test_epilogues(void **state)
+{
+    (void)state;
+    static const float values[] = {0.0f,  -0.0f, 1e-6f, -1e-6f, 0.3f,  -0.3f,     1.0f,     -1.0f,
+                                   2.5f,  -2.5f, 6.0f,  -6.0f,  30.0f, -30.0f,    100.0f,   -100.0f,
+                                   1e30f, -4.0f, 4.0f,  -12.0f, NAN,   -INFINITY, INFINITY, 88.0f};
+    const float one = 1.0f, zero = 0.0f;
+    for (int epilogue = HD_PLUGIN_STORE; epilogue <= HD_PLUGIN_TANH; epilogue++) {
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+            float value = values[i], out = 0.7f;
+            host_linear(&(hd_plugin_linear){.weights = {.k = 1, .rows = &one, .stride = 1, .bias = &zero},
+                                            .in = {.data = &value, .stride = 1},
+                                            .n_rows = 1,
+                                            .end = 1,
+                                            .epilogue = (hd_plugin_epilogue)epilogue,
+                                            .out = &out,
+                                            .out_stride = 1});
+            const float got = epilogue_of((hd_plugin_epilogue)epilogue, value, 0.7f);
+            if (isinf(out))
+                assert_true(got == out);
+            else
+                check_near(got, out, 4e-7f);
+        }
+    }
+}
+
+static void test_logits(void **state)
+{
+    (void)state;
+    static const float values[] = {-INFINITY, -1.0f, 0.0f, 1e-9f, 0.5f, 7.0f, 1e20f, NAN};
+    const int32_t begin[] = {0, 1};
+    for (size_t i = 0; i < 2 * sizeof values / sizeof values[0]; i++) {
+        float logit = values[i / 2], wanted = -1.0f;
+        const bool twice = i % 2 == 1;
+        host_collect(&(hd_plugin_vocab_pool){.logits = &logit,
+                                             .stride = 1,
+                                             .n_rows = 1,
+                                             .begin = begin,
+                                             .n_sequences = 1,
+                                             .vocab = 1,
+                                             .log_twice = twice,
+                                             .weights = &wanted});
+        check_near(weight_of_logit(greater_number(0.0f, logit), twice), wanted, 2e-7f);
+    }
+    assert_true(isnan(greater_number(NAN, 1.0f)) && isnan(greater_number(1.0f, NAN)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_epilogues),
+        cmocka_unit_test(test_logits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
