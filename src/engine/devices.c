@@ -235,15 +235,9 @@ static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, uint32_
     if (bytes > slot->block_bytes) {
         pthread_mutex_lock(&e->lock);
         hd__slot_clear(slot);
-        const bool taken = hd__memory_take(e, &slot->block_bytes, bytes);
         pthread_mutex_unlock(&e->lock);
-        slot->block = taken ? hd__map_alloc(bytes) : NULL;
-        if (slot->block == NULL) {
-            pthread_mutex_lock(&e->lock);
-            slot->block_bytes = 0;
-            pthread_mutex_unlock(&e->lock);
+        if (!hd__slot_map(e, slot, bytes, false))
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a batch of %d tokens", m->name, n_tokens);
-        }
     }
     hd__slot_plan(m, capacity, all_heads, slot->block, slot);
     slot->capacity = capacity;

@@ -324,6 +324,11 @@ void hd__workers_stop(hd_engine *engine);                              /* of all
 size_t hd__slot_plan(const hd_model *model, int capacity, uint32_t heads, char *base, hd_slot *slot);
 void hd__slot_claim(hd_worker *worker, const hd_model *model);
 void hd__slot_clear(hd_slot *slot);
+
+/* Gives an empty slot a block of so many bytes, if the memory has room, and, when asked, the worker's share of it. Takes the
+ * lock. */
+bool hd__slot_map(hd_engine *engine, hd_slot *slot, size_t bytes, bool within_share);
+
 void hd__batch_fill(const hd_worker *worker, size_t first, size_t n, hd_slot *slot, hd_batch *batch);
 void hd__batch_count(hd_engine *engine, size_t n_texts, uint64_t n_tokens, uint64_t capacity);
 void hd__batch_deliver(hd_worker *worker, const hd_model *model, size_t first, size_t n, const hd_slot *slot);

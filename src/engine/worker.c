@@ -121,24 +121,27 @@ static void lay_out(const hd_model *m, hd_slot *slot, int capacity, uint32_t hea
     slot->heads = heads;
 }
 
-/* Gives an empty slot a block for so many tokens, if the worker's share and the memory have room for it. */
-static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity, uint32_t heads)
+bool hd__slot_map(hd_engine *e, hd_slot *slot, size_t bytes, bool within_share)
 {
-    hd_engine *e = m->engine;
-    hd_slot plan;
-    const size_t bytes = plan_slot(m, capacity, heads, NULL, &plan);
     pthread_mutex_lock(&e->lock);
-    bool granted = bytes <= hd__memory_share(e) && hd__memory_take(e, &slot->block_bytes, bytes);
+    const bool granted = (!within_share || bytes <= hd__memory_share(e)) && hd__memory_take(e, &slot->block_bytes, bytes);
     pthread_mutex_unlock(&e->lock);
-    if (!granted)
-        return false;
-    slot->block = hd__map_alloc(bytes);
-    if (slot->block == NULL) {
+    slot->block = granted ? hd__map_alloc(bytes) : NULL;
+    if (granted && slot->block == NULL) {
         pthread_mutex_lock(&e->lock);
         slot->block_bytes = 0;
         pthread_mutex_unlock(&e->lock);
-        return false;
     }
+    return slot->block != NULL;
+}
+
+/* Gives an empty slot a block for so many tokens, if the worker's share and the memory have room for it. */
+static bool alloc_slot(const hd_model *m, hd_slot *slot, int capacity, uint32_t heads)
+{
+    hd_slot plan;
+    const size_t bytes = plan_slot(m, capacity, heads, NULL, &plan);
+    if (!hd__slot_map(m->engine, slot, bytes, true))
+        return false;
     hd__map_widen(slot->block, bytes);
     lay_out(m, slot, capacity, heads, true);
     return true;
