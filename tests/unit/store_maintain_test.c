@@ -499,6 +499,23 @@ static void import_from(hd_store *store, const hd_buffer *lines)
     assert_ok(hd__write_commit(write, &err));
 }
 
+/* The weights and token vectors of the chunk are what exports_and_imports gave it. */
+static void finds_by_weights_and_tokens(hd_store *store, hd_snapshot *snapshot, hd_chunk_id chunk, const uint32_t *ids,
+                                        const float *weights)
+{
+    hd_ranked ranked[128];
+    size_t n_ranked;
+    for (size_t i = 0; i < 3; i++) { /* each weight is that of its token; the others have one of 5, too */
+        assert_ok(hd__leg_sparse(snapshot, (hd_sparse_vector){&ids[i], &(float){1}, 1}, 128, NULL, ranked, &n_ranked, &err));
+        assert_int_equal(n_ranked, i == 1 ? count_live(store) : 1);
+        assert_int_equal(ranked[n_ranked - 1].id, chunk);
+        assert_true(fabsf(ranked[n_ranked - 1].score - weights[i]) < 1e-4f);
+    }
+    float score;
+    assert_ok(hd__leg_multi(snapshot, (const float[]){0, -1, 1}, 1, &chunk, 1, &score, &err));
+    assert_true(fabsf(score - 1.25f) < 0.01f);
+}
+
 static void exports_and_imports(void **state)
 {
     (void)state;
@@ -555,17 +572,7 @@ static void exports_and_imports(void **state)
     size_t n;
     assert_ok(hd__document_chunks(snapshot, odd.id, &arena, &chunks, &n, &err));
     assert_true(n == 1 && hd__span_equal(chunks[0].text, hd__span("a\0b", 3)) && chunks[0].is_code);
-    hd_ranked ranked[128];
-    size_t n_ranked;
-    for (size_t i = 0; i < 3; i++) { /* each weight is that of its token; the others have one of 5, too */
-        assert_ok(hd__leg_sparse(snapshot, (hd_sparse_vector){&ids[i], &(float){1}, 1}, 128, NULL, ranked, &n_ranked, &err));
-        assert_int_equal(n_ranked, i == 1 ? count_live(again) : 1);
-        assert_int_equal(ranked[n_ranked - 1].id, chunks[0].id);
-        assert_true(fabsf(ranked[n_ranked - 1].score - weights[i]) < 1e-4f);
-    }
-    float score;
-    assert_ok(hd__leg_multi(snapshot, (const float[]){0, -1, 1}, 1, &chunks[0].id, 1, &score, &err));
-    assert_true(fabsf(score - 1.25f) < 0.01f);
+    finds_by_weights_and_tokens(again, snapshot, chunks[0].id, ids, weights);
     hd__snapshot_end(snapshot);
     export_to(again, true, &second); /* what is exported of the import is the same, but for how metadata is written */
     hd__store_close(again);
