@@ -5,7 +5,8 @@
                [--queries N] [--only NAMES] [--task folder|passages]
 
 Two tasks. "folder": files in (HTML, Markdown, text), each stack parses and cuts them as it does. "passages": a retrieval
-set's passages, the same for all, with queries and judgements, so that what is found can be compared as well. A stack's ingest
+set's passages, cut by Heddle where the model would not read them to their end and the same pieces for all, with queries and
+judgements, so that what is found can be compared as well. A stack's ingest
 is timed from the first byte read to the index on the disk, with the model already loaded; Heddle's is its program from
 start to exit. Heddle runs before and after each stack, and a ratio is to the mean of the two, so that a slow minute of the
 machine hits both.
@@ -71,13 +72,26 @@ class Comparison:
             query, passage, score = line.split("\t")
             judged.setdefault(query, {})[passage] = int(score)
         self.relevant = [judged[q["_id"]] for q in queries]
-        self.n_passages = len(passages)
-        self.passages = self.folder / "passages.jsonl"
-        self.passages.write_text("".join(json.dumps({"id": p["_id"], "text": p["text"]}) + "\n" for p in passages))
+        self.n_passages = 0
+        self.passages = self.pieces(passages)
         self.queries = self.folder / "queries.jsonl"
         self.queries.write_text("".join(json.dumps({"text": q["text"]}) + "\n" for q in queries))
         self.query_lines = self.folder / "queries.txt"
         self.query_lines.write_text("".join(" ".join(q["text"].split()) + "\n" for q in queries))
+
+    def pieces(self, passages):
+        """A file of {"id", "text"}: passages as Heddle cuts them. The id of a piece that is not the first ends in #N."""
+        whole, cut = self.folder / "whole.jsonl", self.folder / "passages.jsonl"
+        whole.write_text("".join(json.dumps({"id": p["_id"], "text": p["text"]}) + "\n" for p in passages))
+        heddle, db = self.args.build / "heddle", self.folder / "cut.db"
+        self.timed([heddle, "index", "--db", db, "-m", self.args.model, "--dtype", "int8", whole])
+        with cut.open("w") as out:
+            for document in map(json.loads, self.timed([heddle, "db", "export", "--db", db])[0].splitlines()[1:]):
+                for i, chunk in enumerate(document["chunks"]):
+                    row = {"id": document["id"] + (f"#{i}" if i else ""), "text": chunk["text"]}
+                    out.write(json.dumps(row) + "\n")
+                    self.n_passages += 1
+        return cut
 
     def timed(self, line):
         """Runs a command: (its standard output, seconds, peak RSS in MB)."""

@@ -17,7 +17,7 @@ set=$tools/quality/debian
 index=$work/grown-$n.db
 model=$(tools/fetch_model.sh)
 mkdir -p "$work"
-cmake --build "$build" --target heddle heddle_cli bench_search_grow >/dev/null
+cmake --build "$build" --target libheddle.so heddle_cli bench_search_grow >/dev/null
 "${CC:-cc}" -std=c17 -O2 -Iinclude -o "$work/driver" bench/search/driver.c -L"$build" -lheddle -Wl,-rpath,"$PWD/$build" -pthread
 [ -e "$set/corpus.jsonl" ] || python3 bench/quality/retrieval_set.py debian "$set" >&2
 

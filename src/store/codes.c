@@ -152,17 +152,17 @@ static hd_status take_block(hd_codes *codes, hd_block_io *io, uint32_t first, ui
     return HD_OK;
 }
 
+/* The block is read before the lock is taken: readers do not wait for each other's reading, and two that read the same block
+ * bring the same rows. */
 hd_status hd__codes_load(hd_codes *codes, hd_block_io *io, uint32_t id, uint32_t n, hd_error *err)
 {
     const uint32_t first = id & ~(HD_CODE_BLOCK - 1), n_wanted = n - first < HD_CODE_BLOCK ? n - first : HD_CODE_BLOCK;
     hd_span bytes;
-    hd_status status = HD_OK;
+    if (hd__codes_n_rows(codes, id) >= n_wanted)
+        return HD_OK;
+    HD_TRY(hd__block_get(io, HD_BLOCK_CODES, first >> HD_CODE_BLOCK_SHIFT, &bytes, err));
     pthread_mutex_lock(&codes->lock);
-    if (hd__codes_n_rows(codes, id) < n_wanted) {
-        HD_TRY_OUT(hd__block_get(io, HD_BLOCK_CODES, first >> HD_CODE_BLOCK_SHIFT, &bytes, err));
-        HD_TRY_OUT(take_block(codes, io, first, n_wanted, bytes, err));
-    }
-out:
+    hd_status status = take_block(codes, io, first, n_wanted, bytes, err);
     pthread_mutex_unlock(&codes->lock);
     return status;
 }

@@ -150,6 +150,7 @@ static bool links_are_sound(const char *bytes, size_t n_links, uint32_t n_slots)
     return true;
 }
 
+/* As hd__codes_load: read first, then locked. */
 hd_status hd__graph_load_block(hd_graph *graph, hd_block_io *io, uint32_t l, uint32_t slot, hd_error *err)
 {
     hd_graph_level *level = &graph->levels[l];
@@ -158,30 +159,28 @@ hd_status hd__graph_load_block(hd_graph *graph, hd_block_io *io, uint32_t l, uin
     const size_t n_links = (size_t)n * level->n_links;
     const uint64_t number = (uint64_t)l << 32 | block;
     hd_span bytes;
-    hd_status status = HD_OK;
+    if (atomic_load_explicit(&level->is_here[block], memory_order_acquire))
+        return HD_OK;
+    HD_TRY(hd__block_get(io, HD_BLOCK_LINKS, number, &bytes, err));
+    if (bytes.len != n_links * sizeof *level->links)
+        return hd__block_fail(io, HD_BLOCK_LINKS, number, "its length is wrong", err);
+    if (!links_are_sound(bytes.ptr, n_links, level->n))
+        return hd__block_fail(io, HD_BLOCK_LINKS, number, "a link leads nowhere", err);
     pthread_mutex_lock(&graph->lock);
-    if (level->is_here[block])
-        goto out;
-    HD_TRY_OUT(hd__block_get(io, HD_BLOCK_LINKS, number, &bytes, err));
-    if (bytes.len != n_links * sizeof *level->links) {
-        status = hd__block_fail(io, HD_BLOCK_LINKS, number, "its length is wrong", err);
-    } else if (!links_are_sound(bytes.ptr, n_links, level->n)) {
-        status = hd__block_fail(io, HD_BLOCK_LINKS, number, "a link leads nowhere", err);
-    } else {
+    if (!level->is_here[block]) {
         memcpy((void *)hd__graph_links(level, first), bytes.ptr, bytes.len);
         atomic_store_explicit(&level->is_here[block], 1, memory_order_release);
         if (atomic_fetch_sub_explicit(&graph->n_missing, 1, memory_order_release) == graph->n_blocks / 2 + 1)
             hd__graph_widen(graph); /* as codes.c: not for the few that a first search reads */
     }
-out:
     pthread_mutex_unlock(&graph->lock);
-    return status;
+    return HD_OK;
 }
 
-hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, hd_error *err)
+hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, const atomic_bool *stop, hd_error *err)
 {
     for (uint32_t l = 0; l < graph->n_levels; l++)
-        for (uint32_t slot = 0; slot < graph->levels[l].n; slot += HD_LINK_BLOCK)
+        for (uint32_t slot = 0; slot < graph->levels[l].n && !(stop != NULL && atomic_load(stop)); slot += HD_LINK_BLOCK)
             HD_TRY(hd__graph_load_block(graph, io, l, slot, err));
     return HD_OK;
 }

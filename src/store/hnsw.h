@@ -77,8 +77,8 @@ void hd__graph_widen(hd_graph *graph);
 /* Leaves rows [0, n). */
 void hd__graph_shrink(hd_graph *graph, uint32_t n);
 
-/* All of it into memory. */
-HD_MUST_USE hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, hd_error *err);
+/* All of it into memory, until *stop (NULL: to the end). */
+HD_MUST_USE hd_status hd__graph_load(hd_graph *graph, hd_block_io *io, const atomic_bool *stop, hd_error *err);
 
 /* Reads the block of a slot. */
 HD_MUST_USE hd_status hd__graph_load_block(hd_graph *graph, hd_block_io *io, uint32_t level, uint32_t slot, hd_error *err);

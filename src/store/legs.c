@@ -36,10 +36,13 @@ static hd_status fail_without(const hd_snapshot *snapshot, const char *what, hd_
 hd_status hd__leg_dense(hd_snapshot *snapshot, const float *query, size_t k, const hd_bitmap *allowed, bool exact,
                         hd_ranked *out, size_t *n, hd_error *err)
 {
-    if (snapshot->layout->vectors == NULL)
+    hd_vectors *vectors = snapshot->layout->vectors;
+    if (vectors == NULL)
         return fail_without(snapshot, "dense vectors", err);
-    return hd__vectors_search(snapshot->layout->vectors, &snapshot->connection, query, k, allowed_in(snapshot, allowed),
-                              exact, out, n, err);
+    HD_TRY(hd__vectors_search(vectors, &snapshot->connection, query, k, allowed_in(snapshot, allowed), exact, out, n, err));
+    if (hd__vectors_is_cold(vectors))
+        hd__warmer_start(&snapshot->store->warmer, snapshot->store);
+    return HD_OK;
 }
 
 hd_status hd__leg_sparse(hd_snapshot *snapshot, hd_sparse_vector query, size_t k, const hd_bitmap *allowed, hd_ranked *out,

@@ -124,6 +124,7 @@ hd_status hd__store_open(const char *path, const hd_store_options *options, hd_s
     hd__arena_init(&opened->arena);
     pthread_mutex_init(&opened->lock, NULL);
     pthread_cond_init(&opened->writer_left, NULL);
+    hd__warmer_init(&opened->warmer);
     hd_status status = open_parts(opened, options, err);
     if (status == HD_OK)
         *store = opened;
@@ -136,6 +137,7 @@ void hd__store_close(hd_store *store)
 {
     if (store == NULL)
         return;
+    hd__warmer_end(&store->warmer);
     while (store->idle != NULL) {
         hd_snapshot *snapshot = store->idle;
         store->idle = snapshot->next;

@@ -8,6 +8,7 @@
 #include "store/layout.h"
 #include "store/live.h"
 #include "store/snapshot.h"
+#include "store/warmer.h"
 
 struct hd_snapshot {
     hd_store *store;
@@ -40,11 +41,11 @@ struct hd_store {
     uint32_t busy_ms, n_threads;
     hd_filter_cache *filters;
     hd_write write;
+    hd_warmer warmer;
 
     pthread_mutex_t lock; /* guards what follows; never held while SQLite works */
     pthread_cond_t writer_left;
     bool writing;
-    uint32_t n_snapshots; /* open */
     hd_snapshot *idle;    /* with open connections, for the next readers */
     uint32_t n_idle;
     hd_live *live;     /* the newest that was read or written; NULL: none yet */

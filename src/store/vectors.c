@@ -128,6 +128,18 @@ void hd__vectors_let_go(hd_vectors *v, hd_graph *graph)
     hd__graph_free(last);
 }
 
+hd_status hd__vectors_load(hd_vectors *v, hd_block_io *io, hd_graph *graph, uint32_t n, const atomic_bool *stop,
+                           hd_error *err)
+{
+    if (graph != NULL)
+        HD_TRY(hd__graph_load(graph, io, stop, err));
+    for (uint32_t end = 0; end < n && !(stop != NULL && atomic_load(stop));) {
+        end = n - end > HD_CODE_BLOCK ? end + HD_CODE_BLOCK : n;
+        HD_TRY(hd__codes_need(v->codes, io, end - 1, n, err));
+    }
+    return HD_OK;
+}
+
 hd_status hd__vectors_walk_take(hd_vectors *v, uint32_t beam, hd_walk **out, hd_error *err)
 {
     pthread_mutex_lock(&v->lock);
@@ -315,11 +327,7 @@ hd_status hd__vectors_build(hd_vectors *v, sqlite3 *db, bool (*progress)(uint64_
     hd_vector_state next = v->next;
     hd_status status;
     next.graph_version = next.version;
-    for (uint32_t id = 0; id < next.n; id += HD_CODE_BLOCK)
-        HD_TRY_OUT(
-            hd__codes_need(v->codes, &io, next.n - id > HD_CODE_BLOCK ? id + HD_CODE_BLOCK - 1 : next.n - 1, next.n, err));
-    if (old != NULL)
-        HD_TRY_OUT(hd__graph_load((hd_graph *)(uintptr_t)old, &io, err));
+    HD_TRY_OUT(hd__vectors_load(v, &io, (hd_graph *)(uintptr_t)old, next.n, NULL, err));
     HD_TRY_OUT(hd__graph_build(old, v->codes, next.n, next.graph_version, v->n_threads, progress, data, &io, &graph, err));
     next.n_graph = graph->n;
     HD_TRY_OUT(hd__blocks_set_state(db, &next, err));

@@ -11,14 +11,16 @@
  * derived: when a check of it fails it is made anew, nothing else is lost. A snapshot that is older than the graph in memory
  * is searched without one.
  *
- * Threads: search, get, refresh and stats from any thread, each with a connection of its own; append, build, drop_graph,
- * commit and rollback by the one writer. A search takes the lock for a moment at its beginning and its end, and while it
- * reads blocks; it never waits for the writer. After a failure of the writer's functions only rollback may follow.
+ * Threads: search, get, warm, refresh and stats from any thread, each with a connection of its own; append, build,
+ * drop_graph, commit and rollback by the one writer. A search takes the lock for a moment at its beginning and its end, and
+ * for each block that it has read; it never waits for the writer. After a failure of the writer's functions only rollback
+ * may follow.
  */
 #ifndef HD_STORE_VECTORS_H
 #define HD_STORE_VECTORS_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "store/connection.h"
 #include "store/legs.h"
@@ -70,6 +72,14 @@ void hd__vectors_rollback(hd_vectors *vectors);
  * number. */
 HD_MUST_USE hd_status hd__vectors_search(hd_vectors *vectors, hd_connection *connection, const float *query, size_t k,
                                          const hd_bitmap *allowed, bool exact, hd_ranked *out, size_t *n, hd_error *err);
+
+/* Searches go through a graph of which much is not in memory: it pays to bring the rest there behind their back. One search
+ * alone, as a program makes it that ends then, does not make it so. */
+bool hd__vectors_is_cold(const hd_vectors *vectors);
+
+/* Reads all codes and links that are not here, until *stop. */
+HD_MUST_USE hd_status hd__vectors_warm(hd_vectors *vectors, hd_connection *connection, const atomic_bool *stop,
+                                       hd_error *err);
 
 /* [n, n_dimensions] from the 16-bit copies; zeros for a chunk that has none. */
 HD_MUST_USE hd_status hd__vectors_get(hd_vectors *vectors, hd_connection *connection, const hd_chunk_id *ids, size_t n,

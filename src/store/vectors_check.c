@@ -112,7 +112,7 @@ static hd_status check_graph(check *c, hd_error *err)
     hd_graph *graph;
     hd_error error;
     HD_TRY(hd__graph_new(c->state.n_graph, c->state.graph_version, &graph, err));
-    hd_status status = hd__graph_load(graph, &c->io, &error);
+    hd_status status = hd__graph_load(graph, &c->io, NULL, &error);
     if (status != HD_OK) {
         status = told(c, true, status, &error, err);
         goto out;

@@ -20,6 +20,7 @@
 #define BEAM_OF_MILLION 320.0f /* docs/SPEED.md has the measurements */
 #define BEAM_GROWTH 0.36f
 #define BEAM_LEAST 64.0f
+#define COLD_WALKS 2u /* before the rest is brought to memory */
 
 typedef struct search {
     hd_vectors *vectors;
@@ -94,12 +95,19 @@ static uint32_t beam_of(const search *s)
     return beam < n ? (uint32_t)beam : s->seen.n_graph;
 }
 
+static bool is_complete(const hd_vectors *v, const hd_graph *graph)
+{
+    return hd__codes_complete(v->codes) && atomic_load_explicit(&graph->n_missing, memory_order_acquire) == 0;
+}
+
 /* What a walk finds; *enough false when that is too little, and nothing is added then. */
 static hd_status walk(search *s, hd_graph *graph, uint32_t beam, size_t k, bool *enough, hd_error *err)
 {
     hd_walk_task task = {.graph = graph, .codes = s->vectors->codes, .n_rows = s->seen.n, .query = &s->query};
-    if (!hd__codes_complete(s->vectors->codes) || atomic_load_explicit(&graph->n_missing, memory_order_acquire) > 0)
+    if (!is_complete(s->vectors, graph)) {
         task.io = &s->io;
+        atomic_fetch_add_explicit(&s->vectors->n_cold_walks, 1, memory_order_relaxed);
+    }
     HD_TRY(hd__walk_reserve(s->walk, s->vectors->codes, graph->n, beam, err));
     HD_TRY(hd__walk(s->walk, &task, beam, err));
     for (uint32_t i = 0; i < s->walk->n_beam; i++) {
@@ -204,5 +212,26 @@ out:
     hd__block_io_clear(&s.io);
     hd__free(keys);
     hd__free(scaled);
+    return status;
+}
+
+bool hd__vectors_is_cold(const hd_vectors *v)
+{
+    return atomic_load_explicit(&v->n_cold_walks, memory_order_relaxed) >= COLD_WALKS;
+}
+
+hd_status hd__vectors_warm(hd_vectors *v, hd_connection *connection, const atomic_bool *stop, hd_error *err)
+{
+    hd_block_io io = {.db = connection->db, .connection = connection};
+    hd_vector_state seen;
+    hd_status status = hd__vectors_see(v, &io, &seen, err);
+    if (status == HD_OK) {
+        hd_graph *graph = hd__vectors_hold(v, &seen);
+        status = hd__vectors_load(v, &io, graph, seen.n, stop, err);
+        if (graph != NULL)
+            hd__vectors_let_go(v, graph);
+    }
+    atomic_store_explicit(&v->n_cold_walks, 0, memory_order_relaxed);
+    hd__block_io_clear(&io);
     return status;
 }

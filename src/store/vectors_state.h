@@ -17,9 +17,10 @@ struct hd_vectors {
     k_half_dot_fn *half_dot;
     hd_codes *codes;
     hd_scanner *scanner;
-    hd_vector_state state; /* committed, as far as it is known here */
-    hd_graph *graph;       /* of state; NULL: none */
-    hd_walk *walks;        /* at rest */
+    hd_vector_state state;    /* committed, as far as it is known here */
+    hd_graph *graph;          /* of state; NULL: none */
+    hd_walk *walks;           /* at rest */
+    atomic_uint n_cold_walks; /* that began when something of the graph or of its codes was missing */
 
     bool writing; /* the writer's transaction has begun with `next` */
     hd_vector_state next;
@@ -55,6 +56,10 @@ void hd__vectors_let_go(hd_vectors *vectors, hd_graph *graph);
 /* A walk's memory, from those at rest. */
 HD_MUST_USE hd_status hd__vectors_walk_take(hd_vectors *vectors, uint32_t beam, hd_walk **walk, hd_error *err);
 void hd__vectors_walk_give(hd_vectors *vectors, hd_walk *walk);
+
+/* Reads what is not here of rows [0, n) and of a graph (NULL: none), until *stop (NULL: to the end). */
+HD_MUST_USE hd_status hd__vectors_load(hd_vectors *vectors, hd_block_io *io, hd_graph *graph, uint32_t n,
+                                       const atomic_bool *stop, hd_error *err);
 
 /* Row `id` in the block of halves that holds it; *halves lives until another block is read. */
 HD_MUST_USE hd_status hd__halves_get(hd_block_io *io, uint32_t n_dimensions, uint32_t id, const uint16_t **halves,

@@ -1,11 +1,14 @@
-/* The graph as a store builds it: in transactions of its own, kept in the file, found by who opens it next. */
-#include "unit/store_fixture.h"
-
-#include <stdio.h>
-#include <string.h>
-
+/* The graph as a store builds it: in transactions of its own, kept in the file, found by who opens it next, and brought to
+ * memory behind the back of those who search (warmer.c). */
 #include "store/legs.h"
 #include "store/store_int.h"
+#include "store/vectors_state.h"
+
+#include "unit/store_fixture.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
 
 #define N 1200
 #define N_DIMENSIONS 8
@@ -121,11 +124,125 @@ static void test_stopped(void **state)
     hd__store_close(store);
 }
 
+/* ---- warming ---- */
+
+/* Searches walk, with a list so short that they see a part of the rows. */
+static void walk_narrowly(hd_store *store)
+{
+    hd_vectors_tuning tuning = hd__vectors_tuning;
+    tuning.scan_max = tuning.tail_max = 100;
+    tuning.scan_for_beam = 1;
+    tuning.beam = 8;
+    hd__vectors_tune(store->layout->vectors, &tuning);
+}
+
+/* A store that was just opened over a graph of N chunks, with nothing of them in memory. */
+static hd_store *open_cold(void)
+{
+    hd_store *store = open_with_vectors();
+    HD_IGNORE(n_graph_of(store)); /* a first snapshot makes the layout */
+    walk_narrowly(store);
+    return store;
+}
+
+static void make_graph(void)
+{
+    hd_store *store = open_with_vectors();
+    put_all(store);
+    walk_narrowly(store);
+    assert_ok(hd__store_build_graph(store, NULL, NULL, &err));
+    hd__store_close(store);
+}
+
+static bool is_all_here(hd_store *store)
+{
+    const hd_vectors *v = store->layout->vectors;
+    return hd__codes_complete(v->codes) && v->graph->n_missing == 0;
+}
+
+/* One search, whatever it finds. */
+static void search(hd_store *store, uint32_t i)
+{
+    hd_snapshot *snapshot;
+    float query[N_DIMENSIONS];
+    hd_ranked found[1];
+    size_t n;
+    direction(i, query);
+    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
+    assert_ok(hd__leg_dense(snapshot, query, 1, NULL, false, found, &n, &err));
+    hd__snapshot_end(snapshot);
+}
+
+static void test_second_search_warms(void **state)
+{
+    (void)state;
+    make_graph();
+    hd_store *store = open_cold();
+    search(store, 1);
+    assert_false(store->warmer.has_thread);
+    assert_false(is_all_here(store));
+    search(store, 1); /* reads nothing more, and yet shows that there will be others */
+    assert_true(store->warmer.has_thread);
+    while (store->warmer.works)
+        sched_yield();
+    assert_true(is_all_here(store));
+    pthread_t thread = store->warmer.thread;
+    for (uint32_t i = 0; i < N; i += 97)
+        expect_nearest(store, i);
+    assert_true(pthread_equal(thread, store->warmer.thread)); /* and it was the only one */
+    assert_false(store->warmer.works);
+    hd__store_close(store);
+}
+
+static void test_closed_while_warming(void **state)
+{
+    (void)state;
+    make_graph();
+    for (int turn = 0; turn < 50; turn++) {
+        hd_store *store = open_cold();
+        search(store, 1);
+        search(store, 2);
+        for (int i = 0; i < turn; i++)
+            sched_yield();
+        hd__store_close(store);
+    }
+}
+
+static void test_warming_stops_and_fails(void **state)
+{
+    (void)state;
+    make_graph();
+    hd_store *store = open_cold();
+    hd_snapshot *snapshot;
+    atomic_bool stop = true;
+    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
+    assert_ok(hd__vectors_warm(store->layout->vectors, &snapshot->connection, &stop, &err));
+    assert_int_equal(hd__codes_n_rows(store->layout->vectors->codes, 0), 0);
+    assert_false(is_all_here(store));
+    hd__snapshot_end(snapshot);
+
+    hd_write *write;
+    assert_ok(hd__write_begin(store, &write, &err));
+    assert_ok(hd__sql_exec(write->connection.db, "UPDATE vector_codes SET bytes = x'00' WHERE block = 9", &err));
+    write->changed = true;
+    assert_ok(hd__write_commit(write, &err));
+    stop = false;
+    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
+    assert_int_equal(hd__vectors_warm(store->layout->vectors, &snapshot->connection, &stop, &err), HD_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "block 9 of vector_codes"));
+    assert_true(hd__codes_n_rows(store->layout->vectors->codes, 8 * HD_CODE_BLOCK) > 0); /* what came before it is here */
+    hd__snapshot_end(snapshot);
+    hd__store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_build, store_begin, store_end),
         cmocka_unit_test_setup_teardown(test_stopped, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(test_second_search_warms, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(test_closed_while_warming, store_begin, store_end),
+        cmocka_unit_test_setup_teardown(test_warming_stops_and_fails, store_begin, store_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
