@@ -473,6 +473,12 @@ MODELS = {
     "tiny-pylate-biased": ("masks behind the keys where distances have a bias", mpnet,
                            dict(MPNET, architectures=["MPNetModel"]),
                            dict(late=dict(query_length=40, document_length=32), dense=[(32, "linear.Identity", False)])),
+    "tiny-lookup": ("opensearch's sparse encoder without inference for queries: the encoder in the model's own folder", bert,
+                    dict(BERT, architectures=["BertForMaskedLM"]),
+                    dict(splade="log1p_relu", router=dict(document="", default="document", length=160))),
+    "tiny-lookup-default": ("the encoder in a folder of its own; what is not said to be a document is a query, of 9 tokens",
+                            distilbert, dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
+                            dict(splade="relu", router=dict(document="document_0_MLMTransformer", default="query", length=9))),
     "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
     "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
                            dict(static=True)),
@@ -567,6 +573,30 @@ def add_prefixes(folder, vocab, model_type):
                     dict(settings, tokenizer_class="PreTrainedTokenizerFast", model_input_names=names))
 
 
+def write_router(folder, name, behind, vocab):
+    """A SparseEncoder's Router as sentence-transformers saves it: a table of weights for queries."""
+    router = behind["router"]
+    package, query = "sentence_transformers.sparse_encoder.models.", "query_0_SparseStaticEmbedding"
+    structure = {"query": [query], "document": [router["document"], "document_1_SpladePooling"]}
+    tiny.write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}])
+    tiny.write_json(folder / "router_config.json", {
+        "types": {query: package + "SparseStaticEmbedding", router["document"]: package + "MLMTransformer",
+                  "document_1_SpladePooling": package + "SpladePooling"},
+        "structure": structure,
+        "parameters": {"default_route": router["default"], "allow_empty_key": True, "route_mappings": {}}})
+    tiny.write_json(folder / "config_sentence_transformers.json", {
+        "model_type": "SparseEncoder", "prompts": {"query": "", "document": ""}, "default_prompt_name": None,
+        "similarity_fn_name": "dot"})
+    tiny.write_json(folder / "document_1_SpladePooling/config.json",
+                    {"pooling_strategy": "max", "activation_function": behind["splade"]})
+    tiny.write_json(folder / query / "config.json", {"frozen": True})
+    tiny.write_tokenizer(folder / query, dict(tiny.BASE, max_length=router["length"]), vocab)
+    w = Weights(f"{name}/{query}")
+    w.add("weight", [len(vocab)], 5.0, 2.0)
+    tensors = [(tensor, shape, [max(v, 0.0) for v in values]) for tensor, shape, values in w.tensors]
+    tiny.write_safetensors(folder / query / "model.safetensors", pack(tensors))
+
+
 def write_modules(folder, behind):
     kinds = [("", "Transformer")]
     if "static" in behind:
@@ -619,10 +649,11 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     config = dict(config, vocab_size=len(vocab) + ("late" in behind) * len(PREFIXES), torch_dtype="float32")
     if "static" in behind:
         config["rows"] = 311 if "mapped" in config else len(vocab)
-    own = folder / behind["static"] if isinstance(behind.get("static"), str) else folder
+    static_path = behind["static"] if isinstance(behind.get("static"), str) else ""
+    own = folder / (static_path or behind.get("router", {}).get("document", ""))
     own.mkdir(exist_ok=True)
-    if own == folder:
-        tiny.write_json(folder / "config.json", config)
+    if not static_path:
+        tiny.write_json(own / "config.json", config)
     if tokenizer is not None:
         tiny.write_json(folder / "tokenizer.json", tokenizer)
     else:
@@ -640,6 +671,8 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     if "late" in behind:
         add_prefixes(folder, vocab, config["model_type"])
         write_late(folder, name, config["hidden_size"], behind)
+    elif "router" in behind:
+        write_router(folder, name, behind, vocab)
     elif behind and not behind.get("chat"):
         write_modules(folder, behind)
     if behind.get("m3"):

@@ -253,8 +253,9 @@ typedef enum hd_long_text {
 typedef struct hd_encode_options {
     uint32_t heads;          /* hd_head bits wanted; 0: HD_HEAD_DENSE. hd_encode and hd_job_start: that one alone */
     const char *prompt_name; /* one of the model's prompts; NULL: its default prompt, if it names one. Models that read
-                              * queries and documents differently (ColBERT) take a text for a query when this is "query",
-                              * else for a document; of hd_rerank both are what they are */
+                              * queries and documents differently (ColBERT, sparse encoders with a table for queries) take a
+                              * text for a query when this is "query", else for a document; of hd_rerank both are what they
+                              * are */
     const char *task;        /* one of the model's tasks: its adapters take part, and where neither prompt_name nor prompt is
                               * given, its prompt is put before each text; NULL: the weights as they are */
     const char *prompt;      /* put before each text, of a pair before the first, or in place of Qwen3-Reranker's own

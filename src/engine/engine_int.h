@@ -178,6 +178,8 @@ struct hd_model {
     hd_encoder *encoder;
     int32_t unweighted_ids[HD_UNWEIGHTED_TOKENS]; /* SPARSE by token: these have no weight; -1: none */
     hd_late_ids late;                             /* of settings.late */
+    float *query_weights;                         /* [n_query_weights] of settings.query_table; NULL: none */
+    uint32_t n_query_weights;
 
     hd_device_copy on[HD_LIMIT_DEVICES]; /* by the device's number: its worker's while it has jobs */
 
@@ -419,6 +421,7 @@ typedef struct hd_plan {
     hd_tokenize_options tokenize;
     bool normalize, refuse_longer, raw_scores, cut_second;
     bool is_query; /* of late interaction */
+    bool looks_up; /* a query of a model with a table for them: nothing is computed */
     hd_long_text long_text;
 } hd_plan;
 
@@ -459,6 +462,16 @@ void hd__interaction_free(hd_interaction *interaction, size_t n);
 /* Appends ids and types of a pair as the model's kind of reranker reads it. */
 HD_MUST_USE hd_status hd__pair_encode(hd_job *job, const hd_plan *plan, const hd_tokenize_options *options, hd_span first,
                                       hd_span second, bool *truncated, hd_error *err);
+
+/* ---- query_table.c ---- */
+
+/* Reads settings.query_table; nothing to do without one. */
+HD_MUST_USE hd_status hd__query_table_open(hd_model *model, hd_error *err);
+void hd__query_table_close(hd_model *model);
+
+/* The weights of a query's tokens; freed by hd_outputs_free. */
+HD_MUST_USE hd_status hd__query_table_look_up(const hd_model *model, const int32_t *ids, size_t n, hd_output *output,
+                                              hd_error *err);
 
 /* ---- late.c ---- */
 

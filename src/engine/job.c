@@ -136,6 +136,7 @@ hd_status hd__job_start(hd_model *m, const hd_job_request *r, hd_job **result, h
     }
     if (status != HD_OK) {
         hd__model_release(m);
+        hd_outputs_free(r->job_options->outputs, r->n); /* of texts that were looked up */
         job->interaction = NULL;
         free_job(job);
         return status;

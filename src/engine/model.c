@@ -121,6 +121,8 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
         m->settings.max_length = o->max_length;
         if (m->settings.late != NULL)
             m->settings.late->document_length = o->max_length;
+        if (m->settings.query_length > o->max_length)
+            m->settings.query_length = o->max_length;
     }
     if (o->pooling != NULL)
         HD_TRY(set_pooling(&m->settings, o->pooling, err));
@@ -177,6 +179,7 @@ static void unbind_weights(hd_model *m)
 static void free_loaded(hd_model *m)
 {
     unbind_weights(m);
+    hd__query_table_close(m);
     hd__tokenizer_close(m->tokenizer);
     m->tokenizer = NULL;
 }
@@ -330,6 +333,7 @@ static hd_status load(hd_model *m, hd_error *err)
     find_unweighted(m);
     HD_TRY(find_answers(m, err));
     HD_TRY(hd__late_find_ids(m, err));
+    HD_TRY(hd__query_table_open(m, err));
     if (m->settings.no_specials)
         read_plainly(m);
     HD_TRY(open_identified(m, err));

@@ -89,10 +89,21 @@ static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint
     return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"", m->name, name);
 }
 
+/* A query that is looked up in a table: its tokens as they are. */
+static void plan_query(const hd_model *m, const hd_encode_options *o, hd_plan *plan)
+{
+    plan->looks_up = true;
+    plan->tokenize.no_specials = true;
+    plan->tokenize.lower_case = false;
+    if (o->max_length == 0 || o->max_length > m->settings.query_length)
+        plan->tokenize.max_length = m->settings.query_length;
+}
+
 hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_plan *plan, hd_error *err)
 {
     static const hd_encode_options defaults;
     const hd_encode_options *o = options != NULL ? options : &defaults;
+    const bool is_query = strcmp(name_of_prompt(m, o), "query") == 0;
     uint32_t most = m->info.n_dimensions;
     if (o->dimensions > most)
         return hd__fail(err, HD_ERR_ARG, "%u dimensions, the model gives %u", o->dimensions, most);
@@ -113,9 +124,11 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
         .refuse_longer = o->refuse_longer && o->long_text == HD_LONG_CUT,
         .raw_scores = o->raw_scores,
         .cut_second = o->cut_second,
-        .is_query = m->settings.late != NULL && strcmp(name_of_prompt(m, o), "query") == 0,
+        .is_query = m->settings.late != NULL && is_query,
         .long_text = o->long_text,
     };
+    if (m->settings.query_table != NULL && is_query)
+        plan_query(m, o, plan);
     HD_TRY(find_task(m, o->task, &plan->task, err));
     return find_prompt(m, o, plan->task, &plan->prompt, err);
 }
@@ -123,5 +136,8 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
 hd_status hd__plan_check(const hd_model *m, const hd_plan *plan, hd_error *err)
 {
     HD_TRY(check_heads(m, plan->heads, err));
+    if (plan->looks_up && plan->heads != HD_HEAD_SPARSE)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: queries have sparse weights alone, the model does not read them",
+                        m->name);
     return check_long_text(m, plan, err);
 }

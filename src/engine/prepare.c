@@ -256,6 +256,20 @@ static hd_status take_ids(preparation *p, size_t i, hd_token_ids given, hd_error
     return hd__ids_append(&job->ids, given.ids + (p->plan->tokenize.cut_front ? given.n - n : 0), n, err);
 }
 
+/* The weights of a query of the ids from `first` on: done, and no sequence. */
+static hd_status look_up(preparation *p, size_t first, size_t i, hd_error *err)
+{
+    hd_job *job = p->job;
+    const size_t n = job->ids.n - first;
+    const int32_t *ids = n > 0 ? job->ids.ids + first : NULL;
+    HD_TRY(hd__query_table_look_up(job->model, ids, n, &job->options.outputs[i], err));
+    count_tokens(job, i, n);
+    job->stats.n_tokens += n;
+    job->ids.n = first;
+    job->types.n = 0;
+    return HD_OK;
+}
+
 static hd_status add_text(preparation *p, const hd_text *texts, size_t i, hd_error *err)
 {
     hd_job *job = p->job;
@@ -265,7 +279,7 @@ static hd_status add_text(preparation *p, const hd_text *texts, size_t i, hd_err
     HD_TRY(find_ids(p, i, &given, err));
     if (given.ids != NULL) {
         HD_TRY(take_ids(p, i, given, err));
-        return add_sequence(p, first, i, s, err);
+        return p->plan->looks_up ? look_up(p, first, i, err) : add_sequence(p, first, i, s, err);
     }
     const hd_model *m = job->model;
     const bool is_query = job->interaction != NULL ? i == 0 : p->plan->is_query;
@@ -282,7 +296,7 @@ static hd_status add_text(preparation *p, const hd_text *texts, size_t i, hd_err
         HD_TRY(hd__late_frame(job, first, is_query, p->plan->tokenize.max_length, &s, err));
     job->stats.n_truncated += truncated;
     s.pool_begin = (int32_t)p->plan->prompt_tokens;
-    return add_sequence(p, first, i, s, err);
+    return p->plan->looks_up ? look_up(p, first, i, err) : add_sequence(p, first, i, s, err);
 }
 
 /* ---- long texts ---- */

@@ -75,27 +75,6 @@ static hd_status find_expansion(const hd_settings_reader *reader, const char *pa
     return HD_OK;
 }
 
-/* Queries and documents are told apart by the names of prompts: both names are there, with a text or without. */
-static hd_status name_prompts(const hd_settings_reader *reader, hd_settings *settings)
-{
-    static const char *const names[] = {"query", "document"};
-    const uint32_t n = settings->n_prompts;
-    hd_prompt *prompts = hd__arena_calloc(reader->arena, n + 2, sizeof *prompts);
-    if (prompts == NULL)
-        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %u prompts", reader->dir, n + 2);
-    if (n > 0)
-        memcpy(prompts, settings->prompts, n * sizeof *prompts);
-    settings->prompts = prompts;
-    for (size_t i = 0; i < 2; i++) {
-        uint32_t k = 0;
-        while (k < n && strcmp(prompts[k].name, names[i]) != 0)
-            k++;
-        if (k == n)
-            prompts[settings->n_prompts++] = (hd_prompt){names[i], ""};
-    }
-    return HD_OK;
-}
-
 hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, const char *shown, const char *path,
                           hd_settings *settings)
 {
@@ -113,7 +92,6 @@ hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, 
     HD_TRY(hd__json_get_bool(root, "attend_to_expansion_tokens", shown, &late->attends, reader->err));
     HD_TRY(parse_skipped(reader, root, shown, late));
     HD_TRY(find_expansion(reader, path, late));
-    HD_TRY(name_prompts(reader, settings));
     late->query_length = late->query_length < most ? late->query_length : most;
     late->document_length = late->document_length < most ? late->document_length : most;
     settings->max_length = late->query_length > late->document_length ? late->query_length : late->document_length;

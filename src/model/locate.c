@@ -151,6 +151,10 @@ hd_status hd__model_check_folder(const char *dir, hd_error *err)
         HD_TRY_OUT(hd__tensors_open(i == 0 ? settings.dir : settings.dense[i - 1].dir, &tensors, err));
         hd__tensors_close(tensors);
     }
+    if (settings.query_table != NULL) {
+        HD_TRY_OUT(hd__tensors_open(settings.query_table, &tensors, err));
+        hd__tensors_close(tensors);
+    }
 out:
     hd__arena_clear(&arena);
     return status;

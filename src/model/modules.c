@@ -2,6 +2,7 @@
 #include "model/modules.h"
 
 #include "base/file.h"
+#include "model/router.h"
 
 static const char modules_file[] = "modules.json", vector_name[] = "sentence_embedding";
 
@@ -44,7 +45,7 @@ hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, 
 /* The class of a dotted name of the sentence_transformers package, whose inner paths changed over the
  * versions, or PyLate's Dense; NULL for other packages, whose classes may share a name but are code that comes with the
  * model. That of jina-embeddings-v3 is a Transformer, which also takes a task. */
-static const char *class_of(const char *type)
+const char *hd__module_class(const char *type)
 {
     const char *dot = strrchr(type, '.');
     if (strcmp(type, "custom_st.Transformer") == 0)
@@ -65,33 +66,46 @@ static bool runs(const char *class)
     return false;
 }
 
-static hd_status add_module(const hd_settings_reader *reader, const json_t *entry, const char *shown, hd_modules *modules)
+hd_status hd__modules_add(const hd_settings_reader *reader, const char *type, const char *path, const char *shown,
+                          hd_modules *modules)
 {
-    uint32_t i = modules->n;
+    const uint32_t i = modules->n;
+    const char *class = hd__module_class(type);
+    if (i == HD_LIMIT_MODULES)
+        return hd__fail(reader->err, HD_ERR_LIMIT, "%s: more modules than the limit of %d", shown, HD_LIMIT_MODULES);
+    if (path[0] != '\0' && !hd__path_is_below(hd__span_of(path)))
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u: \"path\" is \"%s\", not a path below the folder", shown,
+                        i, path);
+    if (!runs(class))
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u: module type \"%s\" is none that Heddle runs", shown,
+                        i, type);
+    bool transforms =
+        strcmp(class, "Transformer") == 0 || strcmp(class, "MLMTransformer") == 0 || strcmp(class, "StaticEmbedding") == 0;
+    if ((i == 0) != transforms)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s: entry %u is a %s; Heddle runs one Transformer, which comes first", shown, i, class);
+    HD_TRY(hd__settings_keep(reader, class, &modules->modules[i].type));
+    HD_TRY(hd__settings_keep(reader, path, &modules->modules[i].path));
+    modules->n++;
+    return HD_OK;
+}
+
+static hd_status add_entry(const hd_settings_reader *reader, const json_t *entry, size_t i, const char *shown,
+                           hd_modules *modules)
+{
     if (!json_is_object(entry))
-        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u is not an object", shown, i);
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %zu is not an object", shown, i);
     const char *type = NULL, *path = NULL;
     HD_TRY(hd__json_get_text(entry, "type", shown, &type, reader->err));
     HD_TRY(hd__json_get_text(entry, "path", shown, &path, reader->err));
     if (type == NULL || path == NULL)
-        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u has no \"%s\"", shown, i, type == NULL ? "type" : "path");
+        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %zu has no \"%s\"", shown, i, type == NULL ? "type" : "path");
     if (strcmp(path, ".") == 0)
         path = "";
-    if (path[0] != '\0' && !hd__path_is_below(hd__span_of(path)))
-        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: entry %u: \"path\" is \"%s\", not a path below the folder", shown,
-                        i, path);
-    if (!runs(class_of(type)))
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: entry %u: module type \"%s\" is none that Heddle runs", shown,
-                        i, type);
-    bool transforms = strcmp(class_of(type), "Transformer") == 0 || strcmp(class_of(type), "MLMTransformer") == 0 ||
-                      strcmp(class_of(type), "StaticEmbedding") == 0;
-    if ((i == 0) != transforms)
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
-                        "%s: entry %u is a %s; Heddle runs one Transformer, which comes first", shown, i, class_of(type));
-    HD_TRY(hd__settings_keep(reader, class_of(type), &modules->modules[i].type));
-    HD_TRY(hd__settings_keep(reader, path, &modules->modules[i].path));
-    modules->n++;
-    return HD_OK;
+    const char *class = hd__module_class(type);
+    if (i == 0 && class != NULL && strcmp(class, "Router") == 0)
+        return hd__router_read(reader, path, modules);
+    return hd__modules_add(reader, type, path, shown, modules);
 }
 
 hd_status hd__modules_read(const hd_settings_reader *reader, hd_modules *modules)
@@ -107,10 +121,8 @@ hd_status hd__modules_read(const hd_settings_reader *reader, hd_modules *modules
     modules->present = true;
     if (!json_is_array(root) || n == 0)
         status = hd__fail(reader->err, HD_ERR_FORMAT, "%s: not a list of modules", shown);
-    else if (n > HD_LIMIT_MODULES)
-        status = hd__fail(reader->err, HD_ERR_LIMIT, "%s: %zu modules, the limit is %d", shown, n, HD_LIMIT_MODULES);
     for (size_t i = 0; i < n && status == HD_OK; i++)
-        status = add_module(reader, json_array_get(root, i), shown, modules);
+        status = add_entry(reader, json_array_get(root, i), i, shown, modules);
     json_decref(root);
     return status;
 }
@@ -368,6 +380,8 @@ static hd_status apply_sparse_modules(const hd_settings_reader *reader, const hd
                         reader->dir, modules_file, modules->n);
     settings->heads = HD_HEAD_SPARSE;
     settings->sparse_by_vocabulary = true;
+    if (modules->query_table != NULL)
+        HD_TRY(hd__router_apply(reader, modules, settings));
     return apply_splade(reader, modules->modules[1].path, settings);
 }
 
@@ -446,6 +460,10 @@ static hd_status apply_late_modules(const hd_settings_reader *reader, const hd_m
 
 hd_status hd__modules_apply(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
+    if (modules->query_table != NULL && !hd__modules_have(modules, "SpladePooling"))
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s: a Router with a SparseStaticEmbedding for queries, but no SpladePooling for documents",
+                        reader->dir);
     if (hd__modules_have(modules, "StaticEmbedding"))
         return apply_static_modules(reader, modules, settings);
     if (hd__modules_have(modules, "LogitScore"))

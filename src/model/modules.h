@@ -5,7 +5,8 @@
  * training is over. A Transformer and nothing but Dense are PyLate's late interaction: Dense is for each token then. A
  * Transformer (older: MLMTransformer) and a SpladePooling are a sparse encoder, a Transformer and a LogitScore a reranker
  * that answers yes or no, a StaticEmbedding a model without a transformer, a Transformer alone is a classifier if its
- * config.json says so. Anything else is refused by its name.
+ * config.json says so. A Router sends queries and documents through modules of their own (router.h). Anything else is
+ * refused by its name.
  */
 #ifndef HD_MODEL_MODULES_H
 #define HD_MODEL_MODULES_H
@@ -23,7 +24,9 @@ typedef struct hd_settings_reader {
 #define HD_LIMIT_MODULES 32
 
 typedef struct hd_modules {
-    bool present; /* there is a modules.json */
+    bool present;            /* there is a modules.json */
+    const char *query_table; /* a Router's folder of weights for queries; `modules` are for documents then; else NULL */
+    bool query_is_default;   /* of a Router: what is not said to be a document is a query */
     uint32_t n;
     struct {
         const char *type; /* the class's own name */
@@ -42,8 +45,16 @@ HD_MUST_USE hd_status hd__settings_file(const hd_settings_reader *reader, const 
 /* *value into the arena; *value may be a literal before. */
 HD_MUST_USE hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, const char **value);
 
-/* Reads modules.json, when there is one. The first module is then a Transformer or MLMTransformer. */
+/* Reads modules.json, when there is one, and a Router's own file. The first module is then a Transformer, MLMTransformer or
+ * StaticEmbedding. */
 HD_MUST_USE hd_status hd__modules_read(const hd_settings_reader *reader, hd_modules *modules);
+
+/* The class of a dotted name ("sentence_transformers.models.Pooling"), NULL for a stranger's. */
+const char *hd__module_class(const char *type);
+
+/* One more module, of a class that Heddle runs and in its order. path: below the model's folder, or "". */
+HD_MUST_USE hd_status hd__modules_add(const hd_settings_reader *reader, const char *type, const char *path,
+                                      const char *shown, hd_modules *modules);
 
 /* Whether a class is among them. */
 bool hd__modules_have(const hd_modules *modules, const char *type);

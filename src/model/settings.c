@@ -130,6 +130,10 @@ static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules
         HD_TRY(read_tokenizer_length(reader, path, &length));
     uint32_t most = settings->n_positions != 0 ? settings->n_positions : HD_LIMIT_SEQUENCE;
     settings->max_length = length == 0 || length > most ? most : length;
+    if (modules->query_table == NULL)
+        return HD_OK;
+    HD_TRY(read_tokenizer_length(reader, modules->query_table, &length));
+    settings->query_length = length == 0 ? HD_LIMIT_SEQUENCE : length;
     return HD_OK;
 }
 
@@ -195,6 +199,28 @@ static hd_status parse_similarity(const json_t *root, const char *shown, hd_sett
     return HD_OK;
 }
 
+/* Where queries and documents are read differently they are told apart by the names of prompts: both names are there, with
+ * a text or without. */
+static hd_status name_prompts(const hd_settings_reader *reader, hd_settings *settings)
+{
+    static const char *const names[] = {"query", "document"};
+    const uint32_t n = settings->n_prompts;
+    hd_prompt *prompts = hd__arena_calloc(reader->arena, n + 2, sizeof *prompts);
+    if (prompts == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %u prompts", reader->dir, n + 2);
+    if (n > 0)
+        memcpy(prompts, settings->prompts, n * sizeof *prompts);
+    settings->prompts = prompts;
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t k = 0;
+        while (k < n && strcmp(prompts[k].name, names[i]) != 0)
+            k++;
+        if (k == n)
+            prompts[settings->n_prompts++] = (hd_prompt){names[i], ""};
+    }
+    return HD_OK;
+}
+
 static hd_status read_model_config(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
     json_t *root;
@@ -207,6 +233,8 @@ static hd_status read_model_config(const hd_settings_reader *reader, const hd_mo
     HD_TRY_OUT(get_u32(root, "truncate_dim", 1, HD_LIMIT_DENSE_WIDTH, shown, &settings->truncate_dim, reader->err));
     if (hd__modules_interact_late(modules))
         HD_TRY_OUT(hd__late_config(reader, root, shown, modules->modules[0].path, settings));
+    if (settings->late != NULL || settings->query_table != NULL)
+        HD_TRY_OUT(name_prompts(reader, settings));
 out:
     json_decref(root);
     return status;

@@ -1,6 +1,6 @@
 /* settings.h - what a model folder in the Hub's layout says about itself, checked and in one place.
  *
- * Files: config.json (architecture), modules.json and the module folders it names (pooling, Dense,
+ * Files: config.json (architecture), modules.json with router_config.json and the module folders they name (pooling, Dense,
  * Normalize), sentence_bert_config.json, config_sentence_transformers.json, tokenizer_config.json, and whether bge-m3's
  * sparse_linear.pt and colbert_linear.pt are beside config.json. A folder
  * without modules.json is a plain transformer: mean pooling (last token for causal language models), vectors
@@ -90,6 +90,9 @@ typedef struct hd_settings {
     bool sparse_by_vocabulary;      /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
     bool sparse_log_twice;          /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
     bool sparse_sums;               /* SPLADE: of that the sum over the tokens, else the greatest */
+    const char *query_table;        /* SPLADE: the folder of the weights that a query's tokens have, without the transformer;
+                                     * NULL: queries are read as documents are */
+    uint32_t query_length;          /* tokens of such a query, without specials */
     const char *sparse_linear;      /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
     const char *colbert_linear;     /* MULTI: the same */
     uint32_t n_token_out;           /* MULTI: values of a token's vector */

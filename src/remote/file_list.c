@@ -66,6 +66,7 @@ static bool is_settings_name(const char *name)
     static const char *const names[] = {
         "config.json",
         "modules.json",
+        "router_config.json",
         "config_sentence_transformers.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -183,5 +184,7 @@ hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd
     choose_in(list, "");
     for (uint32_t i = 0; i < modules->n; i++)
         choose_in(list, modules->modules[i].path);
+    if (modules->query_table != NULL)
+        choose_in(list, modules->query_table);
     return check_choice(list, modules, modules->n > 0 ? modules->modules[0].path : "", err);
 }

@@ -173,18 +173,21 @@ static hd_status plan(const hd_pull_source *source, const char *staging, hd_pull
     return HD_OK;
 }
 
-/* modules.json says which folders belong to the model. */
+/* modules.json, and where it names a Router that one's file, say which folders belong to the model. */
 static hd_status choose(hd_pull_source *source, const char *staging, hd_arena *arena, hd_pull_meter *meter, hd_error *err)
 {
+    static const char *const names[] = {"router_config.json", "modules.json"};
     hd_modules modules = {0};
     hd_settings_source folder = hd__settings_source_folder(staging);
     hd_settings_reader reader = {&folder, staging, arena, err};
-    hd_remote_file *list = hd__file_list_find(&source->files, "modules.json");
-    if (list != NULL) {
-        HD_TRY(fetch_file(source, list, staging, meter, err));
-        meter->bytes_before = 0; /* counted with the others */
-        HD_TRY(hd__modules_read(&reader, &modules));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        hd_remote_file *file = hd__file_list_find(&source->files, names[i]);
+        if (file != NULL)
+            HD_TRY(fetch_file(source, file, staging, meter, err));
     }
+    meter->bytes_before = 0; /* counted with the others */
+    if (hd__file_list_find(&source->files, "modules.json") != NULL)
+        HD_TRY(hd__modules_read(&reader, &modules));
     return hd__file_list_choose(&source->files, &modules, err);
 }
 

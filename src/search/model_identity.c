@@ -139,8 +139,14 @@ static hd_status add_weights(const hd_model_info *info, hd_buffer *text, hd_erro
     static const char *const kinds[] = {".safetensors", ".bin", ".gguf"};
     if (hd__file_exists(info->path)) /* a GGUF file */
         return add_file(info->path, "", text, err);
-    static const char *const others[] = {"config.json", "tokenizer.json", "vocab.txt", "0_Transformer/model.safetensors",
-                                         "0_Transformer/pytorch_model.bin"};
+    static const char *const others[] = {"config.json",
+                                         "tokenizer.json",
+                                         "vocab.txt",
+                                         "0_Transformer/model.safetensors",
+                                         "0_Transformer/pytorch_model.bin",
+                                         "document_0_Transformer/model.safetensors", /* of a Router */
+                                         "document_0_MLMTransformer/model.safetensors",
+                                         "query_0_SparseStaticEmbedding/model.safetensors"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         HD_TRY(add_file(info->path, others[i], text, err));
     size_t n = 0;

@@ -59,7 +59,7 @@ class HeadsTest(CommandTest):
 
 class LearnedWords:
     def test_learned_words(self):
-        asked = self.head("sparse", QUERY)
+        asked = self.head("sparse", QUERY, *self.query_options)
         weights, expected = dict(zip(asked["indices"], asked["values"])), {}
         for i, text in TEXTS.items():
             found = self.head("sparse", text)
@@ -105,6 +105,15 @@ class Splade(LearnedWords, HeadsTest):
         self.assertEqual(len(stdout.splitlines()), len(TEXTS))
         self.assertEqual(stderr.count("\n"), 1, stderr)
         self.assertIn("nothing is reranked", stderr)
+
+
+class Lookup(LearnedWords, HeadsTest):
+    """Queries are looked up in a table, documents go through the model."""
+
+    model, heads, query_options = "tiny-lookup", "sparse", ("--prompt-name", "query")
+
+    def test_queries_are_no_documents(self):
+        self.assertNotEqual(self.head("sparse", QUERY, *self.query_options), self.head("sparse", QUERY))
 
 
 class ColBert(LateInteraction, HeadsTest):

@@ -187,6 +187,21 @@ class Fetching(PullCase):
         self.assertEqual(code, 0, err)
         self.assertEqual(set(files_below(out)), set(files) - {"2_Other/config.json"})
 
+    def test_a_table_for_queries(self):
+        """A Router's own file names the folders."""
+        package, query, pooling = "sentence_transformers.sparse_encoder.models.", "query_0_SparseStaticEmbedding", "document_1_SpladePooling"
+        router = {"types": {query: package + "SparseStaticEmbedding", "": package + "MLMTransformer", pooling: package + "SpladePooling"},
+                  "structure": {"query": [query], "document": ["", pooling]}, "parameters": {}}
+        files = {"modules.json": json.dumps([dict(MODULES[0], type="sentence_transformers.models.Router")]).encode(),
+                 "router_config.json": json.dumps(router).encode(), pooling + "/config.json": b"{}",
+                 query + "/config.json": b"{}", query + "/model.safetensors": safetensors(1000), "idf.json": b"{}"}
+        for name in ("config.json", "vocab.txt", "model.safetensors"):
+            files[name] = model_files()[name]
+        self.add(files)
+        code, out, err = self.pull("a/b")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(set(files_below(out)), set(files) - {"idf.json"})
+
     def test_a_listing_without_sizes_and_checksums(self):
         self.add()
         self.hub.fail("no-blobs")

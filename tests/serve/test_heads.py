@@ -201,5 +201,23 @@ class BgeM3(HeadsTest):
         self.assertIn("mean pooling", self.json("/v1/embeddings", {"input": text, "long_text": "late"}, 400)["error"]["message"])
 
 
+class Lookup(HeadsTest):
+    """Queries are looked up in a table, documents go through the model."""
+
+    model = "tiny-lookup"
+
+    def test_sides(self):
+        text = TEXTS[2]
+        [query] = self.program("embed", "--heads", "sparse", "--prompt-name", "query", "--", text)
+        [document] = self.program("embed", "--heads", "sparse", "--", text)
+        self.assertLess(len(query["sparse"]["indices"]), len(document["sparse"]["indices"]))
+        for expected, fields in ((query, {"prompt_name": "query"}), (document, {"prompt_name": "document"}), (document, {})):
+            [weights] = self.json("/embed_sparse", {"inputs": text, **fields})
+            self.assertEqual([w["index"] for w in weights], expected["sparse"]["indices"])
+            self.close([[w["value"] for w in weights]], [expected["sparse"]["values"]])
+            [entry] = self.json("/v1/embeddings", {"input": text, "heads": ["sparse"], **fields})["data"]
+            self.assertEqual(entry["sparse"]["indices"], expected["sparse"]["indices"])
+
+
 if __name__ == "__main__":
     unittest.main()

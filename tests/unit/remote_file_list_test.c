@@ -96,6 +96,29 @@ static void takes_what_is_needed(void **state)
     }
 }
 
+/* The folders of a Router: the encoder's, and that of the weights for queries. */
+static void takes_a_table_for_queries(void **state)
+{
+    (void)state;
+    const hd_modules modules = {.present = true,
+                                .query_table = "query_0_SparseStaticEmbedding",
+                                .n = 2,
+                                .modules = {{"MLMTransformer", ""}, {"SpladePooling", "document_1_SpladePooling"}}};
+    static const char *const taken[] = {
+        "config.json",       "router_config.json",
+        "tokenizer.json",    "document_1_SpladePooling/config.json",
+        "model.safetensors", "query_0_SparseStaticEmbedding/model.safetensors",
+    };
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        add(taken[i]);
+    add("idf.json");
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_OK);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        assert_int_not_equal(role(taken[i]), HD_FILE_UNUSED);
+    assert_int_equal(role("query_0_SparseStaticEmbedding/model.safetensors"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("idf.json"), HD_FILE_UNUSED);
+}
+
 static void takes_shards_that_have_an_index(void **state)
 {
     (void)state;
@@ -211,6 +234,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(takes_what_is_needed),
+        TEST(takes_a_table_for_queries),
         TEST(takes_shards_that_have_an_index),
         TEST(takes_torch_files_where_there_are_no_others),
         TEST(names_gguf_files),
