@@ -4,9 +4,9 @@
     python3 -m venv /tmp/late && /tmp/late/bin/pip install pylate==1.4.0
     /tmp/late/bin/python tools/make_late_goldens.py
 
-The models are those of tools/make_tiny_architectures.py that have late interaction, in float32 on the CPU. Queries and
-documents are encoded one at a time; PyLate pads documents that come together. tests/golden/late/README.md describes the
-files.
+The models are those of tools/make_tiny_architectures.py that have late interaction, in float32 on the CPU, but for those of
+tools/make_colbert_goldens.py. Queries and documents are encoded one at a time; PyLate pads documents that come together.
+tests/golden/late/README.md describes the files.
 """
 
 import json
@@ -52,7 +52,7 @@ def main():
     OUT.mkdir(exist_ok=True)
     for old in OUT.glob("*.f32"):
         old.unlink()
-    names = [name for name, model in tiny.MODELS.items() if "late" in model[3]]
+    names = [name for name, model in tiny.MODELS.items() if "late" in model[3] and "residual" not in model[3]]
     with tempfile.TemporaryDirectory() as folder:
         entries = [make(name, tiny.write_model(folder, name)) for name in names]
     made_with = {"python": sys.version.split()[0],

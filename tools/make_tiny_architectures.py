@@ -473,6 +473,20 @@ MODELS = {
     "tiny-pylate-biased": ("masks behind the keys where distances have a bias", mpnet,
                            dict(MPNET, architectures=["MPNetModel"]),
                            dict(late=dict(query_length=40, document_length=32), dense=[(32, "linear.Identity", False)])),
+    "tiny-pylate-residual": ("Dense modules whose input is added: as it is, and through a matrix of its own", bert,
+                             dict(BERT, architectures=["BertModel"]),
+                             dict(late=dict(query_length=20, document_length=40), residual=True,
+                                  dense=[(64, "activation.Tanh", True), (96, "linear.Identity", False),
+                                         (32, "linear.Identity", True)])),
+    "tiny-colbert": ("ColBERT's own layout: its linear layer among BERT's tensors, markers that the vocabulary has", bert,
+                     dict(BERT, architectures=["HF_ColBERT"]),
+                     dict(artifact=dict(dim=48, query_maxlen=20, doc_maxlen=40, mask_punctuation=True,
+                                        attend_to_mask_tokens=False, similarity="cosine"))),
+    "tiny-colbert-attends": ("masks that are seen, punctuation that counts, other markers", modernbert,
+                             dict(MODERNBERT, architectures=["HF_ColBERT"]),
+                             dict(artifact=dict(dim=32, query_maxlen=24, doc_maxlen=30, mask_punctuation=False,
+                                                attend_to_mask_tokens=True, query_token_id="[unused1]",
+                                                doc_token_id="[unused0]"))),
     "tiny-lookup": ("opensearch's sparse encoder without inference for queries: the encoder in the model's own folder", bert,
                     dict(BERT, architectures=["BertForMaskedLM"]),
                     dict(splade="log1p_relu", router=dict(document="", default="document", length=160))),
@@ -537,16 +551,18 @@ def chat_tokenizer():
 
 def write_late(folder, name, hidden, behind):
     """PyLate's modules: a Dense for each token, and how queries and documents are read."""
-    width = hidden
+    width, residual = hidden, behind.get("residual", False)
     modules = [("", "sentence_transformers.models.Transformer")]
     for i, (out, activation, bias) in enumerate(behind["dense"], 1):
         path = f"{i}_Dense"
         modules.append((path, "pylate.models.Dense.Dense"))
         tiny.write_json(folder / path / "config.json", {
-            "in_features": width, "out_features": out, "bias": bias, "use_residual": False,
+            "in_features": width, "out_features": out, "bias": bias, "use_residual": residual,
             "activation_function": "torch.nn.modules." + activation})
         w = Weights(f"{name}/{path}")
         w.linear("linear", out, width, bias=bias)
+        if residual and out != width:
+            w.linear("residual", out, width, bias=False)
         tiny.write_safetensors(folder / path / "model.safetensors", pack(w.tensors))
         width = out
     tiny.write_json(folder / "modules.json", [
@@ -660,6 +676,9 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
         tiny.write_tokenizer(own, dict(tiny.BASE, max_length=160), vocab)
     w = Weights(name)
     graph(w, config)
+    if "artifact" in behind:
+        w.linear("linear", behind["artifact"]["dim"], config["hidden_size"], bias=False)
+        tiny.write_json(folder / "artifact.metadata", behind["artifact"])
     tensors = pack(w.tensors)
     if config.get("embedding_dtype") == "int8":
         tensors = [(tensor, "I8", shape, struct.pack(f"{len(values)}b", *(round(v / 1.5 * 127) for v in values)))
@@ -673,7 +692,7 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
         write_late(folder, name, config["hidden_size"], behind)
     elif "router" in behind:
         write_router(folder, name, behind, vocab)
-    elif behind and not behind.get("chat"):
+    elif behind and not behind.get("chat") and "artifact" not in behind:
         write_modules(folder, behind)
     if behind.get("m3"):
         write_m3(folder, name, config["hidden_size"], behind)
@@ -683,6 +702,8 @@ def write_model(dest, name):
     _, graph, config, behind = MODELS[name]
     folder = Path(dest) / name
     vocab, tokenizer = chat_tokenizer() if behind.get("chat") else (vocabulary(config), None)
+    if "artifact" in behind:
+        vocab[-2:] = "[unused0]", "[unused1]"
     write_folder(folder, name, graph, config, behind, vocab, tokenizer)
     return folder
 

@@ -69,9 +69,9 @@ typedef struct hd_layer {
     const hd_attention_rule *rule;
 } hd_layer;
 
-/* One step behind pooling: norm(activation(W x + b)). */
+/* One step behind pooling: norm(activation(W x + b) + R x). */
 typedef struct hd_head_step {
-    k_weights linear;
+    k_weights linear, residual; /* residual n 0: none */
     k_epilogue activation;
     hd_norm norm; /* n 0: none */
 } hd_head_step;

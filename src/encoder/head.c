@@ -91,7 +91,7 @@ static hd_status bind_dense(hd_encoder *e, hd_weights *w, hd_error *err)
         if ((int)dense->n_in != head->n_out)
             return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
                             dense->n_in, head->n_out);
-        HD_TRY(hd__weights_dense(w, dense, i, K_F32, &head->steps[i].linear, err));
+        HD_TRY(hd__weights_dense(w, dense, i, K_F32, &head->steps[i].linear, &head->steps[i].residual, err));
         head->steps[i].activation = hd__epilogue_of(dense->activation);
         head->n_out = (int)dense->n_out;
     }
@@ -110,8 +110,9 @@ static hd_status bind_token_steps(hd_encoder *e, hd_weights *w, hd_error *err)
     }
     e->n_token_steps = set->n_dense;
     for (uint32_t i = 0; i < set->n_dense; i++) {
-        HD_TRY(hd__weights_dense(w, &set->dense[i], i, e->type, &e->token_steps[i].linear, err));
-        e->token_steps[i].activation = hd__epilogue_of(set->dense[i].activation);
+        hd_head_step *step = &e->token_steps[i];
+        HD_TRY(hd__weights_dense(w, &set->dense[i], i, e->type, &step->linear, &step->residual, err));
+        step->activation = hd__epilogue_of(set->dense[i].activation);
     }
     return HD_OK;
 }
@@ -213,8 +214,7 @@ static void project_tokens(const hd_states *s)
             in = hd__states_input(&s->act, before, s->context_stride);
             e->device->convert(&e->kernels, s->run, before, s->context_stride, s->n_rows, step->linear.k, &in);
         }
-        e->device->linear(&e->kernels, s->run, &step->linear, NULL, &in, s->n_rows, 0, step->linear.n_pad / K_PANEL,
-                          step->activation, K_F32, rows, s->context_stride);
+        hd__step_forward(e, s->run, step, &in, s->n_rows, rows, s->context_stride);
     }
     e->device->unit(&e->kernels, s->run, rows, s->context_stride, s->n_rows, (int)n, s->batch->token_vectors, n);
 }

@@ -79,6 +79,16 @@ static void copy_rows(const hd_encoder *e, hd_run *run, const float *from, size_
                     });
 }
 
+void hd__step_forward(const hd_encoder *e, hd_run *run, const hd_head_step *step, const hd_act *in, int n_rows, float *out,
+                      size_t stride)
+{
+    e->device->linear(&e->kernels, run, &step->linear, NULL, in, n_rows, 0, step->linear.n_pad / K_PANEL, step->activation,
+                      K_F32, out, stride);
+    if (step->residual.n > 0)
+        e->device->linear(&e->kernels, run, &step->residual, NULL, in, n_rows, 0, step->residual.n_pad / K_PANEL, K_ADD,
+                          K_F32, out, stride);
+}
+
 void hd__row_head_forward(const hd_encoder *e, const hd_row_head *head, hd_run *run, const hd_batch *batch, const float *x,
                           size_t stride, bool gathered, char *scratch, float *out)
 {
@@ -93,8 +103,7 @@ void hd__row_head_forward(const hd_encoder *e, const hd_row_head *head, hd_run *
     for (uint32_t k = 0; k < n_steps; k++) {
         const hd_head_step *step = &head->steps[k];
         hd_act act = {.type = K_F32, .data = rows, .stride = width};
-        e->device->linear(&e->kernels, run, &step->linear, NULL, &act, n, 0, step->linear.n_pad / K_PANEL, step->activation,
-                          K_F32, next, width);
+        hd__step_forward(e, run, step, &act, n, next, width);
         if (step->norm.n > 0)
             e->device->norm(&e->kernels, run, &step->norm, next, width, n, false, &act);
         float *swap = rows;

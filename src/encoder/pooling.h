@@ -13,6 +13,10 @@ size_t hd__row_head_scratch_bytes(const hd_row_head *head, int n_sequences);
 void hd__row_head_forward(const hd_encoder *encoder, const hd_row_head *head, hd_run *run, const hd_batch *batch,
                           const float *x, size_t stride, bool gathered, char *scratch, float *out);
 
+/* out [n_rows, stride] = activation(W in + b) + R in, of a step without its norm. */
+void hd__step_forward(const hd_encoder *encoder, hd_run *run, const hd_head_step *step, const hd_act *in, int n_rows,
+                      float *out, size_t stride);
+
 /* Whether hd_pooling bits need one row of each sequence only: CLS the first that pooling does not skip, last the last. */
 bool hd__pools_one_row(uint32_t pooling);
 

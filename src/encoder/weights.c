@@ -62,8 +62,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
         const hd_dense_settings *d = &s->dense[i];
         hd_tensors *dense;
         HD_TRY(hd__tensors_open(d->dir, &dense, err));
-        key = hd__arena_printf(&w->arena, "%s dense=%u>%u bias=%d %s", key, d->n_in, d->n_out, d->has_bias,
-                               hd__tensors_identity(dense));
+        key = hd__arena_printf(&w->arena, "%s dense=%u>%u bias=%d%s %s", key, d->n_in, d->n_out, d->has_bias,
+                               d->has_residual ? " residual" : "", hd__tensors_identity(dense));
         hd__tensors_close(dense);
     }
     const char *const files[] = {s->sparse_linear, s->colbert_linear};
@@ -573,16 +573,41 @@ hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char 
     return HD_OK;
 }
 
-hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_type type, k_weights *linear,
-                            hd_error *err)
+/* A matrix of ones on the diagonal: its product is its input, rounded as that of any other. */
+static hd_status bind_identity(hd_weights *w, const char *name, k_type type, int n, k_weights *linear, hd_error *err)
 {
-    char name[32];
+    k_weights result = {.type = type, .n = n, .k = n};
+    linear_fill fill;
+    HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
+    *linear = result;
+    if (fill.panels == NULL)
+        return HD_OK;
+    HD_TRY(rows_buffers(w, (size_t)n, err));
+    memset(w->rows, 0, (size_t)n * sizeof *w->rows);
+    for (int i = 0; i < n; i++) {
+        w->rows[i] = 1.0f;
+        k_pack_rows(type, w->i8_max, n, i, 1, w->rows, fill.panels, fill.scale, fill.sum);
+        w->rows[i] = 0.0f;
+    }
+    return HD_OK;
+}
+
+hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_type type, k_weights *linear,
+                            k_weights *residual, hd_error *err)
+{
+    const int n_in = (int)dense->n_in, n_out = (int)dense->n_out;
+    const hd_linear_part part = {.prefix = "linear", .n = n_out, .no_bias = !dense->has_bias};
+    const hd_linear_part beside = {.prefix = "residual", .n = n_out, .no_bias = true};
+    char name[32], residual_name[32];
     snprintf(name, sizeof name, "dense.%u", index);
+    snprintf(residual_name, sizeof residual_name, "dense.%u.residual", index);
     hd_tensors *tensors = NULL;
     if (w->packed == NULL)
         HD_TRY(hd__tensors_open(dense->dir, &tensors, err));
-    hd_linear_part part = {.prefix = "linear", .n = (int)dense->n_out, .no_bias = !dense->has_bias};
-    hd_status status = bind_linear(w, tensors, name, type, &part, 1, (int)dense->n_in, linear, err);
+    hd_status status = bind_linear(w, tensors, name, type, &part, 1, n_in, linear, err);
+    if (status == HD_OK && dense->has_residual)
+        status = n_in == n_out ? bind_identity(w, residual_name, type, n_in, residual, err)
+                               : bind_linear(w, tensors, residual_name, type, &beside, 1, n_in, residual, err);
     hd__tensors_close(tensors);
     return status;
 }

@@ -80,9 +80,10 @@ HD_MUST_USE hd_status hd__weights_table_adapter(hd_weights *weights, const char 
                                                 const float **lift, hd_error *err);
 
 /* Linear layers from other files: a Dense module's folder, or one file with "weight" and "bias". Tensors only, never the
- * cache file's own. */
+ * cache file's own. The residual of a Dense module that has one is "residual.weight", or where input and output are as wide,
+ * the identity. */
 HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index, k_type type,
-                                        k_weights *linear, hd_error *err);
+                                        k_weights *linear, k_weights *residual, hd_error *err);
 HD_MUST_USE hd_status hd__weights_file_linear(hd_weights *weights, const char *file, const char *name, k_type type, int n,
                                               int k, k_weights *linear, hd_error *err);
 

@@ -1,11 +1,21 @@
 /* late_config.c - see late_config.h.
  *
+ * PyLate's config_sentence_transformers.json:
+ *
  *   {"query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 32, "document_length": 180,
  *    "do_query_expansion": true, "attend_to_expansion_tokens": false, "skiplist_words": ["!", …]}
  *
  * A missing field or null has the value here; skiplist_words that of Python's string.punctuation. Source:
  * pylate.models.ColBERT of PyLate 1.4 (https://github.com/lightonai/pylate). The token that fills queries up is the
  * tokenizer's mask token.
+ *
+ * ColBERT's artifact.metadata, beside a config.json of architecture HF_ColBERT:
+ *
+ *   {"query_token_id": "[unused0]", "doc_token_id": "[unused1]", "query_maxlen": 32, "doc_maxlen": 220, "dim": 128,
+ *    "attend_to_mask_tokens": false, "mask_punctuation": true, "similarity": "cosine"}
+ *
+ * with the values here where they are missing; the linear layer is "linear.weight" among the transformer's own tensors.
+ * Source: https://github.com/stanford-futuredata/ColBERT (infra/config/settings.py, modeling/).
  */
 #include "model/late_config.h"
 
@@ -75,26 +85,75 @@ static hd_status find_expansion(const hd_settings_reader *reader, const char *pa
     return HD_OK;
 }
 
-hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, const char *shown, const char *path,
-                          hd_settings *settings)
+/* What both kinds of files leave to the tokenizer and to the transformer. */
+static hd_status finish(const hd_settings_reader *reader, const char *path, const hd_late_settings *parsed,
+                        hd_settings *settings)
 {
     hd_late_settings *late = hd__arena_calloc(reader->arena, 1, sizeof *late);
     const uint32_t most = settings->n_positions != 0 ? settings->n_positions : HD_LIMIT_SEQUENCE;
     if (late == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
-    *late = (hd_late_settings){
-        .query_prefix = "[Q] ", .document_prefix = "[D] ", .query_length = 32, .document_length = 180, .expands = true};
-    HD_TRY(keep_text(reader, root, "query_prefix", shown, &late->query_prefix));
-    HD_TRY(keep_text(reader, root, "document_prefix", shown, &late->document_prefix));
-    HD_TRY(get_length(reader, root, "query_length", shown, &late->query_length));
-    HD_TRY(get_length(reader, root, "document_length", shown, &late->document_length));
-    HD_TRY(hd__json_get_bool(root, "do_query_expansion", shown, &late->expands, reader->err));
-    HD_TRY(hd__json_get_bool(root, "attend_to_expansion_tokens", shown, &late->attends, reader->err));
-    HD_TRY(parse_skipped(reader, root, shown, late));
+    *late = *parsed;
     HD_TRY(find_expansion(reader, path, late));
     late->query_length = late->query_length < most ? late->query_length : most;
     late->document_length = late->document_length < most ? late->document_length : most;
     settings->max_length = late->query_length > late->document_length ? late->query_length : late->document_length;
     settings->late = late;
     return HD_OK;
+}
+
+hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, const char *shown, const char *path,
+                          hd_settings *settings)
+{
+    hd_late_settings late = {
+        .query_prefix = "[Q] ", .document_prefix = "[D] ", .query_length = 32, .document_length = 180, .expands = true};
+    HD_TRY(keep_text(reader, root, "query_prefix", shown, &late.query_prefix));
+    HD_TRY(keep_text(reader, root, "document_prefix", shown, &late.document_prefix));
+    HD_TRY(get_length(reader, root, "query_length", shown, &late.query_length));
+    HD_TRY(get_length(reader, root, "document_length", shown, &late.document_length));
+    HD_TRY(hd__json_get_bool(root, "do_query_expansion", shown, &late.expands, reader->err));
+    HD_TRY(hd__json_get_bool(root, "attend_to_expansion_tokens", shown, &late.attends, reader->err));
+    HD_TRY(parse_skipped(reader, root, shown, &late));
+    return finish(reader, path, &late, settings);
+}
+
+static hd_status parse_metadata(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                                hd_settings *settings)
+{
+    hd_late_settings late = {.query_prefix = "[unused0]",
+                             .document_prefix = "[unused1]",
+                             .query_length = 32,
+                             .document_length = 220,
+                             .expands = true};
+    uint64_t dim = 128;
+    bool masks_punctuation = true;
+    const char *similarity = "cosine";
+    HD_TRY(keep_text(reader, root, "query_token_id", shown, &late.query_prefix));
+    HD_TRY(keep_text(reader, root, "doc_token_id", shown, &late.document_prefix));
+    HD_TRY(get_length(reader, root, "query_maxlen", shown, &late.query_length));
+    HD_TRY(get_length(reader, root, "doc_maxlen", shown, &late.document_length));
+    HD_TRY(hd__json_get_bool(root, "attend_to_mask_tokens", shown, &late.attends, reader->err));
+    HD_TRY(hd__json_get_bool(root, "mask_punctuation", shown, &masks_punctuation, reader->err));
+    HD_TRY(hd__json_get_uint(root, "dim", 1, HD_LIMIT_HIDDEN, shown, &dim, reader->err));
+    HD_TRY(hd__json_get_text(root, "similarity", shown, &similarity, reader->err));
+    if (strcmp(similarity, "cosine") != 0)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"similarity\" is \"%s\", Heddle runs \"cosine\"", shown,
+                        similarity);
+    if (masks_punctuation)
+        HD_TRY(parse_skipped(reader, NULL, shown, &late));
+    settings->heads = HD_HEAD_MULTI;
+    settings->n_token_out = (uint32_t)dim;
+    settings->dense[settings->n_dense++] = (hd_dense_settings){
+        .dir = settings->dir, .n_in = settings->hidden, .n_out = (uint32_t)dim, .activation = HD_ACTIVATION_IDENTITY};
+    return finish(reader, "", &late, settings);
+}
+
+hd_status hd__late_metadata(const hd_settings_reader *reader, hd_settings *settings)
+{
+    json_t *root;
+    const char *shown;
+    HD_TRY(hd__settings_file(reader, "", "artifact.metadata", false, &root, &shown));
+    const hd_status status = parse_metadata(reader, root, shown, settings);
+    json_decref(root);
+    return status;
 }

@@ -300,18 +300,15 @@ static hd_status parse_dense(const hd_settings_reader *reader, const json_t *roo
                              hd_dense_settings *dense)
 {
     uint64_t n_in = 0, n_out = 0;
-    bool residual = false;
     const char *activation = "torch.nn.modules.activation.Tanh";
     dense->has_bias = true;
     HD_TRY(hd__json_get_uint(root, "in_features", 1, HD_LIMIT_DENSE_WIDTH, shown, &n_in, reader->err));
     HD_TRY(hd__json_get_uint(root, "out_features", 1, HD_LIMIT_DENSE_WIDTH, shown, &n_out, reader->err));
     HD_TRY(hd__json_get_bool(root, "bias", shown, &dense->has_bias, reader->err));
-    HD_TRY(hd__json_get_bool(root, "use_residual", shown, &residual, reader->err));
+    HD_TRY(hd__json_get_bool(root, "use_residual", shown, &dense->has_residual, reader->err));
     HD_TRY(hd__json_get_text(root, "activation_function", shown, &activation, reader->err));
     if (n_in == 0 || n_out == 0)
         return hd__fail(reader->err, HD_ERR_FORMAT, "%s: no \"%s\"", shown, n_in == 0 ? "in_features" : "out_features");
-    if (residual)
-        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"use_residual\" is true, which Heddle does not run", shown);
     if (!parse_torch_activation(activation, &dense->activation))
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: \"activation_function\" is \"%s\", which Heddle does not run",
                         shown, activation);

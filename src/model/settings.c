@@ -233,8 +233,6 @@ static hd_status read_model_config(const hd_settings_reader *reader, const hd_mo
     HD_TRY_OUT(get_u32(root, "truncate_dim", 1, HD_LIMIT_DENSE_WIDTH, shown, &settings->truncate_dim, reader->err));
     if (hd__modules_interact_late(modules))
         HD_TRY_OUT(hd__late_config(reader, root, shown, modules->modules[0].path, settings));
-    if (settings->late != NULL || settings->query_table != NULL)
-        HD_TRY_OUT(name_prompts(reader, settings));
 out:
     json_decref(root);
     return status;
@@ -252,10 +250,13 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
     HD_TRY(read_config(reader, &modules, path, settings));
     HD_TRY(read_lengths(reader, &modules, path, settings));
-    if (!modules.present)
-        return HD_OK;
-    HD_TRY(hd__modules_apply(reader, &modules, settings));
-    return read_model_config(reader, &modules, settings);
+    if (modules.present) {
+        HD_TRY(hd__modules_apply(reader, &modules, settings));
+        HD_TRY(read_model_config(reader, &modules, settings));
+    } else if (strcmp(settings->architecture, "HF_ColBERT") == 0) {
+        HD_TRY(hd__late_metadata(reader, settings));
+    }
+    return settings->late != NULL || settings->query_table != NULL ? name_prompts(reader, settings) : HD_OK;
 }
 
 hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena, hd_settings *settings,

@@ -2,9 +2,10 @@
  *
  * Files: config.json (architecture), modules.json with router_config.json and the module folders they name (pooling, Dense,
  * Normalize), sentence_bert_config.json, config_sentence_transformers.json, tokenizer_config.json, and whether bge-m3's
- * sparse_linear.pt and colbert_linear.pt are beside config.json. A folder
- * without modules.json is a plain transformer: mean pooling (last token for causal language models), vectors
- * left as pooled, and neither of the two sentence-transformers files is read, as sentence-transformers does.
+ * sparse_linear.pt and colbert_linear.pt are beside config.json. A folder without modules.json is ColBERT's own when its
+ * architecture is HF_ColBERT (late_config.h), else a plain transformer: mean pooling (last token for causal language
+ * models), vectors left as pooled, and neither of the two sentence-transformers files is read, as sentence-transformers
+ * does.
  *
  * Source of the rules: sentence-transformers 6.2, transformers 5 (what is read, in which order, and what holds
  * when a field or a file is absent).
@@ -43,9 +44,10 @@ typedef struct hd_prompt {
 #define HD_LIMIT_DENSE_MODULES 8
 
 typedef struct hd_dense_settings {
-    const char *dir; /* folder with model.safetensors holding linear.weight and perhaps linear.bias */
+    const char *dir; /* folder with model.safetensors holding linear.weight and perhaps linear.bias and residual.weight */
     uint32_t n_in, n_out;
     bool has_bias;
+    bool has_residual; /* its input is added to what it gives, or where they are not as wide, R times its input */
     hd_activation activation;
 } hd_dense_settings;
 

@@ -67,6 +67,7 @@ static bool is_settings_name(const char *name)
         "config.json",
         "modules.json",
         "router_config.json",
+        "artifact.metadata",
         "config_sentence_transformers.json",
         "tokenizer.json",
         "tokenizer_config.json",

@@ -1,5 +1,6 @@
-/* Late interaction as PyLate has it, beside PyLate itself (tests/golden/late): prefixes, expansion of queries, tokens of
- * documents that give no vector; in any company, on any number of threads; and files that do not fit.
+/* Late interaction beside PyLate (tests/golden/late), and of other layouts beside sentence-transformers
+ * (tests/golden/colbert): prefixes, expansion of queries, tokens of documents that give no vector; in any company, on any
+ * number of threads; and files that do not fit.
  */
 #include "unit/engine_fixture.h"
 
@@ -7,8 +8,6 @@
 #include <math.h>
 
 #include "base/file.h"
-
-#define GOLDEN "tests/golden/late/"
 
 enum { MOST_TEXTS = 8 };
 
@@ -100,32 +99,47 @@ static void check_scores(const json_t *entry)
     }
 }
 
+/* One model in one type, whose vectors these are. */
+static void check_model(const json_t *entry, hd_dtype dtype, const float *wanted, size_t n_wanted)
+{
+    open_one(json_string_value(json_object_get(entry, "model")), dtype, 2);
+    assert_int_equal(info.heads, HD_HEAD_MULTI | HD_HEAD_TOKENS);
+    assert_int_equal(info.n_token_dimensions, json_integer_value(json_object_get(entry, "width")));
+    assert_true(info.reranks);
+    size_t n = check_side(entry, "queries", dtype, wanted);
+    n += check_side(entry, "documents", dtype, wanted + n);
+    assert_int_equal(n, n_wanted);
+    if (dtype == HD_DTYPE_F32)
+        check_scores(entry);
+    hd_engine_close(engine);
+}
+
+static void check_goldens(const char *dir)
+{
+    char path[256];
+    json_error_t error;
+    snprintf(path, sizeof path, "%s/manifest.json", dir);
+    manifest = json_load_file(path, 0, &error);
+    assert_non_null(manifest);
+    const json_t *models = json_object_get(manifest, "models");
+    assert_true(json_array_size(models) >= 3);
+    for (size_t m = 0; m < json_array_size(models); m++) {
+        const json_t *entry = json_array_get(models, m);
+        hd_file_map map;
+        snprintf(path, sizeof path, "%s/%s.f32", dir, json_string_value(json_object_get(entry, "model")));
+        MUST(hd__file_map_open(path, &map, &err));
+        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++)
+            check_model(entry, dtype, (const float *)(const void *)map.bytes.ptr, map.bytes.len / sizeof(float));
+        hd__file_map_close(&map);
+    }
+    json_decref(manifest);
+}
+
 static void test_golden(void **state)
 {
     (void)state;
-    const json_t *models = json_object_get(manifest, "models");
-    for (size_t m = 0; m < json_array_size(models); m++) {
-        const json_t *entry = json_array_get(models, m);
-        const char *name = json_string_value(json_object_get(entry, "model"));
-        char path[256];
-        hd_file_map map;
-        snprintf(path, sizeof path, GOLDEN "%s.f32", name);
-        MUST(hd__file_map_open(path, &map, &err));
-        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
-            const float *wanted = (const float *)(const void *)map.bytes.ptr;
-            open_one(name, dtype, 2);
-            assert_int_equal(info.heads, HD_HEAD_MULTI | HD_HEAD_TOKENS);
-            assert_int_equal(info.n_token_dimensions, json_integer_value(json_object_get(entry, "width")));
-            assert_true(info.reranks);
-            size_t n = check_side(entry, "queries", dtype, wanted);
-            n += check_side(entry, "documents", dtype, wanted + n);
-            assert_int_equal(n * sizeof(float), map.bytes.len);
-            if (dtype == HD_DTYPE_F32)
-                check_scores(entry);
-            hd_engine_close(engine);
-        }
-        hd__file_map_close(&map);
-    }
+    check_goldens("tests/golden/late");
+    check_goldens("tests/golden/colbert");
 }
 
 /* The same bits alone and among documents and other queries, on one thread and on several. */
@@ -187,6 +201,39 @@ static void test_roles(void **state)
     hd_engine_close(engine);
 }
 
+/* ColBERT's own code has these values where artifact.metadata is missing. */
+static void test_without_metadata(void **state)
+{
+    (void)state;
+    const hd_text text = text_of("river.");
+    hd_output output;
+    open_one("plain-colbert", HD_DTYPE_F32, 1);
+    assert_int_equal(info.n_token_dimensions, 128);
+    assert_int_equal(info.max_length, 160); /* 220, but there are so many positions */
+    encode(&text, 1, "query", &output);
+    assert_int_equal(output.n_token_vectors, 32);
+    hd_outputs_free(&output, 1);
+    encode(&text, 1, NULL, &output);
+    assert_int_equal(output.n_token_vectors, 4); /* no full stop */
+    hd_outputs_free(&output, 1);
+    hd_engine_close(engine);
+}
+
+/* A sentence's vector goes through a Dense module whose input is added, too: here alone, of weights that give 0. */
+static void test_residual_of_sentences(void **state)
+{
+    (void)state;
+    const hd_text text = text_of("what is a river");
+    float plain[64], added[64];
+    for (size_t i = 0; i < 2; i++) {
+        open_one(i == 0 ? "sentence" : "sentence-residual", HD_DTYPE_F32, 1);
+        MUST(hd_encode(model, &text, 1, NULL, i == 0 ? plain : added, NULL, &err));
+        hd_engine_close(engine);
+    }
+    for (size_t i = 0; i < 64; i++)
+        assert_true(fabsf(plain[i] - added[i]) <= 1e-6f * fabsf(plain[i]));
+}
+
 /* Documents may be made longer than the files say. */
 static void test_longer(void **state)
 {
@@ -213,7 +260,11 @@ static void test_refused(void **state)
     (void)state;
     static const struct {
         const char *name, *says;
-    } on_load[] = {{"strange-prefix", "the prefix \"[X] \" is no token"}, {"strange-mask", "\"<mask>\", which queries"}};
+    } on_load[] = {{"strange-prefix", "the prefix \"[X] \" is no token"},
+                   {"strange-mask", "\"<mask>\", which queries"},
+                   {"no-residual", "tensor \"residual.weight\" is missing"},
+                   {"strange-marker", "the prefix \"[unused7]\" is no token"},
+                   {"other-dim", "tensor \"linear.weight\" has 2 dimensions [48, 64], config.json says [47, 64]"}};
     static const struct {
         const char *name, *says;
         hd_status status;
@@ -223,7 +274,8 @@ static void test_refused(void **state)
         {"no-words", "word 1 is no text", HD_ERR_FORMAT},
         {"short-queries", "\"query_length\"", HD_ERR_FORMAT},
         {"wrong-width", "\"in_features\" is 65", HD_ERR_FORMAT},
-        {"residual", "\"use_residual\"", HD_ERR_UNSUPPORTED},
+        {"by-distance", "\"similarity\" is \"l2\"", HD_ERR_UNSUPPORTED},
+        {"no-dim", "\"dim\"", HD_ERR_FORMAT},
     };
     hd_model *m;
     engine = open_engine((hd_engine_options){.n_threads = 1});
@@ -239,11 +291,11 @@ static void test_refused(void **state)
 
 #define SCRIPT                                                                                                              \
     "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-pylate tiny-pylate-attends tiny-pylate-local "       \
-    "tiny-pylate-short tiny-pylate-biased\n"                                                                                \
-    "cd \"$models\"; python3 - <<'EOS'\n"                                                                                   \
+    "tiny-pylate-short tiny-pylate-biased tiny-pylate-residual tiny-colbert tiny-colbert-attends\n"                         \
+    "cd \"$models\"; PYTHONPATH=$OLDPWD/tools python3 - <<'EOS'\n"                                                          \
     "import json, shutil\n"                                                                                                 \
-    "def change(name, file, **fields):\n"                                                                                   \
-    "    shutil.copytree('tiny-pylate', name)\n"                                                                            \
+    "def change(name, file, model='tiny-pylate', **fields):\n"                                                              \
+    "    shutil.copytree(model, name)\n"                                                                                    \
     "    path = name + '/' + file\n"                                                                                        \
     "    json.dump({**json.load(open(path)), **fields}, open(path, 'w'))\n"                                                 \
     "own = 'config_sentence_transformers.json'\n"                                                                           \
@@ -254,32 +306,49 @@ static void test_refused(void **state)
     "change('no-words', own, skiplist_words=['a', 1])\n"                                                                    \
     "change('short-queries', own, query_length=3)\n"                                                                        \
     "change('wrong-width', '1_Dense/config.json', in_features=65)\n"                                                        \
-    "change('residual', '1_Dense/config.json', use_residual=True)\n"                                                        \
+    "change('no-residual', '1_Dense/config.json', use_residual=True)\n"                                                     \
+    "own = 'artifact.metadata'\n"                                                                                           \
+    "change('strange-marker', own, 'tiny-colbert', query_token_id='[unused7]')\n"                                           \
+    "change('other-dim', own, 'tiny-colbert', dim=47)\n"                                                                    \
+    "change('by-distance', own, 'tiny-colbert', similarity='l2')\n"                                                         \
+    "change('no-dim', own, 'tiny-colbert', dim=0)\n"                                                                        \
+    "import os\n"                                                                                                           \
+    "import make_tiny_architectures as tiny\n"                                                                              \
+    "tiny.MODELS['tiny-colbert'][3]['artifact']['dim'] = 128\n"                                                             \
+    "os.rename(tiny.write_model('wide', 'tiny-colbert'), 'plain-colbert'); os.remove('plain-colbert/artifact.metadata')\n"  \
+    "tiny.MODELS['tiny-bert-splade'][2]['architectures'] = ['BertModel']\n"                                                 \
+    "for name, dense in (('sentence', False), ('sentence-residual', True)):\n"                                              \
+    "    tiny.MODELS['tiny-bert-splade'][3].clear(); tiny.MODELS['tiny-bert-splade'][3].update(pooling='mean')\n"           \
+    "    os.rename(tiny.write_model(name + '-made', 'tiny-bert-splade'), name)\n"                                           \
+    "    if dense:\n"                                                                                                       \
+    "        modules = json.load(open(name + '/modules.json'))\n"                                                           \
+    "        modules.append({'path': '2_Dense', 'type': 'sentence_transformers.models.Dense'})\n"                           \
+    "        json.dump(modules, open(name + '/modules.json', 'w'))\n"                                                       \
+    "        os.mkdir(name + '/2_Dense')\n"                                                                                 \
+    "        json.dump({'in_features': 64, 'out_features': 64, 'bias': False, 'use_residual': True},\n"                     \
+    "                  open(name + '/2_Dense/config.json', 'w'))\n"                                                         \
+    "        zeros = [('linear.weight', 'F32', [64, 64], bytes(64 * 64 * 4))]\n"                                            \
+    "        tiny.tiny.write_safetensors(tiny.Path(name) / '2_Dense/model.safetensors', zeros)\n"                           \
     "EOS"
 
 static int set_up(void **state)
 {
     (void)state;
-    json_error_t error;
     some_texts(40);
     scratch_begin(&folder);
-    manifest = json_load_file(GOLDEN "manifest.json", 0, &error);
-    return manifest != NULL ? run_in_models(SCRIPT) : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    json_decref(manifest);
-    scratch_end(&folder);
-    return 0;
+    return run_in_models(SCRIPT);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_company), cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_longer), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_company),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_longer),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_without_metadata),
+        cmocka_unit_test(test_residual_of_sentences),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

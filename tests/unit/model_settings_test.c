@@ -435,9 +435,7 @@ static const struct {
     {DENSE("{\"in_features\":64}"), HD_ERR_FORMAT, {"2_Dense/config.json", "out_features"}},
     {DENSE("{\"in_features\":65,\"out_features\":8}"), HD_ERR_FORMAT, {"in_features", "64 values"}},
     {DENSE("{\"in_features\":64,\"out_features\":1048577}"), HD_ERR_FORMAT, {"out_features", "1048576"}},
-    {DENSE("{\"in_features\":64,\"out_features\":8,\"use_residual\":true}"),
-     HD_ERR_UNSUPPORTED,
-     {"2_Dense", "use_residual"}},
+    {DENSE("{\"in_features\":64,\"out_features\":8,\"use_residual\":1}"), HD_ERR_FORMAT, {"2_Dense", "use_residual"}},
     {DENSE("{\"in_features\":64,\"out_features\":8,\"activation_function\":\"torch.nn.modules.activation.Softmax\"}"),
      HD_ERR_UNSUPPORTED,
      {"2_Dense/config.json", "Softmax"}},
@@ -711,22 +709,39 @@ static void reads_answers(void **state)
     assert_non_null(strstr(err.text, "LogitScore"));
 }
 
-static void survives_failing_allocations(void **state)
+/* Reads a folder with every allocation failing in its turn. */
+static void check_allocations(const folder *f)
 {
-    (void)state;
-    folder f = DENSE("{\"in_features\":64,\"out_features\":8}");
-    f.files[4] = (file){"config_sentence_transformers.json", "{\"prompts\":{\"a\":\"b\"},\"default_prompt_name\":\"a\"}"};
     hd_settings settings;
     hd_status status;
     uint64_t n = 0;
     do {
         hd__arena_clear(&arena);
         hd__alloc_fail_after(n++, UINT64_MAX);
-        status = read_folder(&f, &settings);
+        status = read_folder(f, &settings);
         hd__alloc_fail_off();
         assert_true(status == HD_OK || status == HD_ERR_MEMORY);
     } while (status != HD_OK);
     assert_true(n > 1);
+}
+
+static void survives_failing_allocations(void **state)
+{
+    (void)state;
+    folder f = DENSE("{\"in_features\":64,\"out_features\":8}");
+    f.files[4] = (file){"config_sentence_transformers.json", "{\"prompts\":{\"a\":\"b\"},\"default_prompt_name\":\"a\"}"};
+    check_allocations(&f);
+    f = (folder){{{"d/config.json", "{" BERT "," SMALL "}"},
+                  {"modules.json", "[{\"path\":\"\",\"type\":\"sentence_transformers.models.Router\"}]"},
+                  {"router_config.json",
+                   "{\"types\":{\"d\":\"sentence_transformers.models.Transformer\","
+                   "\"p\":\"sentence_transformers.models.SpladePooling\",\"q\":\"sentence_transformers.models.SparseStatic"
+                   "Embedding\"},\"structure\":{\"query\":[\"q\"],\"document\":[\"d\",\"p\"]}}"},
+                  {"p/config.json", "{}"}}};
+    check_allocations(&f);
+    f = (folder){{{"config.json", "{" BERT "," SMALL ",\"architectures\":[\"HF_ColBERT\"]}"},
+                  {"artifact.metadata", "{\"doc_maxlen\":64}"}}};
+    check_allocations(&f);
 }
 
 int main(void)
