@@ -12,8 +12,11 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/interrupt.h"
+#include "ingest/block_list.h"
+#include "search/handle.h"
 
 #define PIECE_BYTES (1u << 20)
+#define FIRST_LINES 8u /* tell whether a stream is JSON lines */
 
 typedef struct stream {
     hd_buffer bytes;
@@ -42,11 +45,12 @@ static hd_status fill(stream *s, size_t n, hd_error *err)
     return HD_OK;
 }
 
-static hd_status put(hd_index *index, const hd_document *document, cli_index_report *report, hd_error *err)
+/* lines: NULL for a document that is not JSON lines. */
+static hd_status put(hd_index *index, const hd_document *document, hd_lines *lines, cli_index_report *report, hd_error *err)
 {
     hd_index_stats before, after;
     HD_TRY(hd_index_get_stats(index, &before, err));
-    HD_TRY(hd_index_put(index, document, 1, NULL, err));
+    HD_TRY(lines != NULL ? hd__index_put_lines(index, document, lines, err) : hd_index_put(index, document, 1, NULL, err));
     HD_TRY(hd_index_get_stats(index, &after, err));
     hd_ingest_progress *p = &report->result;
     p->state = HD_INGEST_READ;
@@ -57,43 +61,57 @@ static hd_status put(hd_index *index, const hd_document *document, cli_index_rep
     return cli_index_report_progress(p, report) ? HD_OK : hd__fail(err, HD_ERR_CANCELLED, "interrupted");
 }
 
-/* The lines that are whole; all of it at the end. */
-static size_t whole_lines(const stream *s)
-{
-    const char *newline = s->bytes.len > 0 ? memrchr(s->bytes.ptr, '\n', s->bytes.len) : NULL;
-    return s->at_end ? s->bytes.len : newline != NULL ? (size_t)(newline + 1 - s->bytes.ptr) : 0;
-}
-
-static hd_status put_lines(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
+static hd_status put_pieces(hd_index *index, stream *s, hd_document *document, hd_lines *lines, cli_index_report *report,
+                            hd_error *err)
 {
     document->mime = "application/jsonl";
     document->id = s->id;
-    while (s->bytes.len > 0) {
-        const size_t n = whole_lines(s);
+    while (s->bytes.len > 0 || !s->at_end) {
+        const size_t n = hd__lines_cut(lines, &s->bytes, s->at_end);
         if (n > 0) {
             if (s->n_pieces++ > 0)
                 snprintf(s->id, sizeof s->id, "stdin-%llu", (unsigned long long)s->n_pieces);
             document->text = (hd_text){s->bytes.ptr, n};
-            HD_TRY(put(index, document, report, err));
+            HD_TRY(put(index, document, lines, report, err));
             memmove(s->bytes.ptr, s->bytes.ptr + n, s->bytes.len - n);
             s->bytes.len -= n;
         }
-        if (s->bytes.len > HD_LIMIT_FILE_BYTES)
-            return hd__fail(err, HD_ERR_LIMIT, "standard input: a line of more than %u bytes", HD_LIMIT_FILE_BYTES);
         HD_TRY(fill(s, s->bytes.len + PIECE_BYTES, err));
     }
     return HD_OK;
 }
 
-/* Whether the first line is a JSON object and there are others. */
+/* What is left out of a stream, also of one that was cut off, is told at the end. */
+static hd_status put_lines(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
+{
+    hd_lines lines = {0};
+    hd_error why = {0};
+    const hd_status status = put_pieces(index, s, document, &lines, report, err);
+    if (hd__lines_end(&lines, &why) != HD_OK) {
+        report->result.n_failed++;
+        cli_index_report_failed("standard input", &why, report);
+    }
+    return status;
+}
+
+/* Whether most of the first whole lines are JSON objects. Where it begins with "{", half are enough: the other half may be
+ * broken, and a JSON document of several lines has few that are JSON themselves. */
 static bool begins_as_lines(hd_span bytes)
 {
-    const char *newline = bytes.len > 0 && bytes.ptr[0] == '{' ? memchr(bytes.ptr, '\n', bytes.len) : NULL;
-    json_t *root = NULL;
-    if (newline == NULL || hd__json_parse(hd__span(bytes.ptr, (size_t)(newline - bytes.ptr)), "", &root, NULL) != HD_OK)
-        return false;
-    json_decref(root);
-    return true;
+    size_t n_lines = 0, n_objects = 0;
+    for (size_t at = 0; at < bytes.len && n_lines < FIRST_LINES;) {
+        const char *newline = memchr(bytes.ptr + at, '\n', bytes.len - at);
+        if (newline == NULL)
+            break;
+        const hd_span line = hd__ascii_trim(hd__span(bytes.ptr + at, (size_t)(newline - bytes.ptr) - at));
+        json_t *root = NULL;
+        at = (size_t)(newline + 1 - bytes.ptr);
+        n_lines += line.len > 0;
+        if (hd__span_begins(line, "{") && hd__json_parse(line, "", &root, NULL) == HD_OK)
+            n_objects++;
+        json_decref(root);
+    }
+    return n_objects > 0 && 2 * n_objects + (bytes.ptr[0] == '{') > n_lines;
 }
 
 static hd_status put_stream(hd_index *index, stream *s, hd_document *document, cli_index_report *report, hd_error *err)
@@ -105,7 +123,7 @@ static hd_status put_stream(hd_index *index, stream *s, hd_document *document, c
     if (s->bytes.len > HD_LIMIT_FILE_BYTES)
         return hd__fail(err, HD_ERR_LIMIT, "standard input: a document of more than %u bytes", HD_LIMIT_FILE_BYTES);
     document->text = (hd_text){s->bytes.ptr, s->bytes.len};
-    return put(index, document, report, err);
+    return put(index, document, NULL, report, err);
 }
 
 hd_status cli_index_stdin(hd_index *index, const hd_ingest_options *options, cli_index_report *report, hd_error *err)

@@ -59,10 +59,9 @@ static hd_status refuse(hd_span bytes, const hd_file_type *type, hd_error *err)
 
 static hd_status read_all_lines(hd_reader *reader, hd_extract_fn *document, void *data, hd_error *err)
 {
-    hd_line_failures failures = {0};
-    uint32_t line = 1;
-    const hd_status status = hd__read_jsonl(reader, &line, &failures, document, data, err);
-    const hd_status told = hd__line_failures_end(&failures, status == HD_OK ? err : NULL);
+    hd_lines lines = {0};
+    const hd_status status = hd__read_jsonl(reader, &lines, document, data, err);
+    const hd_status told = hd__lines_end(&lines, status == HD_OK ? err : NULL);
     return status != HD_OK ? status : told;
 }
 
@@ -89,15 +88,14 @@ hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_aren
     return document(&extract, data, err);
 }
 
-hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document, void *data,
-                            hd_error *err)
+hd_status hd__extract_lines(hd_span bytes, hd_lines *lines, hd_extract_fn *document, void *data, hd_error *err)
 {
     hd_arena arena;
     hd_file_type type = hd__file_type_of(hd__span("", 0), NULL, "application/jsonl");
     hd_extract extract = {.kind = type.kind, .mime = type.mime, .language = "", .title = "", .author = "", .text = {"", 0}};
     hd__arena_init(&arena);
-    hd_reader reader = {.bytes = lines, .type = type, .arena = &arena, .extract = &extract};
-    hd_status status = hd__read_jsonl(&reader, line, failures, document, data, err);
+    hd_reader reader = {.bytes = bytes, .type = type, .arena = &arena, .extract = &extract};
+    hd_status status = hd__read_jsonl(&reader, lines, document, data, err);
     hd__arena_clear(&arena);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/map64.h"
 #include "base/span.h"
 #include "base/status.h"
 
@@ -66,24 +67,36 @@ hd_kind hd__kind_of(hd_span bytes, const char *name, const char *mime);
 /* Calls `document` once, for JSONL once for each line, with an extract that lives until it returns (its text may be part of
  * `bytes`). HD_ERR_FORMAT for what is not what it says or its name does, HD_ERR_UNSUPPORTED for other HD_KIND_UNKNOWN,
  * for what has a password and for programs that are missing (pdftotext), HD_ERR_LIMIT. Errors of `document` end it. A line
- * of JSONL that cannot be read does not: the other lines are given, and HD_ERR_FORMAT at the end says how many there were
- * and names the first ones. A document may have no text (an empty file). `arena` is for what is kept meanwhile. */
+ * of JSONL that cannot be read does not: the other lines are given, and HD_ERR_FORMAT at the end says how many were left
+ * out and names the first ones. A document may have no text (an empty file). `arena` is for what is kept meanwhile. */
 typedef hd_status hd_extract_fn(const hd_extract *extract, void *data, hd_error *err);
 HD_MUST_USE hd_status hd__extract(hd_span bytes, const char *name, const char *mime, hd_arena *arena,
                                   hd_extract_fn *document, void *data, hd_error *err);
 
-/* Lines of JSONL that could not be read. Zeroed is none. */
-typedef struct hd_line_failures {
-    uint32_t n;
-    hd_buffer first; /* what was wrong with the first ones */
-} hd_line_failures;
+/* JSONL by pieces of whole lines: how far it has come, and which lines are left out. Zeroed is its beginning. */
+typedef struct hd_lines {
+    uint32_t n;        /* lines passed */
+    uint32_t n_failed; /* left out */
+    hd_buffer first;   /* what was wrong with the first of those */
+    hd_map64 ids;      /* the line of each id, by its hash */
+    bool in_long;      /* the rest of the line at hand is left out too */
+} hd_lines;
 
-/* JSONL by pieces of whole lines, as hd__extract, but that lines which cannot be read are added to `failures`: the first
- * line is line *line of the file, and *line becomes that of the next piece. */
-HD_MUST_USE hd_status hd__extract_lines(hd_span lines, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document,
-                                        void *data, hd_error *err);
+/* How many bytes at the beginning of what was read are whole lines, or all of them at the end. A line that is too long to be
+ * read is left out of the buffer as it comes, so that no more than HD_LIMIT_RECORD_BYTES and what was read last are kept. */
+size_t hd__lines_cut(hd_lines *lines, hd_buffer *read, bool at_end);
 
-/* HD_ERR_FORMAT that says how many there were and names the first ones; HD_OK for none. Frees them. */
-HD_MUST_USE hd_status hd__line_failures_end(hd_line_failures *failures, hd_error *err);
+/* As hd__extract of JSONL, but that the lines which cannot be read are left out, also those that are too much for
+ * `document` (HD_ERR_LIMIT). */
+HD_MUST_USE hd_status hd__extract_lines(hd_span bytes, hd_lines *lines, hd_extract_fn *document, void *data, hd_error *err);
+
+/* For `document`: notes the id that the line at hand has. *again: an earlier line had it, which is left out now. */
+HD_MUST_USE hd_status hd__lines_take_id(hd_lines *lines, const char *id, bool *again, hd_error *err);
+
+/* Leaves a line out, by its number; 0 for one that `why` names. */
+void hd__lines_fail(hd_lines *lines, uint32_t line, const hd_error *why);
+
+/* HD_ERR_FORMAT that says how many were left out and names the first ones; HD_OK for none. Frees them. */
+HD_MUST_USE hd_status hd__lines_end(hd_lines *lines, hd_error *err);
 
 #endif

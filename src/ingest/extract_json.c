@@ -7,6 +7,7 @@
  * JSONL: each line is an object with the names that corpora use (BEIR: _id, title, text, metadata; Pyserini: id, contents;
  * LangChain: page_content; …). What has no meaning of its own is metadata.
  */
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "ingest/encoding.h"
@@ -278,16 +279,71 @@ static hd_status read_line(hd_reader *reader, hd_span text, uint32_t line, hd_er
     return status;
 }
 
-static void add_failure(hd_line_failures *f, uint32_t line, const hd_error *why)
+/* The number of the line at hand. */
+static uint32_t line_of(const hd_lines *lines)
 {
-    if (f->n++ < ERRORS_NAMED)
-        hd__buffer_printf(&f->first, "%sline %u: %s", f->first.len > 0 ? "; " : "", line, why->text);
+    return lines->n + 1;
 }
 
-static hd_status read_lines(hd_reader *reader, hd_span text, uint32_t *line, hd_line_failures *f, hd_extract_fn *document,
-                            void *data, hd_error *err)
+void hd__lines_fail(hd_lines *lines, uint32_t line, const hd_error *why)
 {
-    for (size_t at = 0; at < text.len; ++*line) {
+    if (lines->n_failed++ >= ERRORS_NAMED)
+        return;
+    hd__buffer_append_text(&lines->first, lines->first.len > 0 ? "; " : "");
+    if (line > 0)
+        hd__buffer_printf(&lines->first, "line %u: ", line);
+    hd__buffer_append_text(&lines->first, why->text);
+}
+
+hd_status hd__lines_take_id(hd_lines *lines, const char *id, bool *again, hd_error *err)
+{
+    uint64_t *line = hd__map64_put(&lines->ids, hd__hash64(hd__span_of(id), 0));
+    if (line == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the ids of lines");
+    *again = *line != 0;
+    if (*again) {
+        hd_error why = {0};
+        HD_IGNORE(hd__fail(&why, HD_ERR_FORMAT, "line %u has the same id, %.64s", line_of(lines), id));
+        hd__lines_fail(lines, (uint32_t)*line, &why);
+    }
+    *line = line_of(lines);
+    return HD_OK;
+}
+
+/* Drops what has been read of a line that is left out: to its end, or all. */
+static void drop_line(hd_lines *lines, hd_buffer *read, bool at_end)
+{
+    const char *newline = read->len > 0 ? memchr(read->ptr, '\n', read->len) : NULL;
+    const size_t n = newline != NULL ? (size_t)(newline + 1 - read->ptr) : read->len;
+    lines->in_long = newline == NULL && !at_end;
+    lines->n += !lines->in_long;
+    if (n > 0)
+        memmove(read->ptr, read->ptr + n, read->len - n);
+    read->len -= n;
+}
+
+size_t hd__lines_cut(hd_lines *lines, hd_buffer *read, bool at_end)
+{
+    if (lines->in_long)
+        drop_line(lines, read, at_end);
+    if (read->len == 0 || at_end)
+        return read->len;
+    const char *newline = memrchr(read->ptr, '\n', read->len);
+    if (newline != NULL)
+        return (size_t)(newline + 1 - read->ptr);
+    if (read->len > HD_LIMIT_RECORD_BYTES) {
+        hd_error why = {0};
+        HD_IGNORE(hd__fail(&why, HD_ERR_LIMIT, "more than %u bytes, which are read of one line", HD_LIMIT_RECORD_BYTES));
+        hd__lines_fail(lines, line_of(lines), &why);
+        drop_line(lines, read, false);
+    }
+    return 0;
+}
+
+static hd_status read_lines(hd_reader *reader, hd_span text, hd_lines *lines, hd_extract_fn *document, void *data,
+                            hd_error *err)
+{
+    for (size_t at = 0; at < text.len; lines->n++) {
         const char *newline = memchr(text.ptr + at, '\n', text.len - at);
         size_t end = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
         hd_span record = hd__ascii_trim(hd__span(text.ptr + at, end - at));
@@ -299,42 +355,44 @@ static hd_status read_lines(hd_reader *reader, hd_span text, uint32_t *line, hd_
         hd__arena_init(&arena);
         hd_extract extract = *reader->extract;
         hd_reader of_line = {.type = reader->type, .arena = &arena, .extract = &extract};
-        hd_status status = read_line(&of_line, record, *line, &why);
-        if (status == HD_OK)
-            status = document(&extract, data, err);
-        else if (status != HD_ERR_MEMORY) {
-            add_failure(f, *line, &why);
-            status = HD_OK;
-        } else if (err != NULL) {
-            *err = why;
+        hd_status status = read_line(&of_line, record, line_of(lines), &why);
+        bool is_lines = status != HD_OK && status != HD_ERR_MEMORY; /* a fault of the line's own */
+        if (status == HD_OK) {
+            status = document(&extract, data, &why);
+            is_lines = status == HD_ERR_LIMIT;
         }
         hd__arena_clear(&arena);
-        HD_TRY(status);
+        if (is_lines)
+            hd__lines_fail(lines, line_of(lines), &why);
+        else if (status != HD_OK)
+            return hd__fail(err, status, "%s", why.text);
     }
     return HD_OK;
 }
 
-hd_status hd__line_failures_end(hd_line_failures *f, hd_error *err)
+hd_status hd__lines_end(hd_lines *lines, hd_error *err)
 {
     hd_status status = HD_OK;
-    if (f->n > 0)
-        status = hd__fail(err, HD_ERR_FORMAT, "%u line%s cannot be read: %.*s", f->n, f->n == 1 ? "" : "s",
-                          (int)f->first.len, f->first.len > 0 ? f->first.ptr : "");
-    hd__buffer_clear(&f->first);
+    if (lines->n_failed > 0)
+        status =
+            hd__fail(err, HD_ERR_FORMAT, "%u line%s left out: %.*s", lines->n_failed, lines->n_failed == 1 ? " is" : "s are",
+                     (int)lines->first.len, lines->first.len > 0 ? lines->first.ptr : "");
+    hd__buffer_clear(&lines->first);
+    hd__map64_clear(&lines->ids);
     return status;
 }
 
-hd_status hd__read_jsonl(hd_reader *reader, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document, void *data,
-                         hd_error *err)
+hd_status hd__read_jsonl(hd_reader *reader, hd_lines *lines, hd_extract_fn *document, void *data, hd_error *err)
 {
     hd_span text = reader->bytes;
     hd_encoding encoding = text.len > 0 ? hd__encoding_of(text) : HD_ENCODING_UTF8;
-    if (encoding != HD_ENCODING_UTF8 && encoding != HD_ENCODING_OTHER) { /* a byte that is no UTF-8 is its line's error */
+    if (encoding != HD_ENCODING_UTF8 && encoding != HD_ENCODING_OTHER && encoding != HD_ENCODING_BINARY) {
+        /* of UTF-16 and UTF-32 alone: else a byte that no text has is its line's error */
         hd_error why = {0};
         const hd_status status = hd__encoding_decode(reader->bytes, NULL, reader->arena, &text, &why);
         if (status == HD_ERR_FORMAT) { /* of all these lines */
-            add_failure(failures, *line, &why);
-            *line = hd__line_of(&(hd_line_counter){text, 0, *line}, text.len);
+            hd__lines_fail(lines, line_of(lines), &why);
+            lines->n = hd__line_of(&(hd_line_counter){text, 0, line_of(lines)}, text.len) - 1;
             return HD_OK;
         }
         if (status != HD_OK && err != NULL)
@@ -343,5 +401,5 @@ hd_status hd__read_jsonl(hd_reader *reader, uint32_t *line, hd_line_failures *fa
     } else if (hd__span_begins(text, "\xEF\xBB\xBF")) {
         text = hd__span(text.ptr + 3, text.len - 3);
     }
-    return read_lines(reader, text, line, failures, document, data, err);
+    return read_lines(reader, text, lines, document, data, err);
 }

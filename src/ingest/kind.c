@@ -220,7 +220,8 @@ static hd_file_type type_by_bytes(hd_span bytes, hd_span file, const format *nam
         if (hd__span_begins(bytes, others[i].begins) && (encoding != HD_ENCODING_UTF8 || others[i].begins[0] == '{'))
             return (hd_file_type){.why = others[i].what};
     }
-    if (encoding == HD_ENCODING_BINARY)
+    const bool is_lines = named != NULL && named->kind == HD_KIND_JSONL && hd__span_begins(bytes, "{");
+    if (encoding == HD_ENCODING_BINARY && !is_lines) /* a line that is no text is left out, the others are read */
         return (hd_file_type){.kind = HD_KIND_UNKNOWN};
     return text_type(head, file, mime);
 }

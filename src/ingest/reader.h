@@ -23,9 +23,8 @@ typedef hd_status hd_reader_fn(hd_reader *reader, hd_error *err);
 hd_reader_fn hd__read_text, hd__read_markdown, hd__read_code, hd__read_csv, hd__read_json, hd__read_html, hd__read_pdf,
     hd__read_docx, hd__read_pptx, hd__read_epub;
 
-/* JSONL is a document for each line, given to the caller at once. *line and failures: as hd__extract_lines. */
-HD_MUST_USE hd_status hd__read_jsonl(hd_reader *reader, uint32_t *line, hd_line_failures *failures, hd_extract_fn *document,
-                                     void *data, hd_error *err);
+/* JSONL is a document for each line, given to the caller at once, as hd__extract_lines says. */
+HD_MUST_USE hd_status hd__read_jsonl(hd_reader *reader, hd_lines *lines, hd_extract_fn *document, void *data, hd_error *err);
 
 /* The paragraphs of text[begin, end), which are separated by blank lines; `line` is that of `begin`. */
 void hd__paragraphs_add(hd_block_list *blocks, hd_span text, size_t begin, size_t end, uint32_t line);

@@ -3,6 +3,7 @@
 #define HD_SEARCH_HANDLE_H
 
 #include "heddle/index.h"
+#include "ingest/extract.h"
 #include "search/embedder.h"
 
 struct hd_index {
@@ -12,6 +13,9 @@ struct hd_index {
     bool read_only;
     bool owns_embedder;
 };
+
+/* Puts whole lines of JSONL, which are the document's text, in one transaction; those that cannot be kept are left out. */
+HD_MUST_USE hd_status hd__index_put_lines(hd_index *index, const hd_document *document, hd_lines *lines, hd_error *err);
 
 /* HD_ERR_UNSUPPORTED for an index that is only read, or that needs vectors which nobody makes. */
 HD_MUST_USE hd_status hd__index_check_writes(const hd_index *index, hd_error *err);

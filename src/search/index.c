@@ -98,7 +98,8 @@ hd_status hd__index_check_writes(const hd_index *index, hd_error *err)
 typedef struct putting {
     const hd_document *document;
     const hd_prepare_options *how;
-    const char *id; /* the caller's, or made */
+    const char *id;  /* the caller's, or made */
+    hd_lines *lines; /* NULL: a line that cannot be read ends it */
     hd_hash128 hash;
     size_t n_made, n_chunks;
     hd_prepared *first, *last; /* all documents of the call */
@@ -109,12 +110,15 @@ static hd_status take_extract(const hd_extract *extract, void *data, hd_error *e
 {
     putting *p = data;
     const hd_document *d = p->document;
-    char numbered[HD_LIMIT_PATH_BYTES];
+    char numbered[HD_LIMIT_DOCUMENT_ID_BYTES + 32];
     const char *id = p->id;
+    bool again;
     if (extract->kind == HD_KIND_JSONL) {
         snprintf(numbered, sizeof numbered, "%s#%zu", p->id, p->n_made);
         id = extract->id != NULL && extract->id[0] != '\0' ? extract->id : numbered;
     }
+    if (p->lines != NULL)
+        HD_TRY(hd__lines_take_id(p->lines, id, &again, err));
     const hd_document_row row = {.id = id,
                                  .source = d->source,
                                  .title = d->title,
@@ -146,13 +150,18 @@ static void drop(hd_prepared *first)
     }
 }
 
+static hd_prepare_options prepare_options(const hd_index *index, const hd_document *document)
+{
+    return (hd_prepare_options){.embedder = index->embedder,
+                                .chunking = document->chunking,
+                                .chunk_tokens = document->chunk_tokens,
+                                .overlap_tokens = document->overlap_tokens};
+}
+
 /* Reads and cuts one document; its id is copied to *id when it has any text. */
 static hd_status prepare_one(hd_index *index, const hd_document *document, size_t i, putting *p, hd_text *id, hd_error *err)
 {
-    const hd_prepare_options how = {.embedder = index->embedder,
-                                    .chunking = document->chunking,
-                                    .chunk_tokens = document->chunk_tokens,
-                                    .overlap_tokens = document->overlap_tokens};
+    const hd_prepare_options how = prepare_options(index, document);
     char made[HD_UUID_TEXT_BYTES];
     hd_error why;
     hd_arena arena;
@@ -197,12 +206,12 @@ static void note_failed(const hd_prepared *prepared, void *data)
 }
 
 /* Embeds and writes all of a list, which goes in any case. */
-static hd_status write_list(hd_index *index, hd_prepared *first, hd_error *err)
+static hd_status write_list(hd_index *index, hd_prepared *first, void (*written)(const hd_prepared *document, void *data),
+                            void *data, hd_error *err)
 {
     hd_ingest_pipe *pipe;
-    hd_error kept_out = {0};
     const hd_ingest_pipe_options options = {
-        .store = index->store, .embedder = index->embedder, .at_once = true, .written = note_failed, .data = &kept_out};
+        .store = index->store, .embedder = index->embedder, .at_once = true, .written = written, .data = data};
     hd_status status = hd__ingest_pipe_open(&options, &pipe, err);
     if (status != HD_OK) {
         drop(first);
@@ -217,8 +226,6 @@ static hd_status write_list(hd_index *index, hd_prepared *first, hd_error *err)
         status = hd__ingest_pipe_finish(pipe, false, err);
     drop(first);
     hd__ingest_pipe_close(pipe);
-    if (status == HD_OK && kept_out.status != HD_OK)
-        status = hd__fail(err, kept_out.status, "%s", kept_out.text);
     return status;
 }
 
@@ -242,13 +249,16 @@ hd_status hd_index_put(hd_index *index, const hd_document *documents, size_t n, 
     HD_TRY(hd__index_check_writes(index, err));
     hd_text *made = hd__calloc(n, sizeof *made);
     putting p = {0};
+    hd_error kept_out = {0};
     hd_status status = made != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for %zu documents", n);
     for (size_t i = 0; i < n && status == HD_OK; i++)
         status = prepare_one(index, &documents[i], i, &p, &made[i], err);
     if (status == HD_OK)
-        status = write_list(index, p.first, err);
+        status = write_list(index, p.first, note_failed, &kept_out, err);
     else
         drop(p.first);
+    if (status == HD_OK && kept_out.status != HD_OK)
+        status = hd__fail(err, kept_out.status, "%s", kept_out.text);
     if (status == HD_OK)
         status = follow_up(index, err);
     for (size_t i = 0; i < n && made != NULL; i++) {
@@ -259,6 +269,28 @@ hd_status hd_index_put(hd_index *index, const hd_document *documents, size_t n, 
     }
     hd__free(made);
     return status;
+}
+
+static void note_left_out(const hd_prepared *prepared, void *data)
+{
+    if (prepared->failed != NULL)
+        hd__lines_fail(data, 0, prepared->failed);
+}
+
+hd_status hd__index_put_lines(hd_index *index, const hd_document *document, hd_lines *lines, hd_error *err)
+{
+    const hd_prepare_options how = prepare_options(index, document);
+    putting p = {.document = document, .how = &how, .id = document->id, .lines = lines};
+    const hd_span bytes = hd__span(document->text.ptr, document->text.len);
+    HD_TRY(hd__index_check_writes(index, err));
+    p.hash = hd__hash128(bytes, 0);
+    const hd_status status = hd__extract_lines(bytes, lines, take_extract, &p, err);
+    if (status != HD_OK) {
+        drop(p.first);
+        return status;
+    }
+    HD_TRY(write_list(index, p.first, note_left_out, lines, err));
+    return follow_up(index, err);
 }
 
 /* ---- remove ---- */

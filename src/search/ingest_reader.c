@@ -37,6 +37,7 @@ struct hd_ingest_file {
     uint64_t share;  /* of the bytes that may be open at once */
     hd_hash128 hash; /* of all of it, or of the line at hand */
     uint64_t n_made;
+    hd_lines lines;        /* of JSONL */
     hd_snapshot *snapshot; /* while is_known's documents are compared */
     hd_arena arena;
     hd_prepared *first, *last; /* ready */
@@ -165,14 +166,15 @@ static hd_status take_extract(const hd_extract *extract, void *data, hd_error *e
     const hd_ingest_readers_options *o = &f->readers->options;
     char numbered[HD_LIMIT_DOCUMENT_ID_BYTES + 32];
     const char *id = f->id;
-    bool found = false, replaces = false;
+    bool found = false, replaces = false, again = false;
     if (f->has_many) {
         f->hash = hash_of_line(extract);
         snprintf(numbered, sizeof numbered, "%s#%llu", f->id, (unsigned long long)f->n_made);
         id = extract->id != NULL && extract->id[0] != '\0' ? extract->id : numbered;
+        HD_TRY(hd__lines_take_id(&f->lines, id, &again, err));
     }
     f->n_made++;
-    if (f->has_many || f->is_known)
+    if (!again && (f->has_many || f->is_known)) /* what the index had of this id, an earlier line has replaced */
         HD_TRY(find_same(f, id, &found, &replaces, err));
     if (found)
         return HD_OK;
@@ -184,7 +186,7 @@ static hd_status take_extract(const hd_extract *extract, void *data, hd_error *e
     HD_TRY(hd__prepare(&o->prepare, extract, &row, o->prepare.chunking == HD_CHUNKING_PLUGIN ? id : f->name, &p, err));
     if (p->row.created_at == 0)
         p->row.created_at = (int64_t)(f->mtime_ns / 1000000000u);
-    p->replaces = replaces;
+    p->replaces = replaces || again;
     return hand_over(f, p, err);
 }
 
@@ -234,20 +236,12 @@ static hd_status take_whole(hd_ingest_file *f, hd_span bytes, hd_error *err)
     return status;
 }
 
-/* The end of the last line; 0 when there is none. */
-static size_t last_line(const char *bytes, size_t n)
-{
-    const char *newline = n > 0 ? memrchr(bytes, '\n', n) : NULL;
-    return newline != NULL ? (size_t)(newline + 1 - bytes) : 0;
-}
-
 /* JSONL by pieces of whole lines. A piece grows until it holds one. */
-static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_line_failures *failures, hd_error *err)
+static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_error *err)
 {
-    uint32_t line = 1;
     bool more = true;
     while (more || buffer->len > 0) {
-        size_t n_read = 0, n = 0;
+        size_t n_read = 0;
         if (more) {
             char *room = hd__buffer_reserve(buffer, PIECE_BYTES);
             if (room == NULL)
@@ -255,14 +249,11 @@ static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_lin
             HD_TRY(read_bytes(fd, room, PIECE_BYTES, &n_read, err));
             buffer->len += n_read;
             more = n_read == PIECE_BYTES;
-            n = last_line(buffer->ptr, buffer->len);
         }
-        n = more ? n : buffer->len;
-        if (n == 0 && buffer->len > HD_LIMIT_FILE_BYTES)
-            return hd__fail(err, HD_ERR_LIMIT, "a line of more than %u bytes", HD_LIMIT_FILE_BYTES);
+        const size_t n = hd__lines_cut(&f->lines, buffer, !more);
         if (n == 0)
             continue;
-        HD_TRY(hd__extract_lines(hd__span(buffer->ptr, n), &line, failures, take_extract, f, err));
+        HD_TRY(hd__extract_lines(hd__span(buffer->ptr, n), &f->lines, take_extract, f, err));
         memmove(buffer->ptr, buffer->ptr + n, buffer->len - n);
         buffer->len -= n;
     }
@@ -308,7 +299,6 @@ static hd_status read_rest(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_erro
 static hd_status read_file(hd_ingest_file *f, int fd, hd_error *err)
 {
     hd_buffer buffer;
-    hd_line_failures failures = {0};
     size_t n = 0;
     hd__buffer_init(&buffer);
     char *room = hd__buffer_reserve(&buffer, HEAD_BYTES);
@@ -319,8 +309,8 @@ static hd_status read_file(hd_ingest_file *f, int fd, hd_error *err)
     if (status == HD_OK && kind == HD_KIND_UNKNOWN && buffer.len > 0) {
         status = extract(f, hd__buffer_span(&buffer), err); /* says why it is none */
     } else if (status == HD_OK && f->has_many) {
-        status = take_lines(f, fd, &buffer, &failures, err);
-        const hd_status told = hd__line_failures_end(&failures, status == HD_OK ? err : NULL);
+        status = take_lines(f, fd, &buffer, err);
+        const hd_status told = hd__lines_end(&f->lines, status == HD_OK ? err : NULL);
         status = status != HD_OK ? status : told;
         f->has_many = f->n_made > 0;
         if (status == HD_OK && f->n_made == 0)

@@ -203,6 +203,46 @@ class IndexTest(CommandTest):
         chunks = [self.index(*args, paths=["-"], stdin=TEXT * 3)["chunks"] for args in ([], ["--chunk-tokens", "16"])]
         self.assertGreater(chunks[1], chunks[0])
 
+    BROKEN = (b'{"id": "a", "text": "\xff"}\n' b'{"id": "b", "text": "kept as it was said first"}\n' b'["no object"]\n'
+              b'{"id": "c"}\n{"id": "d", "text": {"of": "a"}}\n{"id": "e", "text": "cut off\n\0\0\n' + b'{"id": "' + b"f" * 9000 + b'", "text": "x"}\n'
+              b'\n{"id": "g", "text": "kept"}\n{"id": "b", "text": "kept as it was said last"}\n{"id": "h", "text": "kept to the end"}')
+
+    def test_broken_lines(self):
+        """Each costs itself alone, whether the first or the last, from a file or a pipe; what is wrong is told at the end."""
+        self.put("d.jsonl", self.BROKEN)
+        for source in ("tree", "-"):
+            with self.subTest(source):
+                options = {"stdin": self.BROKEN} if source == "-" else {}
+                summary = json.loads(self.heddle("index", "-m", self.tiny(), "--db", f"{source}.db", "--json", source, **options)[0])
+                self.assertTrue({f["status"] for f in summary["failures"]} <= {"format", "limit"})
+                said = " ".join(f["error"] for f in summary["failures"])
+                self.assertIn("line 1: ", said)
+                self.assertIn("line 3: no JSON object; line 4: no text", said)
+                out, _ = self.heddle("db", "export", "--db", f"{source}.db")
+                documents = {d["id"]: d["chunks"][0]["text"] for d in map(json.loads, out.decode().splitlines()[1:])}
+                self.assertEqual(documents, {"b": "kept as it was said last", "g": "kept", "h": "kept to the end"})
+        self.put("d.jsonl", self.BROKEN + b"\n")  # what came last counts again, although the first of the two is new to the index
+        out, _ = self.heddle("index", "-m", self.tiny(), "--db", "tree.db", "tree")
+        out, _ = self.heddle("db", "export", "--db", "tree.db")
+        self.assertIn(b"said last", out)
+        self.assertNotIn(b"said first", out)
+        _, said = self.heddle("index", "-m", self.tiny(), "-", stdin=b'{"text": "a"}\n{"text": "b"}\n{broken\n')
+        self.assertIn("Could not be read:\n  standard input: 1 line is left out: line 3: ", said)
+
+    def test_a_line_that_does_not_end(self):
+        long = b'{"text": "' + b"x" * (65 << 20) + b'"}\n'
+        good = b'{"id": "before", "text": "kept"}\n', b'{"id": "after", "text": "kept"}\n'
+        for lines in (good[0] + long + good[1], good[0] + good[1] + long[:-1]):
+            summary = self.index(paths=["-"], stdin=lines)
+            self.assertEqual(sorted(self.documents()), ["after", "before"])
+            self.assertIn(f"line {3 if lines.startswith(good[0] + good[1]) else 2}: ", summary["failures"][0]["error"])
+
+    def test_stdin_of_other_kinds(self):
+        """JSON of several lines is one document."""
+        for text in (json.dumps({"a": [{"b": TEXT}, {"c": 1}]}, indent=1), '{"a":\n[{"b": 1},\n{"c": "warp"}\n]}\n', f"# Notes\n\n{TEXT}\n\n" '{"a": 1}\n'):
+            summary = self.index(paths=["-"], stdin=text)
+            self.assertEqual((summary["added"], summary["failures"]), (1, []))
+
     def test_anyloom(self):
         self.put("guide.md", f"# Guide\n\n## One\n\n{TEXT}\n\n## Two\n\n{TEXT}\n")
         self.index("--chunks", "anyloom")

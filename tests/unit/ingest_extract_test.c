@@ -205,6 +205,92 @@ static void a_document_on_each_line(void **state)
                "application/jsonl id=x created=1715904000 {\"timestamp\":1715904000000}\n");
 }
 
+/* Each is its line's fault alone. */
+static hd_status too_much_of_b(const hd_extract *extract, void *data, hd_error *why)
+{
+    if (hd__span_is(extract->text, "b"))
+        return hd__fail(why, HD_ERR_LIMIT, "b is too much");
+    return hd__span_is(extract->text, "end") ? hd__fail(why, HD_ERR_IO, "disk") : dump_document(extract, data, why);
+}
+
+static void lines_that_are_left_out(void **state)
+{
+    (void)state;
+    hd_buffer out;
+    hd_lines lines = {0};
+    bool again;
+    static const char bytes[] = "{\"text\":\"a\\u0000\"}\n{\"text\":\"\xFF\"}\n{\"text\":[1]}\n{\"text\":\"b\"}\n\0{}\n"
+                                "{\"text\":\"c\"}\n";
+    hd__buffer_init(&out);
+    assert_int_equal(hd__extract_lines(hd__span(bytes, sizeof bytes - 1), &lines, too_much_of_b, &out, &err), HD_OK);
+    assert_int_equal(lines.n, 6);
+    assert_int_equal(lines.n_failed, 5);
+    assert_int_equal(hd__lines_take_id(&lines, "x", &again, &err), HD_OK);
+    assert_false(again);
+    lines.n += 2;
+    assert_int_equal(hd__lines_take_id(&lines, "y", &again, &err), HD_OK);
+    assert_false(again);
+    assert_int_equal(hd__lines_take_id(&lines, "x", &again, &err), HD_OK);
+    assert_true(again);
+    assert_int_equal(lines.n_failed, 6);
+    assert_int_equal(hd__extract_lines(hd__span_of("{\"text\":\"end\"}\n[]\n"), &lines, too_much_of_b, &out, &err),
+                     HD_ERR_IO);
+    assert_string_equal(err.text, "disk");
+    assert_int_equal(lines.n_failed, 6);
+    assert_int_equal(hd__lines_end(&lines, &err), HD_ERR_FORMAT);
+    hd__buffer_append_char(&out, '\0');
+    assert_string_equal(out.ptr, "application/jsonl\nP 0 @6 |c|\n");
+    hd__buffer_clear(&out);
+
+    lines = (hd_lines){0};
+    assert_int_equal(hd__lines_take_id(&lines, "x", &again, &err), HD_OK);
+    lines.n = 6;
+    assert_int_equal(hd__lines_take_id(&lines, "x", &again, &err), HD_OK);
+    assert_int_equal(hd__lines_end(&lines, &err), HD_ERR_FORMAT);
+    assert_string_equal(err.text, "1 line is left out: line 1: line 7 has the same id, x");
+}
+
+/* What is kept of a stream while a line of it does not end. */
+static void long_lines_are_cut_out(void **state)
+{
+    (void)state;
+    hd_lines lines = {.n = 2};
+    hd_buffer read;
+    hd__buffer_init(&read);
+    assert_int_equal(hd__lines_cut(&lines, &read, false), 0);
+    hd__buffer_append_text(&read, "{}\n{");
+    assert_int_equal(hd__lines_cut(&lines, &read, false), 3);
+    assert_int_equal(hd__lines_cut(&lines, &read, true), 4);
+    hd__buffer_reset(&read);
+    char *room = hd__buffer_reserve(&read, HD_LIMIT_RECORD_BYTES + 1u);
+    assert_non_null(room);
+    memset(room, 'a', HD_LIMIT_RECORD_BYTES + 1u);
+    read.len = HD_LIMIT_RECORD_BYTES;
+    assert_int_equal(hd__lines_cut(&lines, &read, false), 0); /* the newline may come next */
+    assert_int_equal(read.len, HD_LIMIT_RECORD_BYTES);
+    read.len++;
+    assert_int_equal(hd__lines_cut(&lines, &read, false), 0);
+    assert_int_equal(read.len, 0);
+    assert_true(lines.in_long);
+    assert_int_equal(lines.n, 2);
+    hd__buffer_append_text(&read, "aaaa");
+    assert_int_equal(hd__lines_cut(&lines, &read, false), 0);
+    assert_int_equal(read.len, 0);
+    hd__buffer_append_text(&read, "a\n{}\n{}");
+    assert_int_equal(hd__lines_cut(&lines, &read, false), 3);
+    assert_int_equal(read.len, 5);
+    assert_int_equal(lines.n, 3);
+    assert_false(lines.in_long);
+    lines.in_long = true; /* to the end of the stream */
+    hd__buffer_reset(&read);
+    hd__buffer_append_text(&read, "aaaa");
+    assert_int_equal(hd__lines_cut(&lines, &read, true), 0);
+    assert_int_equal(lines.n, 4);
+    hd__buffer_clear(&read);
+    assert_int_equal(hd__lines_end(&lines, &err), HD_ERR_FORMAT);
+    assert_string_equal(err.text, "1 line is left out: line 3: more than 67108864 bytes, which are read of one line");
+}
+
 static void broken_lines_do_not_stop_the_others(void **state)
 {
     (void)state;
@@ -213,7 +299,7 @@ static void broken_lines_do_not_stop_the_others(void **state)
     char *found = dump(hd__span_of(lines), "a.jsonl", NULL, &status);
     assert_int_equal(status, HD_ERR_FORMAT);
     assert_string_equal(found, "application/jsonl\nP 0 @1 |a|\napplication/jsonl\nP 0 @6 |b|\n");
-    assert_non_null(strstr(err.text, "4 lines cannot be read: line 2: "));
+    assert_non_null(strstr(err.text, "4 lines are left out: line 2: "));
     assert_non_null(strstr(err.text, "; line 3: no JSON object; line 4: no text: none of \"text\""));
     assert_null(strstr(err.text, "line 5"));
     free(found);
@@ -223,22 +309,20 @@ static void lines_by_pieces(void **state)
 {
     (void)state;
     hd_buffer out;
-    uint32_t line = 7;
-    hd_line_failures failures = {0};
+    hd_lines lines = {.n = 6};
     static const hd_span pieces[] = {
         {"{\"text\":\"a\"}\n\n", 14}, {"[]\n{\"text\":\"b\"}\n", 16}, {"{\n\0\0\0\n", 6}, {"[1]\n", 4}};
-    static const uint32_t next[] = {9, 11, 13, 14};
+    static const uint32_t passed[] = {8, 10, 12, 13};
     hd__buffer_init(&out);
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(hd__extract_lines(pieces[i], &line, &failures, dump_document, &out, &err), HD_OK);
-        assert_int_equal(line, next[i]);
+        assert_int_equal(hd__extract_lines(pieces[i], &lines, dump_document, &out, &err), HD_OK);
+        assert_int_equal(lines.n, passed[i]);
     }
-    assert_int_equal(hd__line_failures_end(&failures, &err), HD_ERR_FORMAT);
-    assert_string_equal(err.text,
-                        "3 lines cannot be read: line 9: no JSON object; line 11: binary, not text: byte 2 is zero; "
-                        "line 13: no JSON object");
-    failures = (hd_line_failures){0};
-    assert_int_equal(hd__line_failures_end(&failures, &err), HD_OK);
+    assert_int_equal(hd__lines_end(&lines, &err), HD_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "4 lines are left out: line 9: no JSON object; line 11: "));
+    assert_non_null(strstr(err.text, "; line 12: "));
+    lines = (hd_lines){0};
+    assert_int_equal(hd__lines_end(&lines, &err), HD_OK);
     hd__buffer_append_char(&out, '\0');
     assert_string_equal(out.ptr, "application/jsonl\nP 0 @7 |a|\napplication/jsonl\nP 0 @10 |b|\n");
     hd__buffer_clear(&out);
@@ -358,7 +442,7 @@ static void limits_of_bytes(void **state)
     assert_int_equal(status_of("a.json", "[\"", 'a', HD_LIMIT_RECORD_BYTES - 3, "\"]"), HD_ERR_LIMIT);
     assert_int_equal(status_of("a.jsonl", "{\"text\":\"", 'a', HD_LIMIT_RECORD_BYTES - 11, "\"}"), HD_OK);
     assert_int_equal(status_of("a.jsonl", "{\"text\":\"", 'a', HD_LIMIT_RECORD_BYTES - 10, "\"}\n"), HD_ERR_FORMAT);
-    assert_non_null(strstr(err.text, "1 line cannot be read: line 1: 67108865 bytes, at most 67108864"));
+    assert_non_null(strstr(err.text, "1 line is left out: line 1: 67108865 bytes, at most 67108864"));
     assert_int_equal(status_of("a.html", "", 'a', HD_LIMIT_HTML_BYTES, ""), HD_OK);
     assert_int_equal(status_of("a.html", "", 'a', HD_LIMIT_HTML_BYTES, "a"), HD_ERR_LIMIT);
 }
@@ -417,6 +501,8 @@ int main(void)
         cmocka_unit_test(a_document_on_each_line),
         cmocka_unit_test(broken_lines_do_not_stop_the_others),
         cmocka_unit_test(lines_by_pieces),
+        cmocka_unit_test(lines_that_are_left_out),
+        cmocka_unit_test(long_lines_are_cut_out),
         cmocka_unit_test(errors_of_the_caller_end_it),
         cmocka_unit_test(survives_failed_allocations),
         cmocka_unit_test(hostile_markdown_ends),
