@@ -82,6 +82,7 @@
 #define HD_LIMIT_MARKDOWN_EXPANSION 16u         /* what is parsed, times what is there: cells, references */
 #define HD_LIMIT_HTML_BYTES (32u << 20)
 #define HD_LIMIT_HTML_DEPTH 1024u                    /* nested elements */
+#define HD_LIMIT_ATTRIBUTES 512u                     /* of one element, of HTML or XML */
 #define HD_LIMIT_XML_DEPTH 200u                      /* nested elements in Office files and EPUB's lists */
 #define HD_LIMIT_ARCHIVE_ENTRIES 10000u              /* of a DOCX, PPTX or EPUB */
 #define HD_LIMIT_ARCHIVE_ENTRY_BYTES (64u << 20)     /* of one of them, unpacked */

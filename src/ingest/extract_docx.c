@@ -5,12 +5,14 @@
 
 static hd_status write_document(hd_package *package, hd_prose *prose, hd_error *err)
 {
-    const char *document, *styles_part, *notes;
+    hd_office_relations relations;
     hd_office_styles styles = {.n = 0};
-    HD_TRY(hd__office_related(package, "", "/officeDocument", NULL, &document, err));
+    HD_TRY(hd__office_relations_read(package, "", &relations, err));
+    const char *document = hd__office_of_type(&relations, "/officeDocument");
     if (document == NULL)
         document = "word/document.xml";
-    HD_TRY(hd__office_related(package, document, "/styles", NULL, &styles_part, err));
+    HD_TRY(hd__office_relations_read(package, document, &relations, err));
+    const char *styles_part = hd__office_of_type(&relations, "/styles");
     if (styles_part == NULL)
         styles_part = "word/styles.xml";
     if (hd__package_has(package, styles_part))
@@ -18,7 +20,7 @@ static hd_status write_document(hd_package *package, hd_prose *prose, hd_error *
     HD_TRY(hd__office_write(package, document, HD_OFFICE_DOCUMENT, &styles, prose, err));
     static const char *const kinds[] = {"/footnotes", "/endnotes"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        HD_TRY(hd__office_related(package, document, kinds[i], NULL, &notes, err));
+        const char *notes = hd__office_of_type(&relations, kinds[i]);
         if (notes != NULL && hd__package_has(package, notes))
             HD_TRY(hd__office_write(package, notes, HD_OFFICE_NOTES, &styles, prose, err));
     }

@@ -4,6 +4,8 @@
  *   META-INF/container.xml   names the package document
  *   *.opf                    metadata; manifest: id → part; spine: ids in order
  */
+#include <stdlib.h>
+
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "ingest/encoding.h"
@@ -14,6 +16,7 @@
 typedef struct item {
     const char *id, *part; /* part NULL: the item of a spine, which names an id */
     bool is_chapter;
+    size_t place; /* among all */
 } item;
 
 typedef struct book {
@@ -52,7 +55,9 @@ static void add_item(book *b, const item *added)
         b->items = items;
         b->capacity = capacity;
     }
-    b->items[b->n++] = *added;
+    b->items[b->n] = *added;
+    b->items[b->n].place = b->n;
+    b->n++;
 }
 
 static void begin(void *data, const char *name, const char *const *attributes, uint32_t line)
@@ -132,17 +137,43 @@ static hd_status write_chapter(hd_package *package, const char *part, hd_prose *
     return hd__html_write(text, prose, NULL, false, err);
 }
 
-static hd_status write_chapters(const book *b, hd_package *package, hd_prose *prose, hd_error *err)
+/* By id, what is in the manifest first. */
+static int compare_items(const void *a, const void *b)
 {
+    const item *x = a, *y = b;
+    const int order = strcmp(x->id, y->id);
+    if (order != 0 || (x->part == NULL) != (y->part == NULL))
+        return order != 0 ? order : x->part == NULL ? 1 : -1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+/* Chapters by their places in the spine; NULL elsewhere. */
+static hd_status order_chapters(book *b, const char ***chapters, hd_error *err)
+{
+    const char *part = NULL, *id = "";
+    *chapters = hd__arena_calloc(b->arena, b->n, sizeof **chapters);
+    if (*chapters == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the book's contents");
+    if (b->n > 0)
+        qsort(b->items, b->n, sizeof *b->items, compare_items);
     for (size_t i = 0; i < b->n; i++) {
-        if (b->items[i].part != NULL)
-            continue;
-        const item *chapter = NULL;
-        for (size_t j = 0; j < b->n && chapter == NULL; j++)
-            chapter = b->items[j].part != NULL && is(b->items[j].id, b->items[i].id) ? &b->items[j] : NULL;
-        if (chapter != NULL && chapter->is_chapter)
-            HD_TRY(write_chapter(package, chapter->part, prose, err));
+        const item *at = &b->items[i];
+        if (i == 0 || !is(at->id, id))
+            part = at->part != NULL && at->is_chapter ? at->part : NULL;
+        id = at->id;
+        if (at->part == NULL)
+            (*chapters)[at->place] = part;
     }
+    return HD_OK;
+}
+
+static hd_status write_chapters(book *b, hd_package *package, hd_prose *prose, hd_error *err)
+{
+    const char **chapters;
+    HD_TRY(order_chapters(b, &chapters, err));
+    for (size_t i = 0; i < b->n; i++)
+        if (chapters[i] != NULL)
+            HD_TRY(write_chapter(package, chapters[i], prose, err));
     for (size_t i = 0; i < prose->blocks.n; i++)
         prose->blocks.items[i].line = 0; /* of a chapter's file, which nobody opens */
     return HD_OK;

@@ -56,9 +56,10 @@ static void text(void *data, hd_span bytes)
 
 static hd_status write_slide(hd_package *package, const char *slide, hd_prose *prose, hd_error *err)
 {
-    const char *notes;
+    hd_office_relations relations;
     HD_TRY(hd__office_write(package, slide, HD_OFFICE_SLIDE, NULL, prose, err));
-    HD_TRY(hd__office_related(package, slide, "/notesSlide", NULL, &notes, err));
+    HD_TRY(hd__office_relations_read(package, slide, &relations, err));
+    const char *notes = hd__office_of_type(&relations, "/notesSlide");
     if (notes != NULL && hd__package_has(package, notes))
         HD_TRY(hd__office_write(package, notes, HD_OFFICE_SPEECH, NULL, prose, err));
     return HD_OK;
@@ -68,17 +69,19 @@ static hd_status write_slides(hd_package *package, hd_prose *prose, hd_error *er
 {
     static const hd_markup_handler handler = {begin, end, text};
     slides s = {.arena = package->arena};
-    const char *presentation, *slide;
+    hd_office_relations relations;
     hd_span xml;
-    HD_TRY(hd__office_related(package, "", "/officeDocument", NULL, &presentation, err));
+    HD_TRY(hd__office_relations_read(package, "", &relations, err));
+    const char *presentation = hd__office_of_type(&relations, "/officeDocument");
     if (presentation == NULL)
         presentation = "ppt/presentation.xml";
     HD_TRY(hd__package_read(package, presentation, &xml, err));
     HD_TRY(hd__xml_parse(xml, presentation, &handler, &s, err));
     if (s.failed)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for the list of slides");
+    HD_TRY(hd__office_relations_read(package, presentation, &relations, err));
     for (size_t i = 0; i < s.n; i++) {
-        HD_TRY(hd__office_related(package, presentation, NULL, s.ids[i], &slide, err));
+        const char *slide = hd__office_of_id(&relations, s.ids[i]);
         prose->page = (uint32_t)i + 1;
         if (slide != NULL)
             HD_TRY(write_slide(package, slide, prose, err));

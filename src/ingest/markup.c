@@ -1,7 +1,13 @@
 /* markup.c - see markup.h. */
 #include "ingest/markup.h"
 
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
 #include "base/limits.h"
+#include "ingest/block_list.h"
+#include "ingest/encoding.h"
 #include "ingest/xml_library.h"
 
 typedef struct parse {
@@ -77,6 +83,114 @@ static void set_events(parse *p, xmlParserCtxtPtr context)
     context->userData = p;
 }
 
+/* ---- elements with too many attributes ---- */
+
+/* Past the next such word; the end when there is none. */
+static size_t after(hd_span text, size_t at, const char *word)
+{
+    const size_t n = strlen(word);
+    const char *found = at < text.len ? memmem(text.ptr + at, text.len - at, word, n) : NULL;
+    return found != NULL ? (size_t)(found - text.ptr) + n : text.len;
+}
+
+static bool is_name_byte(char c)
+{
+    return (unsigned char)c >= 0x80 || isalnum((unsigned char)c) || (c != '\0' && strchr(":_.-", c) != NULL);
+}
+
+static size_t skip_blanks(hd_span text, size_t at)
+{
+    while (at < text.len && hd__ascii_is_space(text.ptr[at]))
+        at++;
+    return at;
+}
+
+/* Counts the attributes of a start tag from the end of its name on; *at becomes its end. What is no attribute counts too. */
+static uint32_t count_attributes(hd_span text, size_t *at)
+{
+    uint32_t n = 0;
+    while (n <= HD_LIMIT_ATTRIBUTES) {
+        *at = skip_blanks(text, *at);
+        if (*at >= text.len || text.ptr[*at] == '>')
+            break;
+        if (text.ptr[*at] == '/') {
+            ++*at;
+            continue;
+        }
+        const size_t begin = *at;
+        while (*at < text.len && is_name_byte(text.ptr[*at]))
+            ++*at;
+        const size_t equals = skip_blanks(text, *at);
+        if (*at == begin) { /* no name: to the next blank */
+            while (*at < text.len && !hd__ascii_is_space(text.ptr[*at]) && text.ptr[*at] != '>')
+                ++*at;
+        } else if (equals < text.len && text.ptr[equals] == '=') {
+            *at = skip_blanks(text, equals + 1);
+            const char quote = *at < text.len ? text.ptr[*at] : '\0';
+            if (quote == '"' || quote == '\'')
+                *at = after(text, *at + 1, (char[]){quote, '\0'});
+            else
+                while (*at < text.len && !hd__ascii_is_space(text.ptr[*at]) && text.ptr[*at] != '>')
+                    ++*at;
+        }
+        n++;
+    }
+    return n;
+}
+
+static bool is_name(hd_span name, const char *with)
+{
+    return name.len == strlen(with) && strncasecmp(name.ptr, with, name.len) == 0;
+}
+
+/* Past a script or style sheet: to the first end tag, as the parser takes it. */
+static size_t after_raw_text(hd_span text, size_t at)
+{
+    do
+        at = after(text, at, "</");
+    while (at < text.len && !isalpha((unsigned char)text.ptr[at]));
+    return at;
+}
+
+/* The parser compares each attribute of an element with all before it, which takes hours for some megabytes of them. */
+static bool has_crowded_element(hd_span text, bool is_html)
+{
+    for (size_t at = after(text, 0, "<"); at < text.len; at = after(text, at, "<")) {
+        const hd_span rest = hd__span(text.ptr + at, text.len - at);
+        if (hd__span_begins(rest, "!--")) {
+            at = after(text, at + 3, "--");
+            while (at < text.len && text.ptr[at] != '>' && text.ptr[at] != '!')
+                at = text.ptr[at] == '-' ? at + 1 : after(text, at, "--");
+            continue;
+        }
+        if (!is_html && hd__span_begins(rest, "![CDATA[")) {
+            at = after(text, at, "]]>");
+            continue;
+        }
+        if (!is_name_byte(rest.ptr[0]) || isdigit((unsigned char)rest.ptr[0]) || rest.ptr[0] == '-')
+            continue;
+        size_t n = 1;
+        while (n < rest.len && is_name_byte(rest.ptr[n]))
+            n++;
+        const hd_span name = hd__span(rest.ptr, n);
+        at += n;
+        if (count_attributes(text, &at) > HD_LIMIT_ATTRIBUTES)
+            return true;
+        if (is_html && (is_name(name, "script") || is_name(name, "style")))
+            at = after_raw_text(text, at);
+    }
+    return false;
+}
+
+static hd_status check_attributes(hd_span text, bool is_html, hd_error *err)
+{
+    if (has_crowded_element(text, is_html))
+        return hd__fail(err, HD_ERR_LIMIT, "an element has more than %u attributes", HD_LIMIT_ATTRIBUTES);
+    return HD_OK;
+}
+
+/* ---- parsing ---- */
+
 static hd_status check(const parse *p, size_t len, size_t most, hd_error *err)
 {
     if (len > most)
@@ -90,6 +204,7 @@ hd_status hd__html_parse(hd_span text, const hd_markup_handler *handler, void *d
 {
     parse p = {.handler = handler, .data = data, .most_depth = HD_LIMIT_HTML_DEPTH};
     HD_TRY(check(&p, text.len, HD_LIMIT_HTML_BYTES, err));
+    HD_TRY(check_attributes(text, true, err));
     HD_TRY(hd__xml_library_open(&p.library, err));
     if (text.len == 0)
         return HD_OK;
@@ -111,15 +226,24 @@ hd_status hd__html_parse(hd_span text, const hd_markup_handler *handler, void *d
 hd_status hd__xml_parse(hd_span bytes, const char *part, const hd_markup_handler *handler, void *data, hd_error *err)
 {
     parse p = {.handler = handler, .data = data, .most_depth = HD_LIMIT_XML_DEPTH};
+    xmlParserCtxtPtr context = NULL;
+    hd_arena arena;
+    hd_span text;
     hd_status status;
     HD_TRY(check(&p, bytes.len, HD_LIMIT_ARCHIVE_ENTRY_BYTES, err));
     HD_TRY(hd__xml_library_open(&p.library, err));
-    xmlParserCtxtPtr context = p.library->new_parser_ctxt();
-    if (context == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "no memory for an XML parser");
+    hd__arena_init(&arena);
+    HD_TRY_OUT(hd__encoding_decode(bytes, NULL, &arena, &text, err)); /* so that what is looked at is what is parsed */
+    HD_TRY_OUT(check_attributes(text, false, err));
+    context = p.library->new_parser_ctxt();
+    if (context == NULL) {
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for an XML parser");
+        goto out;
+    }
     set_events(&p, context);
-    xmlDocPtr none = p.library->ctxt_read_memory(context, bytes.ptr, (int)bytes.len, NULL, NULL,
-                                                 XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NONET);
+    xmlDocPtr none =
+        p.library->ctxt_read_memory(context, text.ptr, (int)text.len, NULL, "UTF-8",
+                                    XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
     p.library->free_doc(none);
     const xmlError *last = p.library->ctxt_get_last_error(context);
     HD_TRY_OUT(check(&p, bytes.len, HD_LIMIT_ARCHIVE_ENTRY_BYTES, err));
@@ -133,7 +257,9 @@ hd_status hd__xml_parse(hd_span bytes, const char *part, const hd_markup_handler
                      last != NULL && last->message != NULL ? (int)strcspn(last->message, "\n") : 0,
                      last != NULL && last->message != NULL ? last->message : "");
 out:
-    p.library->free_parser_ctxt(context);
+    if (context != NULL)
+        p.library->free_parser_ctxt(context);
+    hd__arena_clear(&arena);
     return status;
 }
 

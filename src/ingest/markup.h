@@ -16,8 +16,9 @@ typedef struct hd_markup_handler {
     void (*text)(void *data, hd_span text);
 } hd_markup_handler;
 
-/* HTML as it is found in the wild: never HD_ERR_FORMAT. `text` is UTF-8. HD_ERR_LIMIT for HD_LIMIT_HTML_BYTES and elements
- * nested deeper than HD_LIMIT_HTML_DEPTH, HD_ERR_MEMORY, HD_ERR_UNSUPPORTED without libxml2. */
+/* HTML as it is found in the wild: never HD_ERR_FORMAT. `text` is UTF-8. HD_ERR_LIMIT for HD_LIMIT_HTML_BYTES, elements
+ * nested deeper than HD_LIMIT_HTML_DEPTH and those with more than HD_LIMIT_ATTRIBUTES, HD_ERR_MEMORY, HD_ERR_UNSUPPORTED
+ * without libxml2. */
 HD_MUST_USE hd_status hd__html_parse(hd_span text, const hd_markup_handler *handler, void *data, hd_error *err);
 
 /* XML, which must be well-formed. `part` is for messages. */

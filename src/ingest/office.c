@@ -33,44 +33,94 @@ static bool ends(const char *text, const char *with)
 
 /* ---- relations ---- */
 
-typedef struct lookup {
+typedef struct relation_reader {
     hd_arena *arena;
-    const char *part, *type, *id, *found;
+    const char *part;
+    hd_office_relations *relations;
     bool failed;
-} lookup;
+} relation_reader;
 
 static void begin_relation(void *data, const char *name, const char *const *attributes, uint32_t line)
 {
-    lookup *l = data;
+    relation_reader *r = data;
+    hd_office_relations *all = r->relations;
     const char *id = hd__attribute(attributes, "Id"), *type = hd__attribute(attributes, "Type");
     const char *target = hd__attribute(attributes, "Target"), *mode = hd__attribute(attributes, "TargetMode");
     (void)line;
-    if (l->found != NULL || !is(name, "Relationship") || target == NULL || (mode != NULL && is(mode, "External")))
+    if (r->failed || !is(name, "Relationship") || target == NULL || (mode != NULL && is(mode, "External")))
         return;
-    if ((l->type != NULL && type != NULL && ends(type, l->type)) || (l->id != NULL && id != NULL && is(id, l->id))) {
-        l->found = hd__package_name(l->arena, l->part, target);
-        l->failed = l->found == NULL;
+    if (all->n == all->capacity) {
+        const size_t capacity = all->capacity == 0 ? 64 : all->capacity * 2;
+        hd_office_relation *items = hd__arena_alloc(r->arena, hd__mul(capacity, sizeof *items));
+        r->failed = items == NULL;
+        if (r->failed)
+            return;
+        if (all->n > 0)
+            memcpy(items, all->items, all->n * sizeof *items);
+        all->items = items;
+        all->capacity = capacity;
     }
+    id = id != NULL ? id : "";
+    type = type != NULL ? type : "";
+    const hd_office_relation added = {.id = hd__arena_strndup(r->arena, id, strlen(id)),
+                                      .type = hd__arena_strndup(r->arena, type, strlen(type)),
+                                      .target = hd__package_name(r->arena, r->part, target),
+                                      .place = all->n};
+    r->failed = added.id == NULL || added.type == NULL || added.target == NULL;
+    all->items[all->n++] = added;
 }
 
-hd_status hd__office_related(hd_package *package, const char *part, const char *type, const char *id, const char **target,
-                             hd_error *err)
+static int compare_relations(const void *a, const void *b)
+{
+    const hd_office_relation *x = a, *y = b;
+    const int order = strcmp(x->id, y->id);
+    return order != 0 ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+hd_status hd__office_relations_read(hd_package *package, const char *part, hd_office_relations *relations, hd_error *err)
 {
     static const hd_markup_handler handler = {begin_relation, ignore_end, ignore_text};
     const char *slash = strrchr(part, '/');
     size_t folder = slash != NULL ? (size_t)(slash + 1 - part) : 0;
-    lookup l = {.arena = package->arena, .part = part, .type = type, .id = id};
+    relation_reader r = {.arena = package->arena, .part = part, .relations = relations};
     hd_span xml;
-    *target = NULL;
+    *relations = (hd_office_relations){0};
     const char *name = hd__arena_printf(package->arena, "%.*s_rels/%s.rels", (int)folder, part, part + folder);
     if (name == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a part's name");
     if (!hd__package_has(package, name))
         return HD_OK;
     HD_TRY(hd__package_read(package, name, &xml, err));
-    HD_TRY(hd__xml_parse(xml, name, &handler, &l, err));
-    *target = l.found;
-    return l.failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for a part's name") : HD_OK;
+    HD_TRY(hd__xml_parse(xml, name, &handler, &r, err));
+    if (r.failed)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the relations of a part");
+    if (relations->n > 0)
+        qsort(relations->items, relations->n, sizeof *relations->items, compare_relations);
+    return HD_OK;
+}
+
+const char *hd__office_of_type(const hd_office_relations *relations, const char *type)
+{
+    const hd_office_relation *first = NULL;
+    for (size_t i = 0; i < relations->n; i++) {
+        const hd_office_relation *r = &relations->items[i];
+        if (ends(r->type, type) && (first == NULL || r->place < first->place))
+            first = r;
+    }
+    return first != NULL ? first->target : NULL;
+}
+
+const char *hd__office_of_id(const hd_office_relations *relations, const char *id)
+{
+    size_t low = 0, high = relations->n;
+    while (low < high) { /* the first of those that have it */
+        const size_t middle = low + (high - low) / 2;
+        if (strcmp(relations->items[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < relations->n && is(relations->items[low].id, id) ? relations->items[low].target : NULL;
 }
 
 /* ---- properties ---- */
@@ -167,7 +217,15 @@ static void add_style(style_reader *r, const char *id)
         s->items = items;
         s->capacity = capacity;
     }
-    s->items[s->n++] = (hd_office_style){.id = copy(r, id)};
+    s->items[s->n] = (hd_office_style){.id = copy(r, id), .place = s->n};
+    s->n++;
+}
+
+static int compare_styles(const void *a, const void *b)
+{
+    const hd_office_style *x = a, *y = b;
+    const int order = strcmp(x->id, y->id);
+    return order != 0 ? order : (x->place > y->place) - (x->place < y->place);
 }
 
 /* The level that "w:outlineLvl" says: 0 for the highest, 9 for none. */
@@ -208,16 +266,32 @@ hd_status hd__office_styles_read(hd_package *package, const char *part, hd_offic
     hd_span xml;
     HD_TRY(hd__package_read(package, part, &xml, err));
     HD_TRY(hd__xml_parse(xml, part, &handler, &r, err));
-    return r.failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for the document's styles") : HD_OK;
+    if (r.failed)
+        return hd__fail(err, HD_ERR_MEMORY, "no memory for the document's styles");
+    if (styles->n > 0)
+        qsort(styles->items, styles->n, sizeof *styles->items, compare_styles);
+    return HD_OK;
+}
+
+/* NULL: there is none; of several with one id the first. */
+static const hd_office_style *find_style(const hd_office_styles *styles, const char *id)
+{
+    size_t low = 0, high = styles->n;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (strcmp(styles->items[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < styles->n && is(styles->items[low].id, id) ? &styles->items[low] : NULL;
 }
 
 /* The style of this id, and those that it is based on: a few steps, since they may go round. */
 static void apply_style(const hd_office_styles *styles, const char *id, uint32_t *level, bool *is_item)
 {
     for (int steps = 0; steps < 8 && id != NULL && styles != NULL; steps++) {
-        const hd_office_style *style = NULL;
-        for (size_t i = 0; i < styles->n && style == NULL; i++)
-            style = is(styles->items[i].id, id) ? &styles->items[i] : NULL;
+        const hd_office_style *style = find_style(styles, id);
         if (style == NULL)
             return;
         *level = *level == 0 ? style->level : *level;

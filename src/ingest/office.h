@@ -12,17 +12,32 @@ typedef struct hd_office_style {
     const char *id, *based_on; /* based_on: NULL for none */
     uint32_t level;            /* of a heading; 0: none */
     bool is_item;
+    size_t place; /* among all, as they were written */
 } hd_office_style;
 
 typedef struct hd_office_styles {
-    hd_office_style *items; /* [n] */
+    hd_office_style *items; /* [n] by id */
     size_t n, capacity;
 } hd_office_styles;
 
-/* The part that a relation of `part` leads to: the first whose type ends in `type`, or the one with this id (the other is
- * NULL). *target NULL when there is none; on the package's arena. */
-HD_MUST_USE hd_status hd__office_related(hd_package *package, const char *part, const char *type, const char *id,
-                                         const char **target, hd_error *err);
+/* Another part that a part names; parts outside of the file are left out. */
+typedef struct hd_office_relation {
+    const char *id, *type, *target;
+    size_t place; /* among all, as they were written */
+} hd_office_relation;
+
+typedef struct hd_office_relations {
+    hd_office_relation *items; /* [n] by id */
+    size_t n, capacity;
+} hd_office_relations;
+
+/* The relations of a part, on the package's arena; none when it has no list of them. */
+HD_MUST_USE hd_status hd__office_relations_read(hd_package *package, const char *part, hd_office_relations *relations,
+                                                hd_error *err);
+
+/* The part of the first relation whose type ends so, or of the one with this id; NULL when there is none. */
+const char *hd__office_of_type(const hd_office_relations *relations, const char *type);
+const char *hd__office_of_id(const hd_office_relations *relations, const char *id);
 
 /* Title, author, dates and keywords of docProps/core.xml, to the extract. */
 HD_MUST_USE hd_status hd__office_properties(hd_package *package, hd_reader *reader, hd_error *err);

@@ -1,12 +1,12 @@
 /* HTML, PDF, Office files, EPUB and CSV: goldens of what tools/make_extract_fixtures.py wrote, and files that lie. */
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zip.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 #include "ingest/package.h"
 #include "unit/extract_dump.h"
+#include "unit/packed.h"
 
 #define FOLDER "tests/golden/documents/"
 
@@ -53,6 +53,38 @@ static void lists_tables_and_code_of_pages(void **state)
                "H 2 @5 <Layout> |Layout|\nP 0 @5 |para|\nP 0 @5 |cell|\nP 0 @5 |a|\nP 0 @5 |b|\n");
 }
 
+/* Beside those of one element, what looks like more of them. */
+static void many_attributes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *begin, *each, *end;
+        hd_status past; /* with one more than are allowed */
+    } pages[] = {{"<p ", "a%u ", ">x", HD_ERR_LIMIT},
+                 {"<p ", "a%u='>' ", ">x", HD_ERR_LIMIT},
+                 {"<p ", "a%u=\">\"", ">x", HD_ERR_LIMIT},
+                 {"<p a\"=\"b ", "a%u ", ">x", HD_ERR_LIMIT}, /* no quote that the parser takes for one */
+                 {"<p a='", "a%u ", "'>x", HD_OK},
+                 {"<!--<p ", "a%u ", "-->x", HD_OK},
+                 {"<script>if (a<b ", "a%u ", "</script>x", HD_OK},
+                 {"x <3 ", "a%u ", "", HD_OK}};
+    hd_buffer text;
+    hd__buffer_init(&text);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        for (unsigned n = HD_LIMIT_ATTRIBUTES - 2; n <= HD_LIMIT_ATTRIBUTES + 1; n++) {
+            hd_status status;
+            hd__buffer_reset(&text);
+            hd__buffer_append_text(&text, pages[i].begin);
+            for (unsigned k = 0; k < n; k++)
+                hd__buffer_printf(&text, pages[i].each, k);
+            hd__buffer_append_text(&text, pages[i].end);
+            free(dump(hd__buffer_span(&text), "a.html", NULL, &status));
+            if (n == HD_LIMIT_ATTRIBUTES - 2 || n == HD_LIMIT_ATTRIBUTES + 1)
+                assert_int_equal(status, n > HD_LIMIT_ATTRIBUTES ? pages[i].past : HD_OK);
+        }
+    hd__buffer_clear(&text);
+}
+
 static void pages_say_their_encoding(void **state)
 {
     (void)state;
@@ -70,9 +102,9 @@ static void hostile_pages_end(void **state)
     static const struct {
         const char *unit;
         hd_status status;
-    } units[] = {{"<div>", HD_ERR_LIMIT},   {"<p>", HD_OK},      {"</i>", HD_OK},      {"<table><tr><td>", HD_ERR_LIMIT},
-                 {"<li>", HD_OK},           {"<!--", HD_OK},     {"<a b='", HD_OK},    {"&amp", HD_OK},
-                 {"<b></i>", HD_ERR_LIMIT}, {"<script>", HD_OK}, {"<![CDATA[", HD_OK}, {"\xEF\xBF\xBF<", HD_OK}};
+    } units[] = {{"<div>", HD_ERR_LIMIT},   {"<p>", HD_OK},      {"</i>", HD_OK},          {"<table><tr><td>", HD_ERR_LIMIT},
+                 {"<li>", HD_OK},           {"<!--", HD_OK},     {"<a b='", HD_ERR_LIMIT}, {"&amp", HD_OK},
+                 {"<b></i>", HD_ERR_LIMIT}, {"<script>", HD_OK}, {"<![CDATA[", HD_OK},     {"\xEF\xBF\xBF<", HD_OK}};
     hd_buffer text;
     hd__buffer_init(&text);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -242,43 +274,9 @@ static void office_files(void **state)
 
 /* ---- archives that lie ---- */
 
-typedef struct entry {
-    const char *name;
-    hd_span bytes;
-    bool encrypted;
-} entry;
-
-/* A zip of these entries, in memory; free it. */
-static hd_span pack(const entry *entries, size_t n)
-{
-    zip_error_t why;
-    zip_error_init(&why);
-    zip_source_t *target = zip_source_buffer_create(NULL, 0, 0, &why);
-    zip_t *zip = zip_open_from_source(target, ZIP_CREATE | ZIP_TRUNCATE, &why);
-    assert_non_null(zip);
-    zip_source_keep(target);
-    for (size_t i = 0; i < n; i++) {
-        zip_source_t *bytes = zip_source_buffer(zip, entries[i].bytes.ptr, entries[i].bytes.len, 0);
-        zip_int64_t at = zip_file_add(zip, entries[i].name, bytes, 0);
-        assert_true(at >= 0);
-        if (entries[i].encrypted)
-            assert_int_equal(zip_file_set_encryption(zip, (zip_uint64_t)at, ZIP_EM_TRAD_PKWARE, "secret"), 0);
-    }
-    assert_int_equal(zip_close(zip), 0);
-    zip_stat_t about;
-    assert_int_equal(zip_source_stat(target, &about), 0);
-    char *all = malloc(about.size);
-    assert_int_equal(zip_source_open(target), 0);
-    assert_int_equal(zip_source_read(target, all, about.size), about.size);
-    zip_source_close(target);
-    zip_source_free(target);
-    zip_error_fini(&why);
-    return hd__span(all, about.size);
-}
-
 static void docx_refuses(const char *document, hd_status status, const char *says)
 {
-    const entry only = {"word/document.xml", hd__span_of(document), false};
+    const packed_entry only = {"word/document.xml", hd__span_of(document), false};
     hd_span zip = pack(&only, 1);
     refuses(zip, "a.docx", status, says);
     free((void *)(uintptr_t)zip.ptr);
@@ -294,6 +292,27 @@ static void xml_that_lies(void **state)
     docx_refuses("<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><d><t>&x;</t></d>", HD_ERR_FORMAT,
                  "declares an entity");
     docx_refuses("<!DOCTYPE d [<!ENTITY % p SYSTEM 'http://127.0.0.1/'> %p;]><d/>", HD_ERR_FORMAT, "declares an entity");
+    static const char wide[] = "\xFF\xFE<\0d\0>\0<\0p\0>\0<\0t\0>\0a\0<\0/\0t\0>\0<\0/\0p\0>\0<\0/\0d\0>"; /* UTF-16 */
+    const packed_entry in_utf16 = {"word/document.xml", hd__span(wide, sizeof wide), false};
+    hd_span zip = pack(&in_utf16, 1);
+    hd_status status;
+    char *found = dump(zip, "a.docx", NULL, &status);
+    assert_int_equal(status, HD_OK);
+    assert_non_null(strstr(found, "|a|"));
+    free(found);
+    free((void *)(uintptr_t)zip.ptr);
+    for (uint32_t n = HD_LIMIT_ATTRIBUTES; n <= HD_LIMIT_ATTRIBUTES + 1; n++) {
+        hd_buffer crowded;
+        hd__buffer_init(&crowded);
+        hd__buffer_append_text(&crowded, "<d><![CDATA[<b ' ]]><!-- <b ' --><p ");
+        for (uint32_t i = 0; i < n; i++)
+            hd__buffer_printf(&crowded, "a%u='>' ", i);
+        hd__buffer_append_text(&crowded, "/></d>");
+        hd__buffer_append_char(&crowded, '\0');
+        docx_refuses(crowded.ptr, n == HD_LIMIT_ATTRIBUTES ? HD_OK : HD_ERR_LIMIT,
+                     n == HD_LIMIT_ATTRIBUTES ? "" : "an element has more than 512 attributes");
+        hd__buffer_clear(&crowded);
+    }
     for (uint32_t n = HD_LIMIT_XML_DEPTH; n <= HD_LIMIT_XML_DEPTH + 1; n++) {
         hd_buffer deep;
         hd__buffer_init(&deep);
@@ -312,12 +331,12 @@ static void archives_that_lie(void **state)
 {
     (void)state;
     static const char document[] = "<d><p><r><t>text</t></r></p></d>";
-    const entry secret = {"word/document.xml", hd__span_of(document), true};
+    const packed_entry secret = {"word/document.xml", hd__span_of(document), true};
     hd_span zip = pack(&secret, 1);
     refuses(zip, "a.docx", HD_ERR_UNSUPPORTED, "word/document.xml is encrypted");
     free((void *)(uintptr_t)zip.ptr);
 
-    const entry other = {"word/_rels/document.xml.rels", hd__span_of("<a/>"), false};
+    const packed_entry other = {"word/_rels/document.xml.rels", hd__span_of("<a/>"), false};
     zip = pack(&other, 1);
     refuses(zip, "a.docx", HD_ERR_FORMAT, "the archive has no word/document.xml");
     free((void *)(uintptr_t)zip.ptr);
@@ -325,14 +344,14 @@ static void archives_that_lie(void **state)
     size_t bomb_bytes = HD_LIMIT_ARCHIVE_ENTRY_BYTES;
     char *zeros = calloc(1, bomb_bytes + 1);
     for (int i = 0; i < 2; i++) { /* over the ratio; over the size */
-        const entry bomb = {"word/document.xml", hd__span(zeros, bomb_bytes + (size_t)i), false};
+        const packed_entry bomb = {"word/document.xml", hd__span(zeros, bomb_bytes + (size_t)i), false};
         zip = pack(&bomb, 1);
         refuses(zip, "a.docx", HD_ERR_LIMIT, i == 0 ? "more than 300 times its size" : "unpacks to 67108865 bytes");
         free((void *)(uintptr_t)zip.ptr);
     }
     free(zeros);
 
-    const entry plain = {"word/document.xml", hd__span_of(document), false};
+    const packed_entry plain = {"word/document.xml", hd__span_of(document), false};
     zip = pack(&plain, 1);
     for (size_t n = 4; n < zip.len; n++) { /* every shorter archive that begins as one */
         hd_status status;
@@ -353,11 +372,11 @@ static void too_many_entries(void **state)
 {
     (void)state;
     for (uint32_t n = HD_LIMIT_ARCHIVE_ENTRIES; n <= HD_LIMIT_ARCHIVE_ENTRIES + 1; n++) {
-        entry *entries = calloc(n, sizeof *entries);
+        packed_entry *entries = calloc(n, sizeof *entries);
         char(*names)[16] = calloc(n, sizeof *names);
         for (uint32_t i = 0; i < n; i++) {
             snprintf(names[i], sizeof names[i], "%u", i);
-            entries[i] = (entry){i == 0 ? "word/document.xml" : names[i], hd__span_of("<d/>"), false};
+            entries[i] = (packed_entry){i == 0 ? "word/document.xml" : names[i], hd__span_of("<d/>"), false};
         }
         hd_span zip = pack(entries, n);
         refuses(zip, "a.docx", n == HD_LIMIT_ARCHIVE_ENTRIES ? HD_OK : HD_ERR_LIMIT,
@@ -430,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_its_main_part),
         cmocka_unit_test(lists_tables_and_code_of_pages),
+        cmocka_unit_test(many_attributes),
         cmocka_unit_test(pages_say_their_encoding),
         cmocka_unit_test(hostile_pages_end),
         cmocka_unit_test(records_of_csv),
