@@ -2,7 +2,8 @@
  *
  * What browsers do not show is left out, and so is what is for getting around: nav, forms' controls, hidden elements. Tables
  * become a line for each row with " | " between cells; a table that holds headings, lists or tables is taken for layout,
- * whose cells are paragraphs.
+ * whose cells are paragraphs. A term of a list (dt), or the line that opens details, stands above what it is about, in one
+ * paragraph with the beginning of that.
  */
 #include "ingest/html.h"
 
@@ -20,6 +21,9 @@ typedef enum action {
     META,
     LINK,
     BLOCK,
+    GROUP, /* of terms and what they are about */
+    TERM,
+    ABOUT,
     HEADING,
     LIST,
     ORDERED,
@@ -41,8 +45,8 @@ static const struct meaning {
     /* sorted by name */
     {"address", BLOCK}, {"article", MAIN},  {"aside", ASIDE},   {"blockquote", BLOCK}, {"body", BLOCK},
     {"br", BREAK},      {"button", SKIP},   {"canvas", SKIP},   {"caption", ROW},      {"center", BLOCK},
-    {"datalist", SKIP}, {"dd", BLOCK},      {"details", BLOCK}, {"dialog", SKIP},      {"dir", LIST},
-    {"div", BLOCK},     {"dl", BLOCK},      {"dt", BLOCK},      {"fieldset", BLOCK},   {"figcaption", BLOCK},
+    {"datalist", SKIP}, {"dd", ABOUT},      {"details", GROUP}, {"dialog", SKIP},      {"dir", LIST},
+    {"div", BLOCK},     {"dl", GROUP},      {"dt", TERM},       {"fieldset", BLOCK},   {"figcaption", BLOCK},
     {"figure", BLOCK},  {"footer", ASIDE},  {"form", BLOCK},    {"frameset", BLOCK},   {"h1", HEADING},
     {"h2", HEADING},    {"h3", HEADING},    {"h4", HEADING},    {"h5", HEADING},       {"h6", HEADING},
     {"head", HEAD},     {"header", ASIDE},  {"hgroup", BLOCK},  {"hr", BLOCK},         {"iframe", SKIP},
@@ -50,7 +54,7 @@ static const struct meaning {
     {"main", MAIN},     {"map", SKIP},      {"menu", LIST},     {"meta", META},        {"nav", SKIP},
     {"noframes", SKIP}, {"noscript", SKIP}, {"object", SKIP},   {"ol", ORDERED},       {"optgroup", SKIP},
     {"option", SKIP},   {"p", BLOCK},       {"pre", PRE},       {"script", SKIP},      {"section", BLOCK},
-    {"select", SKIP},   {"style", SKIP},    {"summary", BLOCK}, {"svg", SKIP},         {"table", TABLE},
+    {"select", SKIP},   {"style", SKIP},    {"summary", TERM},  {"svg", SKIP},         {"table", TABLE},
     {"tbody", INLINE},  {"td", CELL},       {"template", SKIP}, {"textarea", SKIP},    {"tfoot", INLINE},
     {"th", CELL},       {"thead", INLINE},  {"title", TITLE},   {"tr", ROW},           {"ul", LIST},
 };
@@ -66,8 +70,9 @@ typedef struct page {
     bool zones;
     element stack[HD_LIMIT_HTML_DEPTH];
     uint32_t depth, skip_depth; /* skip_depth: of the element that is left out, 0 for none */
-    uint32_t n_head, n_main, n_aside, n_list, n_item, n_pre, n_table;
-    bool layout; /* the outermost table is none */
+    uint32_t n_head, n_main, n_aside, n_list, n_item, n_term, n_pre, n_table;
+    bool layout;     /* the outermost table is none */
+    size_t term_end; /* bytes of text when a term had ended, and line ends since */
     hd_buffer title;
     bool in_title, failed;
 } page;
@@ -179,12 +184,24 @@ static void leave_table(page *p)
 static void border(page *p)
 {
     bool heading = p->prose->open && p->prose->block.kind == HD_BLOCK_HEADING;
-    if (p->n_pre > 0 || heading || in_table(p))
+    bool after_term = p->prose->open && p->prose->text.len == p->term_end;
+    if (p->n_pre > 0 || heading || in_table(p)) {
         hd__prose_space(p->prose);
-    else if (p->n_item > 0)
+    } else if (p->n_item > 0 || after_term) {
+        hd__prose_break(p->prose);
+        p->term_end = after_term ? p->prose->text.len : p->term_end;
+    } else {
+        hd__prose_end(p->prose);
+    }
+}
+
+/* What a term is about, or more of it. */
+static void begin_about(page *p)
+{
+    if (p->prose->open && p->prose->block.kind == HD_BLOCK_PARAGRAPH && p->prose->text.len != p->term_end)
         hd__prose_break(p->prose);
     else
-        hd__prose_end(p->prose);
+        border(p);
 }
 
 static void begin_item(page *p, uint32_t line)
@@ -210,7 +227,14 @@ static void set_zone(page *p)
 static void begin_structure(page *p, action a, const char *name, uint32_t line)
 {
     switch (a) {
-    case BLOCK: border(p); break;
+    case BLOCK:
+    case GROUP: border(p); break;
+    case TERM:
+        if (p->n_term++ > 0) /* another one, which the parser takes to be in the first */
+            p->term_end = p->prose->text.len;
+        border(p);
+        break;
+    case ABOUT: begin_about(p); break;
     case MAIN:
     case ASIDE:
         border(p);
@@ -311,13 +335,18 @@ static void end(void *data, const char *name)
     p->n_main -= a == MAIN;
     p->n_aside -= a == ASIDE;
     p->n_item -= a == ITEM;
+    p->n_term -= a == TERM;
     p->n_list -= a == LIST || a == ORDERED;
     p->n_pre -= a == PRE;
     p->n_table -= a == TABLE;
     p->in_title &= a != TITLE;
+    if (a == TERM)
+        p->term_end = p->prose->text.len;
+    else if (a == GROUP)
+        p->term_end = SIZE_MAX;
     if (a == HEADING || a == LIST || a == ORDERED || a == ITEM || a == PRE || (a == TABLE && p->n_table == 0))
         hd__prose_end(p->prose);
-    else if (a == BLOCK || a == MAIN || a == ASIDE || (a == CELL && p->layout))
+    else if (a == BLOCK || a == GROUP || a == MAIN || a == ASIDE || (a == CELL && p->layout))
         border(p);
     if (a == MAIN || a == ASIDE)
         set_zone(p);
@@ -337,7 +366,7 @@ static void text(void *data, hd_span bytes)
 hd_status hd__html_write(hd_span source, hd_prose *prose, json_t *head, bool zones, hd_error *err)
 {
     static const hd_markup_handler handler = {begin, end, text};
-    page p = {.prose = prose, .head = head, .zones = zones};
+    page p = {.prose = prose, .head = head, .zones = zones, .term_end = SIZE_MAX};
     hd_status status = hd__html_parse(source, &handler, &p, err);
     hd__prose_end(prose);
     if (head != NULL && p.title.len > 0 && status == HD_OK) {

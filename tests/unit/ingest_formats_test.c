@@ -53,6 +53,24 @@ static void lists_tables_and_code_of_pages(void **state)
                "H 2 @5 <Layout> |Layout|\nP 0 @5 |para|\nP 0 @5 |cell|\nP 0 @5 |a|\nP 0 @5 |b|\n");
 }
 
+static void terms_stay_with_what_they_are_about(void **state)
+{
+    (void)state;
+    text_gives(
+        "<p>before<dl><dt>-v<dt>--verbose<dd><p>Says more.</p><p>Much more.</p><dt>-q<dd>Less.<dd>Or nothing.</dl>after",
+        "a.html",
+        "text/html\nP 0 @1 |before|\nP 0 @1 |-v\\n--verbose\\nSays more.|\nP 0 @1 |Much more.|\n"
+        "P 0 @1 |-q\\nLess.\\nOr nothing.|\nP 0 @1 |after|\n");
+    text_gives("<dl><dt>def f()<dd>Does it.<dl><dt>Returns<dd>a number</dl></dl><dl><dt>alone</dl><p>after", "a.html",
+               "text/html\nP 0 @1 |def f()\\nDoes it.|\nP 0 @1 |Returns\\na number|\nP 0 @1 |alone|\nP 0 @1 |after|\n");
+    text_gives("<dl><dt>a<dd><ul><li>x</ul><dt>b<dd><pre>y</pre>z</dl><details><summary>More</summary><p>c</p>d</details>e",
+               "a.html",
+               "text/html\nP 0 @1 |a|\nITEM 0 @1 |- x|\nP 0 @1 |b|\nCODE 0 @1 |y|\nP 0 @1 |z|\n"
+               "P 0 @1 |More\\nc|\nP 0 @1 |d|\nP 0 @1 |e|\n");
+    text_gives("<ul><li>i<dl><dt>a<dd>b</dl></ul><table><tr><td><dl><dt>a<dd>b</dl><td>c</table>", "a.html",
+               "text/html\nITEM 0 @1 |- i\\na\\nb|\nTABLE 0 @1 |a b | c|\n");
+}
+
 /* Beside those of one element, what looks like more of them. */
 static void many_attributes(void **state)
 {
@@ -449,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_its_main_part),
         cmocka_unit_test(lists_tables_and_code_of_pages),
+        cmocka_unit_test(terms_stay_with_what_they_are_about),
         cmocka_unit_test(many_attributes),
         cmocka_unit_test(pages_say_their_encoding),
         cmocka_unit_test(hostile_pages_end),
