@@ -137,7 +137,7 @@ typedef struct hd_ingest_options {
     /* A file that could not be read, and why, once each at the end of the run. NULL: none. */
     void (*failed)(const char *path, const hd_error *why, void *data);
     void *data;
-    const char *source;         /* label of what is read; NULL: the name of each folder */
+    const char *source;         /* label of what is read, also of what has not changed; NULL: the name of each folder */
     const char *const *exclude; /* [n_exclude] patterns as in .gitignore */
     size_t n_exclude;
     bool force;     /* read again what has not changed */
@@ -148,10 +148,11 @@ typedef struct hd_ingest_options {
 } hd_ingest_options;
 
 /* Brings the index up to date with folders and files: new and changed ones are read, and those that were cut by other
- * chunking or lengths than `options` say; moved ones are noticed, those that are gone from these folders removed. Files
- * that cannot be read are told by `failed` and do not fail the run. A path that is not there and has "*", "?" or "[" in it
- * is a pattern with the rules of .gitignore, for files and folders below the folder before the first of them;
- * HD_ERR_NOT_FOUND where it is about no file, and for other paths that are not there. */
+ * chunking or lengths than `options` say; moved ones are noticed, those with another label than `options` say get it, those
+ * that are gone from these folders are removed. Files that cannot be read are told by `failed` and do not fail the run. A
+ * path that is not there and has "*", "?" or "[" in it is a pattern with the rules of .gitignore, for files and folders
+ * below the folder before the first of them; HD_ERR_NOT_FOUND where it is about no file, and for other paths that are not
+ * there. */
 HD_API HD_MUST_USE hd_status hd_index_add_paths(hd_index *index, const char *const *paths, size_t n,
                                                 const hd_ingest_options *options, hd_ingest_progress *result, hd_error *err);
 

@@ -230,8 +230,9 @@ static hd_status scan_document(const hd_document_row *row, void *data, hd_error 
     uint64_t *value = hd__map64_get(&r->files, path_key(row->path));
     if (value == NULL)
         return add_gone(r, row, err);
-    const bool is_same =
-        (*value & ~(uint64_t)FILE_BITS) == time_of(row->size, row->mtime_ns) && hd__prepared_is_cut(row, r->cut);
+    const char *source = r->options->source;
+    const bool is_same = (*value & ~(uint64_t)FILE_BITS) == time_of(row->size, row->mtime_ns) &&
+                         hd__prepared_is_cut(row, r->cut) && (source == NULL || strcmp(row->source, source) == 0);
     if (is_same && !r->options->force)
         r->progress.n_unchanged++;
     if (is_same && (*value & FILE_BITS) == FILE_NEW)
@@ -329,7 +330,7 @@ static void written(const hd_prepared *document, void *data)
         p->n_unchanged++;
     else if (document->kind == HD_PREPARED_MOVE)
         p->n_moved++;
-    else if (document->replaces)
+    else if (document->replaces || document->kind == HD_PREPARED_LABEL)
         p->n_changed++;
     else
         p->n_added++;

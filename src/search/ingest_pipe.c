@@ -135,6 +135,7 @@ static hd_status write_one(hd_write *write, hd_prepared *d, hd_error *err)
     switch (d->kind) {
     case HD_PREPARED_PUT: return hd__document_put(write, &d->row, d->chunks, d->vectors, d->n, err);
     case HD_PREPARED_MOVE: return hd__document_move(write, d->old_id, &d->row, err);
+    case HD_PREPARED_LABEL: return hd__document_move(write, d->row.id, &d->row, err);
     case HD_PREPARED_TOUCH: return hd__document_touch(write, d->row.id, d->row.size, d->row.mtime_ns, err);
     }
     return HD_OK;

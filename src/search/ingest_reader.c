@@ -118,6 +118,21 @@ static hd_status hand_over_row(hd_ingest_file *f, hd_prepared_kind kind, const h
     return hand_over(f, p, err);
 }
 
+/* Whether a document is to have another label than it has. */
+static bool is_labelled_anew(const hd_ingest_file *f, const hd_document_row *old)
+{
+    const char *source = f->readers->options.source;
+    return source != NULL && strcmp(old->source, source) != 0;
+}
+
+/* Whether a document of the same id is the one at hand. Chunks may have ids that are made of its label. */
+static bool is_same(const hd_ingest_file *f, const hd_document_row *old)
+{
+    const hd_ingest_readers_options *o = &f->readers->options;
+    return old->hash.low == f->hash.low && old->hash.high == f->hash.high && strcmp(old->path, f->path) == 0 &&
+           hd__prepared_is_cut(old, o->cut) && !(o->prepare.chunking == HD_CHUNKING_ANYLOOM && is_labelled_anew(f, old));
+}
+
 /* Whether the index has these bytes already, under this id or that of a document that is gone: then nothing is embedded.
  * *replaces: it has other bytes of this id. */
 static hd_status find_same(hd_ingest_file *f, const char *id, bool *found, bool *replaces, hd_error *err)
@@ -139,10 +154,9 @@ static hd_status find_same(hd_ingest_file *f, const char *id, bool *found, bool 
         gone = o->claim(f->hash, f->has_many ? NULL : id, o->data);
     if (gone != NULL) {
         status = hand_over_row(f, HD_PREPARED_MOVE, &row, gone, err);
-    } else if (status == HD_OK && !o->force && old != NULL && old->hash.low == f->hash.low &&
-               old->hash.high == f->hash.high && strcmp(old->path, f->path) == 0 && hd__prepared_is_cut(old, o->cut)) {
+    } else if (status == HD_OK && !o->force && old != NULL && is_same(f, old)) {
         gone = id;
-        status = hand_over_row(f, HD_PREPARED_TOUCH, &row, NULL, err);
+        status = hand_over_row(f, is_labelled_anew(f, old) ? HD_PREPARED_LABEL : HD_PREPARED_TOUCH, &row, NULL, err);
     }
     *found = gone != NULL;
     hd__arena_clear(&arena);

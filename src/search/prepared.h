@@ -8,14 +8,19 @@
 #include "ingest/extract.h"
 #include "search/embedder.h"
 
-typedef enum hd_prepared_kind { HD_PREPARED_PUT, HD_PREPARED_TOUCH, HD_PREPARED_MOVE } hd_prepared_kind;
+typedef enum hd_prepared_kind {
+    HD_PREPARED_PUT,
+    HD_PREPARED_TOUCH,
+    HD_PREPARED_MOVE,
+    HD_PREPARED_LABEL, /* as it was, from another source */
+} hd_prepared_kind;
 
 /* What is to be written, in the order in which it was read. */
 typedef struct hd_prepared {
     struct hd_prepared *next;
     hd_prepared_kind kind;
     hd_arena arena;            /* holds it, and all below */
-    hd_document_row row;       /* TOUCH: its id, size and time; MOVE: what it becomes */
+    hd_document_row row;       /* TOUCH: its id, size and time; MOVE, LABEL: what it becomes */
     const char *old_id;        /* MOVE */
     bool replaces;             /* PUT: the index had one of this id */
     hd_chunk_row *chunks;      /* [n] PUT */

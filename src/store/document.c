@@ -350,7 +350,8 @@ static hd_status fail_unknown(const hd_write *write, const char *id, hd_error *e
 
 static hd_status update_place(hd_write *write, const char *id, const hd_document_row *to, hd_error *err)
 {
-    static const char update[] = "UPDATE document SET id = ?, source = ?, root = ?, path = ?, mtime_ns = ? WHERE id = ?";
+    static const char update[] =
+        "UPDATE document SET id = ?, source = ?, root = ?, path = ?, size = ?, mtime_ns = ? WHERE id = ?";
     bool replaced;
     if (strcmp(id, to->id) != 0)
         HD_TRY(remove_by_id(write, to->id, &replaced, err));
@@ -359,8 +360,9 @@ static hd_status update_place(hd_write *write, const char *id, const hd_document
     const char *const texts[] = {to->id, to->source, to->root, to->path};
     for (int i = 0; i < 4; i++)
         hd__sql_bind_text(statement, 1 + i, hd__span_of(texts[i]));
-    sqlite3_bind_int64(statement, 5, (int64_t)to->mtime_ns);
-    hd__sql_bind_text(statement, 6, hd__span_of(id));
+    sqlite3_bind_int64(statement, 5, (int64_t)to->size);
+    sqlite3_bind_int64(statement, 6, (int64_t)to->mtime_ns);
+    hd__sql_bind_text(statement, 7, hd__span_of(id));
     HD_TRY(hd__sql_run(statement, err));
     return sqlite3_changes(write->connection.db) == 1 ? HD_OK : fail_unknown(write, id, err);
 }

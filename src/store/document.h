@@ -49,7 +49,8 @@ typedef struct hd_chunk_vectors {
 HD_MUST_USE hd_status hd__document_put(hd_write *write, const hd_document_row *document, hd_chunk_row *chunks,
                                        const hd_chunk_vectors *vectors, size_t n_chunks, hd_error *err);
 
-/* Another id, source, root, path and mtime for a document that has moved; one that had the id goes. HD_ERR_NOT_FOUND. */
+/* Another id, source, root, path, size and mtime for a document that has moved, or is called otherwise; another one that had
+ * the id goes. HD_ERR_NOT_FOUND. */
 HD_MUST_USE hd_status hd__document_move(hd_write *write, const char *id, const hd_document_row *to, hd_error *err);
 
 /* The same content, seen again in a file of another size (a line of JSONL) or time. HD_ERR_NOT_FOUND. */

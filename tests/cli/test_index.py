@@ -243,6 +243,40 @@ class IndexTest(CommandTest):
             summary = self.index(paths=["-"], stdin=text)
             self.assertEqual((summary["added"], summary["failures"]), (1, []))
 
+    def test_another_source(self):
+        """Takes effect on what has not changed, and embeds nothing again."""
+        self.put("a.md", f"# A\n\n## B\n\n{TEXT}\n")
+        self.put("d.jsonl", '{"id": "x", "text": "one"}\n{"text": "two", "source": "own"}\n')
+
+        def sources():
+            db = sqlite3.connect(self.work / ".heddle.db")
+            rows = dict(db.execute("SELECT id, source FROM document"))
+            db.close()
+            return rows
+        self.assertEqual(self.counts(), {"added": 3})
+        self.assertEqual(sources(), {"tree/a.md": "tree", "x": "tree", "tree/d.jsonl#1": "own"})
+        summary = self.index("--source", "mail")
+        self.assertEqual((summary["changed"], summary["unchanged"], summary["chunks"]), (3, 0, 0))
+        self.assertEqual(set(sources().values()), {"mail"})
+        self.assertEqual(self.counts("--source", "mail"), {"unchanged": 3})
+        self.assertEqual(self.counts(), {"unchanged": 3})
+        self.assertEqual(set(sources().values()), {"mail"})
+        hits, _ = self.heddle("search", "-m", self.tiny(), "--json", "--filter", "source = mail", "warp")
+        self.assertEqual({json.loads(line)["source"] for line in hits.decode().splitlines()}, {"mail"})
+        self.is_sound()
+        self.index("--chunks", "anyloom")
+        self.assertEqual(self.index("--chunks", "anyloom", "--source", "post", paths=["tree/a.md"])["chunks"], 1)  # ids have it in them
+
+    def test_a_moved_line(self):
+        """of a file that is longer now stays."""
+        line = json.dumps({"text": TEXT}) + "\n"
+        self.put("a.jsonl", line)
+        self.assertEqual(self.counts(), {"added": 1})
+        (self.tree / "a.jsonl").unlink()
+        self.put("b.jsonl", line + '{"text": "more"}\n')
+        self.assertEqual(self.counts(), {"added": 1, "moved": 1})
+        self.assertEqual(sorted(self.documents()), ["tree/b.jsonl#0", "tree/b.jsonl#1"])
+
     def test_anyloom(self):
         self.put("guide.md", f"# Guide\n\n## One\n\n{TEXT}\n\n## Two\n\n{TEXT}\n")
         self.index("--chunks", "anyloom")

@@ -137,6 +137,7 @@ static void replaces_moves_and_touches(void **state)
     hd_document_row to = document_of("moved");
     to.path = "/new/place";
     to.mtime_ns = 5;
+    to.size = 78;
     assert_error(hd__document_move(write, "none", &to, &err), HD_ERR_NOT_FOUND, "no document none");
     assert_error(hd__document_touch(write, "none", 1, 1, &err), HD_ERR_NOT_FOUND, "no document none");
     assert_ok(hd__document_move(write, "a", &to, &err));
@@ -150,7 +151,7 @@ static void replaces_moves_and_touches(void **state)
     const hd_document_row *read;
     assert_ok(hd__document_get(snapshot, "b", &arena, &read, &err));
     assert_string_equal(read->path, "/new/place");
-    assert_true(read->size == 77 && read->mtime_ns == 5 && read->n_chunks == 1);
+    assert_true(read->size == 78 && read->mtime_ns == 5 && read->n_chunks == 1);
     assert_ok(hd__document_get(snapshot, "a", &arena, &read, &err));
     assert_null(read);
     hd_chunk_row *rows;
