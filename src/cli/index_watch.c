@@ -4,6 +4,9 @@
  * files count and what has moved is found in both; of a pattern all that it is about. A change waits until it has been quiet
  * for a moment: editors write a file under another name, rename it and remove the old one. When folders move, or the kernel
  * has dropped events, all is watched and looked at anew.
+ *
+ * What becomes of a given folder itself, or of one above it (renamed, made anew, a disk that comes or goes), no watch in it
+ * tells: every other second it is looked whether each is still what it was.
  */
 #include "cli/index_watch.h"
 
@@ -11,6 +14,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -26,16 +30,25 @@
 
 #define QUIET_S 0.5 /* without changes, before they are looked at */
 #define MOST_S 5.0  /* that changes wait for quiet */
+#define PLACE_S 2.0 /* between two looks at what was given */
 #define EVENT_BYTES 65536
 #define EVENTS                                                                                                              \
     (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR |            \
      IN_EXCL_UNLINK)
+
+/* The folder that something given is, or is in. */
+typedef struct given_place {
+    char *folder; /* NULL: it is not there */
+    dev_t device;
+    ino_t inode;
+} given_place;
 
 typedef struct watcher {
     const cli_index_watch *watch;
     const char *own_name;  /* of the index's file */
     hd_arena arena;        /* holds the next */
     hd_ingest_path *given; /* [watch->n_paths] as it was when all was watched; path NULL: it is not there */
+    given_place *places;   /* [watch->n_paths] */
     int fd;
     hd_map64 folders; /* by watch: a number in paths, plus 1 */
     char **paths;     /* [n_paths] of watched folders */
@@ -44,6 +57,7 @@ typedef struct watcher {
     size_t n_changed, changed_capacity;
     bool all;          /* everything is to be watched and looked at anew */
     uint64_t first_ns; /* of the changes at hand; 0: none */
+    uint64_t placed_ns;
 } watcher;
 
 static hd_status no_memory(hd_error *err)
@@ -150,16 +164,50 @@ static hd_status watch_below(watcher *w, const char *folder, hd_error *err)
     return hd__walk_files(folder, &options, err);
 }
 
-/* Of a file the folder that it is in. */
-static hd_status watch_given(watcher *w, const hd_ingest_path *given, hd_error *err)
+/* Whether a folder is there, and which one. */
+static bool look_at(given_place *p)
 {
-    char folder[PATH_MAX];
-    if (given->is_folder)
-        return watch_below(w, given->path, err);
-    const size_t n = (size_t)(strrchr(given->path, '/') - given->path);
-    memcpy(folder, given->path, n);
-    folder[n] = '\0';
-    return watch_folder(n > 0 ? folder : "/", w, err);
+    struct stat st;
+    if (stat(p->folder, &st) != 0 || !S_ISDIR(st.st_mode))
+        return false;
+    p->device = st.st_dev;
+    p->inode = st.st_ino;
+    return true;
+}
+
+/* Of a file the folder that it is in. */
+static hd_status watch_given(watcher *w, size_t i, hd_error *err)
+{
+    const hd_ingest_path *given = &w->given[i];
+    const size_t n = given->is_folder ? strlen(given->path) : (size_t)(strrchr(given->path, '/') - given->path);
+    given_place p = {.folder = hd__arena_strndup(&w->arena, n > 0 ? given->path : "/", n > 0 ? n : 1)};
+    if (p.folder == NULL)
+        return no_memory(err);
+    if (!look_at(&p))
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such file or folder", given->given);
+    w->places[i] = p;
+    return given->is_folder ? watch_below(w, p.folder, err) : watch_folder(p.folder, w, err);
+}
+
+/* Whether something that was given is no longer what it was. */
+static bool has_another_place(watcher *w)
+{
+    char real[PATH_MAX];
+    hd_arena arena;
+    bool found = false;
+    hd__arena_init(&arena);
+    for (size_t i = 0; i < w->watch->n_paths && !found; i++) {
+        given_place now = w->places[i];
+        hd_ingest_path path;
+        if (now.folder == NULL)
+            found = hd__ingest_path_resolve(w->watch->paths[i], &arena, &path, NULL) == HD_OK;
+        else if (!look_at(&now) || now.device != w->places[i].device || now.inode != w->places[i].inode)
+            found = true;
+        else if (w->given[i].is_folder && w->given[i].pattern == NULL) /* may be a link, to another one now */
+            found = realpath(w->watch->paths[i], real) == NULL || strcmp(real, now.folder) != 0;
+    }
+    hd__arena_clear(&arena);
+    return found;
 }
 
 static void drop_texts(char **texts, size_t *n)
@@ -182,13 +230,14 @@ static hd_status watch_all(watcher *w, bool is_first, hd_error *err)
     hd__arena_clear(&w->arena);
     HD_TRY(begin_watching(&w->fd, err));
     w->given = hd__arena_calloc(&w->arena, w->watch->n_paths, sizeof *w->given);
-    if (w->given == NULL)
+    w->places = hd__arena_calloc(&w->arena, w->watch->n_paths, sizeof *w->places);
+    if (w->given == NULL || w->places == NULL)
         return no_memory(err);
     for (size_t i = 0; i < w->watch->n_paths; i++) {
         hd_error why = {0};
         hd_status status = hd__ingest_path_resolve(w->watch->paths[i], &w->arena, &w->given[i], &why);
         if (status == HD_OK)
-            status = watch_given(w, &w->given[i], &why);
+            status = watch_given(w, i, &why);
         if (status != HD_OK && (is_first || !is_passing(status))) {
             *err = why;
             return status;
@@ -197,6 +246,7 @@ static hd_status watch_all(watcher *w, bool is_first, hd_error *err)
             continue;
         cli_notice("%s", why.text);
         w->given[i].path = NULL;
+        w->places[i].folder = NULL;
     }
     return HD_OK;
 }
@@ -252,17 +302,32 @@ static hd_status note(watcher *w, const char *folder, const char *name, hd_error
     return HD_OK;
 }
 
+static void note_all(watcher *w)
+{
+    w->all = true;
+    w->first_ns = w->first_ns != 0 ? w->first_ns : hd__now_ns();
+}
+
+/* A folder that was watched is no more. If it is in another one that is watched, that tells. */
+static void note_lost(watcher *w, const char *folder)
+{
+    for (size_t i = 0; i < w->watch->n_paths; i++)
+        if (w->places[i].folder != NULL && strcmp(w->places[i].folder, folder) == 0)
+            note_all(w);
+}
+
 static hd_status take_event(watcher *w, const struct inotify_event *event, hd_error *err)
 {
     if ((event->mask & IN_Q_OVERFLOW) != 0) {
-        w->all = true;
-        w->first_ns = w->first_ns != 0 ? w->first_ns : hd__now_ns();
+        note_all(w);
         return HD_OK;
     }
-    const uint64_t *place = hd__map64_get(&w->folders, (uint64_t)event->wd);
-    if (place == NULL || event->len == 0 || strncmp(event->name, w->own_name, strlen(w->own_name)) == 0)
+    const uint64_t *number = hd__map64_get(&w->folders, (uint64_t)event->wd);
+    if (number != NULL && (event->mask & IN_IGNORED) != 0) /* another may be there at once, even with its number */
+        note_lost(w, w->paths[*number - 1]);
+    if (number == NULL || event->len == 0 || strncmp(event->name, w->own_name, strlen(w->own_name)) == 0)
         return HD_OK;
-    const char *folder = w->paths[*place - 1];
+    const char *folder = w->paths[*number - 1];
     if ((event->mask & IN_ISDIR) != 0 && (event->mask & (IN_MOVED_FROM | IN_MOVED_TO)) != 0)
         w->all = true; /* what is watched below it has another path now */
     if ((event->mask & IN_ISDIR) != 0 && (event->mask & IN_CREATE) != 0) {
@@ -300,13 +365,19 @@ static hd_status wait_for_changes(watcher *w, hd_error *err)
     for (;;) {
         struct pollfd fds[2] = {{.fd = w->fd, .events = POLLIN}, {.fd = cli_interrupt_fd(), .events = POLLIN}};
         const bool has_late = w->first_ns != 0 && hd__seconds_since(w->first_ns) > MOST_S;
-        const int n = has_late ? 0 : poll(fds, 2, w->first_ns != 0 ? (int)(QUIET_S * 1000) : -1);
+        const bool has_changes = w->first_ns != 0;
+        const int n = has_late ? 0 : poll(fds, 2, (int)((has_changes ? QUIET_S : PLACE_S) * 1000));
         if (cli_interrupted() != 0)
             return hd__fail(err, HD_ERR_CANCELLED, "interrupted");
-        if (n == 0)
+        if (n == 0 && has_changes)
             return HD_OK;
         if (n > 0)
             HD_TRY(take_events(w, err));
+        if (hd__seconds_since(w->placed_ns) < PLACE_S)
+            continue;
+        w->placed_ns = hd__now_ns();
+        if (has_another_place(w))
+            note_all(w);
     }
 }
 

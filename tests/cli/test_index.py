@@ -476,6 +476,47 @@ class IndexTest(CommandTest):
         self.assertIn("watching", next(lines))
         return process, lambda: next(lines)
 
+    def test_watch_folders_that_come_and_go(self):
+        """A given folder that is made anew, moved away and back, or below one that is, is found again."""
+        self.put("a.txt", TEXT)
+        inner = self.work / "outer" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "i.txt").write_text(TEXT + "i")
+        (self.work / "link").symlink_to("tree")
+        process, line = self.watch("link", "outer/inner")
+
+        shutil.rmtree(self.tree)
+        self.assertIn("link: no such file or folder", process.stderr.readline())
+        self.assertIn("tree/a.txt", self.documents())  # may be a disk that is not there
+        self.put("b.txt", TEXT + "b")
+        self.assertIn("1 added, 1 removed", line())
+        self.put("c.txt", TEXT + "c")
+        self.assertIn("1 added", line())
+
+        shutil.rmtree(self.tree)
+        self.put("d.txt", TEXT + "d")  # at once, the folder may have the number that the old one had
+        self.assertIn("1 added, 2 removed", line())
+
+        (self.work / "outer").rename(self.work / "away")
+        self.assertIn("outer/inner: no such file or folder", process.stderr.readline())
+        self.put("e.txt", TEXT + "e")  # the other goes on
+        self.assertIn("1 added", line())
+        (self.work / "away" / "inner" / "j.txt").write_text(TEXT + "j")
+        (self.work / "away").rename(self.work / "outer")
+        self.assertIn("1 added", line())
+        (inner / "k.txt").write_text(TEXT + "k")
+        self.assertIn("1 added", line())
+
+        other = self.work / "other"
+        other.mkdir()
+        (other / "f.txt").write_text(TEXT + "f")
+        (self.work / "link").unlink()
+        (self.work / "link").symlink_to("other")
+        self.assertIn("1 added", line())
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual({name for name in self.documents() if "inner" in name}, {"inner/i.txt", "inner/j.txt", "inner/k.txt"})
+
     @unittest.skipUnless(FAULTS.exists(), "built without what makes inotify fail")
     def test_watch_limit(self):
         self.put("a.txt", TEXT)
