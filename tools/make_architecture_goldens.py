@@ -287,7 +287,7 @@ def make(name, folder, task):
 
 def make_all(models):
     for name, (_, _, config, behind) in tiny.MODELS.items():
-        if name in CHAT_MODELS or "late" in behind or "router" in behind or "artifact" in behind:
+        if name in CHAT_MODELS or {"late", "router", "artifact", "multi_vector"} & set(behind):
             continue
         folder = tiny.write_model(models, name)
         for task in (None, *range(len(config.get("lora_adaptations", [])))):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the goldens under tests/golden/colbert: what sentence-transformers makes of queries and documents with models in the
-layout of ColBERT's own code, and with Dense modules that add their input.
+layout of ColBERT's own code or sentence-transformers' own, and with Dense modules that add their input.
 
     python3 -m venv /tmp/goldens && /tmp/goldens/bin/pip install -r tools/requirements-goldens.txt
     /tmp/goldens/bin/python tools/make_colbert_goldens.py
@@ -46,7 +46,7 @@ def main():
     OUT.mkdir(exist_ok=True)
     for old in OUT.glob("*.f32"):
         old.unlink()
-    names = [name for name, model in tiny.MODELS.items() if {"artifact", "residual"} & set(model[3])]
+    names = [name for name, model in tiny.MODELS.items() if {"artifact", "residual", "multi_vector"} & set(model[3])]
     with tempfile.TemporaryDirectory() as folder:
         entries = [make(name, tiny.write_model(folder, name)) for name in names]
     made_with = {"python": sys.version.split()[0],

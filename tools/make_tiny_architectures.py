@@ -487,6 +487,17 @@ MODELS = {
                              dict(artifact=dict(dim=32, query_maxlen=24, doc_maxlen=30, mask_punctuation=False,
                                                 attend_to_mask_tokens=True, query_token_id="[unused1]",
                                                 doc_token_id="[unused0]"))),
+    "tiny-multi-vector": ("sentence-transformers' own layout: prompts that are one token, queries of a fixed length", bert,
+                          dict(BERT, architectures=["BertModel"]),
+                          dict(multi_vector=dict(prompts={"query": "[Q] ", "document": "[D] "}, skiplist=list(".,;()!"),
+                                                 lengths=dict(query_expansion=dict(strategy="fixed", attend=False, token=None,
+                                                                                   length=20))))),
+    "tiny-multi-vector-min": ("prompts of words; queries filled up with a token of their own, and longer ones", bert,
+                              dict(ROBERTA, architectures=["RobertaModel"]),
+                              dict(multi_vector=dict(prompts={"query": "what is: ", "document": "text "},
+                                                     skiplist=["the", "not-a-token"],
+                                                     lengths=dict(query_length=34, query_expansion=dict(
+                                                         strategy="min", attend=True, token="[UNK]", length=12))))),
     "tiny-lookup": ("opensearch's sparse encoder without inference for queries: the encoder in the model's own folder", bert,
                     dict(BERT, architectures=["BertForMaskedLM"]),
                     dict(splade="log1p_relu", router=dict(document="", default="document", length=160))),
@@ -573,13 +584,38 @@ def write_late(folder, name, hidden, behind):
         "query_prefix": "[Q] ", "document_prefix": "[D] ", **behind["late"]})
 
 
-def add_prefixes(folder, vocab, model_type):
-    """PyLate's two tokens behind the vocabulary, and settings that every class of tokenizers reads alike."""
+def write_multi_vector(folder, name, hidden, behind):
+    """sentence-transformers' own modules of late interaction; prefixes are prompts."""
+    package, own = "sentence_transformers.base.modules.", behind["multi_vector"]
+    modules = [("", package + "transformer.Transformer"), ("1_Dense", package + "dense.Dense"),
+               ("2_MultiVectorMask", "sentence_transformers.multi_vector_encoder.modules.multi_vector_mask.MultiVectorMask"),
+               ("3_Normalize", package + "normalize.Normalize")]
+    tiny.write_json(folder / "modules.json", [
+        {"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)])
+    tokens = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
+    tiny.write_json(folder / "1_Dense/config.json", dict(
+        tokens, in_features=hidden, out_features=40, bias=False, activation_function="torch.nn.modules.linear.Identity"))
+    w = Weights(f"{name}/1_Dense")
+    w.linear("linear", 40, hidden, bias=False)
+    tiny.write_safetensors(folder / "1_Dense/model.safetensors", pack(w.tensors))
+    tiny.write_json(folder / "2_MultiVectorMask/config.json", {
+        "skiplist_words": own["skiplist"], "skiplist_tasks": ["document"], "keep_only_token_ids": None})
+    tiny.write_json(folder / "3_Normalize/config.json", tokens)
+    tiny.write_json(folder / "sentence_bert_config.json", {
+        "transformer_task": "feature-extraction", "module_output_name": "token_embeddings", "document_length": 30,
+        "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}, **own["lengths"]})
+    tiny.write_json(folder / "config_sentence_transformers.json", {
+        "model_type": "MultiVectorEncoder", "prompts": own["prompts"], "default_prompt_name": None,
+        "similarity_fn_name": "maxsim"})
+
+
+def add_prefixes(folder, vocab, model_type, special=False):
+    """Two tokens behind the vocabulary, and settings that every class of tokenizers reads alike."""
     path = folder / "tokenizer.json"
     tokenizer = json.loads(path.read_text())
     for i, text in enumerate(PREFIXES):
         tokenizer["added_tokens"].append({"id": len(vocab) + i, "content": text, "single_word": False, "lstrip": False,
-                                          "rstrip": False, "normalized": True, "special": False})
+                                          "rstrip": False, "normalized": not special, "special": special})
     tokenizer["truncation"] = None
     tiny.write_json(path, tokenizer)
     (folder / "vocab.txt").unlink()
@@ -662,7 +698,7 @@ def write_m3(folder, name, hidden, behind):
 def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     """A model with as many tokens as vocab has; tokenizer is its tokenizer.json, or None for a WordPiece one of vocab."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = dict(config, vocab_size=len(vocab) + ("late" in behind) * len(PREFIXES), torch_dtype="float32")
+    config = dict(config, vocab_size=len(vocab) + bool({"late", "multi_vector"} & set(behind)) * len(PREFIXES), torch_dtype="float32")
     if "static" in behind:
         config["rows"] = 311 if "mapped" in config else len(vocab)
     static_path = behind["static"] if isinstance(behind.get("static"), str) else ""
@@ -687,7 +723,10 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
         rows = [i * 7 % config["rows"] for i in range(len(vocab))]
         tensors.append(("mapping", "I64", [len(vocab)], struct.pack(f"<{len(vocab)}q", *rows)))
     tiny.write_safetensors(own / "model.safetensors", tensors)
-    if "late" in behind:
+    if "multi_vector" in behind:
+        add_prefixes(folder, vocab, config["model_type"], special=True)
+        write_multi_vector(folder, name, config["hidden_size"], behind)
+    elif "late" in behind:
         add_prefixes(folder, vocab, config["model_type"])
         write_late(folder, name, config["hidden_size"], behind)
     elif "router" in behind:

@@ -415,7 +415,8 @@ void hd__lookup_put(const hd_job *job, const hd_sequence *sequence, const float 
 /* What a call's options come to for this model. */
 typedef struct hd_plan {
     const char *prompt;
-    uint32_t prompt_tokens; /* left out of pooling; 0: none */
+    const char *query_prompt, *document_prompt; /* of a rerank by late interaction */
+    uint32_t prompt_tokens;                     /* left out of pooling; 0: none */
     uint32_t heads, n_dimensions;
     uint32_t task; /* 1 + that of settings.tasks; 0: none */
     hd_tokenize_options tokenize;

@@ -31,16 +31,16 @@ hd_status hd__late_find_ids(hd_model *m, hd_error *err)
     HD_TRY(find_prefix(m, late->document_prefix, &m->late.document_prefix, err));
     HD_TRY(find_prefix(m, late->query_prefix, &m->late.query_prefix, err));
     m->late.expansion = hd__tokenizer_id(m->tokenizer, late->expansion);
-    if (late->expands && m->late.expansion < 0)
+    if (late->expanded_length > 0 && m->late.expansion < 0)
         return hd__fail(err, HD_ERR_FORMAT, "%s: \"%s\", which queries are filled up with, is no token of the vocabulary",
                         m->name, late->expansion);
     if (m->late.skipped == NULL)
         m->late.skipped = hd__arena_calloc(&m->arena, late->n_skipped + 1, sizeof *m->late.skipped);
     if (m->late.skipped == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
-    for (uint32_t i = 0; i < late->n_skipped; i++) { /* what the vocabulary lacks is its unknown token, as in PyLate */
+    for (uint32_t i = 0; i < late->n_skipped; i++) {
         const int32_t id = hd__tokenizer_id(m->tokenizer, late->skipped[i]);
-        m->late.skipped[i] = id >= 0 ? id : hd__tokenizer_unknown_id(m->tokenizer);
+        m->late.skipped[i] = id >= 0 || !late->skips_unknown ? id : hd__tokenizer_unknown_id(m->tokenizer);
     }
     qsort(m->late.skipped, late->n_skipped, sizeof *m->late.skipped, compare_ids);
     return HD_OK;
@@ -79,7 +79,8 @@ hd_status hd__late_frame(hd_job *job, size_t first, bool is_query, uint32_t max_
         memmove(ids->ids + at + 1, ids->ids + at, (ids->n - 1 - at) * sizeof *ids->ids);
         ids->ids[at] = prefix;
     }
-    const size_t n = ids->n - first, wanted = is_query && late->expands ? most_tokens(late, true, max_length) : 0;
+    const size_t n = ids->n - first, most = late->expanded_length < max_length ? late->expanded_length : max_length;
+    const size_t wanted = is_query ? most : 0;
     for (size_t i = n; i < wanted; i++)
         HD_TRY(hd__ids_append(ids, &m->late.expansion, 1, err));
     if (n < wanted && !late->attends)

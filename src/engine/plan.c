@@ -64,6 +64,15 @@ static const char *name_of_prompt(const hd_model *m, const hd_encode_options *o)
     return o->prompt_name != NULL ? o->prompt_name : m->settings.default_prompt_name;
 }
 
+/* NULL: there is none of that name. */
+static const char *text_of_prompt(const hd_model *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->settings.n_prompts; i++)
+        if (strcmp(m->settings.prompts[i].name, name) == 0)
+            return m->settings.prompts[i].text;
+    return NULL;
+}
+
 /* The prompt itself, that of its name, that of the task, or the model's default, whichever is given first. */
 static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint32_t task, const char **prompt,
                              hd_error *err)
@@ -80,13 +89,11 @@ static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint
     }
     if (name[0] == '\0')
         return HD_OK;
-    for (uint32_t i = 0; i < m->settings.n_prompts; i++) {
-        if (strcmp(m->settings.prompts[i].name, name) == 0) {
-            *prompt = m->settings.prompts[i].text;
-            return HD_OK;
-        }
-    }
-    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"", m->name, name);
+    const char *text = text_of_prompt(m, name);
+    if (text == NULL)
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"", m->name, name);
+    *prompt = text;
+    return HD_OK;
 }
 
 /* A query that is looked up in a table: its tokens as they are. */
@@ -130,7 +137,12 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
     if (m->settings.query_table != NULL && is_query)
         plan_query(m, o, plan);
     HD_TRY(find_task(m, o->task, &plan->task, err));
-    return find_prompt(m, o, plan->task, &plan->prompt, err);
+    HD_TRY(find_prompt(m, o, plan->task, &plan->prompt, err));
+    const bool by_side =
+        m->settings.late != NULL && m->settings.late->has_prompts && o->prompt == NULL && o->prompt_name == NULL;
+    plan->query_prompt = by_side ? text_of_prompt(m, "query") : plan->prompt;
+    plan->document_prompt = by_side ? text_of_prompt(m, "document") : plan->prompt;
+    return HD_OK;
 }
 
 hd_status hd__plan_check(const hd_model *m, const hd_plan *plan, hd_error *err)

@@ -167,13 +167,13 @@ static hd_status add_sequence(preparation *p, size_t first, size_t text, hd_sequ
 }
 
 /* What the tokenizer reads: the text after the prompt. */
-static hd_status join_prompt(preparation *p, hd_text text, hd_span *whole, hd_error *err)
+static hd_status join_prompt(preparation *p, const char *prompt, hd_text text, hd_span *whole, hd_error *err)
 {
     *whole = hd__span(text.ptr != NULL ? text.ptr : "", text.len);
-    if (p->plan->prompt[0] == '\0')
+    if (prompt[0] == '\0')
         return HD_OK;
     hd__buffer_reset(&p->joined);
-    hd__buffer_append_text(&p->joined, p->plan->prompt);
+    hd__buffer_append_text(&p->joined, prompt);
     hd__buffer_append(&p->joined, text.ptr, text.len);
     *whole = hd__buffer_span(&p->joined);
     return p->joined.failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for a text of %zu bytes", text.len) : HD_OK;
@@ -187,7 +187,7 @@ static hd_status encode_pair(preparation *p, const hd_tokenize_options *options,
     hd_span whole = hd__span(first.ptr != NULL ? first.ptr : "", first.len);
     HD_TRY(pad_types(job, err));
     if (!job->model->settings.judges)
-        HD_TRY(join_prompt(p, first, &whole, err));
+        HD_TRY(join_prompt(p, p->plan->prompt, first, &whole, err));
     return hd__pair_encode(job, p->plan, options, whole, hd__span(second.ptr, second.len), truncated, err);
 }
 
@@ -205,7 +205,8 @@ static hd_status encode(preparation *p, const hd_text *texts, size_t i, uint32_t
     if (pair != NULL) {
         status = encode_pair(p, &options, texts[i], *pair, truncated, &why);
     } else {
-        HD_TRY(join_prompt(p, texts[i], &whole, err));
+        const char *side = i == 0 ? p->plan->query_prompt : p->plan->document_prompt;
+        HD_TRY(join_prompt(p, job->interaction != NULL ? side : p->plan->prompt, texts[i], &whole, err));
         status = hd__tokenizer_encode(job->model->tokenizer, whole, &options, &job->ids, truncated, &why);
     }
     return status == HD_OK ? HD_OK : hd__fail(err, status, "text %zu: %s", job->first_text + i, why.text);

@@ -9,6 +9,15 @@
  * pylate.models.ColBERT of PyLate 1.4 (https://github.com/lightonai/pylate). The token that fills queries up is the
  * tokenizer's mask token.
  *
+ * In sentence-transformers' own layout the transformer's sentence_bert_config.json and MultiVectorMask's config.json:
+ *
+ *   {"query_length": null, "document_length": 300, "query_expansion": {"strategy": "fixed", "attend": false, "token": null,
+ *    "length": 32}}
+ *   {"skiplist_words": ["!", …], "skiplist_tasks": ["document"], "keep_only_token_ids": null}
+ *
+ * where what is missing is not there; strategy "min" fills queries up without cutting those that are longer. Prefixes are
+ * the model's prompts. Source: sentence_transformers.base.modules.Transformer, MultiVectorMask 6.2.
+ *
  * ColBERT's artifact.metadata, beside a config.json of architecture HF_ColBERT:
  *
  *   {"query_token_id": "[unused0]", "doc_token_id": "[unused1]", "query_maxlen": 32, "doc_maxlen": 220, "dim": 128,
@@ -66,10 +75,12 @@ static hd_status parse_skipped(const hd_settings_reader *reader, const json_t *r
     return HD_OK;
 }
 
-/* "mask_token" of the tokenizer's settings: a text, or an object with its "content". */
+/* "mask_token" of the tokenizer's settings: a text, or an object with its "content"; unless another was named. */
 static hd_status find_expansion(const hd_settings_reader *reader, const char *path, hd_late_settings *late)
 {
     static const char *const files[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    if (late->expansion != NULL)
+        return HD_OK;
     late->expansion = "[MASK]";
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         json_t *root;
@@ -97,6 +108,7 @@ static hd_status finish(const hd_settings_reader *reader, const char *path, cons
     HD_TRY(find_expansion(reader, path, late));
     late->query_length = late->query_length < most ? late->query_length : most;
     late->document_length = late->document_length < most ? late->document_length : most;
+    late->expanded_length = late->expanded_length < most ? late->expanded_length : most;
     settings->max_length = late->query_length > late->document_length ? late->query_length : late->document_length;
     settings->late = late;
     return HD_OK;
@@ -105,16 +117,77 @@ static hd_status finish(const hd_settings_reader *reader, const char *path, cons
 hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, const char *shown, const char *path,
                           hd_settings *settings)
 {
-    hd_late_settings late = {
-        .query_prefix = "[Q] ", .document_prefix = "[D] ", .query_length = 32, .document_length = 180, .expands = true};
+    hd_late_settings late = {.query_prefix = "[Q] ",
+                             .document_prefix = "[D] ",
+                             .query_length = 32,
+                             .document_length = 180,
+                             .skips_unknown = true};
+    bool expands = true;
     HD_TRY(keep_text(reader, root, "query_prefix", shown, &late.query_prefix));
     HD_TRY(keep_text(reader, root, "document_prefix", shown, &late.document_prefix));
     HD_TRY(get_length(reader, root, "query_length", shown, &late.query_length));
     HD_TRY(get_length(reader, root, "document_length", shown, &late.document_length));
-    HD_TRY(hd__json_get_bool(root, "do_query_expansion", shown, &late.expands, reader->err));
+    HD_TRY(hd__json_get_bool(root, "do_query_expansion", shown, &expands, reader->err));
     HD_TRY(hd__json_get_bool(root, "attend_to_expansion_tokens", shown, &late.attends, reader->err));
     HD_TRY(parse_skipped(reader, root, shown, &late));
+    late.expanded_length = expands ? late.query_length : 0;
     return finish(reader, path, &late, settings);
+}
+
+static hd_status parse_expansion(const hd_settings_reader *reader, const json_t *root, const char *shown,
+                                 hd_late_settings *late)
+{
+    const json_t *object = json_object_get(root, "query_expansion");
+    const char *strategy = "", *token = NULL;
+    if (object == NULL || json_is_null(object))
+        return HD_OK;
+    HD_TRY(hd__json_get_text(object, "strategy", shown, &strategy, reader->err));
+    HD_TRY(hd__json_get_text(object, "token", shown, &token, reader->err));
+    HD_TRY(hd__json_get_bool(object, "attend", shown, &late->attends, reader->err));
+    HD_TRY(get_length(reader, object, "length", shown, &late->expanded_length));
+    const bool is_fixed = strcmp(strategy, "fixed") == 0;
+    if ((!is_fixed && strcmp(strategy, "min") != 0) || late->expanded_length == 0)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s: \"query_expansion\" of strategy \"%s\" and length %u; Heddle runs \"fixed\" and \"min\"", shown,
+                        strategy, late->expanded_length);
+    if (is_fixed)
+        late->query_length = late->expanded_length;
+    return token != NULL ? hd__settings_keep(reader, token, &late->expansion) : HD_OK;
+}
+
+static hd_status parse_mask(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_late_settings *late)
+{
+    const json_t *tasks = json_object_get(root, "skiplist_tasks"), *kept = json_object_get(root, "keep_only_token_ids");
+    const char *task = json_string_value(json_array_get(tasks, 0));
+    if (json_array_size(tasks) > 1 || (task != NULL && strcmp(task, "document") != 0) || json_array_size(kept) > 0)
+        return hd__fail(
+            reader->err, HD_ERR_UNSUPPORTED,
+            "%s: \"skiplist_tasks\" other than \"document\", or \"keep_only_token_ids\", which Heddle does not run", shown);
+    const json_t *words = json_object_get(root, "skiplist_words");
+    return words != NULL && !json_is_null(words) ? parse_skipped(reader, root, shown, late) : HD_OK;
+}
+
+hd_status hd__late_mask(const hd_settings_reader *reader, const char *path, const char *mask_path, hd_settings *settings)
+{
+    json_t *root, *mask = NULL;
+    const char *shown;
+    hd_late_settings late = {.query_prefix = "",
+                             .document_prefix = "",
+                             .query_length = settings->max_length,
+                             .document_length = settings->max_length,
+                             .has_prompts = true};
+    HD_TRY(hd__settings_file(reader, path, "sentence_bert_config.json", false, &root, &shown));
+    hd_status status = HD_OK;
+    HD_TRY_OUT(get_length(reader, root, "query_length", shown, &late.query_length));
+    HD_TRY_OUT(get_length(reader, root, "document_length", shown, &late.document_length));
+    HD_TRY_OUT(parse_expansion(reader, root, shown, &late));
+    HD_TRY_OUT(hd__settings_file(reader, mask_path, "config.json", true, &mask, &shown));
+    HD_TRY_OUT(parse_mask(reader, mask, shown, &late));
+    HD_TRY_OUT(finish(reader, path, &late, settings));
+out:
+    json_decref(root);
+    json_decref(mask);
+    return status;
 }
 
 static hd_status parse_metadata(const hd_settings_reader *reader, const json_t *root, const char *shown,
@@ -124,7 +197,7 @@ static hd_status parse_metadata(const hd_settings_reader *reader, const json_t *
                              .document_prefix = "[unused1]",
                              .query_length = 32,
                              .document_length = 220,
-                             .expands = true};
+                             .skips_unknown = true};
     uint64_t dim = 128;
     bool masks_punctuation = true;
     const char *similarity = "cosine";
@@ -141,6 +214,7 @@ static hd_status parse_metadata(const hd_settings_reader *reader, const json_t *
                         similarity);
     if (masks_punctuation)
         HD_TRY(parse_skipped(reader, NULL, shown, &late));
+    late.expanded_length = late.query_length;
     settings->heads = HD_HEAD_MULTI;
     settings->n_token_out = (uint32_t)dim;
     settings->dense[settings->n_dense++] = (hd_dense_settings){

@@ -1,5 +1,5 @@
 /* late_config.h - how a late-interaction model reads queries and documents: by PyLate's config_sentence_transformers.json,
- * or by the artifact.metadata of ColBERT's own code. Part of settings.h.
+ * sentence-transformers' MultiVectorMask, or the artifact.metadata of ColBERT's own code. Part of settings.h.
  */
 #ifndef HD_MODEL_LATE_CONFIG_H
 #define HD_MODEL_LATE_CONFIG_H
@@ -11,6 +11,10 @@
  * read. */
 HD_MUST_USE hd_status hd__late_config(const hd_settings_reader *reader, const json_t *root, const char *shown,
                                       const char *path, hd_settings *settings);
+
+/* The same of sentence-transformers' own layout: of the transformer's folder and MultiVectorMask's. */
+HD_MUST_USE hd_status hd__late_mask(const hd_settings_reader *reader, const char *path, const char *mask_path,
+                                    hd_settings *settings);
 
 /* The same of a folder without modules.json whose config.json names ColBERT's own class, and its one linear layer. */
 HD_MUST_USE hd_status hd__late_metadata(const hd_settings_reader *reader, hd_settings *settings);

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "model/router.h"
 
-static const char modules_file[] = "modules.json", vector_name[] = "sentence_embedding";
+static const char modules_file[] = "modules.json";
 
 const char *hd__settings_path(const hd_settings_reader *reader, const char *path, const char *file)
 {
@@ -57,8 +57,8 @@ const char *hd__module_class(const char *type)
 
 static bool runs(const char *class)
 {
-    static const char *const known[] = {"Transformer", "MLMTransformer", "Pooling",    "SpladePooling",  "Dense",
-                                        "Normalize",   "Dropout",        "LogitScore", "StaticEmbedding"};
+    static const char *const known[] = {"Transformer", "MLMTransformer", "Pooling",    "SpladePooling",   "Dense",
+                                        "Normalize",   "Dropout",        "LogitScore", "StaticEmbedding", "MultiVectorMask"};
     for (size_t i = 0; class != NULL && i < sizeof known / sizeof *known; i++) {
         if (strcmp(class, known[i]) == 0)
             return true;
@@ -296,6 +296,12 @@ static hd_status check_in_and_out(const hd_settings_reader *reader, const json_t
     return HD_OK;
 }
 
+/* Which output the modules behind the transformer read and write. */
+static const char *vector_of(const hd_settings *settings)
+{
+    return settings->heads == HD_HEAD_MULTI ? "token_embeddings" : "sentence_embedding";
+}
+
 static hd_status parse_dense(const hd_settings_reader *reader, const json_t *root, const char *shown,
                              hd_dense_settings *dense)
 {
@@ -328,7 +334,7 @@ static hd_status apply_dense(const hd_settings_reader *reader, const char *path,
     hd_dense_settings dense = {.dir = hd__arena_printf(reader->arena, "%s/%s", reader->dir, path)};
     hd_status status = parse_dense(reader, root, shown, &dense);
     if (status == HD_OK)
-        status = check_in_and_out(reader, root, settings->heads == HD_HEAD_MULTI ? "token_embeddings" : vector_name, shown);
+        status = check_in_and_out(reader, root, vector_of(settings), shown);
     json_decref(root);
     HD_TRY(status);
     if (dense.dir == NULL)
@@ -346,7 +352,7 @@ static hd_status apply_normalize(const hd_settings_reader *reader, const char *p
     const char *shown;
     if (path[0] != '\0')
         HD_TRY(hd__settings_file(reader, path, "config.json", false, &root, &shown));
-    hd_status status = root != NULL ? check_in_and_out(reader, root, vector_name, shown) : HD_OK;
+    hd_status status = root != NULL ? check_in_and_out(reader, root, vector_of(settings), shown) : HD_OK;
     json_decref(root);
     settings->normalize = true;
     return status;
@@ -429,24 +435,29 @@ static hd_status apply_static_modules(const hd_settings_reader *reader, const hd
     return normalizes ? apply_normalize(reader, modules->modules[1].path, settings) : HD_OK;
 }
 
+/* A Transformer, then Dense for each token; and in sentence-transformers' own layout MultiVectorMask and Normalize. */
 bool hd__modules_interact_late(const hd_modules *modules)
 {
-    for (uint32_t i = 1; i < modules->n; i++) {
-        if (strcmp(modules->modules[i].type, "Dense") != 0)
-            return false;
-    }
-    return modules->n > 1;
+    uint32_t n = 1;
+    while (n < modules->n && strcmp(modules->modules[n].type, "Dense") == 0)
+        n++;
+    const bool masks = n + 2 == modules->n && strcmp(modules->modules[n].type, "MultiVectorMask") == 0 &&
+                       strcmp(modules->modules[n + 1].type, "Normalize") == 0;
+    return n > 1 && (n == modules->n || masks);
 }
 
-/* Transformer, then Dense for each token. */
 static hd_status apply_late_modules(const hd_settings_reader *reader, const hd_modules *modules, hd_settings *settings)
 {
     settings->heads = HD_HEAD_MULTI;
     settings->judges = false;
     settings->n_labels = 0;
     for (uint32_t i = 1; i < modules->n; i++) {
-        const uint64_t width = i == 1 ? settings->hidden : settings->dense[i - 2].n_out;
-        HD_TRY(apply_dense(reader, modules->modules[i].path, width, settings));
+        const char *type = modules->modules[i].type, *path = modules->modules[i].path;
+        const uint64_t width = i == 1 ? settings->hidden : settings->dense[settings->n_dense - 1].n_out;
+        if (strcmp(type, "Dense") == 0)
+            HD_TRY(apply_dense(reader, path, width, settings));
+        else if (strcmp(type, "Normalize") == 0)
+            HD_TRY(apply_normalize(reader, path, settings));
     }
     settings->n_token_out = settings->dense[settings->n_dense - 1].n_out;
     if (settings->n_token_out > HD_LIMIT_HIDDEN)

@@ -2,11 +2,11 @@
  *
  * modules.json is a list of {"type": "sentence_transformers…Class", "path": "1_Pooling", …}, run in order.
  * Heddle runs Transformer, Pooling, any number of Dense, then perhaps Normalize; Dropout does nothing once
- * training is over. A Transformer and nothing but Dense are PyLate's late interaction: Dense is for each token then. A
- * Transformer (older: MLMTransformer) and a SpladePooling are a sparse encoder, a Transformer and a LogitScore a reranker
- * that answers yes or no, a StaticEmbedding a model without a transformer, a Transformer alone is a classifier if its
- * config.json says so. A Router sends queries and documents through modules of their own (router.h). Anything else is
- * refused by its name.
+ * training is over. A Transformer and Dense alone are PyLate's late interaction, and with MultiVectorMask and Normalize that
+ * of sentence-transformers: Dense is for each token then. A Transformer (older: MLMTransformer) and a SpladePooling are a
+ * sparse encoder, a Transformer and a LogitScore a reranker that answers yes or no, a StaticEmbedding a model without a
+ * transformer, a Transformer alone is a classifier if its config.json says so. A Router sends queries and documents through
+ * modules of their own (router.h). Anything else is refused by its name.
  */
 #ifndef HD_MODEL_MODULES_H
 #define HD_MODEL_MODULES_H
@@ -59,7 +59,7 @@ HD_MUST_USE hd_status hd__modules_add(const hd_settings_reader *reader, const ch
 /* Whether a class is among them. */
 bool hd__modules_have(const hd_modules *modules, const char *type);
 
-/* Whether they are a Transformer and nothing but Dense. */
+/* Whether they are late interaction. */
 bool hd__modules_interact_late(const hd_modules *modules);
 
 /* Reads the folders of the modules behind the transformer: pooling, dense, normalize, and decides which heads there are.

@@ -231,7 +231,9 @@ static hd_status read_model_config(const hd_settings_reader *reader, const hd_mo
     HD_TRY_OUT(parse_default_prompt(reader, root, shown, settings));
     HD_TRY_OUT(parse_similarity(root, shown, settings, reader->err));
     HD_TRY_OUT(get_u32(root, "truncate_dim", 1, HD_LIMIT_DENSE_WIDTH, shown, &settings->truncate_dim, reader->err));
-    if (hd__modules_interact_late(modules))
+    if (hd__modules_have(modules, "MultiVectorMask"))
+        HD_TRY_OUT(hd__late_mask(reader, modules->modules[0].path, modules->modules[modules->n - 2].path, settings));
+    else if (hd__modules_interact_late(modules))
         HD_TRY_OUT(hd__late_config(reader, root, shown, modules->modules[0].path, settings));
 out:
     json_decref(root);

@@ -55,11 +55,13 @@ typedef struct hd_dense_settings {
 typedef struct hd_late_settings {
     const char *query_prefix, *document_prefix; /* the token behind the first one; "": none */
     uint32_t query_length, document_length;     /* tokens at most, prefix and specials included */
-    bool expands;                               /* queries are filled up to query_length with the token `expansion`, */
+    uint32_t expanded_length;                   /* queries are filled up to so many with the token `expansion`, 0: not */
     bool attends;                               /* which all tokens see; else none does */
     const char *expansion;
     uint32_t n_skipped;
-    const char *const *skipped; /* [n_skipped] tokens that give a document no vector */
+    const char *const *skipped; /* [n_skipped] tokens that give a document no vector; what the vocabulary lacks: */
+    bool skips_unknown;         /* the unknown token, else none */
+    bool has_prompts;           /* prefixes are the model's prompts "query" and "document": those of a rerank, too */
 } hd_late_settings;
 
 typedef struct hd_settings {

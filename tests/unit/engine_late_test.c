@@ -70,7 +70,7 @@ static size_t check_side(const json_t *entry, const char *side, hd_dtype dtype, 
     hd_output outputs[MOST_TEXTS];
     const size_t n = texts_of(side, texts);
     size_t at = 0;
-    encode(texts, n, side[0] == 'q' ? "query" : NULL, outputs);
+    encode(texts, n, side[0] == 'q' ? "query" : "document", outputs);
     for (size_t i = 0; i < n; i++) {
         const size_t count = (size_t)json_integer_value(json_array_get(counts, i));
         if (outputs[i].n_token_vectors != count)
@@ -276,6 +276,10 @@ static void test_refused(void **state)
         {"wrong-width", "\"in_features\" is 65", HD_ERR_FORMAT},
         {"by-distance", "\"similarity\" is \"l2\"", HD_ERR_UNSUPPORTED},
         {"no-dim", "\"dim\"", HD_ERR_FORMAT},
+        {"queries-skipped", "\"skiplist_tasks\"", HD_ERR_UNSUPPORTED},
+        {"images-kept", "\"keep_only_token_ids\"", HD_ERR_UNSUPPORTED},
+        {"grown", "\"query_expansion\" of strategy \"grow\" and length 20", HD_ERR_UNSUPPORTED},
+        {"of-sentences", "\"module_input_name\" is \"sentence_embedding\"", HD_ERR_UNSUPPORTED},
     };
     hd_model *m;
     engine = open_engine((hd_engine_options){.n_threads = 1});
@@ -291,7 +295,8 @@ static void test_refused(void **state)
 
 #define SCRIPT                                                                                                              \
     "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-pylate tiny-pylate-attends tiny-pylate-local "       \
-    "tiny-pylate-short tiny-pylate-biased tiny-pylate-residual tiny-colbert tiny-colbert-attends\n"                         \
+    "tiny-pylate-short tiny-pylate-biased tiny-pylate-residual tiny-colbert tiny-colbert-attends "                          \
+    "tiny-multi-vector tiny-multi-vector-min\n"                                                                             \
     "cd \"$models\"; PYTHONPATH=$OLDPWD/tools python3 - <<'EOS'\n"                                                          \
     "import json, shutil\n"                                                                                                 \
     "def change(name, file, model='tiny-pylate', **fields):\n"                                                              \
@@ -312,6 +317,11 @@ static void test_refused(void **state)
     "change('other-dim', own, 'tiny-colbert', dim=47)\n"                                                                    \
     "change('by-distance', own, 'tiny-colbert', similarity='l2')\n"                                                         \
     "change('no-dim', own, 'tiny-colbert', dim=0)\n"                                                                        \
+    "own, multi = '2_MultiVectorMask/config.json', 'tiny-multi-vector'\n"                                                   \
+    "change('queries-skipped', own, multi, skiplist_tasks=['query', 'document'])\n"                                         \
+    "change('images-kept', own, multi, keep_only_token_ids=[7])\n"                                                          \
+    "change('grown', 'sentence_bert_config.json', multi, query_expansion={'strategy': 'grow', 'length': 20})\n"             \
+    "change('of-sentences', '3_Normalize/config.json', multi, module_input_name='sentence_embedding')\n"                    \
     "import os\n"                                                                                                           \
     "import make_tiny_architectures as tiny\n"                                                                              \
     "tiny.MODELS['tiny-colbert'][3]['artifact']['dim'] = 128\n"                                                             \
