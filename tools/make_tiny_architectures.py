@@ -237,6 +237,10 @@ def gte(w, c):
     if heads.endswith("ForSequenceClassification"):
         w.linear("pooler.dense", h, h)
         w.at("").linear("classifier", len(c["id2label"]), h)
+    elif heads.endswith("ForMaskedLM"):
+        w.at("").linear("lm_head.dense", h, h, 1.2)
+        w.norm("lm_head.norm", h)
+        w.add("lm_head.decoder.bias", [c["vocab_size"]], 1.0, -2.0)
 
 
 def jina_bert(w, c):
@@ -440,6 +444,8 @@ MODELS = {
     "tiny-gte-reranker": ("gte-multilingual-reranker: token types, a pooler and one label", gte,
                           dict(GTE, architectures=["NewForSequenceClassification"], type_vocab_size=2, id2label=ONE_LABEL),
                           {}),
+    "tiny-gte-splade": ("opensearch-neural-sparse-encoding-doc-v3-gte: a masked-language head", gte,
+                        dict(GTE, architectures=["NewForMaskedLM"], type_vocab_size=2), dict(splade="log1p_relu")),
     "tiny-jina": ("jina-embeddings-v2: a linear bias by distance; six heads, no power of two", jina_bert, JINA_BERT,
                   dict(pooling="mean", normalize=True)),
     "tiny-jina-code": ("jina-embeddings-v2-base-code: norms of queries, keys and of attention's sum; no model_type",

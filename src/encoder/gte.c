@@ -9,7 +9,7 @@
  *     x = norm(x + Wdown (gelu(gate) * up) + b), up and gate the halves of W x
  *
  * Angles may be stretched to longer texts ("rope_scaling": {"type": "ntk"}): base times the factor, all angles divided by
- * factor^(2 / head_dim). Classifier: as BERT's.
+ * factor^(2 / head_dim). Classifier: as BERT's; masked-language head: as RoBERTa's.
  */
 #include "encoder/block.h"
 #include "encoder/head.h"
@@ -28,6 +28,14 @@ static const hd_layer_names layer_names = {
 
 static const hd_score_head_names score_names = {.dense = "new.pooler.dense", .out = "classifier"};
 
+static const hd_vocab_head_names vocab_names = {
+    .dense = "lm_head.dense",
+    .norm = "lm_head.norm",
+    .decoder = "lm_head.decoder",
+    .decoder_bias = "lm_head.decoder.bias",
+    .words = "new.embeddings.word_embeddings.weight",
+};
+
 static hd_status gte_bind(hd_encoder *e, hd_weights *w, hd_error *err)
 {
     static const char *const prefixes[] = {"", "new.", "model.", "0.auto_model.", NULL};
@@ -38,6 +46,7 @@ static hd_status gte_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     };
     const char *prefix;
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.word_embeddings.weight", &prefix, err));
+    HD_TRY(hd__bind_vocab(e, w, &vocab_names, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
     HD_TRY(hd__bind_rotary(e, w, "rotary", e->settings->rotary_theta, &e->rules[0], err));
