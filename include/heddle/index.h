@@ -206,8 +206,8 @@ typedef struct hd_search {
     uint32_t snippet_bytes;   /* 0: 240 */
     bool snippets_by_meaning; /* of hits without the query's words the sentence that comes closest to it, not the beginning:
                                * up to 32 sentences are embedded, which takes longer than all the rest */
-    /* Asked before each step of the search, and a hundred times a second while the reranker reads, on the calling thread;
-     * false ends the search: HD_ERR_CANCELLED. NULL: it runs to its end. */
+    /* Asked before each step of the search and each hit, and a hundred times a second within long steps, on the calling
+     * thread; false ends the search: HD_ERR_CANCELLED. NULL: it runs to its end. */
     bool (*keep_going)(void *data);
     void *data;
 } hd_search;

@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 
 hd_status hd__mmr_pick(const float *scores, const float *vectors, size_t n, size_t n_dimensions, float lambda,
-                       size_t n_picked, hd_arena *arena, uint32_t *picked, hd_error *err)
+                       size_t n_picked, hd_mmr_wanted *wanted, void *data, hd_arena *arena, uint32_t *picked, hd_error *err)
 {
     float *nearest = hd__arena_calloc(arena, n + 1, sizeof *nearest); /* to a picked one */
     bool *is_picked = hd__arena_calloc(arena, n + 1, sizeof *is_picked);
@@ -15,6 +15,8 @@ hd_status hd__mmr_pick(const float *scores, const float *vectors, size_t n, size
     const float width = n > 0 ? scores[0] - scores[n - 1] : 0;
     for (size_t at = 0; at < n_picked; at++) {
         size_t best = n;
+        if (wanted != NULL && !wanted(data))
+            return hd__fail(err, HD_ERR_CANCELLED, "the search was cancelled");
         float best_value = 0;
         for (size_t i = 0; i < n; i++) {
             const float relevance = width > 0 ? (scores[i] - scores[n - 1]) / width : 1;

@@ -67,6 +67,7 @@ static hd_status find_matches(hd_searching *s, shown *all, size_t n, hd_error *e
         all[i].matches = hd__arena_alloc(s->arena, MAX_MATCHES * sizeof *all[i].matches);
         if (all[i].matches == NULL)
             return no_memory(n, err);
+        HD_TRY(hd__search_keep_going(s, err));
         HD_TRY(hd__leg_matches(s->snapshot, s->query, all[i].candidate->found->chunk.text, all[i].matches, MAX_MATCHES,
                                &all[i].n, err));
         for (size_t k = 0; k < all[i].n; k++)
@@ -194,6 +195,7 @@ hd_status hd__search_make_hits(hd_searching *s, size_t first, size_t n, hd_error
         hd__ranking_sandwich(order, n);
     for (size_t i = 0; i < n; i++) {
         const size_t place = s->wanted.order == HD_ORDER_SANDWICH ? order[i] : i;
+        HD_TRY(hd__search_keep_going(s, err));
         HD_TRY(make_hit(s, &all[place], &hits[i], err));
     }
     s->results->hits = hits;

@@ -3,8 +3,9 @@
  *   filter → words, and at the same time the query's vectors → other legs → fusion → quotes → rerank → least score →
  *   one hit for each document → diversity → page → order
  *
- * Between the steps the caller is asked whether the search is wanted still. A leg that cannot take part is told in
- * `warning` while another one answers; else its error is the search's.
+ * Between the steps, and within those that may take long (rows that are read, quotes, reranking, diversity, snippets), the
+ * caller is asked whether the search is wanted still. A leg that cannot take part is told in `warning` while another one
+ * answers; else its error is the search's.
  */
 #include "search/searcher.h"
 
@@ -50,6 +51,7 @@ static hd_status keep_quoted(hd_searching *s, hd_error *err)
         const hd_chunk_found *found = s->candidates[i].found;
         const hd_span texts[] = {hd__span_of(found->document->title), hd__span_of(found->chunk.section), found->chunk.text};
         bool admits;
+        HD_TRY(hd__search_keep_going(s, err));
         HD_TRY(hd__leg_admits(s->snapshot, s->query, texts, 3, &admits, err));
         if (admits)
             s->candidates[n_kept++] = s->candidates[i];
@@ -197,7 +199,8 @@ static hd_status diversify(hd_searching *s, size_t n_needed, hd_error *err)
         scores[i] = s->candidates[i].score;
     }
     HD_TRY(hd__leg_vectors(s->snapshot, ids, s->n, vectors, err));
-    HD_TRY(hd__mmr_pick(scores, vectors, s->n, width, s->wanted.mmr, n_picked, s->arena, picked, err));
+    HD_TRY(hd__mmr_pick(scores, vectors, s->n, width, s->wanted.mmr, n_picked, s->wanted.keep_going, s->wanted.data,
+                        s->arena, picked, err));
     for (size_t i = 0; i < n_picked; i++)
         chosen[i] = s->candidates[picked[i]];
     s->candidates = chosen;
@@ -230,6 +233,14 @@ static hd_status order_candidates(hd_searching *s, hd_error *err)
 }
 
 /* ---- one search ---- */
+
+/* Once nobody wants it, a step that failed for that is not taken for one that could be done without. */
+static bool is_wanted(void *data)
+{
+    hd_searching *s = data;
+    s->is_unwanted = s->is_unwanted || !s->asked->keep_going(s->asked->data);
+    return !s->is_unwanted;
+}
 
 static hd_status run_search(hd_searching *s, void *data, hd_error *err)
 {
@@ -264,6 +275,12 @@ hd_status hd__search_run(hd_index *index, const hd_search *search, hd_search_ste
     HD_TRY_OUT(hd__search_options(search, s.identity, s.snapshot, s.arena, &s.wanted, err));
     s.query = hd__span(s.wanted.query.ptr, s.wanted.query.len);
     s.legs = s.wanted.legs;
+    if (search->keep_going != NULL) {
+        s.asked = search;
+        s.wanted.keep_going = is_wanted;
+        s.wanted.data = &s;
+        hd__snapshot_ask(s.snapshot, is_wanted, &s);
+    }
     HD_TRY_OUT(step(&s, data, err));
 out:
     if (s.snapshot != NULL)
@@ -274,7 +291,7 @@ out:
     hd__buffer_clear(&s.warning);
     if (status != HD_OK) {
         hd_results_free(&found);
-        return status;
+        return s.is_unwanted ? hd__fail(err, HD_ERR_CANCELLED, "the search was cancelled") : status;
     }
     found.total_ms = hd__seconds_since(start) * 1e3;
     *results = found;

@@ -13,7 +13,9 @@ typedef struct hd_searching {
     hd_index *index;
     hd_snapshot *snapshot;
     const hd_identity *identity;
-    hd_search wanted;    /* with every default filled in */
+    hd_search wanted; /* with every default filled in; keep_going asks `asked` and remembers */
+    const hd_search *asked;
+    bool is_unwanted;    /* it was asked, and said no */
     hd_span query;       /* as it was given, for words and quotes */
     hd_text plain_query; /* without quotes, for models */
     uint32_t legs;       /* that take part: hd_leg bits; those that fail are taken out */

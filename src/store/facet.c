@@ -1,7 +1,6 @@
 /* facet.c - how often a field has each of its values among the chunks of a filter (filter.h). One pass over the documents,
  * or over the chunks for sections; values are counted in a hash table with open addressing.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -111,14 +110,25 @@ static hd_status count_rows(sqlite3_stmt *statement, const hd_bitmap *chunks, co
     return HD_OK;
 }
 
-static int compare_counts(const void *a, const void *b)
+static bool comes_before(const hd_value_count *a, const hd_value_count *b)
 {
-    const hd_value_count *x = a, *y = b;
-    if ((x->value == NULL) != (y->value == NULL))
-        return x->value == NULL ? 1 : -1;
-    if (x->n != y->n)
-        return x->n > y->n ? -1 : 1;
-    return x->value == NULL ? 0 : strcmp(x->value, y->value);
+    return a->n != b->n ? a->n > b->n : strcmp(a->value, b->value) < 0;
+}
+
+/* The first of all that were counted, at most `limit`: there may be a million, and few are wanted. */
+static size_t take_first(const counter *c, size_t limit, hd_value_count *first)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_slots && limit > 0; i++) {
+        const hd_value_count *value = &c->slots[i];
+        if (value->value == NULL || (n == limit && !comes_before(value, &first[n - 1])))
+            continue;
+        size_t at = n < limit ? n++ : n - 1;
+        for (; at > 0 && comes_before(value, &first[at - 1]); at--)
+            first[at] = first[at - 1];
+        first[at] = *value;
+    }
+    return n;
 }
 
 static hd_status count_facet(hd_snapshot *snapshot, const char *field, const hd_bitmap *chunks, size_t limit,
@@ -135,14 +145,12 @@ static hd_status count_facet(hd_snapshot *snapshot, const char *field, const hd_
         hd__sql_bind_text(statement, 1, hd__span_of(path));
     if (chunks->n_set > 0)
         HD_TRY_OUT(count_rows(statement, chunks, &c, err));
-    if (c.n > 0)
-        qsort(c.slots, c.n_slots, sizeof *c.slots, compare_counts);
-    *n = c.n < limit ? c.n : limit;
-    *values = hd__arena_calloc(arena, *n + 1, sizeof **values);
+    *n = 0;
+    *values = hd__arena_calloc(arena, (c.n < limit ? c.n : limit) + 1, sizeof **values);
     if (*values == NULL)
-        status = hd__fail(err, HD_ERR_MEMORY, "no memory for a facet of %zu values", *n);
-    else if (*n > 0)
-        memcpy(*values, c.slots, *n * sizeof **values);
+        status = hd__fail(err, HD_ERR_MEMORY, "no memory for a facet of %zu values", c.n);
+    else
+        *n = take_first(&c, limit, *values);
 out:
     sqlite3_finalize(statement);
     hd__free(c.slots);

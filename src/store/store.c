@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "store/schema.h"
 
 #define MAX_IDLE 16 /* connections kept for readers to come */
 #define DEFAULT_BUSY_MS 10000
+#define ASK_EVERY_STEPS 1000   /* of SQLite, tens of microseconds: it is looked at the clock */
+#define ASK_EVERY_NS 10000000u /* whether what is read is wanted still */
 
 /* ---- open and close --------------------------------------------------------------------------------------- */
 
@@ -305,8 +308,27 @@ hd_status hd__snapshot_begin(hd_store *store, hd_snapshot **snapshot, hd_error *
     return status;
 }
 
+static int ask(void *data)
+{
+    hd_snapshot *s = data;
+    if (!pthread_equal(pthread_self(), s->asker) || hd__now_ns() - s->asked_ns < ASK_EVERY_NS)
+        return 0;
+    s->asked_ns = hd__now_ns();
+    return !s->keep_going(s->keep_going_data);
+}
+
+void hd__snapshot_ask(hd_snapshot *snapshot, bool (*keep_going)(void *data), void *data)
+{
+    snapshot->keep_going = keep_going;
+    snapshot->keep_going_data = data;
+    snapshot->asker = pthread_self();
+    snapshot->asked_ns = 0;
+    sqlite3_progress_handler(snapshot->connection.db, ASK_EVERY_STEPS, keep_going != NULL ? ask : NULL, snapshot);
+}
+
 void hd__snapshot_end(hd_snapshot *snapshot)
 {
+    sqlite3_progress_handler(snapshot->connection.db, 0, NULL, NULL);
     hd__filter_release(snapshot->store->filters, &snapshot->filters);
     hd__live_release(snapshot->live);
     hd__layout_release(snapshot->layout);

@@ -55,6 +55,10 @@ const char *hd__store_path(const hd_store *store);
 HD_MUST_USE hd_status hd__snapshot_begin(hd_store *store, hd_snapshot **snapshot, hd_error *err);
 void hd__snapshot_end(hd_snapshot *snapshot);
 
+/* Asked a hundred times a second while the thread that called this reads rows; false makes what is being read fail with
+ * HD_ERR_CANCELLED. Until the snapshot ends; NULL: nobody. */
+void hd__snapshot_ask(hd_snapshot *snapshot, bool (*keep_going)(void *data), void *data);
+
 /* Changes with every commit that the snapshot can see: a key for what is kept about it. */
 uint64_t hd__snapshot_version(const hd_snapshot *snapshot);
 

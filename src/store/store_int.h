@@ -17,6 +17,10 @@ struct hd_snapshot {
     hd_live *live;     /* held */
     hd_layout *layout; /* held */
     hd_filter_hold *filters;
+    bool (*keep_going)(void *data); /* asked by `asker` alone */
+    void *keep_going_data;
+    pthread_t asker;
+    uint64_t asked_ns;
     hd_snapshot *next; /* idle ones */
 };
 

@@ -99,21 +99,21 @@ static void diversity_skips_what_was_said(void **state)
     uint32_t picked[4];
     hd_arena arena;
     hd__arena_init(&arena);
-    assert_int_equal(hd__mmr_pick(scores, vectors, 4, 2, 0.5f, 4, &arena, picked, &err), HD_OK);
+    assert_int_equal(hd__mmr_pick(scores, vectors, 4, 2, 0.5f, 4, NULL, NULL, &arena, picked, &err), HD_OK);
     assert_int_equal(picked[0], 0);
     assert_int_equal(picked[1], 3);
     assert_int_equal(picked[2], 1);
     assert_int_equal(picked[3], 2);
-    assert_int_equal(hd__mmr_pick(scores, vectors, 4, 2, 1, 4, &arena, picked, &err), HD_OK);
+    assert_int_equal(hd__mmr_pick(scores, vectors, 4, 2, 1, 4, NULL, NULL, &arena, picked, &err), HD_OK);
     for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(picked[i], i); /* relevance alone */
     static const float same[] = {3, 3, 3, 3};
-    assert_int_equal(hd__mmr_pick(same, vectors, 4, 2, 0.5f, 2, &arena, picked, &err), HD_OK);
+    assert_int_equal(hd__mmr_pick(same, vectors, 4, 2, 0.5f, 2, NULL, NULL, &arena, picked, &err), HD_OK);
     assert_int_equal(picked[0], 0);
     assert_int_equal(picked[1], 3);
-    assert_int_equal(hd__mmr_pick(scores, vectors, 0, 2, 0.5f, 0, &arena, picked, &err), HD_OK);
+    assert_int_equal(hd__mmr_pick(scores, vectors, 0, 2, 0.5f, 0, NULL, NULL, &arena, picked, &err), HD_OK);
     hd__alloc_fail_after(0, UINT64_MAX);
-    const hd_status status = hd__mmr_pick(scores, vectors, 4, 2, 0.5f, 4, &(hd_arena){0}, picked, &err);
+    const hd_status status = hd__mmr_pick(scores, vectors, 4, 2, 0.5f, 4, NULL, NULL, &(hd_arena){0}, picked, &err);
     hd__alloc_fail_off();
     assert_int_equal(status, HD_ERR_MEMORY);
     hd__arena_clear(&arena);

@@ -491,9 +491,11 @@ static void a_search_that_nobody_wants_ends(void **state)
         assert_error(status, HD_ERR_CANCELLED, "the search was cancelled");
         assert_int_equal(n_asked, n_allowed + 1);
     }
-    assert_int_equal(n_asked, n_allowed);
-    assert_true(n_asked >= 8); /* words and model, vectors, fusion, rerank, diversity, hits, each facet */
-    assert_true(r.n > 0);
+    assert_true(n_asked <= n_allowed);
+    assert_true(r.n > 1);
+    assert_true(n_asked >=
+                8 + 4 * r.n); /* words and model, vectors, fusion, rerank, diversity, hits, each facet; each hit in
+                                          * quotes, diversity, for its matches, for its snippet */
     hd_results_free(&r);
 }
 

@@ -1,5 +1,6 @@
 /* What filters let through in a store: bitmaps, kept for the next search and for one version alone; lists; facets. */
 #include "base/alloc.h"
+#include "base/buffer.h"
 #include "store/filter_cache.h"
 #include "store/filter_tree.h"
 #include "unit/store_fixture.h"
@@ -200,6 +201,41 @@ static void no_memory_is_an_error(void **state)
     }
 }
 
+static size_t n_asked;
+
+static bool goes_on_for(void *data)
+{
+    return n_asked++ < *(const size_t *)data;
+}
+
+/* A filter or a facet that takes long, of a search that nobody wants any more. */
+static void reading_ends_when_it_is_not_wanted(void **state)
+{
+    (void)state;
+    hd_buffer text;
+    size_t n_allowed = 0;
+    const hd_bitmap *chunks;
+    hd__buffer_init(&text);
+    hd__buffer_append_text(&text, "nowhere = 0");
+    for (int i = 0; i < 4000; i++)
+        hd__buffer_append_text(&text, " OR nowhere = 0");
+    hd__buffer_append_char(&text, '\0');
+    const hd_filter *filter = parse(text.ptr);
+    hd__snapshot_ask(snapshot, goes_on_for, &n_allowed);
+    n_asked = 0;
+    assert_status(hd__filter_chunks(snapshot, filter, &chunks, &err), HD_ERR_CANCELLED);
+    assert_int_equal(n_asked, 1);
+    n_allowed = SIZE_MAX;
+    assert_ok(hd__filter_chunks(snapshot, filter, &chunks, &err));
+    assert_int_equal(chunks->n_set, 0);
+    hd__snapshot_end(snapshot);
+    assert_ok(hd__snapshot_begin(store, &snapshot, &err)); /* the next one to have the connection is not asked */
+    n_asked = 0;
+    assert_ok(hd__filter_chunks(snapshot, parse("nowhere = 1"), &chunks, &err));
+    assert_int_equal(n_asked, 0);
+    hd__buffer_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(facets_count_chunks, begin, end),
         cmocka_unit_test_setup_teardown(facets_are_kept_for_their_version, begin, end),
         cmocka_unit_test_setup_teardown(no_memory_is_an_error, begin, end),
+        cmocka_unit_test_setup_teardown(reading_ends_when_it_is_not_wanted, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
