@@ -80,6 +80,7 @@
 #define HD_LIMIT_ENCODING_NAME_BYTES 40u        /* that a document names */
 #define HD_LIMIT_FRONT_MATTER_BYTES (64u << 10) /* of Markdown */
 #define HD_LIMIT_MARKDOWN_EXPANSION 16u         /* what is parsed, times what is there: cells, references */
+#define HD_LIMIT_MARKDOWN_STEPS 500000000u      /* brackets, each times the lines of its paragraph before it */
 #define HD_LIMIT_HTML_BYTES (32u << 20)
 #define HD_LIMIT_HTML_DEPTH 1024u                    /* nested elements */
 #define HD_LIMIT_ATTRIBUTES 512u                     /* of one element, of HTML or XML */

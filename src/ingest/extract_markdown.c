@@ -5,6 +5,8 @@
  * headings, rules, definitions of links) belong to the block before them, but for the fence that opens a code block.
  *
  * Source: CommonMark 0.31 (https://spec.commonmark.org), md4c.h.
+ *
+ * A file with a paragraph that would take too long is read as paragraphs alone.
  */
 #include <md4c.h>
 
@@ -224,6 +226,49 @@ static hd_status take_front_matter(hd_reader *reader, hd_span front_matter, hd_e
     return status;
 }
 
+/* Whether a line ends a paragraph above it: a blank one, a heading, an item with text. Those in code and HTML do not always,
+ * and not all that do are known: paragraphs are taken to be longer than they are. */
+static bool ends_paragraph(hd_span line)
+{
+    size_t at = 0;
+    while (at < line.len && at < 3 && line.ptr[at] == ' ')
+        at++;
+    const hd_span rest = hd__span(line.ptr + at, line.len - at);
+    if (hd__ascii_is_blank(line) || hd__span_begins(rest, "# ") || hd__span_begins(rest, "## "))
+        return true;
+    return rest.len > 2 && strchr("-*+", rest.ptr[0]) != NULL && rest.ptr[1] == ' ' && !hd__ascii_is_space(rest.ptr[2]);
+}
+
+static bool is_delimiter_row(hd_span line)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < line.len; i++) {
+        if (strchr("|-: \t\r", line.ptr[i]) == NULL)
+            return false;
+        n += line.ptr[i] == '|' || line.ptr[i] == '-';
+    }
+    return n >= 2;
+}
+
+/* MD4C goes through a paragraph's lines from the first on for each bracket in it: hours for some megabytes of one. */
+static bool has_costly_paragraph(hd_span text)
+{
+    uint64_t n_lines = 0, n_steps = 0;
+    bool is_table = false;
+    for (size_t at = 0; at < text.len && n_steps <= HD_LIMIT_MARKDOWN_STEPS;) {
+        const char *newline = memchr(text.ptr + at, '\n', text.len - at);
+        const size_t end = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
+        const hd_span line = hd__span(text.ptr + at, end - at);
+        n_lines = ends_paragraph(line) ? 0 : n_lines + 1;
+        is_table = n_lines > 1 && (is_table || (n_lines == 2 && is_delimiter_row(line))); /* whose rows are lines alone */
+        const char *bracket = line.len > 0 && !is_table ? memchr(line.ptr, '[', line.len) : NULL;
+        for (; bracket != NULL; bracket = memchr(bracket + 1, '[', (size_t)(line.ptr + line.len - bracket - 1)))
+            n_steps += n_lines;
+        at = end + 1;
+    }
+    return n_steps > HD_LIMIT_MARKDOWN_STEPS;
+}
+
 hd_status hd__read_markdown(hd_reader *reader, hd_error *err)
 {
     static const MD_PARSER parser = {.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_TASKLISTS,
@@ -246,14 +291,18 @@ hd_status hd__read_markdown(hd_reader *reader, hd_error *err)
                   .found = {.arena = reader->arena},
                   .most_work = 4096 + (uint64_t)HD_LIMIT_MARKDOWN_EXPANSION * extract->text.len};
     hd_block_list blocks = {.arena = reader->arena};
-    int code = m.text.len > 0 ? md_parse(m.text.ptr, (MD_SIZE)m.text.len, &parser, &m) : 0;
+    const bool is_costly = has_costly_paragraph(m.text);
+    if (is_costly) /* which no person wrote */
+        hd__paragraphs_add(&blocks, extract->text, skipped, extract->text.len,
+                           hd__line_of(&(hd_line_counter){extract->text, 0, 1}, skipped));
+    int code = m.text.len > 0 && !is_costly ? md_parse(m.text.ptr, (MD_SIZE)m.text.len, &parser, &m) : 0;
     if (code > 0) {
         status = hd__fail(err, HD_ERR_LIMIT, "its links and tables stand for more than %u times its size",
                           HD_LIMIT_MARKDOWN_EXPANSION);
         goto out;
     }
-    blocks.failed = code < 0 || m.found.failed;
-    if (!blocks.failed)
+    blocks.failed |= code < 0 || m.found.failed;
+    if (!blocks.failed && !is_costly)
         add_lines(&m, extract->text, skipped, &blocks);
     HD_TRY_OUT(hd__reader_end(reader, &blocks, err));
     hd__reader_title(reader);

@@ -39,6 +39,31 @@ static void headings_of_light_markups(void **state)
                "H 3 @3 <A {b} c> |\\subsection{A {b} c}|\n");
 }
 
+/* So many brackets in one paragraph that their lines are not looked for; one line less of them, and they are. */
+static void a_costly_paragraph_is_plain_text(void **state)
+{
+    (void)state;
+    hd_buffer text;
+    uint64_t n_steps = 0;
+    size_t at = 0;
+    hd__buffer_init(&text);
+    hd__buffer_append_text(&text, "# Heading\n\n");
+    for (unsigned line = 1; n_steps <= HD_LIMIT_MARKDOWN_STEPS; line++) { /* 2 brackets in each */
+        at = text.len;
+        hd__buffer_append_text(&text, "[[\n");
+        n_steps += 2 * line;
+    }
+    for (int i = 0; i < 2; i++) {
+        hd_status status;
+        char *found = dump(hd__span(text.ptr, i == 0 ? at : text.len), "a.md", NULL, &status);
+        assert_int_equal(status, HD_OK);
+        assert_true((strstr(found, "H 1 @1 <Heading>") != NULL) == (i == 0));
+        assert_non_null(strstr(found, i == 0 ? "P 0 @3 |[[" : "P 0 @1 |# Heading|"));
+        free(found);
+    }
+    hd__buffer_clear(&text);
+}
+
 static void blocks_of_markdown(void **state)
 {
     (void)state;
@@ -494,6 +519,7 @@ int main(void)
         cmocka_unit_test(paragraphs_of_text),
         cmocka_unit_test(headings_of_light_markups),
         cmocka_unit_test(blocks_of_markdown),
+        cmocka_unit_test(a_costly_paragraph_is_plain_text),
         cmocka_unit_test(front_matter),
         cmocka_unit_test(code_in_functions),
         cmocka_unit_test(long_classes_in_methods),
