@@ -109,10 +109,12 @@ static bool is_left_out(const char *const *attributes)
     return false;
 }
 
-/* "¶", "#" or "§" beside a heading, a link to it: as Sphinx, MkDocs, Docusaurus, AsciiDoctor and rustdoc name it. */
+/* "¶", "#" or "§" beside a heading or a term, a link to it: as Sphinx, MkDocs, Docusaurus, AsciiDoctor, rustdoc and Texinfo
+ * name it. */
 static bool is_permalink(const char *const *attributes)
 {
-    static const char *const classes[] = {"headerlink", "hash-link", "permalink", "anchor", "anchor-link", "doc-anchor"};
+    static const char *const classes[] = {"headerlink",  "hash-link",  "permalink",    "anchor",
+                                          "anchor-link", "doc-anchor", "copiable-link"};
     const char *all = hd__attribute(attributes, "class"), *href = hd__attribute(attributes, "href");
     for (size_t n; all != NULL && *all != '\0' && href != NULL && href[0] == '#'; all += n + strspn(all + n, " ")) {
         n = strcspn(all, " ");

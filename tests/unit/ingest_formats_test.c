@@ -33,9 +33,9 @@ static void a_page_is_its_main_part(void **state)
                "text/html title=A\nH 1 @1 <A> |A|\nP 0 @1 |B|\nP 0 @1 |C|\n"); /* too little in the main part */
     text_gives("<div role=banner>no</div><div role=navigation>no</div><article>A<header>B</header></article>", "a.html",
                "text/html\nP 0 @1 |A|\nP 0 @1 |B|\n");
-    text_gives(
-        "<h1>A<a class='headerlink x' href='#a'>\u00b6</a></h1><p>B <a class=anchor href='/b'>C</a> <a href='#d'>D</a>",
-        "a.html", "text/html title=A\nH 1 @1 <A> |A|\nP 0 @1 |B C D|\n"); /* a link of a heading to itself */
+    text_gives("<h1>A<a class='headerlink x' href='#a'>\u00b6</a></h1><p>B <a class='copiable-link' href='#b'>\u00b6</a><a "
+               "class=anchor href='/b'>C</a> <a href='#d'>D</a>",
+               "a.html", "text/html title=A\nH 1 @1 <A> |A|\nP 0 @1 |B C D|\n"); /* a link of a heading to itself */
     text_gives("", "a.html", "text/html\n");
 }
 
