@@ -4,12 +4,9 @@
  *
  * A block has one head of up to 16 queries of one sequence, each of its four warps four of them. 32 keys at a time are in
  * shared memory: a lane has a key's scores, then, with the values in the keys' place, every 32nd column of what comes out.
- * f32 throughout; no tensor cores yet.
- *
- * Blocks know no sequences. Where r queries are before sequence i, it has slots from r / 16 + i on. Its tiles, a last and
- * partial one included, end before those of the next, floor(a + b) being at least floor(a) + floor(b): a block finds its
- * sequence by bisection. Slots without a tile have nothing to do.
+ * f32 throughout, on ordinary cores: for f32, for heads and devices that tensor_attention.cu is not for.
  */
+#include "attention_tile.h"
 #include "lanes.h"
 
 enum {
@@ -17,42 +14,6 @@ enum {
     EACH_WARP = ATTENTION_QUERIES / ATTENTION_WARPS,
     EACH_LANE = MOST_HEAD_DIM / LANES /* columns */
 };
-
-/* Queries of a block, and the keys that at least one of them may see. */
-typedef struct tile {
-    int32_t first_row, n_rows; /* of q */
-    int64_t place;             /* of the first in its sequence */
-    int64_t first_key, last_key;
-    size_t kv_row; /* the sequence's first row of k and v */
-} tile;
-
-static __device__ int32_t slot_of(const hd_plugin_attention &t, int32_t sequence)
-{
-    return (t.q_begin[sequence] - t.q_begin[0]) / ATTENTION_QUERIES + sequence;
-}
-
-static __device__ tile find_tile(const hd_plugin_attention &t, int32_t slot)
-{
-    int32_t i = 0, end = t.n_sequences; /* the last sequence that begins at or before the slot is in [i, end) */
-    while (end - i > 1) {
-        const int32_t middle = i + (end - i) / 2;
-        if (slot_of(t, middle) <= slot)
-            i = middle;
-        else
-            end = middle;
-    }
-    const int32_t before = (slot - slot_of(t, i)) * ATTENTION_QUERIES, left = t.q_begin[i + 1] - t.q_begin[i] - before;
-    const int64_t n_keys = t.n_seen != NULL ? t.n_seen[i] : t.kv_begin[i + 1] - t.kv_begin[i];
-    tile s;
-    s.first_row = t.q_begin[i] + before;
-    s.n_rows = left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES;
-    s.place = (int64_t)before + (t.q_first != NULL ? t.q_first[i] : 0);
-    s.first_key = s.place > t.reach_back ? s.place - t.reach_back : 0;
-    s.last_key = s.place + s.n_rows - 1 + t.reach_ahead;
-    s.last_key = s.last_key < n_keys - 1 ? s.last_key : n_keys - 1;
-    s.kv_row = (size_t)t.kv_begin[i];
-    return s;
-}
 
 /* Rows of one head to shared memory, the last ones zeros. */
 static __device__ void bring(float *to, int32_t to_stride, hd_plugin_type type, const void *from, size_t from_at,
@@ -146,7 +107,7 @@ static __device__ void attend(const hd_plugin_attention &t, hd_plugin_type type)
 {
     extern __shared__ float shared[];
     const int32_t dim = t.head_dim, head = (int32_t)blockIdx.y, kv_head = head / (t.n_heads / t.n_kv_heads);
-    const tile s = find_tile(t, (int32_t)blockIdx.x);
+    const tile s = find_tile<ATTENTION_QUERIES>(t, (int32_t)blockIdx.x);
     float *queries = shared, *keys = shared + ATTENTION_QUERIES * dim; /* or values */
     running known = {};
     if (s.n_rows <= 0)

@@ -8,12 +8,13 @@
 
 #define LEAST_MAJOR 7 /* compute capability 7.5: the oldest that the 13.0 compiler writes for */
 #define LEAST_MINOR 5
+#define TENSOR_CORES_MAJOR 8 /* those for bf16 */
 
-extern const char image_rows[], image_product[], image_attention[], image_heads[];
+extern const char image_rows[], image_product[], image_attention[], image_tensor_attention[], image_heads[];
 
 /* ---- kernels ---- */
 
-typedef enum image_id { IMAGE_rows, IMAGE_product, IMAGE_attention, IMAGE_heads, N_IMAGES } image_id;
+typedef enum image_id { IMAGE_rows, IMAGE_product, IMAGE_attention, IMAGE_tensor_attention, IMAGE_heads, N_IMAGES } image_id;
 
 static CUresult load_kernels(hd_plugin_device *d)
 {
@@ -26,6 +27,7 @@ static CUresult load_kernels(hd_plugin_device *d)
     const char *const images[N_IMAGES] = {[IMAGE_rows] = image_rows,
                                           [IMAGE_product] = image_product,
                                           [IMAGE_attention] = image_attention,
+                                          [IMAGE_tensor_attention] = image_tensor_attention,
                                           [IMAGE_heads] = image_heads};
     CUmodule modules[N_IMAGES]; /* which go with the context */
     CUresult result = CUDA_SUCCESS;
@@ -77,6 +79,7 @@ static hd_plugin_status open_device(hd_plugin_device *d, uint32_t index, char *w
                  LEAST_MAJOR, LEAST_MINOR);
         return HD_PLUGIN_NO_DEVICE;
     }
+    d->has_tensor_cores = major >= TENSOR_CORES_MAJOR;
     result = cuda.cuCtxCreate(&d->context, NULL, CU_CTX_SCHED_BLOCKING_SYNC, d->device);
     if (result != CUDA_SUCCESS) {
         d->context = NULL;

@@ -11,6 +11,7 @@ image_\name:
     image rows
     image product
     image attention
+    image tensor_attention
     image heads
 
     .section .note.GNU-stack, "", %progbits

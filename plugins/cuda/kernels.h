@@ -21,6 +21,9 @@
     X(product, k_epilogue)                                                                                                  \
     X(attention, k_attention_f32)                                                                                           \
     X(attention, k_attention_bf16)                                                                                          \
+    X(tensor_attention, k_tensor_attention_32)                                                                              \
+    X(tensor_attention, k_tensor_attention_64)                                                                              \
+    X(tensor_attention, k_tensor_attention_128)                                                                             \
     X(heads, k_pick)                                                                                                        \
     X(heads, k_pool)                                                                                                        \
     X(heads, k_collect)                                                                                                     \
@@ -46,6 +49,10 @@ enum {
     ATTENTION_KEYS = 32,    /* looked at at once: one for each lane */
     ATTENTION_WARPS = 4,
     MOST_HEAD_DIM = 256,
+
+    TENSOR_QUERIES = 64, /* of a block of tensor_attention.cu */
+    TENSOR_WARPS = 4,
+    TENSOR_ALIGNMENT = 16, /* bytes: of addresses and of rows */
 
     POOL_COLUMNS = 32, /* of a block */
     POOL_LANES = 8     /* that share a column's rows */

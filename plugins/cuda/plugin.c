@@ -46,15 +46,39 @@ static void rotate(hd_plugin_stream *s, const hd_plugin_rotate *t)
     stream_launch(s, ID_k_rotate, g, t);
 }
 
+static bool is_aligned(const void *rows, size_t stride)
+{
+    return (uintptr_t)rows % TENSOR_ALIGNMENT == 0 && stride * sizeof(uint16_t) % TENSOR_ALIGNMENT == 0;
+}
+
+/* The kernel on tensor cores for a head's size, or the one for all. */
+static kernel_id attention_kernel(const hd_plugin_stream *s, const hd_plugin_attention *t)
+{
+    if (t->type != HD_PLUGIN_BF16)
+        return ID_k_attention_f32;
+    if (!s->device->has_tensor_cores || !is_aligned(t->q, t->q_stride) || !is_aligned(t->k, t->kv_stride) ||
+        !is_aligned(t->v, t->kv_stride))
+        return ID_k_attention_bf16;
+    switch (t->head_dim) {
+    case 32: return ID_k_tensor_attention_32;
+    case 64: return ID_k_tensor_attention_64;
+    case 128: return ID_k_tensor_attention_128;
+    default: return ID_k_attention_bf16;
+    }
+}
+
 static void attention(hd_plugin_stream *s, const hd_plugin_attention *t)
 {
     const bool is_any = t->n_q > 0 && t->n_heads > 0;
-    const grid g = {.x = is_any ? (size_t)t->n_q / ATTENTION_QUERIES + (size_t)t->n_sequences : 0,
+    const kernel_id kernel = attention_kernel(s, t);
+    const bool on_tensor_cores = kernel >= ID_k_tensor_attention_32 && kernel <= ID_k_tensor_attention_128;
+    const int32_t queries = on_tensor_cores ? TENSOR_QUERIES : ATTENTION_QUERIES;
+    const grid g = {.x = is_any ? (size_t)(t->n_q / queries) + (size_t)t->n_sequences : 0,
                     .y = (size_t)t->n_heads,
-                    .threads_x = ATTENTION_WARPS * 32,
+                    .threads_x = (on_tensor_cores ? TENSOR_WARPS : ATTENTION_WARPS) * 32,
                     .threads_y = 1,
-                    .shared_bytes = ATTENTION_SHARED_BYTES(t->head_dim)};
-    stream_launch(s, t->type == HD_PLUGIN_BF16 ? ID_k_attention_bf16 : ID_k_attention_f32, g, t);
+                    .shared_bytes = on_tensor_cores ? 0 : ATTENTION_SHARED_BYTES(t->head_dim)};
+    stream_launch(s, kernel, g, t);
 }
 
 /* One block even without sequences: picked_begin[0] is 0. */

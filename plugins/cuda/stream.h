@@ -19,6 +19,7 @@ struct hd_plugin_device {
     CUcontext context;
     CUfunction kernels[N_KERNELS];
     nvmlDevice_t management; /* NULL: not known */
+    bool has_tensor_cores;   /* for bf16 */
     char name[64], driver[64];
 };
 
