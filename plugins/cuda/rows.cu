@@ -108,6 +108,7 @@ extern "C" __global__ void k_rotate(const hd_plugin_rotate t)
             squares += x * x;
         }
         scale = 1.0f / sqrtf(over_warp<Sum>(squares) / (float)t.head_dim + t.eps);
+        __syncwarp(); /* lanes have read what others write below */
     }
     for (int32_t j = lane; j < half; j += LANES) {
         float a = load_number(t.type, t.x, at + (size_t)j), b = load_number(t.type, t.x, at + (size_t)(j + half));

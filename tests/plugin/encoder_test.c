@@ -3,6 +3,9 @@
  *
  * f32 is computed alike but for the order of sums. With fewer bits the two round at other places: there the bound tells a
  * wrong graph from lost bits, as in tests/golden/architecture_test.c.
+ *
+ *   ENCODER_TEXTS   how many, at most; 16
+ *   ENCODER_TOKENS  of a text, at most; 40: plain loops are slow
  */
 #include <math.h>
 #include <setjmp.h>
@@ -248,11 +251,15 @@ static void test_type(void **state)
 static void read_texts(void)
 {
     const json_t *sequences = json_object_get(manifest, "ids");
+    const char *few_texts = getenv("ENCODER_TEXTS"), *few_tokens = getenv("ENCODER_TOKENS");
+    const int most_texts = few_texts != NULL ? atoi(few_texts) : MAX_SEQUENCES;
+    const int most = few_tokens != NULL ? atoi(few_tokens) : 40;
     n_sequences = (int)json_array_size(sequences);
     assert_true(n_sequences > 3 && n_sequences <= MAX_SEQUENCES);
+    n_sequences = n_sequences < most_texts ? n_sequences : most_texts;
     for (int i = 0; i < n_sequences; i++) {
         const json_t *ids = json_array_get(sequences, (size_t)i);
-        const int all = (int)json_array_size(ids), n = all < 40 ? all : 40; /* plain loops are slow */
+        const int all = (int)json_array_size(ids), n = all < most ? all : most;
         assert_true(n_tokens + n <= MAX_TOKENS);
         texts.n_seen[i] = n > 2 ? n - 2 : n;
         texts.span_begin[i] = n_tokens + n / 3;

@@ -15,7 +15,10 @@ from pathlib import Path
 FOLDER = Path(os.environ.get("HEDDLE_PLUGIN_DIR", "build/cuda/plugins/cuda/library"))
 LIBRARY = FOLDER / "heddle-cuda.so"
 PROGRAM = Path(os.environ.get("HEDDLE_BUILD", "build")) / "heddle"
-SOURCES = Path(__file__).resolve().parents[2] / "plugins/cuda"
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "plugins/cuda"
+DECLARED = ROOT / "tests/plugin/cuda_sim/include"
+HEADERS = next(ROOT.glob("build/venv-cuda/lib/python3*/site-packages/nvidia/cu13/include"), None)  # tools/cuda_toolkit.sh
 VERSION, TEXT_BYTES = 1, 256
 
 ALLOC = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_size_t)
@@ -97,6 +100,26 @@ class Library(unittest.TestCase):
         self.assertEqual(done.stderr.count("\n"), 1)
         self.assertIn("the CPU computes: ", done.stderr)
         self.assertIn("NVIDIA's driver is not there", done.stderr)
+
+
+@unittest.skipUnless(HEADERS, "NVIDIA's headers are not here")
+class Declarations(unittest.TestCase):
+    def test_numbers_are_nvidias(self):
+        """What the simulated GPU declares by hand: every number and the size of every struct that is passed on."""
+        texts = [(DECLARED / name).read_text() for name in ("cuda.h", "cublasLt.h")]
+        numbers = re.findall(r"\b(CU[A-Z]*_\w+) = (\d+)", "".join(texts))
+        versions = re.findall(r"#define (cu\w+) (cu\w+)", texts[0])
+        self.assertGreater(len(numbers), 30)
+        self.assertGreater(len(versions), 5)
+        lines = ["#include <cuda.h>", "#include <cublasLt.h>", "#include <stddef.h>", "#define T(x) #x", "#define TEXT(x) T(x)"]
+        lines += [f'_Static_assert({name} == {value}, "{name}");' for name, value in numbers]
+        lines += [f'_Static_assert(sizeof TEXT({name}) == sizeof "{version}", "{name}");' for name, version in versions]
+        lines += ['_Static_assert(sizeof(cublasLtMatmulAlgo_t) == 64, "algorithm");',
+                  '_Static_assert(sizeof(cublasLtMatmulHeuristicResult_t) == 96, "result");',
+                  '_Static_assert(offsetof(cublasLtMatmulHeuristicResult_t, state) == 72, "state");']
+        done = subprocess.run(["cc", "-fsyntax-only", f"-I{HEADERS}", "-x", "c", "-"], input="\n".join(lines) + "\n",
+                              text=True, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
