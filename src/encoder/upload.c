@@ -159,6 +159,7 @@ static void move_steps(mover *m, hd_head_step *steps, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         move_linear(m, &steps[i].linear);
+        move_linear(m, &steps[i].residual);
         move_norm(m, &steps[i].norm);
     }
 }
