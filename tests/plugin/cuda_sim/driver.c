@@ -346,7 +346,7 @@ static const struct {
 } images[] = {
     {"simulated rows;", sim_kernels_rows},           {"simulated product;", sim_kernels_product},
     {"simulated attention;", sim_kernels_attention}, {"simulated tensor_attention;", sim_kernels_tensor_attention},
-    {"simulated heads;", sim_kernels_heads},
+    {"simulated heads;", sim_kernels_heads},         {"simulated faults;", sim_kernels_faults},
 };
 enum { N_IMAGES = sizeof images / sizeof images[0] };
 

@@ -35,7 +35,7 @@ typedef struct sim_kernel {
 
 /* The kernels of one file, closed by one without a name. */
 extern const sim_kernel sim_kernels_rows[], sim_kernels_product[], sim_kernels_attention[], sim_kernels_tensor_attention[],
-    sim_kernels_heads[];
+    sim_kernels_heads[], sim_kernels_faults[];
 
 typedef struct sim_launch {
     const sim_kernel *kernel;

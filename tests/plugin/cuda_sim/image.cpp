@@ -1,6 +1,11 @@
-/* image.cpp - the kernels of one file, SIM_IMAGE, and their table. TAKE_<image> is ENTRY for that file alone. */
+/* image.cpp - the kernels of one file, SIM_FILE, and their table: those of SIM_LIST that are in it. TAKE_<image> is ENTRY for
+ * that file alone.
+ */
 #include SIM_FILE
 
+#ifndef SIM_LIST
+#define SIM_LIST CUDA_KERNELS
+#endif
 #ifndef TAKE_rows
 #define TAKE_rows(kernel)
 #endif
@@ -24,4 +29,4 @@ template <typename P> static P parameter_of(void (*)(P));
 #define ENTRY(kernel) {#kernel, sizeof(PARAMETER(kernel)), [](const void *p) { kernel(*(const PARAMETER(kernel) *)p); }},
 #define TAKE(image, kernel) TAKE_##image(kernel)
 
-extern "C" const sim_kernel SIM_TABLE[] = {CUDA_KERNELS(TAKE){nullptr, 0, nullptr}};
+extern "C" const sim_kernel SIM_TABLE[] = {SIM_LIST(TAKE){nullptr, 0, nullptr}};
