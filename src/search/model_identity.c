@@ -1,8 +1,8 @@
 /* model_identity.c - see model_identity.h.
  *
  * Weights are told by their files' sizes and by stretches of them, evenly spread from the beginning to the end: training
- * changes every one. The files are those of the first kind that the folder has; the same weights in another format count as
- * another model.
+ * changes every one. The files are those of the first kind that the folder has, and each of its modules' folders; the same
+ * weights in another format count as another model.
  */
 #include "search/model_identity.h"
 
@@ -108,19 +108,19 @@ static hd_status add_file(const char *folder, const char *name, hd_buffer *text,
     return HD_OK;
 }
 
-/* The folder's files whose names end so, in order. */
-static hd_status add_files(const char *folder, const char *end, hd_buffer *text, size_t *n, hd_error *err)
+typedef bool is_wanted_fn(const char *name, const char *end);
+
+/* Names in a folder that are wanted, in order. */
+static hd_status list(const char *folder, is_wanted_fn *is_wanted, const char *end, hd_arena *arena,
+                      const char *names[MAX_FILES], size_t *n, hd_error *err)
 {
-    hd_arena arena;
-    const char *names[MAX_FILES];
-    hd_status status = HD_OK;
-    hd__arena_init(&arena);
     DIR *dir = opendir(folder);
     const struct dirent *d;
+    hd_status status = HD_OK;
     *n = 0;
     while (dir != NULL && status == HD_OK && *n < MAX_FILES && (d = readdir(dir)) != NULL)
-        if (ends_with(d->d_name, end)) {
-            names[*n] = hd__arena_strndup(&arena, d->d_name, strlen(d->d_name));
+        if (is_wanted(d->d_name, end)) {
+            names[*n] = hd__arena_strndup(arena, d->d_name, strlen(d->d_name));
             if (names[(*n)++] == NULL)
                 status = no_memory(err);
         }
@@ -128,31 +128,66 @@ static hd_status add_files(const char *folder, const char *end, hd_buffer *text,
         closedir(dir);
     if (status == HD_OK && *n > 1)
         qsort(names, *n, sizeof names[0], compare_names);
-    for (size_t i = 0; i < *n && status == HD_OK; i++)
-        status = add_file(folder, names[i], text, err);
+    return status;
+}
+
+/* Files of weights in the model's folder, or in one below it: those of the first kind that there are. */
+static hd_status add_files(const char *folder, const char *below, hd_buffer *text, hd_error *err)
+{
+    static const char *const kinds[] = {".safetensors", ".bin", ".gguf"};
+    hd_arena arena;
+    const char *names[MAX_FILES];
+    size_t n = 0;
+    hd_status status = HD_OK;
+    hd__arena_init(&arena);
+    const char *path = hd__arena_printf(&arena, "%s/%s", folder, below);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && n == 0 && path != NULL; i++)
+        HD_TRY_OUT(list(path, ends_with, kinds[i], &arena, names, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        const char *name = below[0] != '\0' ? hd__arena_printf(&arena, "%s/%s", below, names[i]) : names[i];
+        status = name != NULL ? add_file(folder, name, text, err) : no_memory(err);
+        if (status != HD_OK)
+            goto out;
+    }
+    status = path != NULL ? HD_OK : no_memory(err);
+out:
     hd__arena_clear(&arena);
     return status;
 }
 
+/* A module's folder, as sentence-transformers calls them: "2_Dense", "document_0_Transformer". Others (onnx, openvino) hold
+ * what Heddle does not read. */
+static bool is_module(const char *name, const char *unused)
+{
+    (void)unused;
+    static const char *const routes[] = {"", "document_", "query_"};
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        const size_t n = strlen(routes[i]);
+        if (strncmp(name, routes[i], n) == 0 && name[n] >= '0' && name[n] <= '9' && strchr(name, '_') != NULL)
+            return true;
+    }
+    return false;
+}
+
 static hd_status add_weights(const hd_model_info *info, hd_buffer *text, hd_error *err)
 {
-    static const char *const kinds[] = {".safetensors", ".bin", ".gguf"};
     if (hd__file_exists(info->path)) /* a GGUF file */
         return add_file(info->path, "", text, err);
-    static const char *const others[] = {"config.json",
-                                         "tokenizer.json",
-                                         "vocab.txt",
-                                         "0_Transformer/model.safetensors",
-                                         "0_Transformer/pytorch_model.bin",
-                                         "document_0_Transformer/model.safetensors", /* of a Router */
-                                         "document_0_MLMTransformer/model.safetensors",
-                                         "query_0_SparseStaticEmbedding/model.safetensors"};
+    static const char *const others[] = {"config.json", "tokenizer.json", "vocab.txt"};
+    hd_arena arena;
+    const char *modules[MAX_FILES];
+    size_t n;
+    hd_status status;
+    hd__arena_init(&arena);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        HD_TRY(add_file(info->path, others[i], text, err));
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && n == 0; i++)
-        HD_TRY(add_files(info->path, kinds[i], text, &n, err));
-    return HD_OK;
+        HD_TRY_OUT(add_file(info->path, others[i], text, err));
+    HD_TRY_OUT(add_files(info->path, "", text, err));
+    HD_TRY_OUT(list(info->path, is_module, NULL, &arena, modules, &n, err));
+    for (size_t i = 0; i < n; i++)
+        HD_TRY_OUT(add_files(info->path, modules[i], text, err));
+out:
+    hd__arena_clear(&arena);
+    return status;
 }
 
 hd_status hd__model_identity_fingerprint(const hd_model_info *info, const hd_model_prompts *prompts, hd_arena *arena,

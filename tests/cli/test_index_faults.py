@@ -147,7 +147,9 @@ class KilledTest(IndexTest):
         for _ in range(KILLS):
             process = self.start(folder)
             self.kill_after(process, self.random.random() * whole)
-            n_killed += process.returncode == -signal.SIGKILL
+            killed = process.returncode == -signal.SIGKILL
+            n_killed += killed
+            whole *= 1.1 if killed else 0.7  # runs have less to do than the first one, on a machine that may be faster now
             if not self.is_index():
                 self.assertEqual(n_before, 0)
                 continue

@@ -11,7 +11,7 @@ static hd_engine *engine;
 static int begin(void **state)
 {
     store_begin(state);
-    tiny_models_make(&s, "tiny-mrl tiny-prompts tiny-cls");
+    tiny_models_make(&s, "tiny-mrl tiny-prompts tiny-cls tiny-dense");
     const hd_engine_options options = {.n_threads = 1, .cache_dir = scratch_path(&s, "cache")};
     return hd_engine_open(&options, &engine, &err) == HD_OK ? 0 : -1;
 }
@@ -46,6 +46,18 @@ static void rename_model(const char *from, const char *to)
     assert_int_equal(rename(tiny_model_dir(&s, from), tiny_model_dir(&s, to)), 0);
 }
 
+/* Changes one byte of a weight. */
+static void change_weights(const char *file)
+{
+    FILE *weights = fopen(scratch_path(&s, file), "r+b");
+    assert_non_null(weights);
+    assert_int_equal(fseek(weights, -100, SEEK_END), 0);
+    const int byte = fgetc(weights);
+    fseek(weights, -100, SEEK_END);
+    fputc(byte ^ 1, weights);
+    fclose(weights);
+}
+
 static void test_identity(void **state)
 {
     (void)state;
@@ -55,13 +67,11 @@ static void test_identity(void **state)
     assert_string_not_equal(fingerprint_of("tiny-cls", HD_DTYPE_F32), first);
     rename_model("tiny-mrl", "elsewhere");
     assert_string_equal(fingerprint_of("elsewhere", HD_DTYPE_F32), first);
-    FILE *weights = fopen(scratch_path(&s, "models/elsewhere/model.safetensors"), "r+b"); /* one byte of a weight */
-    assert_int_equal(fseek(weights, -100, SEEK_END), 0);
-    const int byte = fgetc(weights);
-    fseek(weights, -100, SEEK_END);
-    fputc(byte ^ 1, weights);
-    fclose(weights);
+    change_weights("models/elsewhere/model.safetensors");
     assert_string_not_equal(fingerprint_of("elsewhere", HD_DTYPE_F32), first);
+    const char *dense = fingerprint_of("tiny-dense", HD_DTYPE_F32);
+    change_weights("models/tiny-dense/2_Dense/model.safetensors");
+    assert_string_not_equal(fingerprint_of("tiny-dense", HD_DTYPE_F32), dense);
 }
 
 static void test_names(void **state)
