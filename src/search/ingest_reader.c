@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/pool.h"
+#include "ingest/encoding.h"
 
 #define N_THREADS 3u
 #define READY_BYTES (4u << 20)  /* of one file's documents, waiting to be taken */
@@ -250,10 +251,25 @@ static hd_status take_whole(hd_ingest_file *f, hd_span bytes, hd_error *err)
     return status;
 }
 
-/* JSONL by pieces of whole lines. A piece grows until it holds one. */
+static hd_status fail_size(const hd_ingest_file *f, hd_error *err)
+{
+    return hd__fail(err, HD_ERR_LIMIT, "%llu bytes, at most %u are read", (unsigned long long)f->size, HD_LIMIT_FILE_BYTES);
+}
+
+/* Of UTF-16 and UTF-32, where the byte of a line's end may be half of another character. */
+static bool is_wide(hd_span bytes)
+{
+    const hd_encoding encoding = hd__encoding_of(bytes);
+    return encoding >= HD_ENCODING_UTF16_LE && encoding <= HD_ENCODING_UTF32_BE;
+}
+
+/* JSONL by pieces of whole lines. A piece grows until it holds one, or all of them where lines are not told by bytes. */
 static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_error *err)
 {
+    const bool whole = buffer->len > 0 && is_wide(hd__buffer_span(buffer));
     bool more = true;
+    if (whole && f->size > HD_LIMIT_FILE_BYTES)
+        return fail_size(f, err);
     while (more || buffer->len > 0) {
         size_t n_read = 0;
         if (more) {
@@ -264,7 +280,7 @@ static hd_status take_lines(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_err
             buffer->len += n_read;
             more = n_read == PIECE_BYTES;
         }
-        const size_t n = hd__lines_cut(&f->lines, buffer, !more);
+        const size_t n = whole && more ? 0 : hd__lines_cut(&f->lines, buffer, !more);
         if (n == 0)
             continue;
         HD_TRY(hd__extract_lines(hd__span(buffer->ptr, n), &f->lines, take_extract, f, err));
@@ -298,8 +314,7 @@ static void give_share_back(hd_ingest_file *f)
 static hd_status read_rest(hd_ingest_file *f, int fd, hd_buffer *buffer, hd_error *err)
 {
     if (f->size > HD_LIMIT_FILE_BYTES)
-        return hd__fail(err, HD_ERR_LIMIT, "%llu bytes, at most %u are read", (unsigned long long)f->size,
-                        HD_LIMIT_FILE_BYTES);
+        return fail_size(f, err);
     size_t rest = f->size > buffer->len ? (size_t)f->size - buffer->len : 0;
     wait_for_share(f);
     char *room = hd__buffer_reserve(buffer, rest + 1);

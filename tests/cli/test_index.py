@@ -207,6 +207,18 @@ class IndexTest(CommandTest):
               b'{"id": "c"}\n{"id": "d", "text": {"of": "a"}}\n{"id": "e", "text": "cut off\n\0\0\n' + b'{"id": "' + b"f" * 9000 + b'", "text": "x"}\n'
               b'\n{"id": "g", "text": "kept"}\n{"id": "b", "text": "kept as it was said last"}\n{"id": "h", "text": "kept to the end"}')
 
+    def test_wide_jsonl(self):
+        """Lines of UTF-16, more than are read at once, in a script whose letters have the byte of a line's end."""
+        word = "\u0a0a\u0a0b" * 350
+        lines = "\ufeff" + "".join(json.dumps({"id": f"{n}", "text": f"{n} {word}"}, ensure_ascii=False) + "\n" for n in range(1500))
+        for encoding in ("utf-16-le", "utf-16-be"):
+            with self.subTest(encoding):
+                (self.tree / "wide.jsonl").write_bytes(lines.encode(encoding))
+                self.assertNotIn("failed", self.counts("--force", "--db", f"{encoding}.db"))
+                out, _ = self.heddle("db", "export", "--db", f"{encoding}.db")
+                found = {d["id"]: d["chunks"][0]["text"] for d in map(json.loads, out.decode().splitlines()[1:])}
+                self.assertEqual(found, {f"{n}": f"{n} {word}" for n in range(1500)})
+
     def test_broken_lines(self):
         """Each costs itself alone, whether the first or the last, from a file or a pipe; what is wrong is told at the end."""
         self.put("d.jsonl", self.BROKEN)
