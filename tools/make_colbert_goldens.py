@@ -9,11 +9,8 @@ In float32 on the CPU, one text at a time. The texts are those of tests/golden/l
 a text cannot be mistaken for a prefix. The files are as tests/golden/late/README.md describes them.
 """
 
-import json
 import os
 import sys
-import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
@@ -24,6 +21,7 @@ from sentence_transformers import MultiVectorEncoder
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests/golden/colbert"
 sys.path.insert(0, str(ROOT / "tools"))
+import golden_manifest
 import make_tiny_architectures as tiny
 
 QUERIES = ["what is a river", "", "the garden, the house and the light of the sea in winter: which stone is bread? " * 2]
@@ -43,17 +41,8 @@ def make(name, folder):
 
 def main():
     torch.set_num_threads(1)
-    OUT.mkdir(exist_ok=True)
-    for old in OUT.glob("*.f32"):
-        old.unlink()
     names = [name for name, model in tiny.MODELS.items() if {"artifact", "residual", "multi_vector"} & set(model[3])]
-    with tempfile.TemporaryDirectory() as folder:
-        entries = [make(name, tiny.write_model(folder, name)) for name in names]
-    made_with = {"python": sys.version.split()[0],
-                 **{n: version(n) for n in ("sentence-transformers", "transformers", "torch")}}
-    parts = [f' "made_with": {json.dumps(made_with)}', f' "queries": {json.dumps(QUERIES)}',
-             f' "documents": {json.dumps(DOCUMENTS)}', ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]
-    (OUT / "manifest.json").write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    golden_manifest.write_all(OUT, names, make, ("sentence-transformers", "transformers", "torch"), QUERIES, DOCUMENTS)
 
 
 if __name__ == "__main__":

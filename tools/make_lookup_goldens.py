@@ -9,11 +9,8 @@ The models are those of tools/make_tiny_architectures.py that have a Router, in 
 tests/golden/lookup/README.md describes the files.
 """
 
-import json
 import os
 import sys
-import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
@@ -24,6 +21,7 @@ from sentence_transformers import SparseEncoder
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests/golden/lookup"
 sys.path.insert(0, str(ROOT / "tools"))
+import golden_manifest
 import make_tiny_architectures as tiny
 
 QUERIES = ["what is a river", "", "The river, the RIVER and the sea of light in winter: which stone is bread? r\u00edo", "[SEP] stone"]
@@ -44,17 +42,8 @@ def make(name, folder):
 
 def main():
     torch.set_num_threads(1)
-    OUT.mkdir(exist_ok=True)
-    for old in OUT.glob("*.f32"):
-        old.unlink()
     names = [name for name, model in tiny.MODELS.items() if "router" in model[3]]
-    with tempfile.TemporaryDirectory() as folder:
-        entries = [make(name, tiny.write_model(folder, name)) for name in names]
-    made_with = {"python": sys.version.split()[0],
-                 **{n: version(n) for n in ("sentence-transformers", "transformers", "torch")}}
-    parts = [f' "made_with": {json.dumps(made_with)}', f' "queries": {json.dumps(QUERIES)}',
-             f' "documents": {json.dumps(DOCUMENTS)}', ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]
-    (OUT / "manifest.json").write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    golden_manifest.write_all(OUT, names, make, ("sentence-transformers", "transformers", "torch"), QUERIES, DOCUMENTS)
 
 
 if __name__ == "__main__":

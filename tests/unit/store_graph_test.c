@@ -60,7 +60,8 @@ static uint64_t n_graph_of(hd_store *store)
     return usage.n_graph;
 }
 
-static void expect_nearest(hd_store *store, uint32_t i)
+/* The nearest chunk to the i-th direction. */
+static hd_chunk_id search(hd_store *store, uint32_t i)
 {
     hd_snapshot *snapshot;
     float query[N_DIMENSIONS];
@@ -71,7 +72,12 @@ static void expect_nearest(hd_store *store, uint32_t i)
     assert_ok(hd__leg_dense(snapshot, query, 1, NULL, false, found, &n, &err));
     hd__snapshot_end(snapshot);
     assert_int_equal(n, 1);
-    assert_int_equal(found[0].id, i);
+    return found[0].id;
+}
+
+static void expect_nearest(hd_store *store, uint32_t i)
+{
+    assert_int_equal(search(store, i), i);
 }
 
 static void test_build(void **state)
@@ -158,19 +164,6 @@ static bool is_all_here(hd_store *store)
 {
     const hd_vectors *v = store->layout->vectors;
     return hd__codes_complete(v->codes) && v->graph->n_missing == 0;
-}
-
-/* One search, whatever it finds. */
-static void search(hd_store *store, uint32_t i)
-{
-    hd_snapshot *snapshot;
-    float query[N_DIMENSIONS];
-    hd_ranked found[1];
-    size_t n;
-    direction(i, query);
-    assert_ok(hd__snapshot_begin(store, &snapshot, &err));
-    assert_ok(hd__leg_dense(snapshot, query, 1, NULL, false, found, &n, &err));
-    hd__snapshot_end(snapshot);
 }
 
 static void test_second_search_warms(void **state)
