@@ -140,7 +140,7 @@ static inline __attribute__((always_inline)) void sums(const int16_t *a, size_t 
             int32_t pair;
             memcpy(&pair, a + (size_t)r * row_step, sizeof pair);
             __m512i av = _mm512_set1_epi32(pair);
-            /* As assembly: see gemm_i8_vnni.c. */
+            /* As assembly: see gemm_dpbusd_tmpl.h. */
             __asm__("vpdpwssd %2, %1, %0" : "+v"(acc[r][0]) : "v"(av), "v"(b0));
             if (n_vecs > 1)
                 __asm__("vpdpwssd %2, %1, %0" : "+v"(acc[r][1]) : "v"(av), "v"(b1));
