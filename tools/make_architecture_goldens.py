@@ -7,7 +7,8 @@
 Every model of tools/make_tiny_architectures.py reads a few sequences of ids in `transformers`, in float32 on the CPU, one
 at a time, so that no padding takes part; JinaBERT, for which it has no class, in a few lines of torch; static models in
 model2vec, or sentence-transformers where the layout is its own.
-Adapters are worked into the weights before, as xlm-roberta-flash-implementation's LoRAParametrization does on the way.
+Adapters in the weights' own file are worked into them before, as xlm-roberta-flash-implementation's LoRAParametrization does
+on the way; those in folders PEFT loads.
 Pooling, and bge-m3's two linear layers as FlagEmbedding applies them (serving semantics: relu(W h + b) for each token;
 W h + b of unit length), are a few lines here; SPLADE's pooling is sentence-transformers' own.
 tests/golden/architectures/README.md describes the files.
@@ -204,6 +205,12 @@ def static_model(folder):
     return lambda ids: module({"input_ids": torch.tensor(ids), "offsets": torch.tensor([0])})["sentence_embedding"][0]
 
 
+def task_names(name):
+    """Of a model's adapters, in config.json's order."""
+    _, _, config, behind = tiny.MODELS[name]
+    return list(behind.get("adapters", config.get("lora_adaptations", [])))
+
+
 def load(folder, config, predicts, task=None):
     """As the class that config.json names, or when it does not have to predict tokens, without that head; no tensor may be missing or left over."""
     if config["architectures"][0].startswith("JinaBert"):
@@ -276,13 +283,15 @@ def make(name, folder, task):
     else:
         config = json.loads((folder / "config.json").read_text())
         model = load(folder, config, "answers" in behind, task)
+        if "adapters" in behind and task is not None:
+            model.load_adapter(str(folder / task_names(name)[task].replace(".", "_").replace("-", "_")))
     rows = [answers(folder, model, config, behind, ids) for ids in sequences()]
     heads = {head: np.concatenate([r[head].numpy().astype("<f4").ravel() for r in rows]) for head in rows[0]}
-    file = name if task is None else f"{name}-{config['lora_adaptations'][task]}"
+    file = name if task is None else f"{name}-{task_names(name)[task]}"
     (OUT / f"{file}.f32").write_bytes(b"".join(values.tobytes() for values in heads.values()))
     entry = {"model": name, "file": f"{file}.f32", "why": why, "two_types": types_of([0, 0], config) is not None,
              "values": {head: len(values) for head, values in heads.items()}}
-    return entry if task is None else entry | {"task": config["lora_adaptations"][task]}
+    return entry if task is None else entry | {"task": task_names(name)[task]}
 
 
 def make_all(models):
@@ -290,7 +299,7 @@ def make_all(models):
         if name in CHAT_MODELS or {"late", "router", "artifact", "multi_vector"} & set(behind):
             continue
         folder = tiny.write_model(models, name)
-        for task in (None, *range(len(config.get("lora_adaptations", [])))):
+        for task in (None, *range(len(task_names(name)))):
             yield make(name, folder, task)
 
 
@@ -341,7 +350,7 @@ def main():
         for name in CHAT_MODELS:
             make_chats(tiny.write_model(models, name))
         entries = list(make_all(models))
-    names = ("transformers", "sentence-transformers", "model2vec", "torch", "numpy")
+    names = ("transformers", "sentence-transformers", "model2vec", "peft", "torch", "numpy")
     made_with = {"python": sys.version.split()[0], **{n: version(n) for n in names}}
     lines = [f' "made_with": {json.dumps(made_with)}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",
              ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]

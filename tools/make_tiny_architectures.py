@@ -328,6 +328,24 @@ def xlm_roberta_flash(w, c):
         w.linear("classifier.out_proj", len(c["id2label"]), h)
 
 
+def jina_v3_class(w, c):
+    """jina-embeddings-v3 as transformers' class names its tensors."""
+    h, middle = c["hidden_size"], c["intermediate_size"]
+    w.table("embeddings.word_embeddings", c["vocab_size"], h, 1.5)
+    w.table("embeddings.token_type_embeddings", c["type_vocab_size"], h, 0.6)
+    w.norm("embeddings.LayerNorm", h)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"layers.{i}."
+        for part in "qkv":
+            w.linear(f"{layer}self_attn.{part}_proj", h, h, 1.4)
+        w.linear(layer + "self_attn.o_proj", h, h)
+        w.norm(layer + "post_attention_layernorm", h)
+        w.linear(layer + "mlp.fc1", middle, h, 1.2)
+        w.linear(layer + "mlp.fc2", h, middle, 1.2)
+        w.norm(layer + "post_mlp_layernorm", h)
+    w.linear("pooler.dense", h, h)
+
+
 def static(w, c):
     """model2vec: as many rows as tokens, or fewer and a weight for each token."""
     w.add(c.get("table", "embeddings"), [c["rows"], c["hidden_dim"]], 1.5)
@@ -377,6 +395,9 @@ JINA_V3 = dict(FLASH, architectures=["XLMRobertaModel"], position_embedding_type
                lora_alpha=1, lora_rank=4, lora_dropout_p=0.0, lora_main_params_trainable=False,
                task_instructions={"retrieval.query": "Represent the query: ",
                                   "retrieval.passage": "Represent the document: ", "separation": ""})
+JINA_V3_CLASS = {k: v for k, v in FLASH.items() if k != "auto_map"} | {
+    "model_type": "jina_embeddings_v3", "architectures": ["JinaEmbeddingsV3Model"],
+    "rope_parameters": {"rope_type": "default", "rope_theta": 20000.0}}
 STATIC = {"model_type": "model2vec", "architectures": ["StaticModel"], "hidden_dim": 80, "normalize": True,
           "seq_length": 1000000, "pad_token_id": 0}
 ONE_LABEL, THREE_LABELS = {"0": "LABEL_0"}, {"0": "negative", "1": "neutral", "2": "positive"}
@@ -457,6 +478,21 @@ MODELS = {
                            dict(JINA_BERT, architectures=["JinaBertForSequenceClassification"], id2label=ONE_LABEL), {}),
     "tiny-jina-v3": ("jina-embeddings-v3: rotary positions, and adapters for three tasks", xlm_roberta_flash, JINA_V3,
                      dict(pooling="mean", normalize=True, custom=True)),
+    "tiny-jina-v3-hf": ("jina-embeddings-v3-hf: transformers' class, and adapters in PEFT's folders, the pooler's among them",
+                        jina_v3_class,
+                        dict(JINA_V3_CLASS, lora_adaptations=["retrieval.query", "text-matching"],
+                             task_instructions=JINA_V3["task_instructions"]),
+                        dict(pooling="mean", normalize=True, custom=True, adapters={
+                            task: dict(r=4, lora_alpha=1, modules=("word_embeddings", "token_type_embeddings", "q_proj", "k_proj",
+                                                                   "v_proj", "o_proj", "fc1", "fc2", "dense"))
+                            for task in ("retrieval.query", "text-matching")})),
+    "tiny-jina-v3-some": ("the weights under Jina's own names; two of five tasks, of which one leaves modules as they are",
+                          xlm_roberta_flash,
+                          dict(JINA_V3_CLASS, position_embedding_type="rotary"),
+                          dict(pooling="mean", normalize=True, adapters={
+                              "retrieval.passage": dict(r=3, lora_alpha=4, use_rslora=True, modules=("q_proj", "v_proj", "fc2")),
+                              "separation": dict(r=3, lora_alpha=4, use_rslora=True,
+                                                 modules=("word_embeddings", "k_proj", "o_proj", "fc1"))})),
     "tiny-flash-reranker": ("jina-reranker-v2-base-multilingual: the same names with a table of positions, one label",
                             xlm_roberta_flash,
                             dict(FLASH, model_type="xlm-roberta", architectures=["XLMRobertaForSequenceClassification"],
@@ -689,6 +725,39 @@ def write_modules(folder, behind):
 PREFIXES = ("[Q] ", "[D] ")
 
 
+def write_adapter(folder, seed, tensors, options):
+    """A LoRA adapter as PEFT saves it, for those of the model's modules that it names."""
+    options = dict(options)
+    modules, rank = options.pop("modules"), options["r"]
+    w = Weights(seed, "base_model.model.")
+    for name, (rows, columns) in tensors:
+        module = name.removesuffix(".weight")
+        kind = module.rpartition(".")[2]
+        if kind not in modules:
+            continue
+        gain = 6 / (columns * rank) ** 0.5
+        if kind.endswith("embeddings"):
+            w.add(module + ".lora_embedding_A", [rank, rows], 1.0)
+            w.add(module + ".lora_embedding_B", [columns, rank], gain)
+        else:
+            w.add(module + ".lora_A.weight", [rank, columns], 1.0)
+            w.add(module + ".lora_B.weight", [rows, rank], gain)
+    folder.mkdir(parents=True, exist_ok=True)
+    tiny.write_json(folder / "adapter_config.json", {
+        "peft_type": "LORA", "task_type": None, "base_model_name_or_path": "", "bias": "none", "lora_dropout": 0.0,
+        "fan_in_fan_out": False, "init_lora_weights": True, "inference_mode": True, "modules_to_save": None, "rank_pattern": {},
+        "alpha_pattern": {}, "use_dora": False, "use_rslora": False, "layer_replication": None,
+        "target_modules": list(modules)} | options)
+    tiny.write_safetensors(folder / "adapter_model.safetensors", pack(w.tensors))
+
+
+def class_modules(c):
+    """Names and shapes of what adapters may change in JinaEmbeddingsV3Model."""
+    w = Weights("")
+    jina_v3_class(w, c)
+    return [(name, shape) for name, shape, _ in w.tensors if len(shape) == 2]
+
+
 def pack(tensors):
     return [(name, "F32", shape, tiny.encode(values, "F32")) for name, shape, values in tensors]
 
@@ -741,6 +810,8 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
         write_modules(folder, behind)
     if behind.get("m3"):
         write_m3(folder, name, config["hidden_size"], behind)
+    for task, options in behind.get("adapters", {}).items():
+        write_adapter(folder / task.replace(".", "_").replace("-", "_"), f"{name}/{task}", class_modules(config), options)
 
 
 def write_model(dest, name):

@@ -81,28 +81,41 @@ static hd_status bind_head_norm(const layer_binder *b, const char *blob, const c
     return HD_OK;
 }
 
-/* The adapters of a product of as many sections as there are widths. */
-static hd_status bind_adapter(const layer_binder *b, const char *blob, const char *tensor, const int *widths, int n_widths,
-                              int k, hd_adapter *adapter)
+/* The adapters of a product of as many sections as there are widths, each of a module of its own, or all of one. */
+static hd_status bind_adapter(const layer_binder *b, const char *blob, const char *const *tensors, int n_tensors,
+                              const int *widths, int n_widths, int k, hd_adapter *adapter)
 {
-    char name[NAME_BYTES], path[NAME_BYTES];
-    name_of(b, blob, tensor, name, path);
-    return hd__weights_adapter(b->w, name, path, b->e->settings, b->e->type, widths, n_widths, k, adapter, b->err);
+    char name[NAME_BYTES], paths[3][NAME_BYTES];
+    const char *modules[3];
+    for (int i = 0; i < n_tensors; i++) {
+        name_of(b, blob, tensors[i], name, paths[i]);
+        modules[i] = paths[i];
+    }
+    return hd__weights_adapter(b->w, name, modules, n_tensors, b->e->settings, b->e->type, widths, n_widths, k, adapter,
+                               b->err);
 }
 
-/* Those of a layer: of products whose weights are one tensor, the feed-forward not gated. */
+/* Those of a layer whose feed-forward is not gated. */
 static hd_status bind_adapters(const layer_binder *b, hd_layer *layer)
 {
-    const hd_layer_names *names = b->names;
     const hd_settings *set = b->e->settings;
     const int hidden = (int)set->hidden, middle = (int)set->intermediate;
     const int qkv[] = {hd__q_width(set), hd__kv_width(set), hd__kv_width(set)};
     if (set->n_tasks == 0)
         return HD_OK;
-    HD_TRY(bind_adapter(b, "qkv", names->qkv, qkv, 3, hidden, &layer->qkv_adapter));
-    HD_TRY(bind_adapter(b, "attention_out", names->attention_out, &hidden, 1, hd__q_width(set), &layer->out_adapter));
-    HD_TRY(bind_adapter(b, "up", names->up, &middle, 1, hidden, &layer->up_adapter));
-    return bind_adapter(b, "down", names->down, &hidden, 1, middle, &layer->down_adapter);
+    layer_binder by_task = *b;
+    if (set->task_dirs != NULL)
+        by_task.names = b->names->peft;
+    const hd_layer_names *names = by_task.names;
+    const char *const split[] = {names->query, names->key, names->value};
+    if (names->qkv != NULL)
+        HD_TRY(bind_adapter(&by_task, "qkv", &names->qkv, 1, qkv, 3, hidden, &layer->qkv_adapter));
+    else
+        HD_TRY(bind_adapter(&by_task, "qkv", split, 3, qkv, 3, hidden, &layer->qkv_adapter));
+    HD_TRY(bind_adapter(&by_task, "attention_out", &names->attention_out, 1, &hidden, 1, hd__q_width(set),
+                        &layer->out_adapter));
+    HD_TRY(bind_adapter(&by_task, "up", &names->up, 1, &middle, 1, hidden, &layer->up_adapter));
+    return bind_adapter(&by_task, "down", &names->down, 1, &hidden, 1, middle, &layer->down_adapter);
 }
 
 static hd_status bind_ffn(const layer_binder *b, hd_layer *layer)

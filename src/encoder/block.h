@@ -33,7 +33,8 @@ typedef struct hd_layer_names {
     const char *attention_out, *attention_norm;
     const char *up, *gate, *gate_up; /* gate NULL: not gated; or both in one, the gate above */
     const char *down, *output_norm;
-    bool gate_below; /* in gate_up, that is */
+    const struct hd_layer_names *peft; /* the same in transformers' class, after which PEFT's adapters are called; or NULL */
+    bool gate_below;                   /* in gate_up, that is */
     bool no_qkv_bias, no_out_bias, no_up_bias, no_down_bias, no_norm_bias;
     bool rms;                 /* norms are RMS norms */
     bool begins_without_norm; /* the first layer has no attention_norm */

@@ -37,7 +37,7 @@ static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *bas
     }
     s->middle = e->type == K_I8 ? hd__carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
     carve_act(base, &at, e, block_rows, middle, &s->middle_act);
-    const int low = (int)(e->settings->n_tasks * e->settings->adapter_rank);
+    const int low = e->settings->n_layers > 0 ? e->layers[0].qkv_adapter.down.n : 0; /* the widest of a layer's */
     s->low_stride = k_row_stride(low, K_F32);
     s->low = low > 0 ? hd__carve(base, &at, tokens * s->low_stride * sizeof(float)) : NULL;
     s->picked_begin = hd__carve(base, &at, (tokens + 1) * sizeof(int32_t));

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parallel.h"
+#include "model/peft.h"
 
 #define LAYOUT_VERSION 4 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
@@ -23,7 +24,9 @@ struct hd_weights {
     const char *model_dir;
     const char *cache_path, *cache_dir; /* NULL: none */
     const char *key;
-    hd_tensors *tensors;      /* opened when needed */
+    hd_tensors *tensors; /* opened when needed */
+    hd_peft **adapters;  /* [n_adapters] with them, of settings->task_dirs; NULL: none */
+    uint32_t n_adapters;
     hd_packed *packed;        /* mapped: where blobs come from */
     hd_packed_plan plan;      /* of the measuring pass */
     hd_packed_writer *writer; /* packing into the cache file; NULL: blobs are on the heap */
@@ -66,6 +69,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
                                d->has_residual ? " residual" : "", hd__tensors_identity(dense));
         hd__tensors_close(dense);
     }
+    for (uint32_t i = 0; i < w->n_adapters && key != NULL; i++)
+        key = hd__arena_printf(&w->arena, "%s adapter=%s", key, hd__peft_identity(w->adapters[i]));
     const char *const files[] = {s->sparse_linear, s->colbert_linear};
     for (size_t i = 0; i < sizeof files / sizeof *files && key != NULL; i++) {
         hd_tensors *linear;
@@ -82,6 +87,30 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
 static size_t dir_len(const char *path)
 {
     return (size_t)(strrchr(path, '/') - path);
+}
+
+/* The adapters of tasks that are in folders of their own. */
+static hd_status open_adapters(hd_weights *w, const hd_settings *s, hd_error *err)
+{
+    if (s->task_dirs == NULL)
+        return HD_OK;
+    w->adapters = hd__arena_calloc(&w->arena, s->n_tasks, sizeof *w->adapters);
+    if (w->adapters == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
+    for (uint32_t i = 0; i < s->n_tasks; i++) {
+        HD_TRY(hd__peft_open(s->task_dirs[i], s->adapter_rank, &w->adapters[i], err));
+        w->n_adapters++;
+    }
+    return HD_OK;
+}
+
+static void close_tensors(hd_weights *w)
+{
+    hd__tensors_close(w->tensors);
+    for (uint32_t i = 0; i < w->n_adapters; i++)
+        hd__peft_close(w->adapters[i]);
+    w->tensors = NULL;
+    w->n_adapters = 0;
 }
 
 hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
@@ -108,6 +137,7 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
     if (w->cache_dir != NULL)
         hd__file_sweep(w->cache_dir);
     HD_TRY_OUT(hd__tensors_open(model_dir, &w->tensors, err));
+    HD_TRY_OUT(open_adapters(w, settings, err));
     HD_TRY_OUT(make_key(w, settings, err));
     if (cache_path != NULL && !repack) {
         hd_error why = {0};
@@ -116,8 +146,7 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
             hd__log(HD_LOG_WARN, "packed weights not used: %s", why.text);
         if (found == HD_OK) {
             w->n_bytes = hd__packed_bytes(w->packed);
-            hd__tensors_close(w->tensors);
-            w->tensors = NULL;
+            close_tensors(w);
         }
     }
     *out = w;
@@ -135,7 +164,7 @@ void hd__weights_close(hd_weights *w)
         hd__free(w->heap[i]);
     hd__packed_writer_abandon(w->writer);
     hd__free(w->rows);
-    hd__tensors_close(w->tensors);
+    close_tensors(w);
     hd__packed_close(w->packed);
     hd__arena_clear(&w->arena);
     hd__free(w);
@@ -477,11 +506,19 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     return HD_OK;
 }
 
-/* Tensor "<prefix>.parametrizations.weight.0.<which>" of exactly these dimensions. */
-static hd_status find_adapter(hd_weights *w, const char *prefix, const char *which, const uint64_t dims[3],
+/* ---- adapters ---- */
+
+/* One task's A and B of a module: `a` from row a_first on, the same of b. a NULL: the module is not changed. */
+typedef struct low_rank {
+    const hd_tensor *a, *b;
+    uint64_t a_first, b_first;
+} low_rank;
+
+/* Tensor "<module>.parametrizations.weight.0.<which>" of exactly these dimensions. */
+static hd_status find_stacked(hd_weights *w, const char *module, const char *which, const uint64_t dims[3],
                               const hd_tensor **tensor, hd_error *err)
 {
-    char *name = hd__arena_printf(&w->arena, "%s.parametrizations.weight.0.%s", prefix, which);
+    char *name = hd__arena_printf(&w->arena, "%s.parametrizations.weight.0.%s", module, which);
     if (name == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
     const hd_tensor *t = hd__tensors_find(w->tensors, name);
@@ -497,37 +534,96 @@ static hd_status find_adapter(hd_weights *w, const char *prefix, const char *whi
     return HD_OK;
 }
 
-/* lift[task, r, column] = scale * B[task, channel, r], a section's columns from a multiple of 64 on. */
-static hd_status fill_lift(hd_weights *w, const hd_tensor *b, const hd_settings *set, const int *widths, int n_widths,
-                           int n_pad, float *lift, hd_error *err)
+/* The adapter of W [n, k], A [rank, k] and B [n, rank]; of a table of n rows stacked tensors are A [n, rank] and
+ * B [rank, k], PEFT's A [rank, n] and B [k, rank]. */
+static hd_status find_low_rank(hd_weights *w, const char *module, const hd_settings *set, uint64_t task, bool is_table,
+                               uint64_t n, uint64_t k, low_rank *found, hd_error *err)
 {
-    const size_t rank = set->adapter_rank, stride = (size_t)n_pad;
-    size_t at = 0;
+    const uint64_t rank = set->adapter_rank;
+    *found = (low_rank){0};
+    if (w->adapters == NULL) {
+        const uint64_t a_rows = is_table ? n : rank, b_rows = is_table ? rank : n;
+        found->a_first = task * a_rows;
+        found->b_first = task * b_rows;
+        HD_TRY(find_stacked(w, module, "lora_A", (const uint64_t[]){set->n_tasks, a_rows, is_table ? rank : k}, &found->a,
+                            err));
+        return find_stacked(w, module, "lora_B", (const uint64_t[]){set->n_tasks, b_rows, is_table ? k : rank}, &found->b,
+                            err);
+    }
+    if (!hd__peft_find(w->adapters[task], module, &found->a, &found->b))
+        return HD_OK;
+    const uint64_t a_columns = is_table ? n : k, b_rows = is_table ? k : n;
+    if (found->a->dims[1] != a_columns || found->b->dims[0] != b_rows)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: tensors \"%s\" and \"%s\" are not [%llu, %llu] and [%llu, %llu]",
+                        found->a->file, found->a->name, found->b->name, (unsigned long long)rank,
+                        (unsigned long long)a_columns, (unsigned long long)b_rows, (unsigned long long)rank);
+    return HD_OK;
+}
+
+/* lift[r, column + c] = scale * B[c, r] for c below width. */
+static hd_status fill_lift(hd_weights *w, const low_rank *from, const hd_settings *set, uint64_t first, size_t width,
+                           size_t stride, float *lift, hd_error *err)
+{
+    const size_t rank = set->adapter_rank;
     HD_TRY(rows_buffers(w, PACK_ROWS * rank, err));
-    for (size_t task = 0; task < set->n_tasks; task++) {
-        size_t column = 0;
-        for (int i = 0; i < n_widths; column += (size_t)k_padded(widths[i++])) {
-            const size_t width = (size_t)widths[i];
-            for (size_t c = 0, n; c < width; c += n, at += n * rank) {
-                n = width - c < PACK_ROWS ? width - c : PACK_ROWS;
-                HD_TRY(hd__tensor_read_f32(b, at, n * rank, w->rows, err));
-                for (size_t j = 0; j < n * rank; j++)
-                    lift[(task * rank + j % rank) * stride + column + c + j / rank] =
-                        (float)(set->adapter_scale * (double)w->rows[j]);
-            }
-        }
+    for (size_t c = 0, n; c < width; c += n) {
+        n = width - c < PACK_ROWS ? width - c : PACK_ROWS;
+        HD_TRY(hd__tensor_read_f32(from->b, (from->b_first + first + c) * rank, n * rank, w->rows, err));
+        for (size_t j = 0; j < n * rank; j++)
+            lift[j % rank * stride + c + j / rank] = (float)(set->adapter_scale * (double)w->rows[j]);
     }
     return HD_OK;
 }
 
-hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *prefix, const hd_settings *set, k_type type,
-                              const int *widths, int n_widths, int k, hd_adapter *adapter, hd_error *err)
+/* Where hd__weights_adapter is at: a module of a task, its rows of A and the sections of B that are its. */
+typedef struct adapter_part {
+    const char *module;
+    uint64_t task;
+    int row;                 /* of the first of its rank rows */
+    const int *widths;       /* [n_widths] */
+    int n_widths, first_pad; /* and the first section's first channel */
+} adapter_part;
+
+static hd_status fill_adapter(hd_weights *w, const adapter_part *part, const hd_settings *set, const hd_adapter *adapter,
+                              const linear_fill *fill, int n_pad, float *lift, hd_error *err)
 {
-    const int n_low = (int)(set->n_tasks * set->adapter_rank);
-    int n_pad = 0, n = 0;
-    for (int i = 0; i < n_widths; n += widths[i++])
+    const int rank = (int)set->adapter_rank, k = adapter->down.k;
+    uint64_t n = 0;
+    low_rank from;
+    for (int i = 0; i < part->n_widths; i++)
+        n += (uint64_t)part->widths[i];
+    HD_TRY(find_low_rank(w, part->module, set, part->task, false, n, (uint64_t)k, &from, err));
+    if (from.a == NULL)
+        return HD_OK;
+    row_pieces pieces = {.w = w,
+                         .tensor = from.a,
+                         .first = (int)from.a_first,
+                         .n = rank,
+                         .k = k,
+                         .type = adapter->down.type,
+                         .at = part->row,
+                         .to = fill->panels,
+                         .scale = fill->scale,
+                         .sum = fill->sum};
+    HD_TRY(run_pieces(w, pack_piece, &pieces, err));
+    float *rows = lift + (size_t)part->row * (size_t)n_pad;
+    uint64_t first = 0;
+    for (int i = 0, column = part->first_pad; i < part->n_widths; column += k_padded(part->widths[i++])) {
+        HD_TRY(fill_lift(w, &from, set, first, (size_t)part->widths[i], (size_t)n_pad, rows + column, err));
+        first += (uint64_t)part->widths[i];
+    }
+    return HD_OK;
+}
+
+hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *const *modules, int n_modules,
+                              const hd_settings *set, k_type type, const int *widths, int n_widths, int k,
+                              hd_adapter *adapter, hd_error *err)
+{
+    const int rank = n_modules * (int)set->adapter_rank, n_low = (int)set->n_tasks * rank;
+    int n_pad = 0;
+    for (int i = 0; i < n_widths; i++)
         n_pad += k_padded(widths[i]);
-    hd_adapter result = {.rank = (int)set->adapter_rank, .down = {.type = type, .n = n_low, .k = k}};
+    hd_adapter result = {.rank = rank, .down = {.type = type, .n = n_low, .k = k}};
     linear_fill fill;
     const void *blob;
     void *lift;
@@ -538,38 +634,60 @@ hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *prefi
     HD_TRY(bind_blob(w, name, ".lift", hd__mul((size_t)n_low * (size_t)n_pad, sizeof(float)), &blob, &lift, err));
     result.lift = blob;
     *adapter = result;
-    if (lift == NULL)
-        return HD_OK;
-    const hd_tensor *b;
-    row_pieces pieces = {.w = w, .n = n_low, .k = k, .type = type, .to = fill.panels, .scale = fill.scale, .sum = fill.sum};
-    HD_TRY(find_adapter(w, prefix, "lora_A", (const uint64_t[]){set->n_tasks, set->adapter_rank, (uint64_t)k},
-                        &pieces.tensor, err));
-    HD_TRY(find_adapter(w, prefix, "lora_B", (const uint64_t[]){set->n_tasks, (uint64_t)n, set->adapter_rank}, &b, err));
-    HD_TRY(run_pieces(w, pack_piece, &pieces, err));
-    return fill_lift(w, b, set, widths, n_widths, n_pad, lift, err);
+    for (int i = 0, pad = 0; lift != NULL && i < (int)set->n_tasks * n_modules; i++) {
+        const int m = i % n_modules;
+        pad = m == 0 ? 0 : pad + k_padded(widths[m - 1]);
+        const adapter_part part = {
+            .module = modules[m],
+            .task = (uint64_t)(i / n_modules),
+            .row = i * (int)set->adapter_rank,
+            .widths = widths + m,
+            .n_widths = n_modules == 1 ? n_widths : 1,
+            .first_pad = pad,
+        };
+        HD_TRY(fill_adapter(w, &part, set, &result, &fill, n_pad, lift, err));
+    }
+    return HD_OK;
 }
 
-hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char *prefix, const hd_settings *set, int n_rows,
+/* to[j, i] = scale * from[i, j] of a matrix of so many rows and columns. */
+static hd_status read_transposed(hd_weights *w, const hd_tensor *from, size_t rows, size_t columns, double scale, float *to,
+                                 hd_error *err)
+{
+    HD_TRY(rows_buffers(w, columns, err));
+    for (size_t i = 0; i < rows; i++) {
+        HD_TRY(hd__tensor_read_f32(from, i * columns, columns, w->rows, err));
+        for (size_t j = 0; j < columns; j++)
+            to[j * rows + i] = (float)(scale * (double)w->rows[j]);
+    }
+    return HD_OK;
+}
+
+hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char *module, const hd_settings *set, int n_rows,
                                     const float **low, const float **lift, hd_error *err)
 {
-    const size_t n_tasks = set->n_tasks, rank = set->adapter_rank, hidden = set->hidden;
-    const size_t n_low = hd__mul(n_tasks * rank, (size_t)n_rows), n_lift = n_tasks * rank * hidden;
+    const size_t n_tasks = set->n_tasks, rank = set->adapter_rank, hidden = set->hidden, rows = (size_t)n_rows;
+    const size_t n_low = hd__mul(rank, rows), n_lift = rank * hidden;
     const void *low_blob, *lift_blob;
-    void *fill_low, *fill;
-    HD_TRY(bind_blob(w, name, ".low", hd__mul(n_low, sizeof(float)), &low_blob, &fill_low, err));
-    HD_TRY(bind_blob(w, name, ".lift", hd__mul(n_lift, sizeof(float)), &lift_blob, &fill, err));
+    void *fill_low, *fill_lift;
+    HD_TRY(bind_blob(w, name, ".low", hd__mul(hd__mul(n_tasks, n_low), sizeof(float)), &low_blob, &fill_low, err));
+    HD_TRY(bind_blob(w, name, ".lift", hd__mul(n_tasks * n_lift, sizeof(float)), &lift_blob, &fill_lift, err));
     *low = low_blob;
     *lift = lift_blob;
-    if (fill == NULL)
-        return HD_OK;
-    const hd_tensor *a, *b;
-    float *values = fill;
-    HD_TRY(find_adapter(w, prefix, "lora_A", (const uint64_t[]){n_tasks, (uint64_t)n_rows, rank}, &a, err));
-    HD_TRY(find_adapter(w, prefix, "lora_B", (const uint64_t[]){n_tasks, rank, hidden}, &b, err));
-    HD_TRY(hd__tensor_read_f32(a, 0, n_low, fill_low, err));
-    HD_TRY(hd__tensor_read_f32(b, 0, n_lift, values, err));
-    for (size_t i = 0; i < n_lift; i++)
-        values[i] = (float)(set->adapter_scale * (double)values[i]);
+    for (size_t task = 0; fill_low != NULL && task < n_tasks; task++) {
+        float *to_low = (float *)fill_low + task * n_low, *to_lift = (float *)fill_lift + task * n_lift;
+        low_rank from;
+        HD_TRY(find_low_rank(w, module, set, task, true, rows, hidden, &from, err));
+        if (from.a != NULL && w->adapters != NULL) {
+            HD_TRY(read_transposed(w, from.a, rank, rows, 1.0, to_low, err));
+            HD_TRY(read_transposed(w, from.b, hidden, rank, set->adapter_scale, to_lift, err));
+        } else if (from.a != NULL) {
+            HD_TRY(hd__tensor_read_f32(from.a, task * n_low, n_low, to_low, err));
+            HD_TRY(hd__tensor_read_f32(from.b, task * n_lift, n_lift, to_lift, err));
+            for (size_t i = 0; i < n_lift; i++)
+                to_lift[i] = (float)(set->adapter_scale * (double)to_lift[i]);
+        }
+    }
     return HD_OK;
 }
 

@@ -67,15 +67,18 @@ HD_MUST_USE hd_status hd__weights_tied(hd_weights *weights, const hd_linear_part
 HD_MUST_USE hd_status hd__weights_difference(hd_weights *weights, const char *name, const hd_linear_part *part, int row,
                                              int less, int k, k_weights *linear, hd_error *err);
 
-/* Binds the adapters of a linear layer of k inputs, whose sections are as wide as `widths` says: tensors
- * "<prefix>.parametrizations.weight.0.lora_A" [n_tasks, rank, k] and ".lora_B" [n_tasks, sum of widths, rank], of which
- * settings know n_tasks, rank and scale. */
-HD_MUST_USE hd_status hd__weights_adapter(hd_weights *weights, const char *name, const char *prefix,
+/* Binds the adapters of a linear layer of k inputs, whose sections are as wide as `widths` says. Settings know n_tasks, rank
+ * and scale. `modules` are one for all sections, or with PEFT's folders (settings->task_dirs) one for each, which then have
+ * A of their own: in the adapter's rows one below the other. Tensors are "<module>.parametrizations.weight.0.lora_A"
+ * [n_tasks, rank, k] and ".lora_B" [n_tasks, sum of widths, rank], or those of peft.h; a module without any there is not
+ * changed. */
+HD_MUST_USE hd_status hd__weights_adapter(hd_weights *weights, const char *name, const char *const *modules, int n_modules,
                                           const hd_settings *settings, k_type type, const int *widths, int n_widths, int k,
                                           hd_adapter *adapter, hd_error *err);
 
-/* Binds those of a table of n_rows: lora_A [n_tasks, n_rows, rank] as it is, and lora_B [n_tasks, rank, hidden] scaled. */
-HD_MUST_USE hd_status hd__weights_table_adapter(hd_weights *weights, const char *name, const char *prefix,
+/* Binds those of a table of n_rows: lora_A [n_tasks, n_rows, rank] as it is, and lora_B [n_tasks, rank, hidden] scaled; or
+ * peft.h's, which are stored the other way round. */
+HD_MUST_USE hd_status hd__weights_table_adapter(hd_weights *weights, const char *name, const char *module,
                                                 const hd_settings *settings, int n_rows, const float **low,
                                                 const float **lift, hd_error *err);
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cpu/isa.h"
 #include "engine/engine_int.h"
+#include "model/peft.h"
 #include "model/tensors.h"
 
 void hd__engine_set_store(hd_engine *e, const hd_vector_store *store)
@@ -81,11 +82,9 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
     }
 }
 
-/* The weights of a folder: their contents into the hash, if there is one, and their files into `files`. */
-static hd_status add_weights(hd_sha256 *hash, const char *dir, hd_buffer *files, hd_error *err)
+/* Weights: their contents into the hash, if there is one, and their files into `files`. They are closed. */
+static hd_status add_tensors(hd_sha256 *hash, hd_tensors *tensors, const char *dir, hd_buffer *files, hd_error *err)
 {
-    hd_tensors *tensors;
-    HD_TRY(hd__tensors_open(dir, &tensors, err));
     hd__buffer_append_text(files, hd__tensors_identity(tensors));
     for (size_t i = 0; hash != NULL && i < hd__tensors_count(tensors); i++) {
         const hd_tensor *t = hd__tensors_at(tensors, i);
@@ -101,6 +100,22 @@ static hd_status add_weights(hd_sha256 *hash, const char *dir, hd_buffer *files,
     return files->failed ? hd__fail(err, HD_ERR_MEMORY, "%s: no memory", dir) : HD_OK;
 }
 
+/* Those of a folder. */
+static hd_status add_weights(hd_sha256 *hash, const char *dir, hd_buffer *files, hd_error *err)
+{
+    hd_tensors *tensors;
+    HD_TRY(hd__tensors_open(dir, &tensors, err));
+    return add_tensors(hash, tensors, dir, files, err);
+}
+
+/* Those of an adapter's folder. */
+static hd_status add_adapter(hd_sha256 *hash, const char *dir, hd_buffer *files, hd_error *err)
+{
+    hd_tensors *tensors;
+    HD_TRY(hd__peft_tensors(dir, &tensors, err));
+    return add_tensors(hash, tensors, dir, files, err);
+}
+
 static hd_status add_all_weights(hd_sha256 *hash, const hd_model *m, hd_buffer *files, hd_error *err)
 {
     HD_TRY(add_weights(hash, m->settings.dir, files, err));
@@ -114,6 +129,8 @@ static hd_status add_all_weights(hd_sha256 *hash, const hd_model *m, hd_buffer *
         }
         HD_TRY(add_weights(hash, d->dir, files, err));
     }
+    for (uint32_t i = 0; m->settings.task_dirs != NULL && i < m->settings.n_tasks; i++)
+        HD_TRY(add_adapter(hash, m->settings.task_dirs[i], files, err));
     return HD_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "model/gguf_files.h"
+#include "model/peft.h"
 #include "model/settings.h"
 #include "model/tensors.h"
 
@@ -149,6 +150,10 @@ hd_status hd__model_check_folder(const char *dir, hd_error *err)
     }
     for (uint32_t i = 0; i <= settings.n_dense; i++) {
         HD_TRY_OUT(hd__tensors_open(i == 0 ? settings.dir : settings.dense[i - 1].dir, &tensors, err));
+        hd__tensors_close(tensors);
+    }
+    for (uint32_t i = 0; settings.task_dirs != NULL && i < settings.n_tasks; i++) {
+        HD_TRY_OUT(hd__peft_tensors(settings.task_dirs[i], &tensors, err));
         hd__tensors_close(tensors);
     }
     if (settings.query_table != NULL) {

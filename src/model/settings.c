@@ -35,7 +35,7 @@ static hd_status read_config(const hd_settings_reader *reader, const hd_modules 
     }
     if (root == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
-    hd_status status = hd__transformer_config(reader, root, shown, settings);
+    hd_status status = hd__transformer_config(reader, path, root, shown, settings);
     json_decref(root);
     return status;
 }

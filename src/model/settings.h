@@ -124,7 +124,8 @@ typedef struct hd_settings {
     const char *default_prompt_name; /* "" for none */
     const char *const *tasks;        /* [n_tasks] their names */
     const char *const *task_prompts; /* [n_tasks] what is put before texts of a task; "" for nothing */
-    const char *similarity;          /* "cosine" unless config_sentence_transformers.json says otherwise */
+    const char *const *task_dirs; /* [n_tasks] folders of their adapters (peft.h); NULL: tensors of the weights have them */
+    const char *similarity;       /* "cosine" unless config_sentence_transformers.json says otherwise */
 } hd_settings;
 
 /* Where settings files come from. read gives the parsed file of a path relative to the model's folder, to be

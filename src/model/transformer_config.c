@@ -9,6 +9,8 @@
 #include <float.h>
 #include <stdio.h>
 
+#include "model/task_config.h"
+
 /* How a family spells what BERT's config.json calls num_hidden_layers, hidden_size, …: NULL where it does as BERT. A file
  * may use BERT's name all the same. */
 typedef struct config_family {
@@ -497,49 +499,6 @@ static hd_status set_default_pooling(const json_t *root, const char *shown, hd_s
     return HD_OK;
 }
 
-/* One task of "lora_adaptations", and its text in "task_instructions". */
-static hd_status parse_task(const hd_settings_reader *reader, const json_t *root, size_t i, const char *shown,
-                            const char **task, const char **prompt)
-{
-    const char *name = json_string_value(json_array_get(json_object_get(root, "lora_adaptations"), i)), *text = "";
-    if (name == NULL)
-        return hd__fail(reader->err, HD_ERR_FORMAT, "%s: \"lora_adaptations\": entry %zu is not a name", shown, i);
-    HD_TRY(hd__json_get_text(json_object_get(root, "task_instructions"), name, shown, &text, reader->err));
-    HD_TRY(hd__settings_keep(reader, name, task));
-    return hd__settings_keep(reader, text, prompt);
-}
-
-/* Low-rank adapters (Hu et al. 2021), one for each task, that come with the weights: jina-embeddings-v3. */
-static hd_status parse_tasks(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
-{
-    const size_t n = json_array_size(json_object_get(root, "lora_adaptations"));
-    bool trained = false;
-    double alpha = 1.0;
-    settings->adapter_rank = 4;
-    HD_TRY(hd__json_get_bool(root, "load_trained_adapters", shown, &trained, reader->err));
-    HD_TRY(get_u32(root, "lora_rank", 1, HD_LIMIT_ADAPTER_RANK, shown, &settings->adapter_rank, reader->err));
-    HD_TRY(hd__json_get_real(root, "lora_alpha", -1e6, 1e6, shown, &alpha, reader->err));
-    if (!trained || n == 0) { /* without, those that would be added to the weights change nothing */
-        settings->adapter_rank = 0;
-        return HD_OK;
-    }
-    if (n > HD_LIMIT_TASKS || n * settings->adapter_rank > HD_LIMIT_HIDDEN)
-        return hd__fail(reader->err, HD_ERR_LIMIT,
-                        "%s: \"lora_adaptations\" has %zu tasks of rank %u, the limits are %u, and %u for both multiplied",
-                        shown, n, settings->adapter_rank, HD_LIMIT_TASKS, HD_LIMIT_HIDDEN);
-    const char **tasks = hd__arena_calloc(reader->arena, n, sizeof *tasks);
-    const char **prompts = hd__arena_calloc(reader->arena, n, sizeof *prompts);
-    if (tasks == NULL || prompts == NULL)
-        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for %zu tasks", shown, n);
-    for (size_t i = 0; i < n; i++)
-        HD_TRY(parse_task(reader, root, i, shown, &tasks[i], &prompts[i]));
-    settings->tasks = tasks;
-    settings->task_prompts = prompts;
-    settings->n_tasks = (uint32_t)n;
-    settings->adapter_scale = alpha / (double)settings->adapter_rank;
-    return HD_OK;
-}
-
 /* id2label's names in the order of their ids, else LABEL_0, LABEL_1, …, as many as "num_labels" says, or two. */
 static hd_status parse_labels(const hd_settings_reader *reader, const json_t *root, const char *shown, hd_settings *settings)
 {
@@ -620,7 +579,7 @@ static hd_status find_model_type(const json_t *root, const char *shown, const ch
     return name != NULL ? HD_OK : hd__fail(err, HD_ERR_FORMAT, "%s: no \"model_type\"", shown);
 }
 
-hd_status hd__transformer_config(const hd_settings_reader *reader, const json_t *root, const char *shown,
+hd_status hd__transformer_config(const hd_settings_reader *reader, const char *path, const json_t *root, const char *shown,
                                  hd_settings *settings)
 {
     static const config_family stranger = {.defaults = {.norm_eps = 1e-12}};
@@ -647,7 +606,7 @@ hd_status hd__transformer_config(const hd_settings_reader *reader, const json_t 
     if (family != &stranger)
         HD_TRY(check_known(root, family, shown, settings, err));
     if (family->may_have_tasks)
-        HD_TRY(parse_tasks(reader, root, shown, settings));
+        HD_TRY(hd__task_config(reader, path, root, shown, settings));
     HD_TRY(parse_heads(reader, root, shown, settings));
     return set_default_pooling(root, shown, settings, err);
 }

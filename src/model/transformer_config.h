@@ -7,8 +7,9 @@
 
 #include "model/modules.h"
 
-/* Fills what settings say of the transformer and its own heads, and the pooling that holds without modules.json. */
-HD_MUST_USE hd_status hd__transformer_config(const hd_settings_reader *reader, const json_t *root, const char *shown,
-                                             hd_settings *settings);
+/* Fills what settings say of the transformer and its own heads, and the pooling that holds without modules.json. root: of
+ * path/config.json. */
+HD_MUST_USE hd_status hd__transformer_config(const hd_settings_reader *reader, const char *path, const json_t *root,
+                                             const char *shown, hd_settings *settings);
 
 #endif

@@ -67,6 +67,7 @@ static bool is_settings_name(const char *name)
         "config.json",
         "modules.json",
         "router_config.json",
+        "adapter_config.json",
         "artifact.metadata",
         "config_sentence_transformers.json",
         "tokenizer.json",
@@ -95,6 +96,8 @@ static const struct {
 } weight_kinds[] = {
     {"model.safetensors", "model.safetensors.index.json", "model-", ".safetensors"},
     {"pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-", ".bin"},
+    {"adapter_model.safetensors", "", "", ""}, /* PEFT's */
+    {"adapter_model.bin", "", "", ""},
 };
 
 #define N_WEIGHT_KINDS (sizeof weight_kinds / sizeof *weight_kinds)
@@ -178,6 +181,19 @@ static hd_status check_choice(const hd_file_list *list, const hd_modules *module
     return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: has neither model.safetensors nor pytorch_model.bin", list->source);
 }
 
+/* The folders of adapters for tasks, right below the model's own. */
+static void choose_adapters(hd_file_list *list)
+{
+    char dir[HD_LIMIT_PATH_BYTES];
+    for (size_t i = 0; i < list->n; i++) {
+        const char *path = list->files[i].path, *slash = strchr(path, '/');
+        if (slash == NULL || strcmp(slash + 1, "adapter_config.json") != 0)
+            continue;
+        snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+        choose_in(list, dir);
+    }
+}
+
 hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd_error *err)
 {
     for (size_t i = 0; i < list->n; i++)
@@ -187,5 +203,6 @@ hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd
         choose_in(list, modules->modules[i].path);
     if (modules->query_table != NULL)
         choose_in(list, modules->query_table);
+    choose_adapters(list);
     return check_choice(list, modules, modules->n > 0 ? modules->modules[0].path : "", err);
 }

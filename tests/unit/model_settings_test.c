@@ -27,6 +27,9 @@
 #define TASKS_64 TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8
 #define MANY_TASKS "[" TASKS_64 "," TASKS_64 "," TASKS_64 "," TASKS_64 ",\"\"]"
 
+#define ADAPTED "{\"model_type\":\"jina_embeddings_v3\"," SMALL
+#define LORA(more) "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":1" more "}"
+
 typedef struct file {
     const char *path, *text;
 } file;
@@ -284,6 +287,15 @@ static void knows_poolings(void **state)
     }
 }
 
+#define ADAPTER(text)                                                                                                       \
+    {                                                                                                                       \
+        {                                                                                                                   \
+            {"config.json", ADAPTED "}"},                                                                                   \
+            {                                                                                                               \
+                "separation/adapter_config.json", text                                                                      \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }
 #define CONFIG(text)                                                                                                        \
     {                                                                                                                       \
         {                                                                                                                   \
@@ -382,6 +394,21 @@ static const struct {
     {CONFIG(TASKS "[\"a\"],\"lora_rank\":1025}"), HD_ERR_FORMAT, {"lora_rank", "1025"}},
     {CONFIG(TASKS MANY_TASKS ",\"lora_rank\":1}"), HD_ERR_LIMIT, {"257 tasks", "256"}},
     {CONFIG(TASKS "[" TASKS_64 ",\"\"],\"lora_rank\":1024}"), HD_ERR_LIMIT, {"65 tasks of rank 1024", "65536"}},
+    {ADAPTER("{}"), HD_ERR_UNSUPPORTED, {"separation/adapter_config.json", "peft_type"}},
+    {ADAPTER("{\"peft_type\":\"IA3\"}"), HD_ERR_UNSUPPORTED, {"peft_type", "IA3"}},
+    {ADAPTER(LORA(",\"bias\":\"lora_only\"")), HD_ERR_UNSUPPORTED, {"bias", "lora_only"}},
+    {ADAPTER(LORA(",\"use_dora\":true")), HD_ERR_UNSUPPORTED, {"use_dora", "does not run"}},
+    {ADAPTER(LORA(",\"modules_to_save\":[\"classifier\"]")), HD_ERR_UNSUPPORTED, {"modules_to_save", "does not run"}},
+    {ADAPTER(LORA(",\"rank_pattern\":{\"fc1\":8}")), HD_ERR_UNSUPPORTED, {"rank_pattern", "does not run"}},
+    {ADAPTER(LORA(",\"alpha_pattern\":{\"fc1\":8}")), HD_ERR_UNSUPPORTED, {"alpha_pattern", "does not run"}},
+    {ADAPTER(LORA(",\"init_lora_weights\":\"pissa_niter_4\"")), HD_ERR_UNSUPPORTED, {"init_lora_weights", "pissa_niter_4"}},
+    {ADAPTER("{\"peft_type\":\"LORA\",\"r\":0}"), HD_ERR_FORMAT, {"\"r\"", "1 to 1024"}},
+    {ADAPTER("{\"peft_type\":\"LORA\",\"r\":1025}"), HD_ERR_FORMAT, {"\"r\"", "1025"}},
+    {{{{"config.json", ADAPTED "}"},
+       {"separation/adapter_config.json", LORA("")},
+       {"text_matching/adapter_config.json", "{\"peft_type\":\"LORA\",\"r\":8,\"lora_alpha\":2}"}}},
+     HD_ERR_UNSUPPORTED,
+     {"text_matching", "rank 8 and scale 0.25 beside one of rank 4"}},
     {CONFIG("{" BERT ",\"position_embedding_type\":\"alibi\",\"feed_forward_type\":\"original\"}"),
      HD_ERR_UNSUPPORTED,
      {"feed_forward_type", "original"}},
@@ -625,6 +652,33 @@ static void reads_jina(void **state)
     assert_int_equal(s.pooling, HD_POOLING_MEAN);
 }
 
+/* Adapters in folders, as PEFT saves them and jina-embeddings-v3-hf has them. */
+static void reads_adapter_folders(void **state)
+{
+    (void)state;
+    hd_settings s = good((folder){{
+        {"config.json", ADAPTED ",\"lora_adaptations\":[\"retrieval.query\",\"text-matching\",\"separation\"],"
+                                "\"task_instructions\":{\"separation\":\"Apart: \"}}"},
+        {"text_matching/adapter_config.json",
+         LORA(
+             ",\"bias\":\"none\",\"use_dora\":false,\"modules_to_save\":null,\"rank_pattern\":{},\"init_lora_weights\":true,"
+             "\"base_model_name_or_path\":\"jinaai/jina-embeddings-v3-hf\"")},
+        {"separation/adapter_config.json", LORA(",\"init_lora_weights\":\"gaussian\"")},
+    }});
+    assert_true(s.n_tasks == 2 && s.adapter_rank == 4 && s.adapter_scale == 0.25);
+    assert_string_equal(s.tasks[0], "text-matching");
+    assert_string_equal(s.task_dirs[0], "dir/text_matching");
+    assert_string_equal(s.tasks[1], "separation");
+    assert_string_equal(s.task_prompts[1], "Apart: ");
+    s = good((folder){{{"config.json", ADAPTED "}"},
+                       {"retrieval_passage/adapter_config.json",
+                        "{\"peft_type\":\"LORA\",\"r\":16,\"lora_alpha\":8,\"use_rslora\":true}"}}});
+    assert_true(s.n_tasks == 1 && s.adapter_rank == 16 && s.adapter_scale == 2.0);
+    assert_string_equal(s.tasks[0], "retrieval.passage");
+    s = good((folder){{{"config.json", ADAPTED "}"}}});
+    assert_true(s.n_tasks == 0 && s.task_dirs == NULL);
+}
+
 /* As many tasks as may be, of as high a rank as may be together. */
 static void reads_many_tasks(void **state)
 {
@@ -760,6 +814,7 @@ int main(void)
         TEST(reads_a_real_folder),
         TEST(reads_families),
         TEST(reads_jina),
+        TEST(reads_adapter_folders),
         TEST(reads_many_tasks),
         TEST(reads_heads),
         TEST(reads_answers),

@@ -119,6 +119,35 @@ static void takes_a_table_for_queries(void **state)
     assert_int_equal(role("idf.json"), HD_FILE_UNUSED);
 }
 
+/* PEFT's folders beside the weights, one for each task. */
+static void takes_adapters_of_tasks(void **state)
+{
+    (void)state;
+    const hd_modules none = {0};
+    static const struct {
+        const char *path;
+        hd_file_role role;
+    } files[] = {
+        {"config.json", HD_FILE_SETTINGS},
+        {"tokenizer.json", HD_FILE_SETTINGS},
+        {"model.safetensors", HD_FILE_WEIGHTS},
+        {"retrieval_query/adapter_config.json", HD_FILE_SETTINGS},
+        {"retrieval_query/adapter_model.safetensors", HD_FILE_WEIGHTS},
+        {"retrieval_query/adapter_model.bin", HD_FILE_UNUSED},
+        {"retrieval_query/optimizer.pt", HD_FILE_UNUSED},
+        {"separation/adapter_config.json", HD_FILE_SETTINGS},
+        {"separation/adapter_model.bin", HD_FILE_WEIGHTS},
+        {"onnx/adapter_model.safetensors", HD_FILE_UNUSED},
+        {"runs/last/adapter_config.json", HD_FILE_UNUSED},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        add(files[i].path);
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_OK);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (role(files[i].path) != files[i].role)
+            fail_msg("%s", files[i].path);
+}
+
 static void takes_shards_that_have_an_index(void **state)
 {
     (void)state;
@@ -235,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(takes_what_is_needed),
         TEST(takes_a_table_for_queries),
+        TEST(takes_adapters_of_tasks),
         TEST(takes_shards_that_have_an_index),
         TEST(takes_torch_files_where_there_are_no_others),
         TEST(names_gguf_files),

@@ -1,0 +1,44 @@
+/* peft.h - a low-rank adapter (LoRA, Hu et al. 2021) as the PEFT library saves it: a folder of adapter_config.json and
+ * adapter_model.safetensors (or .bin). Part of settings.h.
+ *
+ * Of each module that it changes, by the path of transformers' class behind "base_model.model.":
+ *
+ *   <module>.lora_A.weight [r, k] and .lora_B.weight [n, r]           W [n, k] + scale B A
+ *   <module>.lora_embedding_A [r, rows] and _B [columns, r]           a table's W [rows, columns] + scale (B A)^T
+ *
+ * with scale = lora_alpha / r, or / sqrt(r) with "use_rslora". What else PEFT can do is refused by its name; so is a tensor
+ * that is none of these. Source: peft.LoraConfig, peft.tuners.lora 0.21.
+ */
+#ifndef HD_MODEL_PEFT_H
+#define HD_MODEL_PEFT_H
+
+#include "model/modules.h"
+#include "model/tensors.h"
+
+typedef struct hd_peft_config {
+    uint32_t rank;
+    double scale;
+    const char *base; /* "base_model_name_or_path", or "" */
+} hd_peft_config;
+
+/* Reads adapter_config.json of a folder below the model's. *present false: there is none. */
+HD_MUST_USE hd_status hd__peft_config_read(const hd_settings_reader *reader, const char *path, bool *present,
+                                           hd_peft_config *config);
+
+/* Opens the file of an adapter's tensors, as hd__tensors_open does a model's. */
+HD_MUST_USE hd_status hd__peft_tensors(const char *dir, hd_tensors **tensors, hd_error *err);
+
+typedef struct hd_peft hd_peft;
+
+/* Opens the adapter's tensors, all of this rank. */
+HD_MUST_USE hd_status hd__peft_open(const char *dir, uint32_t rank, hd_peft **peft, hd_error *err);
+void hd__peft_close(hd_peft *peft); /* NULL allowed */
+
+/* A and B of a module; false when the adapter leaves it as it is. Names agree when one of them is the other's end, behind a
+ * dot: files of a model put a prefix before them or none. */
+bool hd__peft_find(const hd_peft *peft, const char *module, const hd_tensor **a, const hd_tensor **b);
+
+/* As hd__tensors_identity. */
+const char *hd__peft_identity(const hd_peft *peft);
+
+#endif
