@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised when anything below changes but for what is added at the end of hd_plugin. */
-#define HD_PLUGIN_VERSION 1
+#define HD_PLUGIN_VERSION 2
 
 #define HD_PLUGIN_TEXT_BYTES 256
 
@@ -268,6 +268,7 @@ typedef struct hd_plugin_state {
     char name[64];   /* "NVIDIA H200" */
     char driver[64]; /* "driver 580.65, CUDA 13.0" */
     uint64_t memory_bytes, free_bytes;
+    uint64_t stream_bytes; /* of the device's memory that a stream takes for itself */
     uint32_t types; /* 1 << HD_PLUGIN_F32 and so on: of products */
     int32_t utilisation_percent, temperature_c, clock_mhz;
 } hd_plugin_state;

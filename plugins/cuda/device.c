@@ -121,6 +121,7 @@ void device_look(hd_plugin_device *d, hd_plugin_state *state)
     nvmlUtilization_t utilisation;
     unsigned value;
     *state = (hd_plugin_state){
+        .stream_bytes = PRODUCTS_BYTES,
         .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8,
         .utilisation_percent = -1,
         .temperature_c = -1,

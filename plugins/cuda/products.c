@@ -10,8 +10,6 @@
 
 #include "stream.h"
 
-#define WORKSPACE_BYTES ((size_t)16 << 20) /* what cuBLASLt may use of the device's memory */
-#define SUMS_BYTES ((size_t)32 << 20)
 #define N_CHOICES 512
 #define N_TYPES 3
 #define MOST_ALIGNMENT 256

@@ -12,6 +12,10 @@
 
 #include "heddle/plugin.h"
 
+#define WORKSPACE_BYTES ((size_t)16 << 20) /* what cuBLASLt may use of the device's memory */
+#define SUMS_BYTES ((size_t)32 << 20)
+#define PRODUCTS_BYTES (WORKSPACE_BYTES + SUMS_BYTES)
+
 typedef struct products products;
 
 /* In the current context, as well as what follows. */

@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
+#define STREAMS_PART 4 /* several streams take no more than one of so many parts of the memory */
+
 /* Plugins' failures as ours: what is neither a lack of memory nor of a device is the device's end. */
 static hd_status fail(hd_error *err, hd_plugin_status status, uint32_t index, const char why[HD_PLUGIN_TEXT_BYTES])
 {
@@ -16,35 +18,57 @@ static hd_status fail(hd_error *err, hd_plugin_status status, uint32_t index, co
 /* With the lock. */
 static void close_device(hd_accelerator *a)
 {
-    if (a->stream != NULL)
-        a->plugin->stream_close(a->stream);
+    for (uint32_t i = 0; i < HD_DEVICE_STREAMS; i++) {
+        if (a->streams[i].stream != NULL)
+            a->plugin->stream_close(a->streams[i].stream);
+        a->streams[i].stream = NULL;
+    }
     if (a->device != NULL)
         a->plugin->close(a->device);
-    a->stream = NULL;
     a->device = NULL;
     a->used_bytes = 0;
     a->generation++;
 }
 
 /* With the lock. */
+static hd_status open_stream(hd_accelerator *a, uint32_t i, hd_error *err)
+{
+    char why[HD_PLUGIN_TEXT_BYTES] = "";
+    if (a->streams[i].stream != NULL)
+        return HD_OK;
+    const hd_plugin_status status = a->plugin->stream_open(a->device, &a->streams[i].stream, why);
+    if (status == HD_PLUGIN_OK)
+        return HD_OK;
+    a->streams[i].stream = NULL;
+    return fail(err, status, a->index, why);
+}
+
+/* What weights and batches may take, when streams that may be opened later have theirs. Where those would take much of it
+ * there is one stream. */
+static void plan_memory(hd_accelerator *a)
+{
+    const uint64_t all = a->memory_limit != 0 ? a->memory_limit : (uint64_t)((double)a->state.free_bytes * a->memory_share);
+    a->n_streams = a->state.stream_bytes <= all / (STREAMS_PART * HD_DEVICE_STREAMS) ? HD_DEVICE_STREAMS : 1;
+    const uint64_t streams = a->n_streams * a->state.stream_bytes;
+    a->usable_bytes = all > streams ? all - streams : 0;
+}
+
+/* With the lock. */
 static hd_status open_device(hd_accelerator *a, hd_error *err)
 {
     char why[HD_PLUGIN_TEXT_BYTES] = "";
-    hd_plugin_status status = a->plugin->open(a->index, &a->device, why);
-    if (status != HD_PLUGIN_OK) {
+    const hd_plugin_status opened = a->plugin->open(a->index, &a->device, why);
+    if (opened != HD_PLUGIN_OK) {
         a->device = NULL;
-        return fail(err, status, a->index, why);
-    }
-    status = a->plugin->stream_open(a->device, &a->stream, why);
-    if (status != HD_PLUGIN_OK) {
-        a->stream = NULL;
-        close_device(a);
-        return fail(err, status, a->index, why);
+        return fail(err, opened, a->index, why);
     }
     a->plugin->look(a->device, &a->state);
     a->state.name[sizeof a->state.name - 1] = a->state.driver[sizeof a->state.driver - 1] = '\0';
-    a->usable_bytes = a->memory_limit != 0 ? a->memory_limit : (uint64_t)((double)a->state.free_bytes * a->memory_share);
-    return HD_OK;
+    plan_memory(a);
+    const hd_status status = open_stream(a, 0, err);
+    if (status != HD_OK)
+        close_device(a);
+    return status;
 }
 
 hd_status hd__accelerator_open(const hd_plugin *plugin, uint32_t index, double memory_share, uint64_t memory_limit,
@@ -54,6 +78,8 @@ hd_status hd__accelerator_open(const hd_plugin *plugin, uint32_t index, double m
     if (a == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for a device");
     *a = (hd_accelerator){.plugin = plugin, .index = index, .memory_share = memory_share, .memory_limit = memory_limit};
+    for (uint32_t i = 0; i < HD_DEVICE_STREAMS; i++)
+        a->streams[i].accelerator = a;
     pthread_mutex_init(&a->lock, NULL);
     const hd_status status = open_device(a, err);
     if (status != HD_OK) {
@@ -127,10 +153,10 @@ bool hd__accelerator_has(hd_accelerator *a, const hd_device_memory *memory)
     return has;
 }
 
-uint64_t hd__accelerator_left(hd_accelerator *a)
+uint64_t hd__accelerator_usable(hd_accelerator *a)
 {
     pthread_mutex_lock(&a->lock);
-    const uint64_t bytes = a->device != NULL ? a->usable_bytes - a->used_bytes : 0;
+    const uint64_t bytes = a->device != NULL ? a->usable_bytes : 0;
     pthread_mutex_unlock(&a->lock);
     return bytes;
 }
@@ -156,9 +182,20 @@ bool hd__accelerator_look(hd_accelerator *a, hd_plugin_state *state)
     return is_open;
 }
 
-hd_status hd__accelerator_wait(hd_accelerator *a, hd_error *err)
+/* ---- streams ---- */
+
+hd_status hd__device_stream_open(hd_accelerator *a, uint32_t i, hd_error *err)
+{
+    pthread_mutex_lock(&a->lock);
+    const hd_status status =
+        a->device != NULL ? open_stream(a, i, err) : hd__fail(err, HD_ERR_IO, "device %u is not open", a->index);
+    pthread_mutex_unlock(&a->lock);
+    return status;
+}
+
+hd_status hd__device_stream_wait(hd_device_stream *s, hd_error *err)
 {
     char why[HD_PLUGIN_TEXT_BYTES] = "";
-    const hd_plugin_status status = a->plugin->wait(a->stream, why);
-    return status == HD_PLUGIN_OK ? HD_OK : fail(err, status, a->index, why);
+    const hd_plugin_status status = s->accelerator->plugin->wait(s->stream, why);
+    return status == HD_PLUGIN_OK ? HD_OK : fail(err, status, s->accelerator->index, why);
 }

@@ -1,8 +1,9 @@
 /* accelerator.h - a device of a plugin (heddle/plugin.h), its memory, and the operations of encoders on it.
  *
- * One thread, its worker, runs passes: an accelerator has one stream. Memory may be freed by anybody. When an operation has
- * failed or the device is lost, all of its memory is gone with it: hd__accelerator_renew opens the device again, and what
- * was allocated before is known by its generation and need not be freed.
+ * Passes run beside each other, each on a stream and on the one thread that the stream is used by. Memory may be freed by
+ * anybody. When an operation has failed or the device is lost, all of its memory is gone with it, and so are its streams:
+ * hd__accelerator_renew, while no pass runs, opens the device again, and what was allocated before is known by its
+ * generation and need not be freed.
  */
 #ifndef HD_DEVICE_ACCELERATOR_H
 #define HD_DEVICE_ACCELERATOR_H
@@ -12,17 +13,27 @@
 #include "device/device.h"
 #include "heddle/plugin.h"
 
+/* Most passes at once. One of two is computed while the host reads what the other made and prepares the next. */
+#define HD_DEVICE_STREAMS 2
+
+/* One thread's. */
+typedef struct hd_device_stream {
+    struct hd_accelerator *accelerator;
+    hd_plugin_stream *stream; /* NULL: not open */
+} hd_device_stream;
+
 typedef struct hd_accelerator {
     const hd_plugin *plugin; /* these are constant */
     uint32_t index;
     double memory_share;      /* of what is free when it is opened, */
     uint64_t memory_limit;    /* or 0, or so many bytes */
-    pthread_mutex_t lock;     /* guards the rest, but for the worker's stream */
+    pthread_mutex_t lock;     /* guards the rest, but for streams, which are their threads' */
     hd_plugin_device *device; /* NULL: it failed and is not open again */
-    hd_plugin_stream *stream;
+    hd_device_stream streams[HD_DEVICE_STREAMS];
+    uint32_t n_streams;    /* that its memory is enough for */
     hd_plugin_state state; /* when it was opened */
     uint64_t generation;
-    uint64_t usable_bytes, used_bytes;
+    uint64_t usable_bytes, used_bytes; /* without what the plugin takes for streams */
 } hd_accelerator;
 
 /* Part of a device's memory. */
@@ -32,7 +43,8 @@ typedef struct hd_device_memory {
     uint64_t generation;
 } hd_device_memory;
 
-/* Opens device `index` of a plugin. It may take memory_limit bytes, 0: memory_share of what is free now. */
+/* Opens device `index` of a plugin and the first stream. It may take memory_limit bytes, 0: memory_share of what is free
+ * now. */
 HD_MUST_USE hd_status hd__accelerator_open(const hd_plugin *plugin, uint32_t index, double memory_share,
                                            uint64_t memory_limit, hd_accelerator **accelerator, hd_error *err);
 void hd__accelerator_close(hd_accelerator *accelerator); /* NULL allowed */
@@ -46,18 +58,21 @@ HD_MUST_USE hd_status hd__accelerator_alloc(hd_accelerator *accelerator, size_t 
 void hd__accelerator_free(hd_accelerator *accelerator, hd_device_memory *memory);      /* none is allowed */
 bool hd__accelerator_has(hd_accelerator *accelerator, const hd_device_memory *memory); /* there is some, and not gone */
 
-/* Bytes that are still to be had, and those that are taken. */
-uint64_t hd__accelerator_left(hd_accelerator *accelerator);
+/* Bytes that may be taken in all, and those that are. */
+uint64_t hd__accelerator_usable(hd_accelerator *accelerator);
 uint64_t hd__accelerator_used(hd_accelerator *accelerator);
 
 /* What is known of it now; false, and what was known when it was opened last, when it is not open. */
 bool hd__accelerator_look(hd_accelerator *accelerator, hd_plugin_state *state);
 
-/* The worker's: until its stream has done all. HD_ERR_MEMORY: the device had too little, and goes on. Any other failure: it
- * has to be renewed. */
-HD_MUST_USE hd_status hd__accelerator_wait(hd_accelerator *accelerator, hd_error *err);
+/* Opens stream `i`, unless it is open. */
+HD_MUST_USE hd_status hd__device_stream_open(hd_accelerator *accelerator, uint32_t i, hd_error *err);
 
-/* Operations of encoders, on hd_run.accelerator. */
+/* Until the stream has done all. HD_ERR_MEMORY: the device had too little, and goes on. Any other failure: it has to be
+ * renewed. */
+HD_MUST_USE hd_status hd__device_stream_wait(hd_device_stream *stream, hd_error *err);
+
+/* Operations of encoders, on hd_run.stream. */
 const hd_device_ops *hd__device_accelerator(void);
 
 #endif

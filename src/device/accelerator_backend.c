@@ -17,7 +17,7 @@ _Static_assert((int)HD_POOL_FIRST == HD_PLUGIN_POOL_FIRST && (int)HD_POOL_MAX ==
                "kinds of pooling");
 
 /* Calls one of the plugin's operations. */
-#define CALL(run, operation, ...) ((run)->accelerator->plugin->operation((run)->accelerator->stream, __VA_ARGS__))
+#define CALL(run, operation, ...) ((run)->stream->accelerator->plugin->operation((run)->stream->stream, __VA_ARGS__))
 
 static hd_plugin_act act_of(const hd_act *act)
 {

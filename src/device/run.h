@@ -24,10 +24,10 @@ typedef struct hd_team {
 
 /* One member's view. */
 typedef struct hd_run {
-    hd_team *team;                            /* NULL: alone */
-    uint32_t rank;                            /* this member's scratch, below team->n_members */
-    uint32_t phase;                           /* phases passed */
-    const struct hd_accelerator *accelerator; /* whose operations they are; NULL: the CPU's */
+    hd_team *team;                         /* NULL: alone */
+    uint32_t rank;                         /* this member's scratch, below team->n_members */
+    uint32_t phase;                        /* phases passed */
+    const struct hd_device_stream *stream; /* where operations are called; NULL: on the CPU */
 } hd_run;
 
 /* The part of a phase this member is working on: units [begin, end). */

@@ -7,7 +7,7 @@
 
 /* On the way through an encoder's pointers: once to add up their bytes, once to copy what they point to. */
 typedef struct mover {
-    hd_accelerator *accelerator;
+    hd_device_stream *stream;
     char *base; /* of the device; NULL: bytes are added up */
     size_t at;
     char *staging;
@@ -25,7 +25,7 @@ static char *place(mover *m, size_t bytes)
 
 static void send(mover *m, char *to, const void *from, size_t bytes)
 {
-    m->accelerator->plugin->upload(m->accelerator->stream, to, from, bytes);
+    m->stream->accelerator->plugin->upload(m->stream->stream, to, from, bytes);
 }
 
 static void move_bytes(mover *m, const void **pointer, size_t bytes)
@@ -71,7 +71,7 @@ static void move_panels(mover *m, k_weights *w)
             panel_to_rows((const uint32_t *)(const void *)(panels + (first + i) * panel_bytes), row_bytes / 4,
                           (uint32_t *)(void *)(m->staging + i * panel_bytes));
         send(m, to + first * panel_bytes, m->staging, n * panel_bytes);
-        m->status = hd__accelerator_wait(m->accelerator, m->err);
+        m->status = hd__device_stream_wait(m->stream, m->err);
     }
     w->panels = to;
 }
@@ -212,10 +212,11 @@ bool hd__encoder_fits(const hd_encoder *e, const hd_accelerator *a)
     return !e->architecture->no_device && (a->state.types & needed) == needed;
 }
 
-hd_status hd__encoder_upload(const hd_encoder *e, hd_accelerator *a, hd_encoder **out, hd_device_memory *memory,
+hd_status hd__encoder_upload(const hd_encoder *e, hd_device_stream *stream, hd_encoder **out, hd_device_memory *memory,
                              hd_error *err)
 {
-    mover m = {.accelerator = a, .err = err, .staging_bytes = STAGING_BYTES};
+    mover m = {.stream = stream, .err = err, .staging_bytes = STAGING_BYTES};
+    hd_accelerator *a = stream->accelerator;
     hd_device_memory block = {0};
     hd_error why;
     hd_status status = HD_OK;
@@ -233,7 +234,7 @@ hd_status hd__encoder_upload(const hd_encoder *e, hd_accelerator *a, hd_encoder 
     m.base = block.address;
     m.at = 0;
     move_encoder(&m, copy);
-    status = hd__accelerator_wait(a, m.status == HD_OK ? err : &why);
+    status = hd__device_stream_wait(stream, m.status == HD_OK ? err : &why);
     status = m.status != HD_OK ? m.status : status;
 out:
     hd__free(m.staging);

@@ -12,9 +12,9 @@
 /* Whether a device can run it. */
 bool hd__encoder_fits(const hd_encoder *encoder, const hd_accelerator *accelerator);
 
-/* Copies an encoder of the CPU, which must outlive the copy. Call on the accelerator's worker. The copy is closed by
- * hd__encoder_close, the memory freed beside it. HD_ERR_MEMORY: there is no room; what hd__accelerator_wait says. */
-HD_MUST_USE hd_status hd__encoder_upload(const hd_encoder *encoder, hd_accelerator *accelerator, hd_encoder **copy,
+/* Copies an encoder of the CPU, which must outlive the copy. Call on the stream's thread. The copy is closed by
+ * hd__encoder_close, the memory freed beside it. HD_ERR_MEMORY: there is no room; what hd__device_stream_wait says. */
+HD_MUST_USE hd_status hd__encoder_upload(const hd_encoder *encoder, hd_device_stream *stream, hd_encoder **copy,
                                          hd_device_memory *memory, hd_error *err);
 
 #endif

@@ -1,4 +1,8 @@
-/* devices.c - workers on devices that are not the CPU, one for each, taking from the same queue.
+/* devices.c - workers on devices that are not the CPU, taking from the same queue.
+ *
+ * Each device has HD_DEVICE_STREAMS of them, so that it has a group to compute while the host reads what another came to.
+ * They share the weights; what those leave of the device's memory is divided among them. The first that is idle takes, so
+ * that a device with little to do needs one.
  *
  * A device that works takes every job it can run, and the CPU's workers take what is left: models that no device runs, jobs
  * that a device has failed twice, and everything while no device is up. Weights are uploaded at a model's first group and go
@@ -62,6 +66,7 @@ static void open_device(hd_engine *e, const hd_plugin *plugin, uint32_t index)
         hd__log(HD_LOG_WARN, "%s is not used: %s", d->name, why.text);
         return;
     }
+    pthread_mutex_init(&d->upload_lock, NULL);
     d->number = e->n_devices++;
     hd__log(HD_LOG_INFO, "%s: %s, %s, %.0f MB free", d->name, d->accelerator->state.name, d->accelerator->state.driver,
             (double)d->accelerator->state.free_bytes / 1e6);
@@ -101,8 +106,10 @@ void hd__devices_open(hd_engine *e)
 
 void hd__devices_close(hd_engine *e)
 {
-    for (uint32_t i = 0; i < e->n_devices; i++)
+    for (uint32_t i = 0; i < e->n_devices; i++) {
         hd__accelerator_close(e->devices[i].accelerator);
+        pthread_mutex_destroy(&e->devices[i].upload_lock);
+    }
     e->n_devices = 0;
 }
 
@@ -141,13 +148,23 @@ static size_t block_bytes(const hd_model *m, const hd_encoder *encoder, int capa
                    encoder->architecture->scratch_bytes(encoder, capacity, 0));
 }
 
+/* With the lock: what all weights leave to each of a device's workers. */
+static uint64_t block_share(const hd_device *d, const hd_engine *e)
+{
+    const uint64_t usable = hd__accelerator_usable(d->accelerator);
+    uint64_t weights = 0;
+    for (const hd_model *m = e->models; m != NULL; m = m->next)
+        weights += hd__accelerator_has(d->accelerator, &m->on[d->number].memory) ? m->on[d->number].memory.bytes : 0;
+    return usable > weights ? (usable - weights) / d->n_working : 0;
+}
+
 /* Until a model's weights are there, no more than a CPU's worker takes: how much they leave is not known. */
 static int group_tokens(const hd_device *d, const hd_model *m, uint32_t heads)
 {
     const hd_encoder *encoder = m->on[d->number].encoder;
-    const uint64_t left = hd__accelerator_left(d->accelerator) + d->block.bytes;
+    const uint64_t share = block_share(d, m->engine);
     int n_tokens = (encoder != NULL ? HD_DEVICE_GROUP_TOKENS : HD_GROUP_TOKENS) >> d->n_halved;
-    while (encoder != NULL && n_tokens > 1 && block_bytes(m, encoder, n_tokens, heads) > left)
+    while (encoder != NULL && n_tokens > 1 && block_bytes(m, encoder, n_tokens, heads) > share)
         n_tokens /= 2;
     return n_tokens > 1 ? n_tokens : 1;
 }
@@ -156,11 +173,13 @@ uint64_t hd__worker_budget(const hd_worker *w, const hd_job *job)
 {
     const hd_engine *e = w->crew->engine;
     const hd_model *m = job->model;
-    uint32_t n_workers = e->n_threads, n_up = 0;
-    for (uint32_t i = 0; i < e->n_devices; i++)
-        n_up += e->devices[i].is_up;
-    n_workers = w->device != NULL && n_up > 0 ? n_up : n_workers;
-    const uint64_t share = (m->pending_tokens[job->crew->kind] + n_workers - 1) / n_workers;
+    const uint64_t pending = m->pending_tokens[job->crew->kind];
+    uint32_t n_workers = w->device != NULL ? 0 : e->n_threads;
+    for (uint32_t i = 0; i < e->n_devices && w->device != NULL; i++)
+        n_workers += e->devices[i].is_up ? e->devices[i].n_working : 0;
+    uint64_t share = (pending + n_workers - 1) / n_workers;
+    if (w->device != NULL && share < HD_DEVICE_SHARE_TOKENS)
+        share = HD_DEVICE_SHARE_TOKENS;
     const uint64_t most = (uint64_t)(w->device != NULL ? group_tokens(w->device, m, job->heads) : m->group_tokens);
     return share < most ? share : most;
 }
@@ -181,8 +200,8 @@ void hd__devices_forget(hd_model *m)
         forget(&m->engine->devices[i], m);
 }
 
-/* Makes models that nobody uses leave a device; whether there were any. */
-static bool evict_unused(hd_device *d, hd_engine *e)
+/* Frees what nobody uses of a device's memory: models, and blocks of idle workers. Whether there was any. */
+static bool make_room(hd_device *d, hd_engine *e)
 {
     bool any = false;
     pthread_mutex_lock(&e->lock);
@@ -192,44 +211,93 @@ static bool evict_unused(hd_device *d, hd_engine *e)
         forget(d, m);
         any = true;
     }
+    for (uint32_t i = 0; i < d->n_started; i++) {
+        hd_worker *w = &d->workers[i];
+        if (w->is_busy || w->block.address == NULL)
+            continue;
+        hd__device_clear_block(w);
+        any = true;
+    }
     pthread_mutex_unlock(&e->lock);
     return any;
 }
 
-/* The model's encoder on the device, uploaded at its first use and after the device was opened anew. */
-static hd_status encoder_of(hd_device *d, hd_model *m, hd_encoder **encoder, hd_error *err)
+/* How long a model that does not fit is not tried again: not long when another group may have had the room. */
+static uint64_t refusal_ns(const hd_worker *w)
 {
-    hd_device_copy *copy = &m->on[d->number], fresh = {0};
+    const hd_device *d = w->device;
+    bool any_is_busy = false;
+    for (uint32_t i = 0; i < d->n_started; i++)
+        any_is_busy |= i != w->number && d->workers[i].is_busy;
+    return (any_is_busy ? FIRST_PAUSE_MS : LONGEST_PAUSE_MS) * NS_OF_MS;
+}
+
+static hd_status upload(hd_worker *w, hd_model *m, hd_error *err)
+{
+    hd_device *d = w->device;
+    hd_engine *e = m->engine;
+    hd_device_stream *stream = &d->accelerator->streams[w->number];
+    hd_device_copy fresh = {0};
+    const bool had_block = w->block.address != NULL;
+    hd_status status = hd__encoder_upload(m->encoder, stream, &fresh.encoder, &fresh.memory, err);
+    if (status == HD_ERR_MEMORY) {
+        hd__accelerator_free(d->accelerator, &w->block);
+        if (make_room(d, e) || had_block)
+            status = hd__encoder_upload(m->encoder, stream, &fresh.encoder, &fresh.memory, err);
+    }
+    pthread_mutex_lock(&e->lock);
+    fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + refusal_ns(w) : 0;
+    m->on[d->number] = fresh;
+    pthread_mutex_unlock(&e->lock);
+    return status;
+}
+
+/* The model's encoder on the device; NULL: it is not there, or went when the device was opened anew. */
+static hd_encoder *encoder_there(const hd_device *d, const hd_model *m)
+{
+    pthread_mutex_lock(&m->engine->lock);
+    const hd_device_copy *copy = &m->on[d->number];
+    hd_encoder *encoder = hd__accelerator_has(d->accelerator, &copy->memory) ? copy->encoder : NULL;
+    pthread_mutex_unlock(&m->engine->lock);
+    return encoder;
+}
+
+/* The same, uploaded at its first use by whichever worker is first; the others wait for it. */
+static hd_status encoder_of(hd_worker *w, hd_model *m, hd_encoder **encoder, hd_error *err)
+{
+    hd_device *d = w->device;
     hd_status status = HD_OK;
-    if (copy->encoder != NULL && !hd__accelerator_has(d->accelerator, &copy->memory)) {
+    if ((*encoder = encoder_there(d, m)) != NULL)
+        return HD_OK;
+    pthread_mutex_lock(&d->upload_lock);
+    if ((*encoder = encoder_there(d, m)) == NULL) {
         pthread_mutex_lock(&m->engine->lock);
-        forget(d, m);
+        const bool refused = is_refused(d, m);
+        if (!refused)
+            forget(d, m);
         pthread_mutex_unlock(&m->engine->lock);
+        status = refused ? hd__fail(err, HD_ERR_MEMORY, "%s does not fit", m->name) : upload(w, m, err);
+        *encoder = m->on[d->number].encoder;
     }
-    if (copy->encoder == NULL) {
-        status = hd__encoder_upload(m->encoder, d->accelerator, &fresh.encoder, &fresh.memory, err);
-        if (status == HD_ERR_MEMORY && evict_unused(d, m->engine))
-            status = hd__encoder_upload(m->encoder, d->accelerator, &fresh.encoder, &fresh.memory, err);
-        fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + LONGEST_PAUSE_MS * NS_OF_MS : 0;
-        pthread_mutex_lock(&m->engine->lock);
-        *copy = fresh;
-        pthread_mutex_unlock(&m->engine->lock);
-    }
-    *encoder = copy->encoder;
+    pthread_mutex_unlock(&d->upload_lock);
     return status;
 }
 
 /* ---- one group ---- */
 
-/* Makes the worker's slot hold n_tokens: the host's side of a batch. */
+/* Makes the worker's slot hold n_tokens: the host's side of a batch. It is laid out for no more than the device has room
+ * for. */
 static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, uint32_t heads, hd_error *err)
 {
     hd_engine *e = w->crew->engine;
     hd_slot *slot = &w->slot, plan;
     const uint32_t all_heads = heads | slot->heads;
-    if (n_tokens <= slot->capacity && all_heads == slot->heads)
+    pthread_mutex_lock(&e->lock);
+    const int group = group_tokens(w->device, m, all_heads), most = n_tokens > group ? n_tokens : group;
+    pthread_mutex_unlock(&e->lock);
+    if (n_tokens <= slot->capacity && slot->capacity <= most && all_heads == slot->heads)
         return HD_OK;
-    const int doubled = 2 * slot->capacity < HD_DEVICE_GROUP_TOKENS ? 2 * slot->capacity : HD_DEVICE_GROUP_TOKENS;
+    const int doubled = 2 * slot->capacity < most ? 2 * slot->capacity : most;
     const int capacity = n_tokens > doubled ? n_tokens : doubled;
     const size_t bytes = hd__slot_plan(m, capacity, all_heads, NULL, &plan);
     if (bytes > slot->block_bytes) {
@@ -245,105 +313,114 @@ static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, uint32_
     return HD_OK;
 }
 
-/* And the device's: the same arrays at the same places of its block, and scratch behind them. */
-static hd_status fit_block(hd_device *d, const hd_model *m, const hd_encoder *encoder, const hd_slot *slot, hd_error *err)
+/* And the device's: the same arrays at the same places of its block, and scratch behind them. A block that is more than the
+ * worker's share, from the time before another model came, becomes smaller. */
+static hd_status fit_block(hd_worker *w, const hd_model *m, const hd_encoder *encoder, hd_error *err)
 {
-    const size_t bytes = block_bytes(m, encoder, slot->capacity, slot->heads);
-    if (hd__accelerator_has(d->accelerator, &d->block) && d->block.bytes >= bytes)
+    hd_device *d = w->device;
+    hd_engine *e = m->engine;
+    const size_t bytes = block_bytes(m, encoder, w->slot.capacity, w->slot.heads);
+    pthread_mutex_lock(&e->lock);
+    const uint64_t share = block_share(d, e);
+    pthread_mutex_unlock(&e->lock);
+    if (hd__accelerator_has(d->accelerator, &w->block) && w->block.bytes >= bytes &&
+        (w->block.bytes == bytes || w->block.bytes <= share))
         return HD_OK;
-    hd__accelerator_free(d->accelerator, &d->block);
-    return hd__accelerator_alloc(d->accelerator, bytes, &d->block, err);
+    hd__accelerator_free(d->accelerator, &w->block);
+    const hd_status status = hd__accelerator_alloc(d->accelerator, bytes, &w->block, err);
+    return status == HD_ERR_MEMORY && make_room(d, e) ? hd__accelerator_alloc(d->accelerator, bytes, &w->block, err)
+                                                      : status;
 }
 
 /* Where a part of the slot's block is on the device. */
-static void *there(const hd_device *d, const hd_slot *slot, const void *part)
+static void *there(const hd_worker *w, const void *part)
 {
-    return part != NULL ? d->block.address + ((const char *)part - slot->block) : NULL;
+    return part != NULL ? w->block.address + ((const char *)part - w->slot.block) : NULL;
 }
 
-static void send(const hd_device *d, const hd_slot *slot, const int32_t *values, int n)
+static void send(const hd_worker *w, const int32_t *values, int n)
 {
-    const hd_accelerator *a = d->accelerator;
+    const hd_device_stream *s = &w->device->accelerator->streams[w->number];
     if (values != NULL)
-        a->plugin->upload(a->stream, there(d, slot, values), values, (size_t)n * sizeof *values);
+        s->accelerator->plugin->upload(s->stream, there(w, values), values, (size_t)n * sizeof *values);
 }
 
-static void fetch(const hd_device *d, const hd_slot *slot, float *values, size_t n_rows, size_t n)
+static void fetch(const hd_worker *w, float *values, size_t n_rows, size_t n)
 {
-    const hd_accelerator *a = d->accelerator;
+    const hd_device_stream *s = &w->device->accelerator->streams[w->number];
     if (values != NULL)
-        a->plugin->download(a->stream, values, there(d, slot, values), n_rows * n * sizeof *values);
+        s->accelerator->plugin->download(s->stream, values, there(w, values), n_rows * n * sizeof *values);
 }
 
-static void send_batch(const hd_device *d, const hd_slot *slot, const hd_batch *b)
+static void send_batch(const hd_worker *w, const hd_batch *b)
 {
-    send(d, slot, b->begin, b->n_sequences + 1);
-    send(d, slot, b->ids, b->n_tokens);
-    send(d, slot, b->positions, b->n_tokens);
-    send(d, slot, b->types, b->n_tokens);
-    send(d, slot, b->pool_begin, b->n_sequences);
-    send(d, slot, b->span_begin, b->n_spans);
-    send(d, slot, b->span_end, b->n_spans);
-    send(d, slot, b->n_seen, b->n_sequences);
+    send(w, b->begin, b->n_sequences + 1);
+    send(w, b->ids, b->n_tokens);
+    send(w, b->positions, b->n_tokens);
+    send(w, b->types, b->n_tokens);
+    send(w, b->pool_begin, b->n_sequences);
+    send(w, b->span_begin, b->n_spans);
+    send(w, b->span_end, b->n_spans);
+    send(w, b->n_seen, b->n_sequences);
 }
 
-static void fetch_rows(const hd_device *d, const hd_slot *slot, const hd_encoder *e, const hd_batch *b)
+static void fetch_rows(const hd_worker *w, const hd_encoder *e, const hd_batch *b)
 {
     const size_t sequences = (size_t)b->n_sequences, tokens = (size_t)b->n_tokens;
     const uint32_t heads = b->heads;
     if ((heads & HD_HEAD_DENSE) != 0)
-        fetch(d, slot, b->out, b->n_spans > 0 ? (size_t)b->n_spans : sequences, (size_t)e->n_out);
+        fetch(w, b->out, b->n_spans > 0 ? (size_t)b->n_spans : sequences, (size_t)e->n_out);
     if ((heads & HD_HEAD_TOKENS) != 0)
-        fetch(d, slot, b->token_states, tokens, e->settings->hidden);
+        fetch(w, b->token_states, tokens, e->settings->hidden);
     if ((heads & HD_HEAD_MULTI) != 0)
-        fetch(d, slot, b->token_vectors, tokens, (size_t)e->n_token_out);
+        fetch(w, b->token_vectors, tokens, (size_t)e->n_token_out);
     if ((heads & HD_HEAD_SPARSE) != 0 && !e->sparse_by_vocabulary)
-        fetch(d, slot, b->token_weights, tokens, 1);
+        fetch(w, b->token_weights, tokens, 1);
     if ((heads & HD_HEAD_SPARSE) != 0 && e->sparse_by_vocabulary)
-        fetch(d, slot, b->vocab_weights, sequences, e->settings->vocab_size);
+        fetch(w, b->vocab_weights, sequences, e->settings->vocab_size);
     if ((heads & HD_HEAD_SCORES) != 0)
-        fetch(d, slot, b->scores, sequences, (size_t)e->n_labels);
+        fetch(w, b->scores, sequences, (size_t)e->n_labels);
 }
 
 /* The batch as the device sees it. */
-static hd_batch batch_there(const hd_device *d, const hd_slot *slot, const hd_batch *b)
+static hd_batch batch_there(const hd_worker *w, const hd_batch *b)
 {
     hd_batch moved = *b;
-    moved.begin = there(d, slot, b->begin);
-    moved.ids = there(d, slot, b->ids);
-    moved.positions = there(d, slot, b->positions);
-    moved.types = there(d, slot, b->types);
-    moved.pool_begin = there(d, slot, b->pool_begin);
-    moved.span_begin = there(d, slot, b->span_begin);
-    moved.span_end = there(d, slot, b->span_end);
-    moved.n_seen = there(d, slot, b->n_seen);
-    moved.out = there(d, slot, b->out);
-    moved.token_states = there(d, slot, b->token_states);
-    moved.token_vectors = there(d, slot, b->token_vectors);
-    moved.token_weights = there(d, slot, b->token_weights);
-    moved.vocab_weights = there(d, slot, b->vocab_weights);
-    moved.scores = there(d, slot, b->scores);
+    moved.begin = there(w, b->begin);
+    moved.ids = there(w, b->ids);
+    moved.positions = there(w, b->positions);
+    moved.types = there(w, b->types);
+    moved.pool_begin = there(w, b->pool_begin);
+    moved.span_begin = there(w, b->span_begin);
+    moved.span_end = there(w, b->span_end);
+    moved.n_seen = there(w, b->n_seen);
+    moved.out = there(w, b->out);
+    moved.token_states = there(w, b->token_states);
+    moved.token_vectors = there(w, b->token_vectors);
+    moved.token_weights = there(w, b->token_weights);
+    moved.vocab_weights = there(w, b->vocab_weights);
+    moved.scores = there(w, b->scores);
     return moved;
 }
 
 /* All taken sequences through the model, their results in the slot. */
 static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, hd_error *err)
 {
-    hd_device *d = w->device;
+    hd_device_stream *stream = &w->device->accelerator->streams[w->number];
     hd_encoder *encoder;
     hd_batch batch;
     hd_slot plan;
-    HD_TRY(encoder_of(d, m, &encoder, err));
+    HD_TRY(encoder_of(w, m, &encoder, err));
     HD_TRY(fit_slot(w, m, n_tokens, w->taken[0]->job->heads, err));
-    HD_TRY(fit_block(d, m, encoder, &w->slot, err));
+    HD_TRY(fit_block(w, m, encoder, err));
     hd__batch_fill(w, 0, n, &w->slot, &batch);
-    send_batch(d, &w->slot, &batch);
-    const hd_batch moved = batch_there(d, &w->slot, &batch);
-    hd_run run = {.accelerator = d->accelerator};
-    char *scratch = d->block.address + hd__slot_plan(m, w->slot.capacity, w->slot.heads, NULL, &plan);
+    send_batch(w, &batch);
+    const hd_batch moved = batch_there(w, &batch);
+    hd_run run = {.stream = stream};
+    char *scratch = w->block.address + hd__slot_plan(m, w->slot.capacity, w->slot.heads, NULL, &plan);
     encoder->architecture->forward(encoder, &run, &moved, w->slot.capacity, 0, scratch);
-    fetch_rows(d, &w->slot, encoder, &batch);
-    return hd__accelerator_wait(d->accelerator, err);
+    fetch_rows(w, encoder, &batch);
+    return hd__device_stream_wait(stream, err);
 }
 
 /* ---- failures ---- */
@@ -352,33 +429,35 @@ static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, hd_erro
 static void put_down(hd_device *d)
 {
     d->is_up = false;
-    d->block = (hd_device_memory){0}; /* it goes with the device */
     d->pause_ms = d->pause_ms == 0                     ? FIRST_PAUSE_MS
                   : 2 * d->pause_ms < LONGEST_PAUSE_MS ? 2 * d->pause_ms
                                                        : LONGEST_PAUSE_MS;
     d->retry_ns = hd__now_ns() + d->pause_ms * NS_OF_MS;
 }
 
-/* Gives the group back. A group that a model's weights left no room for says nothing of its jobs. */
+/* Gives the group back. A group that a model's weights left no room for says nothing of its jobs; groups that were on the
+ * device together fail of one failure. */
 static void give_back(hd_worker *w, const hd_model *m, size_t n, const hd_error *why)
 {
     hd_engine *e = w->crew->engine;
     hd_device *d = w->device;
     char what[96];
     pthread_mutex_lock(&e->lock);
-    const uint64_t number = ++e->n_device_failures;
-    const bool refused = is_refused(d, m);
+    const bool refused = is_refused(d, m), is_first = w->failure == d->failure;
+    const uint64_t number = d->failure = is_first ? ++e->n_device_failures : d->failure;
     d->n_out_of_memory += why->status == HD_ERR_MEMORY;
     if (refused) {
-        snprintf(what, sizeof what, "and to the CPU for a minute");
+        snprintf(what, sizeof what, "and to the CPU for a while");
     } else if (why->status == HD_ERR_MEMORY) {
-        d->n_halved += d->n_halved < MOST_HALVED;
+        d->n_halved += is_first && d->n_halved < MOST_HALVED;
         d->n_passed = 0;
-        hd__accelerator_free(d->accelerator, &d->block);
+        hd__accelerator_free(d->accelerator, &w->block);
         snprintf(what, sizeof what, "groups are of up to %d tokens for a while", HD_DEVICE_GROUP_TOKENS >> d->n_halved);
     } else {
-        d->n_failures++;
-        put_down(d);
+        if (d->is_up) {
+            d->n_failures++;
+            put_down(d);
+        }
         snprintf(what, sizeof what, "it is opened again in %u ms", d->pause_ms);
     }
     for (size_t i = 0; i < n; i++) {
@@ -420,11 +499,19 @@ static void run_group(hd_worker *w, size_t n, int n_tokens)
 
 /* ---- threads ---- */
 
-/* With the lock, which is let go meanwhile: opens the device again when it is time. */
+static bool is_free(const hd_device *d)
+{
+    bool any_is_busy = false;
+    for (uint32_t i = 0; i < d->n_started; i++)
+        any_is_busy |= d->workers[i].is_busy;
+    return !any_is_busy;
+}
+
+/* With the lock, which is let go meanwhile: opens the device again when it is time, and nobody is on it. */
 static void retry(hd_device *d, hd_engine *e)
 {
     hd_error why;
-    if (d->is_up || hd__now_ns() < d->retry_ns)
+    if (d->is_up || !is_free(d) || hd__now_ns() < d->retry_ns)
         return;
     pthread_mutex_unlock(&e->lock);
     const hd_status status = hd__accelerator_renew(d->accelerator, &why);
@@ -435,21 +522,55 @@ static void retry(hd_device *d, hd_engine *e)
         return;
     }
     d->is_up = true;
+    d->n_working = d->n_started < d->accelerator->n_streams ? d->n_started : d->accelerator->n_streams;
+    pthread_cond_broadcast(&e->device_work);
     hd__log(HD_LOG_INFO, "%s is back", d->name);
 }
 
-/* With the lock: until there is work, or the time to open the device again. */
-static void wait_for_work(const hd_device *d, hd_engine *e)
+/* With the lock: until there is work, or, for the first worker, the time to open the device again. */
+static void wait_for_work(const hd_worker *w, hd_engine *e)
 {
+    const hd_device *d = w->device;
     const struct timespec until = {.tv_sec = (time_t)(d->retry_ns / 1000000000u),
                                    .tv_nsec = (long)(d->retry_ns % 1000000000u)};
-    if (d->is_up)
+    if (d->is_up || w->number > 0 || !is_free(d))
         pthread_cond_wait(&e->device_work, &e->lock);
     else
         pthread_cond_timedwait(&e->device_work, &e->lock, &until);
 }
 
-/* With the lock: a group of the first crew that has one. */
+/* With the lock: whether a group is this worker's to take. */
+static bool is_next(const hd_worker *w)
+{
+    const hd_device *d = w->device;
+    for (uint32_t i = 0; i < w->number; i++) {
+        if (!d->workers[i].is_busy)
+            return false;
+    }
+    return d->is_up && w->number < d->n_working;
+}
+
+/* With the lock, which is let go meanwhile: a worker's stream is opened when the worker is needed. Without it the others do
+ * all. */
+static bool has_stream(hd_worker *w, hd_engine *e)
+{
+    hd_device *d = w->device;
+    hd_error why;
+    if (d->accelerator->streams[w->number].stream != NULL)
+        return true;
+    w->is_busy = true;
+    pthread_mutex_unlock(&e->lock);
+    const hd_status status = hd__device_stream_open(d->accelerator, w->number, &why);
+    pthread_mutex_lock(&e->lock);
+    w->is_busy = false;
+    if (status == HD_OK)
+        return is_next(w);
+    d->n_working = w->number < d->n_working ? w->number : d->n_working;
+    hd__log(HD_LOG_WARN, "%s computes %u groups at once, and no more: %s", d->name, d->n_working, why.text);
+    return false;
+}
+
+/* With the lock: a group of the first crew that has one. What is left is for the next worker. */
 static size_t take(hd_worker *w, hd_engine *e, int *n_tokens)
 {
     size_t n = 0;
@@ -457,6 +578,10 @@ static size_t take(hd_worker *w, hd_engine *e, int *n_tokens)
         w->crew = &e->crews[kind];
         n = hd__queue_take(w, n_tokens);
     }
+    w->is_busy = n > 0;
+    w->failure = w->device->failure;
+    if (n > 0 && e->queue_texts > 0)
+        pthread_cond_broadcast(&e->device_work);
     return n;
 }
 
@@ -469,36 +594,50 @@ static void *device_main(void *data)
     pthread_mutex_lock(&e->lock);
     while (!e->stop) {
         int n_tokens;
-        retry(d, e);
-        const size_t n = d->is_up ? take(w, e, &n_tokens) : 0;
+        if (w->number == 0)
+            retry(d, e);
+        const size_t n = is_next(w) && e->queue_texts > 0 && has_stream(w, e) ? take(w, e, &n_tokens) : 0;
         if (n > 0) {
             hd__slot_claim(w, w->taken[0]->job->model);
             pthread_mutex_unlock(&e->lock);
             run_group(w, n, n_tokens);
             pthread_mutex_lock(&e->lock);
             hd__crew_call_back(w->crew);
+            w->is_busy = false;
+            if (!d->is_up)
+                pthread_cond_broadcast(&e->device_work); /* the first worker opens it again */
         } else if (!e->stop) {
-            wait_for_work(d, e);
+            wait_for_work(w, e);
         }
     }
     pthread_mutex_unlock(&e->lock);
     return NULL;
 }
 
+static bool start_worker(hd_device *d, hd_engine *e)
+{
+    hd_worker *w = &d->workers[d->n_started];
+    w->crew = &e->crews[HD_CREW_FOREGROUND];
+    w->device = d;
+    w->number = d->n_started;
+    if ((w->taken_capacity == 0 && !hd__taken_grow(w)) || pthread_create(&w->thread, NULL, device_main, w) != 0)
+        return false;
+    d->n_started++;
+    return true;
+}
+
 void hd__devices_start(hd_engine *e)
 {
     for (uint32_t i = 0; i < e->n_devices; i++) {
         hd_device *d = &e->devices[i];
-        hd_worker *w = &d->worker;
-        if (w->crew != NULL)
+        if (d->n_started > 0)
             continue;
-        w->crew = &e->crews[HD_CREW_FOREGROUND];
-        w->device = d;
-        d->is_up = (w->taken_capacity > 0 || hd__taken_grow(w)) && pthread_create(&w->thread, NULL, device_main, w) == 0;
-        if (d->is_up)
+        while (d->n_started < HD_DEVICE_STREAMS && start_worker(d, e))
             continue;
-        w->crew = NULL;
-        hd__log(HD_LOG_WARN, "%s is not used: no memory for its thread", d->name);
+        d->n_working = d->n_started < d->accelerator->n_streams ? d->n_started : d->accelerator->n_streams;
+        d->is_up = d->n_working > 0;
+        if (!d->is_up)
+            hd__log(HD_LOG_WARN, "%s is not used: no memory for its thread", d->name);
     }
 }
 
@@ -508,13 +647,16 @@ void hd__devices_stop(hd_engine *e)
     pthread_cond_broadcast(&e->device_work);
     for (uint32_t i = 0; i < e->n_devices; i++) {
         hd_device *d = &e->devices[i];
-        if (d->worker.crew != NULL)
-            pthread_join(d->worker.thread, NULL);
+        for (uint32_t k = 0; k < d->n_started; k++)
+            pthread_join(d->workers[k].thread, NULL);
         pthread_mutex_lock(&e->lock);
         d->is_up = false;
-        hd__slot_clear(&d->worker.slot);
-        hd__free(d->worker.taken);
-        d->worker = (hd_worker){0};
+        d->n_started = 0;
+        for (uint32_t k = 0; k < HD_DEVICE_STREAMS; k++) {
+            hd__slot_clear(&d->workers[k].slot);
+            hd__free(d->workers[k].taken);
+            d->workers[k] = (hd_worker){0};
+        }
         pthread_mutex_unlock(&e->lock);
     }
     for (int kind = 0; kind < HD_N_CREWS; kind++)
@@ -528,11 +670,9 @@ void hd__crew_wake(hd_crew *c)
         pthread_cond_broadcast(&c->engine->device_work);
 }
 
-void hd__device_clear_block(hd_device *d)
+void hd__device_clear_block(hd_worker *w)
 {
-    if (d->is_up)
-        hd__accelerator_free(d->accelerator, &d->block);
-    d->block = (hd_device_memory){0};
+    hd__accelerator_free(w->device->accelerator, &w->block);
 }
 
 /* ---- looking ---- */
@@ -566,7 +706,7 @@ bool hd_engine_get_device(hd_engine *e, uint32_t i, hd_device_info *info)
     snprintf(info->hardware, sizeof info->hardware, "%s", state.name);
     snprintf(info->driver, sizeof info->driver, "%s", state.driver);
     pthread_mutex_lock(&e->lock);
-    info->is_up = d->is_up || (is_open && d->worker.crew == NULL);
+    info->is_up = d->is_up || (is_open && d->n_started == 0);
     info->n_batches = d->n_batches;
     info->n_texts = d->n_texts;
     info->n_out_of_memory = d->n_out_of_memory;

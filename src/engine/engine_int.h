@@ -20,6 +20,7 @@
 
 #define HD_GROUP_TOKENS 512          /* tokens a worker takes at once: weights pass through the caches once for so many */
 #define HD_DEVICE_GROUP_TOKENS 16384 /* and most that one on a device takes, where its memory lets it */
+#define HD_DEVICE_SHARE_TOKENS 2048  /* so many are not shared among a device's workers: it is no faster with fewer */
 #define HD_VOCABULARY_GROUP 32       /* sequences at once that have a weight for each id of the vocabulary */
 
 typedef enum hd_sequence_state {
@@ -181,7 +182,7 @@ struct hd_model {
     float *query_weights;                         /* [n_query_weights] of settings.query_table; NULL: none */
     uint32_t n_query_weights;
 
-    hd_device_copy on[HD_LIMIT_DEVICES]; /* by the device's number: its worker's while it has jobs */
+    hd_device_copy on[HD_LIMIT_DEVICES]; /* by the device's number */
 
     int group_tokens;                    /* most that a worker takes at once, but for one longer sequence */
     uint64_t pending_tokens[HD_N_CREWS]; /* queued and not taken, of each crew */
@@ -205,21 +206,28 @@ typedef struct hd_worker {
     hd_slot slot;        /* on a device: the host's side of it, without scratch */
     hd_sequence **taken; /* [taken_capacity] the group in hand */
     size_t taken_capacity;
+    /* on a device: */
+    uint32_t number;        /* among its workers, and that of its stream */
+    bool is_busy;           /* it is on the device */
+    uint64_t failure;       /* the device's last when it took its group */
+    hd_device_memory block; /* the slot there, and scratch; the worker's while it is busy */
 } hd_worker;
 
-/* A device that is not the CPU, and its worker, which takes from every crew's lanes, those in a hurry first. The worker
- * alone touches the accelerator's stream; the rest is under the lock. */
+/* A device that is not the CPU, and its workers, which take from every crew's lanes, those in a hurry first: the first that
+ * is idle takes. Each has a stream and room of its own; weights are for all of them. */
 struct hd_device {
     char name[16];   /* "cuda:0" */
     uint32_t number; /* among the engine's */
     hd_accelerator *accelerator;
-    hd_worker worker;
-    bool is_up;             /* its worker runs, and it works */
-    uint32_t pause_ms;      /* down: between two attempts to open it; 0: it has not failed since */
-    uint64_t retry_ns;      /* when the next one is due */
-    uint32_t n_halved;      /* groups are halved so many times, */
-    uint32_t n_passed;      /* and so many went well since */
-    hd_device_memory block; /* the worker's slot there, and scratch */
+    pthread_mutex_t upload_lock; /* while weights are uploaded; taken before the engine's */
+    hd_worker workers[HD_DEVICE_STREAMS];
+    uint32_t n_started, n_working; /* threads; those, the first, that take groups */
+    bool is_up;                    /* it works */
+    uint32_t pause_ms;             /* down: between two attempts to open it; 0: it has not failed since */
+    uint64_t retry_ns;             /* when the next one is due */
+    uint64_t failure;              /* the number of its last */
+    uint32_t n_halved;             /* groups are halved so many times, */
+    uint32_t n_passed;             /* and so many went well since */
     uint64_t n_batches, n_texts, n_out_of_memory, n_failures, n_returned;
 };
 
@@ -366,8 +374,8 @@ uint64_t hd__worker_budget(const hd_worker *worker, const hd_job *job);
 /* Frees what a model has on devices; nobody uses it. */
 void hd__devices_forget(hd_model *model);
 
-/* Frees the device's side of its worker's slot; with the lock, when nobody uses the slot's model. */
-void hd__device_clear_block(hd_device *device);
+/* Frees the device's side of a worker's slot; with the lock, when the worker is idle or nobody uses the slot's model. */
+void hd__device_clear_block(hd_worker *worker);
 
 /* ---- queue.c: all with the lock ---- */
 

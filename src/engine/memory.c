@@ -26,18 +26,19 @@ uint64_t hd__memory_of_weights(const hd_engine *e, bool also_unused)
     return bytes;
 }
 
+static uint64_t bytes_of(const hd_slot *slot, bool also_unused)
+{
+    return also_unused || (slot->model != NULL && slot->model->n_users > 0) ? slot->block_bytes : 0;
+}
+
 uint64_t hd__memory_of_slots(const hd_engine *e, bool also_unused)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < e->n_workers; i++) {
-        const hd_slot *slot = &e->workers[i].slot;
-        if (also_unused || (slot->model != NULL && slot->model->n_users > 0))
-            bytes += slot->block_bytes;
-    }
+    for (uint32_t i = 0; i < e->n_workers; i++)
+        bytes += bytes_of(&e->workers[i].slot, also_unused);
     for (uint32_t i = 0; i < e->n_devices; i++) {
-        const hd_slot *slot = &e->devices[i].worker.slot;
-        if (also_unused || (slot->model != NULL && slot->model->n_users > 0))
-            bytes += slot->block_bytes;
+        for (uint32_t k = 0; k < HD_DEVICE_STREAMS; k++)
+            bytes += bytes_of(&e->devices[i].workers[k].slot, also_unused);
     }
     return bytes;
 }

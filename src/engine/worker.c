@@ -105,9 +105,11 @@ bool hd__slots_clear_unused(hd_engine *e)
     bool any = false;
     for (uint32_t i = 0; i < e->n_workers; i++)
         clear_unused(&e->workers[i].slot, &any);
-    for (uint32_t i = 0; i < e->n_devices; i++)
-        if (clear_unused(&e->devices[i].worker.slot, &any))
-            hd__device_clear_block(&e->devices[i]);
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        for (uint32_t k = 0; k < HD_DEVICE_STREAMS; k++)
+            if (clear_unused(&e->devices[i].workers[k].slot, &any))
+                hd__device_clear_block(&e->devices[i].workers[k]);
+    }
     return any;
 }
 

@@ -133,14 +133,14 @@ static float *run_on_device(const hd_encoder *e, const input *in, const variant 
     MUST(hd__accelerator_alloc(accelerator, sizeof *in, &inputs, &err));
     MUST(hd__accelerator_alloc(accelerator, o.total * sizeof *block, &results, &err));
     MUST(hd__accelerator_alloc(accelerator, bytes, &scratch_block, &err));
-    plugin->upload(accelerator->stream, inputs.address, in, sizeof *in);
-    plugin->clear(accelerator->stream, results.address, o.total * sizeof *block);
+    plugin->upload(accelerator->streams[0].stream, inputs.address, in, sizeof *in);
+    plugin->clear(accelerator->streams[0].stream, results.address, o.total * sizeof *block);
     place_outputs(&o, (float *)(void *)results.address);
     const hd_batch batch = batch_of((const input *)(const void *)inputs.address, &o, v, heads, task);
-    hd_run run = {.accelerator = accelerator};
+    hd_run run = {.stream = &accelerator->streams[0]};
     e->architecture->forward(e, &run, &batch, n_tokens, 0, scratch_block.address);
-    plugin->download(accelerator->stream, block, results.address, o.total * sizeof *block);
-    MUST(hd__accelerator_wait(accelerator, &err));
+    plugin->download(accelerator->streams[0].stream, block, results.address, o.total * sizeof *block);
+    MUST(hd__device_stream_wait(&accelerator->streams[0], &err));
     hd__accelerator_free(accelerator, &inputs);
     hd__accelerator_free(accelerator, &results);
     hd__accelerator_free(accelerator, &scratch_block);
@@ -206,7 +206,7 @@ static void check_model(const char *name, const hd_settings *s, k_type type)
     MUST(hd__encoder_open(s, weights, hd__device_cpu(), type, &cpu, &err));
     if (hd__encoder_fits(cpu, accelerator)) {
         const uint64_t before = hd__accelerator_used(accelerator);
-        MUST(hd__encoder_upload(cpu, accelerator, &device, &memory, &err));
+        MUST(hd__encoder_upload(cpu, &accelerator->streams[0], &device, &memory, &err));
         assert_true(hd__accelerator_used(accelerator) == before + memory.bytes);
         for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
             const variant *v = &variants[i];

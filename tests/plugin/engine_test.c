@@ -75,6 +75,7 @@ static void check_nothing_is_left(void)
     const host_plugin_counts counts = counts_of_plugin();
     assert_int_equal(counts.n_allocated, 0);
     assert_int_equal(counts.allocated_bytes, 0);
+    assert_int_equal(counts.n_streams, 0);
 }
 
 /* ---- tests ---- */
@@ -223,7 +224,7 @@ static void test_small_memory(void **state)
     logged[0] = '\0';
     encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), "in 64 KiB");
     assert_int_equal(device_of(engine, 0).n_texts, 0);
-    assert_non_null(strstr(logged, "and to the CPU for a minute"));
+    assert_non_null(strstr(logged, "and to the CPU for a while"));
     hd_engine_close(engine);
 
     engine = open_with("cuda");
@@ -315,6 +316,39 @@ static void test_many_jobs(void **state)
     check_nothing_is_left();
 }
 
+/* A device has a group to compute while another's results are read; with little to do it uses one stream alone. */
+static void test_groups_beside_each_other(void **state)
+{
+    (void)state;
+    enum { N_JOBS = 16 };
+    hd_job *jobs[N_JOBS];
+    float *out = malloc(N_JOBS * N * WIDTH * sizeof *out);
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cuda");
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+    free(encode_some(model, 1)); /* uploads the weights: how much those leave is not known before */
+    for (int i = 0; i < 3; i++)
+        encode_and_check(model, "one after the other");
+    assert_int_equal(counts_of_plugin().n_streams, 1);
+    control(&(host_plugin_orders){.memory_bytes = gigabyte, .n_together = 2}, NULL);
+    for (int i = 0; i < N_JOBS; i++)
+        MUST(hd_job_submit(model, some_texts(N_JOBS * N) + i * N, N, NULL, NULL, out + i * N * WIDTH, &jobs[i], &err));
+    for (int i = 0; i < N_JOBS; i++)
+        MUST(hd_job_wait(jobs[i], NULL, &err));
+    assert_int_equal(counts_of_plugin().n_streams, 2);
+    assert_int_equal(counts_of_plugin().most_working, 2);
+    assert_int_equal(device_of(engine, 0).n_texts, 1 + (3 + N_JOBS) * N);
+    hd_engine_close(engine);
+    check_nothing_is_left();
+    engine = open_with("cpu");
+    float *on_cpu = encode_some(open_model(engine, "tiny-cls", HD_DTYPE_F32), N_JOBS * N);
+    for (size_t i = 0; i < N_JOBS * N * WIDTH; i++)
+        assert_true(fabs((double)out[i] - (double)on_cpu[i]) <= 1e-4);
+    free(on_cpu);
+    free(out);
+    hd_engine_close(engine);
+}
+
 /* What cannot be used is said in one line, and the CPU computes. */
 static void test_unusable(void **state)
 {
@@ -324,7 +358,7 @@ static void test_unusable(void **state)
     } cases[] = {
         {"HOST_PLUGIN_BEGIN", "missing", "cuda", "the driver found is 1.0, and 2.0 is needed"},
         {"HOST_PLUGIN_BEGIN", "none", "auto", "finds no device"},
-        {"HOST_PLUGIN_BEGIN", "version", "auto", "is a plugin of version 2, this Heddle needs version 1"},
+        {"HOST_PLUGIN_BEGIN", "version", "auto", "is a plugin of version 3, this Heddle needs version 2"},
         {"HOST_PLUGIN_BEGIN", "size", "cuda", "its table has 64 bytes"},
         {"HEDDLE_PLUGIN_DIR", "/nonexistent", "cuda", "there is no plugin heddle-cuda.so"},
         {"HEDDLE_PLUGIN_DIR", "/nonexistent", "auto", NULL},
@@ -372,10 +406,19 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choice),       cmocka_unit_test(test_device_computes), cmocka_unit_test(test_cpu_is_chosen),
-        cmocka_unit_test(test_unusable),     cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_failure),
-        cmocka_unit_test(test_loss),         cmocka_unit_test(test_it_comes_back),   cmocka_unit_test(test_groups_shrink),
-        cmocka_unit_test(test_small_memory), cmocka_unit_test(test_several_devices), cmocka_unit_test(test_many_jobs),
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_device_computes),
+        cmocka_unit_test(test_cpu_is_chosen),
+        cmocka_unit_test(test_unusable),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_it_comes_back),
+        cmocka_unit_test(test_groups_shrink),
+        cmocka_unit_test(test_small_memory),
+        cmocka_unit_test(test_several_devices),
+        cmocka_unit_test(test_many_jobs),
+        cmocka_unit_test(test_groups_beside_each_other),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "host_operations.h"
 
 #define DEVICE_BIT ((uintptr_t)1 << 50) /* no processor's addresses of user space reach so far */
 #define N_DEVICES 8
+#define PATIENCE_S 10
 
 typedef struct block {
     struct block *next;
@@ -26,6 +28,7 @@ struct hd_plugin_device {
 
 struct hd_plugin_stream {
     hd_plugin_device *device;
+    bool is_working; /* something was called on it since it was waited for */
     hd_plugin_status status;
     char why[HD_PLUGIN_TEXT_BYTES];
 };
@@ -34,6 +37,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows,
 static const hd_plugin_host *host;
 static host_plugin_orders orders = {.memory_bytes = (uint64_t)1 << 30};
 static host_plugin_counts counts;
+static pthread_cond_t more_work = PTHREAD_COND_INITIALIZER; /* most_working has grown */
 static uint32_t n_refused_opens;
 
 /* ---- failures ---- */
@@ -57,12 +61,26 @@ static bool is_due(void)
     return true;
 }
 
+/* With the lock. */
+static void count_working(hd_plugin_stream *s)
+{
+    if (s->is_working)
+        return;
+    s->is_working = true;
+    counts.n_working++;
+    if (counts.n_working <= counts.most_working)
+        return;
+    counts.most_working = counts.n_working;
+    pthread_cond_broadcast(&more_work);
+}
+
 /* Before every operation: whether it is to be done. */
 static bool starts(hd_plugin_stream *s)
 {
     if (s->status != HD_PLUGIN_OK)
         return false;
     pthread_mutex_lock(&lock);
+    count_working(s);
     if (s->device->is_down) {
         fail(s, HD_PLUGIN_LOST, "the device has failed before");
     } else if (is_due()) {
@@ -191,16 +209,37 @@ static hd_plugin_status stream_open(hd_plugin_device *device, hd_plugin_stream *
     }
     *stream = (hd_plugin_stream){.device = device};
     *out = stream;
+    pthread_mutex_lock(&lock);
+    counts.n_streams++;
+    pthread_mutex_unlock(&lock);
     return HD_PLUGIN_OK;
+}
+
+static void stop_working(hd_plugin_stream *s)
+{
+    counts.n_working -= s->is_working;
+    s->is_working = false;
 }
 
 static void stream_close(hd_plugin_stream *stream)
 {
+    pthread_mutex_lock(&lock);
+    stop_working(stream);
+    counts.n_streams--;
+    pthread_mutex_unlock(&lock);
     host->free(stream);
 }
 
 static hd_plugin_status wait(hd_plugin_stream *s, char *why)
 {
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_S;
+    pthread_mutex_lock(&lock);
+    while (counts.most_working < orders.n_together && pthread_cond_timedwait(&more_work, &lock, &end) == 0)
+        continue;
+    stop_working(s);
+    pthread_mutex_unlock(&lock);
     const hd_plugin_status status = s->status;
     memcpy(why, s->why, sizeof s->why);
     s->status = HD_PLUGIN_OK;
@@ -381,6 +420,7 @@ void host_plugin_control(const host_plugin_orders *new_orders, host_plugin_count
     if (new_orders != NULL) {
         orders = *new_orders;
         n_refused_opens = 0;
+        counts.most_working = counts.n_working;
     }
     if (out != NULL)
         *out = counts;

@@ -22,10 +22,14 @@ typedef struct host_plugin_orders {
     uint64_t at, period;    /* operations from now on, the first is 1 */
     uint32_t n_opens;
     uint64_t memory_bytes;
+    uint32_t n_together; /* nobody's wait ends before so many streams had something to do at once, but for ten seconds */
 } host_plugin_orders;
 
 typedef struct host_plugin_counts {
     uint64_t n_operations, n_failures, n_opens, n_allocated, allocated_bytes;
+    uint32_t n_streams; /* that there are now */
+    uint32_t n_working; /* of those: since they were last waited for something was called on them */
+    uint32_t most_working;
 } host_plugin_counts;
 
 /* orders NULL: as they were. */

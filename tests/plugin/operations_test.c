@@ -139,7 +139,7 @@ static void *there(const void *here)
 
 static void wait_for_all(void)
 {
-    if (hd__accelerator_wait(accelerator, &err) != HD_OK)
+    if (hd__device_stream_wait(&accelerator->streams[0], &err) != HD_OK)
         fail_msg("%s: %s", what, err.text);
 }
 
@@ -147,7 +147,8 @@ static void wait_for_all(void)
 static void upload_from(size_t first)
 {
     for (size_t i = first; i < n_arrays; i++)
-        accelerator->plugin->upload(accelerator->stream, arrays[i].at[THERE], arrays[i].at[HERE], arrays[i].bytes);
+        accelerator->plugin->upload(accelerator->streams[0].stream, arrays[i].at[THERE], arrays[i].at[HERE],
+                                    arrays[i].bytes);
     wait_for_all();
 }
 
@@ -169,7 +170,7 @@ static void check(const char *name, hd_plugin_type type, const void *here, size_
     char *got = calloc(1, bytes + 1);
     assert_non_null(got);
     for (size_t i = 0; i < n_rows; i++) /* what is between rows was perhaps never written */
-        accelerator->plugin->download(accelerator->stream, got + i * stride * width,
+        accelerator->plugin->download(accelerator->streams[0].stream, got + i * stride * width,
                                       (char *)there(here) + i * stride * width, n * width);
     wait_for_all();
     for (size_t i = 0; i < n_rows * n; i++) {
@@ -192,7 +193,7 @@ static void check(const char *name, hd_plugin_type type, const void *here, size_
     free(got);
 }
 
-#define RUN(operation, t) accelerator->plugin->operation(accelerator->stream, &(t))
+#define RUN(operation, t) accelerator->plugin->operation(accelerator->streams[0].stream, &(t))
 #define SAY(...) snprintf(what, sizeof what, __VA_ARGS__)
 
 /* ---- rows ---- */

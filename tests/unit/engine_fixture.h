@@ -90,7 +90,9 @@ static inline const hd_text *some_texts(size_t n)
     static hd_text texts[MOST];
     static char bytes[MOST][256];
     assert_true(n <= MOST);
-    for (size_t i = 0; i < n && texts[i].ptr == NULL; i++) {
+    for (size_t i = 0; i < n; i++) {
+        if (texts[i].ptr != NULL)
+            continue; /* of a call before */
         size_t at = (size_t)snprintf(bytes[i], sizeof bytes[i], "%zu", i), n_words = 1 + i * 7 % 31;
         for (size_t k = 0; k < n_words; k++)
             at += (size_t)snprintf(bytes[i] + at, sizeof bytes[i] - at, " %s", words[(i * 13 + k * (1 + i % 5)) % N_WORDS]);
