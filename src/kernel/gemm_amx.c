@@ -2,11 +2,18 @@
  *
  * A tile register holds 16 rows of 64 bytes. TDPBUSD and TDPBF16PS add the product of a 16 x 64-byte tile of `a`
  * (rows as they lie) and a 64-byte x 16 tile of w (16 consecutive rows of a panel, gemm.h) to 16 x 16
- * 32-bit accumulators. A block is 32 rows by 32 columns:
+ * 32-bit accumulators. A block is 16 rows by 32 columns:
  *
- *          B0 B1        tmm0 tmm1 = rows 0..15,  tmm2 tmm3 = rows 16..31
- *      A0  C0 C1        tmm4 tmm5 = A0 A1,       tmm6 tmm7 = B0 B1
- *      A1  C2 C3        four products for four loads
+ *         B0 B1        tmm0 tmm1 = sums
+ *      A  C0 C1        tmm4 = A, tmm6 = B0, tmm7 = B1
+ *
+ * Four tiles of sums would need a third fewer loads. But a core has no more than a few tile registers beside the eight
+ * that have names, and shares them with its other hyperthread: while that one is busy, an instruction that writes a
+ * tile waits until an earlier one has retired. With eight tiles in use they run one after the other, at a quarter of
+ * the speed; with five of them, each zeroed after its last use, which gives its register back, at half (docs/SPEED.md).
+ *
+ * A chunk of CHUNK steps of both panels stays in L1 while the rows pass. Between chunks sums rest in a buffer, so that
+ * rows are taken RESTING blocks at a time.
  *
  * The tile unit and the vector units are different ports: while the tiles of one block multiply, the vector
  * units turn the previous block's accumulators into outputs. To let them, each step of the inner loop is
@@ -24,17 +31,20 @@
 
 k_gemm_fn k_gemm_i8_amx, k_gemm_bf16_amx;
 
-#define BLOCK 32 /* rows and columns */
+#define BLOCK_ROWS 16
+#define BLOCK_COLS 32
+#define CHUNK 12   /* steps: 24 KB of two panels */
+#define RESTING 16 /* blocks: 32 KB of sums */
 
-/* Accumulators waiting for their epilogue: rows of the matrix, the first `skip` of which are done already. */
+/* Accumulators on their way to outputs: n_rows from `row` of the matrix on, of which the first `done` are there. */
 typedef struct amx_block {
-    int32_t acc[BLOCK * BLOCK] __attribute__((aligned(64)));
-    int row, skip, n_rows, col;
+    int32_t acc[BLOCK_ROWS * BLOCK_COLS] __attribute__((aligned(64)));
+    int row, col, n_rows, done;
 } amx_block;
 
 #define AMX_NAME k_gemm_i8_amx
 #define AMX_DOT _tile_dpbusd
-#define EP_COLS BLOCK
+#define EP_COLS BLOCK_COLS
 #define EP_INT 1
 #define EP_EXACT 0
 #define EP_SUFFIX i8
@@ -53,7 +63,7 @@ typedef struct amx_block {
 
 #define AMX_NAME k_gemm_bf16_amx
 #define AMX_DOT _tile_dpbf16ps
-#define EP_COLS BLOCK
+#define EP_COLS BLOCK_COLS
 #define EP_INT 0
 #define EP_EXACT 0
 #define EP_SUFFIX bf16
