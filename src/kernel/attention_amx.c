@@ -3,8 +3,8 @@
  *   scores   s[32 keys, 32 queries]  A = k (16 rows of 32 dimensions), B = qt, pairs of dimensions
  *   output   o[32 dims, 32 queries]  A = vt, v transposed (16 dimensions of 32 keys), B = p, pairs of keys
  *
- * Tiles: 0..3 accumulators (rows 0..15 and 16..31 by queries 0..15 and 16..31), 4 5 = A, 6 7 = B. A second 16 without
- * keys or queries is left out. All tiles are full: k and v are copied once for a head, 32 keys after 32 keys so that they
+ * Tiles: 0 1 accumulators (16 rows by queries 0..15 and 16..31), 4 = A, 6 7 = B, each zeroed after its last use
+ * (gemm_amx.c says why). A second 16 without keys or queries is left out. All tiles are full: k and v are copied once for a head, 32 keys after 32 keys so that they
  * are read in the order in which they lie, with zeros after the last key, whose weights are zero. Of few keys only the last,
  * incomplete 32 of k are copied. Head dimensions that are not a multiple of 32 go through f32.
  */
@@ -24,43 +24,35 @@ static inline __attribute__((always_inline)) void product(const uint16_t *a, siz
                                                           const int n_rows, const int n_cols)
 {
     const size_t c_bytes = PAIRS_WIDTH * 4;
-    float *const below = c + 16 * PAIRS_WIDTH;
-    if (first) {
+    for (int r = 0; r < n_rows; r++, a += 16 * a_stride, c += 16 * PAIRS_WIDTH) {
+        if (first) {
+            _tile_zero(0);
+            _tile_zero(1);
+        } else {
+            _tile_loadd(0, c, c_bytes);
+            if (n_cols > 1)
+                _tile_loadd(1, c + 16, c_bytes);
+        }
+        const uint16_t *ai = a;
+        const uint32_t *bi = b;
+        for (int i = 0; i < n_steps; i++, ai += a_step, bi += 16 * PAIRS_WIDTH) {
+            _tile_loadd(4, ai, a_stride * 2);
+            _tile_loadd(6, bi, PAIRS_WIDTH * 4);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_zero(6);
+            if (n_cols > 1) {
+                _tile_loadd(7, bi + 16, PAIRS_WIDTH * 4);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_zero(7);
+            }
+            _tile_zero(4);
+        }
+        _tile_stored(0, c, c_bytes);
+        if (n_cols > 1)
+            _tile_stored(1, c + 16, c_bytes);
         _tile_zero(0);
         _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    } else {
-        _tile_loadd(0, c, c_bytes);
-        if (n_cols > 1)
-            _tile_loadd(1, c + 16, c_bytes);
-        if (n_rows > 1)
-            _tile_loadd(2, below, c_bytes);
-        if (n_rows > 1 && n_cols > 1)
-            _tile_loadd(3, below + 16, c_bytes);
     }
-    for (int i = 0; i < n_steps; i++, a += a_step, b += 16 * PAIRS_WIDTH) {
-        _tile_loadd(4, a, a_stride * 2);
-        _tile_loadd(6, b, PAIRS_WIDTH * 4);
-        if (n_cols > 1)
-            _tile_loadd(7, b + 16, PAIRS_WIDTH * 4);
-        if (n_rows > 1)
-            _tile_loadd(5, a + 16 * a_stride, a_stride * 2);
-        _tile_dpbf16ps(0, 4, 6);
-        if (n_cols > 1)
-            _tile_dpbf16ps(1, 4, 7);
-        if (n_rows > 1)
-            _tile_dpbf16ps(2, 5, 6);
-        if (n_rows > 1 && n_cols > 1)
-            _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, c, c_bytes);
-    if (n_cols > 1)
-        _tile_stored(1, c + 16, c_bytes);
-    if (n_rows > 1)
-        _tile_stored(2, below, c_bytes);
-    if (n_rows > 1 && n_cols > 1)
-        _tile_stored(3, below + 16, c_bytes);
 }
 
 /* to[n_padded][dim] from row `first` on; rows from n_k on are zero. */
