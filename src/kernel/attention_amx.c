@@ -4,9 +4,10 @@
  *   output   o[32 dims, 32 queries]  A = vt, v transposed (16 dimensions of 32 keys), B = p, pairs of keys
  *
  * Tiles: 0 1 accumulators (16 rows by queries 0..15 and 16..31), 4 = A, 6 7 = B, each zeroed after its last use
- * (gemm_amx.c says why). A second 16 without keys or queries is left out. All tiles are full: k and v are copied once for a head, 32 keys after 32 keys so that they
- * are read in the order in which they lie, with zeros after the last key, whose weights are zero. Of few keys only the last,
- * incomplete 32 of k are copied. Head dimensions that are not a multiple of 32 go through f32.
+ * (gemm_amx.c says why). A second 16 without keys or queries is left out. All tiles are full: k and v are copied once for
+ * a head, 32 keys after 32 keys so that they are read in the order in which they lie, with zeros after the last key, whose
+ * weights are zero. Of few keys only the last, incomplete 32 of k are copied. Head dimensions that are not a multiple of 32
+ * go through f32.
  */
 #if defined(__x86_64__)
 
