@@ -39,7 +39,7 @@
 
 #define K_PANEL 16     /* output channels in a panel */
 #define K_PAD 64       /* k and n are padded to multiples of this */
-#define K_PANEL_STEP 2 /* panel_begin and panel_end are multiples of this */
+#define K_PANEL_STEP 4 /* panel_begin and panel_end are multiples of this */
 
 typedef enum k_type { K_F32, K_BF16, K_I8 } k_type;
 

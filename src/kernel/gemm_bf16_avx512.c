@@ -8,8 +8,8 @@
 k_gemm_fn k_gemm_bf16_avx512;
 
 #define GT_NAME k_gemm_bf16_avx512
-#define GT_ROWS 14
-#define GT_COLS 32
+#define GT_ROWS 6
+#define GT_COLS 64
 #include "kernel/gemm_wide_tmpl.h"
 
 #else

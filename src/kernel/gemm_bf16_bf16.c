@@ -7,15 +7,15 @@
 
 k_gemm_fn k_gemm_bf16_bf16;
 
-#define EP_COLS 32
+#define EP_COLS 64
 #define EP_INT 0
 #define EP_EXACT 0
 #define EP_SUFFIX tile
 #include "kernel/epilogue_tmpl.h"
 
 #define GT_NAME k_gemm_bf16_bf16
-#define GT_ROWS 14
-#define GT_COLS 32
+#define GT_ROWS 6
+#define GT_COLS 64
 typedef __m512 gt_acc;
 static inline gt_acc gt_zero(void)
 {

@@ -5,7 +5,8 @@
 #include "kernel/vec_avx512.h"
 #include "kernel/act_tmpl.h"
 
-#define GT_ROWS 14
+#define GT_ROWS 6
+#define GT_COLS 64
 /* As assembly: GCC 12 copies the accumulator of the intrinsic to memory and back on every use. */
 static inline vi gt_dot(vi acc, vi a, vi b)
 {

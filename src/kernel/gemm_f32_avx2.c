@@ -40,7 +40,7 @@ static inline gt_b gt_b_load(const char *p)
 }
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {
-    return _mm256_fmadd_ps(a, b, acc);
+    return vf_accumulate(acc, a, b);
 }
 #include "kernel/gemm_tmpl.h"
 

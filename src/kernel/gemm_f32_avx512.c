@@ -7,15 +7,15 @@
 
 k_gemm_fn k_gemm_f32_avx512;
 
-#define EP_COLS 32
+#define EP_COLS 64
 #define EP_INT 0
 #define EP_EXACT 1
 #define EP_SUFFIX tile
 #include "kernel/epilogue_tmpl.h"
 
 #define GT_NAME k_gemm_f32_avx512
-#define GT_ROWS 14
-#define GT_COLS 32
+#define GT_ROWS 6
+#define GT_COLS 64
 typedef __m512 gt_acc, gt_a, gt_b;
 static inline gt_acc gt_zero(void)
 {
@@ -39,7 +39,7 @@ static inline gt_b gt_b_load(const char *p)
 }
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {
-    return _mm512_fmadd_ps(a, b, acc);
+    return vf_accumulate(acc, a, b);
 }
 #include "kernel/gemm_tmpl.h"
 

@@ -7,6 +7,7 @@
 
 #define GT_NAME k_gemm_i8_avxvnni
 #define GT_ROWS 6
+#define GT_COLS 16
 /* As assembly: GCC 12 copies the accumulator of the intrinsic to memory and back on every use. */
 static inline vi gt_dot(vi acc, vi a, vi b)
 {

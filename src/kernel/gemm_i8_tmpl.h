@@ -1,15 +1,14 @@
 /* gemm_i8_tmpl.h - int8 products in vector registers: unsigned rows of four bytes broadcast, signed panels. Include a
- * vec_*.h and act_tmpl.h, and define GT_NAME, GT_ROWS and gt_dot (four products for each 32-bit lane) before.
+ * vec_*.h and act_tmpl.h, and define GT_NAME, GT_ROWS, GT_COLS and gt_dot (four products for each 32-bit lane) before.
  */
 k_gemm_fn GT_NAME;
 
-#define EP_COLS (2 * VF_LANES)
+#define EP_COLS GT_COLS
 #define EP_INT 1
 #define EP_EXACT 0
 #define EP_SUFFIX tile
 #include "kernel/epilogue_tmpl.h"
 
-#define GT_COLS (2 * VF_LANES)
 typedef vi gt_acc, gt_a, gt_b;
 static inline gt_acc gt_zero(void)
 {

@@ -4,7 +4,7 @@
  * and multiplies with one 64-byte row of each panel; what "multiply" is, is all that differs between types:
  *
  *   GT_NAME                        the kernel's symbol
- *   GT_ROWS, GT_COLS               the register tile: rows of a, columns of w (16 or 32)
+ *   GT_ROWS, GT_COLS               the register tile: rows of a, columns of w (16 or 64)
  *   gt_acc, gt_zero, gt_acc_load, gt_acc_store   a vector of VF_LANES 32-bit accumulators
  *   gt_a, gt_a_load                the broadcast operand, from four bytes
  *   gt_b, gt_b_load                the panel operand: 4 * VF_LANES bytes
@@ -14,18 +14,22 @@
  * chunk of GT_CHUNK steps, so that the panels' part (GT_CHUNK * GT_COLS * 4 bytes) stays in L1 while the rows pass;
  * register tiles. With GT_WIDE, from gemm_wide_tmpl.h, both operands are widened on the way.
  * Between chunks accumulators rest in a buffer on the stack. Rows are shared out evenly among the tiles of a
- * block (65 rows by 14 are five tiles of 13), because a short last tile wastes most.
+ * block (65 rows by 6 are eleven tiles of 5 or 6), because a short last tile wastes most.
+ *
+ * A step of a tile of r rows and c vectors of columns is r c products, r broadcasts and c loads. Six by four has 1.4
+ * operations for a product, fourteen by two 1.6, and unrolled loops next to none for pointers: two threads of a core share
+ * its decoders and caches, and a neighbour is felt where a loop needs more than half of them (docs/SPEED.md).
  */
 #include "kernel/gemm_ahead.h"
 
 #define GT_BLOCK 112
 #ifdef GT_WIDE
-#define GT_CHUNK 96 /* twice the steps after widening */
-#define GT_STEPS 2
+#define GT_STEPS 2 /* after widening */
 #else
-#define GT_CHUNK 192
 #define GT_STEPS 1
 #endif
+#define GT_CHUNK ((GT_COLS > 32 ? 96 : 192) / GT_STEPS)
+#define GT_UNROLL 4
 #define GT_RUN 16 /* steps between fetches ahead: more than a few lines at once would wait for each other */
 #define GT_VECS (GT_COLS / VF_LANES)
 
@@ -47,26 +51,30 @@ static inline __attribute__((always_inline)) void gt_tile(const char *a, size_t 
     for (int i = 0; i < (n_rows + 2) / 3; i++)
         base[i] = a + (size_t)(3 * i) * a_bytes;
 
-    for (int s = 0; s < steps; s++) {
+    for (int s = 0; s < steps; s += GT_UNROLL) {
         if (s % GT_RUN == 0)
             k_ahead_turn(ahead);
-        gt_b bv[GT_VECS];
-#pragma GCC unroll 4
-        for (int v = 0; v < GT_VECS; v++) {
-            int per_panel = K_PANEL / VF_LANES;
-            bv[v] = gt_b_load(b + (size_t)(v / per_panel) * panel_bytes + (size_t)(v % per_panel) * VF_LANES * 4);
-        }
-        b += 64;
 #pragma GCC unroll 16
-        for (int r = 0; r < n_rows; r++) {
-            gt_a av = gt_a_load(base[r / 3] + (size_t)(r % 3) * a_bytes);
+        for (int u = 0; u < GT_UNROLL; u++) {
+            gt_b bv[GT_VECS];
 #pragma GCC unroll 4
-            for (int v = 0; v < GT_VECS; v++)
-                acc[r][v] = gt_dot(acc[r][v], av, bv[v]);
+            for (int v = 0; v < GT_VECS; v++) {
+                int per_panel = K_PANEL / VF_LANES;
+                bv[v] =
+                    gt_b_load(b + (size_t)(v / per_panel) * panel_bytes + (size_t)(v % per_panel) * VF_LANES * 4 + u * 64);
+            }
+#pragma GCC unroll 16
+            for (int r = 0; r < n_rows; r++) {
+                gt_a av = gt_a_load(base[r / 3] + (size_t)(r % 3) * a_bytes + u * 4);
+#pragma GCC unroll 4
+                for (int v = 0; v < GT_VECS; v++)
+                    acc[r][v] = gt_dot(acc[r][v], av, bv[v]);
+            }
         }
+        b += GT_UNROLL * 64;
 #pragma GCC unroll 8
         for (int i = 0; i < (n_rows + 2) / 3; i++)
-            base[i] += 4;
+            base[i] += GT_UNROLL * 4;
     }
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
@@ -89,18 +97,6 @@ static void gt_tile_any(const char *a, size_t a_bytes, const char *b, size_t pan
 #if GT_ROWS > 4
         GT_CASE(5)
         GT_CASE(6)
-#endif
-#if GT_ROWS > 6
-        GT_CASE(7)
-        GT_CASE(8)
-        GT_CASE(9)
-        GT_CASE(10)
-        GT_CASE(11)
-        GT_CASE(12)
-#endif
-#if GT_ROWS > 12
-        GT_CASE(13)
-        GT_CASE(14)
 #endif
 #undef GT_CASE
     default: __builtin_unreachable();
@@ -131,7 +127,7 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col, k_ahead *a
         for (int t = 0, r = 0; t < n_tiles; t++) {
             int rows = (n_rows - r) / (n_tiles - t);
             const char *rows_a = a + (size_t)r * a_bytes + (size_t)s * 4;
-            int32_t *tile = acc + r * GT_COLS;
+            int32_t *tile = steps > GT_CHUNK ? acc + r * GT_COLS : acc; /* one chunk: nothing has to rest */
 #ifdef GT_WIDE
             float wide_a[GT_ROWS][2 * GT_CHUNK] __attribute__((aligned(64)));
             for (int i = 0; i < rows; i++)

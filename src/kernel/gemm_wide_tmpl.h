@@ -35,7 +35,7 @@ static inline gt_b gt_b_load(const char *p)
 }
 static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
 {
-    return vf_fma(a, b, acc);
+    return vf_accumulate(acc, a, b);
 }
 
 /* n_pairs neighbouring k of a row. n_pairs is a multiple of VF_LANES, as k_pad / 2 is. */

@@ -48,6 +48,12 @@ static inline vf vf_fma(vf a, vf b, vf c)
 {
     return _mm256_fmadd_ps(a, b, c);
 } /* a * b + c */
+/* acc + a * b. As assembly: in a loop GCC 12 overwrites a factor instead of the sum, then moves and spills. */
+static inline vf vf_accumulate(vf acc, vf a, vf b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b));
+    return acc;
+}
 static inline vf vf_fnma(vf a, vf b, vf c)
 {
     return _mm256_fnmadd_ps(a, b, c);

@@ -45,6 +45,11 @@ static inline vf vf_fma(vf a, vf b, vf c)
 {
     return vfmaq_f32(c, a, b);
 } /* a * b + c */
+/* acc + a * b */
+static inline vf vf_accumulate(vf acc, vf a, vf b)
+{
+    return vfmaq_f32(acc, a, b);
+}
 static inline vf vf_fnma(vf a, vf b, vf c)
 {
     return vfmsq_f32(c, a, b);
