@@ -130,6 +130,7 @@ typedef struct hd_device_info {
     uint64_t memory_bytes, free_bytes;                     /* 0: not known now */
     uint64_t used_bytes;                                   /* by this engine */
     uint64_t n_batches, n_texts;                           /* computed there */
+    uint64_t n_replayed;                                   /* batches whose operations were called all at once */
     uint64_t n_out_of_memory, n_failures;                  /* batches that had too little memory; that failed otherwise */
     uint64_t n_returned;                                   /* texts of those that went back to the queue */
     int32_t utilisation_percent, temperature_c, clock_mhz; /* below 0: not known */

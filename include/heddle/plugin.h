@@ -269,9 +269,14 @@ typedef struct hd_plugin_state {
     char driver[64]; /* "driver 580.65, CUDA 13.0" */
     uint64_t memory_bytes, free_bytes;
     uint64_t stream_bytes; /* of the device's memory that a stream takes for itself */
-    uint32_t types; /* 1 << HD_PLUGIN_F32 and so on: of products */
+    uint32_t types;        /* 1 << HD_PLUGIN_F32 and so on: of products */
     int32_t utilisation_percent, temperature_c, clock_mhz;
 } hd_plugin_state;
+
+/* Passes with equal keys make the same calls. */
+typedef struct hd_plugin_key {
+    uint64_t words[8];
+} hd_plugin_key;
 
 typedef struct hd_plugin {
     uint32_t version, size; /* HD_PLUGIN_VERSION, bytes of this struct; Heddle looks at nothing else before */
@@ -287,6 +292,12 @@ typedef struct hd_plugin {
     hd_plugin_status (*alloc)(hd_plugin_device *device, size_t bytes, void **address, char *why);
     void (*free)(hd_plugin_device *device, void *address);
 
+    /* Locks pages of the host's memory, so that copies from and to it need no other memory between and happen while the host
+     * does something else. False: they stay as they are, and copies do the same. Memory is unpinned before it is freed, and
+     * before the device is closed. */
+    bool (*pin)(hd_plugin_device *device, void *host, size_t bytes);
+    void (*unpin)(hd_plugin_device *device, void *host);
+
     hd_plugin_status (*stream_open)(hd_plugin_device *device, hd_plugin_stream **stream, char *why);
     void (*stream_close)(hd_plugin_stream *stream);
 
@@ -297,6 +308,13 @@ typedef struct hd_plugin {
     void (*upload)(hd_plugin_stream *stream, void *address, const void *host, size_t bytes);
     void (*download)(hd_plugin_stream *stream, void *host, const void *address, size_t bytes);
     void (*clear)(hd_plugin_stream *stream, void *address, size_t bytes); /* to zeros */
+
+    /* The calls of a pass again, at once. A key stands for the same calls with the same arguments, of which none is wait,
+     * upload or download; what they read may have changed. replay: true when it has called all that was recorded under the
+     * key. False: they are to be called now, and then recorded, which is false when they were recorded and have not been
+     * done: they are to be called and recorded once more. Whether anything is recorded is the plugin's to say. */
+    bool (*replay)(hd_plugin_stream *stream, const hd_plugin_key *key);
+    bool (*recorded)(hd_plugin_stream *stream);
 
     void (*embed)(hd_plugin_stream *stream, const hd_plugin_embed *embed);
     void (*change_rows)(hd_plugin_stream *stream, const hd_plugin_change_rows *change);

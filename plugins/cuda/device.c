@@ -166,3 +166,14 @@ void device_free(hd_plugin_device *d, void *address)
     if (cuda.cuCtxSetCurrent(d->context) == CUDA_SUCCESS)
         (void)cuda.cuMemFree((CUdeviceptr)(uintptr_t)address);
 }
+
+bool device_pin(hd_plugin_device *d, void *host, size_t bytes)
+{
+    return cuda.cuCtxSetCurrent(d->context) == CUDA_SUCCESS && cuda.cuMemHostRegister(host, bytes, 0) == CUDA_SUCCESS;
+}
+
+void device_unpin(hd_plugin_device *d, void *host)
+{
+    if (cuda.cuCtxSetCurrent(d->context) == CUDA_SUCCESS)
+        (void)cuda.cuMemHostUnregister(host);
+}

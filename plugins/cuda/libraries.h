@@ -31,12 +31,20 @@
     X(cuMemGetInfo)                                                                                                         \
     X(cuMemAlloc)                                                                                                           \
     X(cuMemFree)                                                                                                            \
+    X(cuMemHostRegister)                                                                                                    \
+    X(cuMemHostUnregister)                                                                                                  \
     X(cuMemcpyHtoDAsync)                                                                                                    \
     X(cuMemcpyDtoHAsync)                                                                                                    \
     X(cuMemsetD8Async)                                                                                                      \
     X(cuStreamCreate)                                                                                                       \
     X(cuStreamDestroy)                                                                                                      \
     X(cuStreamSynchronize)                                                                                                  \
+    X(cuStreamBeginCapture)                                                                                                 \
+    X(cuStreamEndCapture)                                                                                                   \
+    X(cuGraphInstantiate)                                                                                                   \
+    X(cuGraphDestroy)                                                                                                       \
+    X(cuGraphLaunch)                                                                                                        \
+    X(cuGraphExecDestroy)                                                                                                   \
     X(cuLaunchKernel)
 
 #define PRODUCT_FUNCTIONS(X)                                                                                                \

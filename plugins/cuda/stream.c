@@ -22,17 +22,23 @@ void stream_fail(hd_plugin_stream *s, hd_plugin_status status, const char *why)
     snprintf(s->why, sizeof s->why, "%s", why);
 }
 
-static void check(hd_plugin_stream *s, CUresult result, const char *what)
+void stream_check(hd_plugin_stream *s, CUresult result, const char *what)
 {
     char why[HD_PLUGIN_TEXT_BYTES];
     if (result != CUDA_SUCCESS)
         stream_fail(s, driver_failure(result, what, why), why);
 }
 
+void stream_forgive(hd_plugin_stream *s)
+{
+    s->status = HD_PLUGIN_OK;
+    s->why[0] = '\0';
+}
+
 bool stream_starts(hd_plugin_stream *s)
 {
     if (s->status == HD_PLUGIN_OK)
-        check(s, cuda.cuCtxSetCurrent(s->device->context), "the device's context");
+        stream_check(s, cuda.cuCtxSetCurrent(s->device->context), "the device's context");
     return s->status == HD_PLUGIN_OK;
 }
 
@@ -40,11 +46,10 @@ bool stream_starts(hd_plugin_stream *s)
 hd_plugin_status stream_wait(hd_plugin_stream *s, char *why)
 {
     if (cuda.cuCtxSetCurrent(s->device->context) == CUDA_SUCCESS)
-        check(s, cuda.cuStreamSynchronize(s->stream), "the device");
+        stream_check(s, cuda.cuStreamSynchronize(s->stream), "the device");
     const hd_plugin_status status = s->status;
     memcpy(why, s->why, sizeof s->why);
-    s->status = HD_PLUGIN_OK;
-    s->why[0] = '\0';
+    stream_forgive(s);
     return status;
 }
 
@@ -76,6 +81,7 @@ void stream_close(hd_plugin_stream *s)
     if (cuda.cuCtxSetCurrent(s->device->context) == CUDA_SUCCESS) {
         if (s->stream != NULL)
             (void)cuda.cuStreamSynchronize(s->stream);
+        graphs_close(&s->graphs);
         products_close(s->products);
         if (s->stream != NULL)
             (void)cuda.cuStreamDestroy(s->stream);
@@ -88,19 +94,19 @@ void stream_close(hd_plugin_stream *s)
 void stream_upload(hd_plugin_stream *s, void *address, const void *host, size_t bytes)
 {
     if (bytes > 0 && stream_starts(s))
-        check(s, cuda.cuMemcpyHtoDAsync(number_of(address), host, bytes, s->stream), "an upload");
+        stream_check(s, cuda.cuMemcpyHtoDAsync(number_of(address), host, bytes, s->stream), "an upload");
 }
 
 void stream_download(hd_plugin_stream *s, void *host, const void *address, size_t bytes)
 {
     if (bytes > 0 && stream_starts(s))
-        check(s, cuda.cuMemcpyDtoHAsync(host, number_of(address), bytes, s->stream), "a download");
+        stream_check(s, cuda.cuMemcpyDtoHAsync(host, number_of(address), bytes, s->stream), "a download");
 }
 
 void stream_clear(hd_plugin_stream *s, void *address, size_t bytes)
 {
     if (bytes > 0 && stream_starts(s))
-        check(s, cuda.cuMemsetD8Async(number_of(address), 0, bytes, s->stream), "clearing memory");
+        stream_check(s, cuda.cuMemsetD8Async(number_of(address), 0, bytes, s->stream), "clearing memory");
 }
 
 void stream_launch(hd_plugin_stream *s, kernel_id kernel, grid g, const void *parameters)
@@ -118,8 +124,8 @@ void stream_launch(hd_plugin_stream *s, kernel_id kernel, grid g, const void *pa
         stream_fail(s, HD_PLUGIN_FAILED, why);
         return;
     }
-    check(s,
-          cuda.cuLaunchKernel(s->device->kernels[kernel], (unsigned)g.x, (unsigned)g.y, 1, g.threads_x, g.threads_y, 1,
-                              (unsigned)g.shared_bytes, s->stream, all, NULL),
-          names[kernel]);
+    stream_check(s,
+                 cuda.cuLaunchKernel(s->device->kernels[kernel], (unsigned)g.x, (unsigned)g.y, 1, g.threads_x, g.threads_y,
+                                     1, (unsigned)g.shared_bytes, s->stream, all, NULL),
+                 names[kernel]);
 }

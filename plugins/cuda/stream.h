@@ -6,6 +6,7 @@
 #ifndef HD_CUDA_STREAM_H
 #define HD_CUDA_STREAM_H
 
+#include "graphs.h"
 #include "kernels.h"
 #include "libraries.h"
 #include "products.h"
@@ -27,6 +28,7 @@ struct hd_plugin_stream {
     hd_plugin_device *device;
     CUstream stream;
     products *products;
+    graphs graphs;
     hd_plugin_status status;
     char why[HD_PLUGIN_TEXT_BYTES];
 };
@@ -36,6 +38,8 @@ void device_close(hd_plugin_device *device);
 void device_look(hd_plugin_device *device, hd_plugin_state *state);
 hd_plugin_status device_alloc(hd_plugin_device *device, size_t bytes, void **address, char *why);
 void device_free(hd_plugin_device *device, void *address);
+bool device_pin(hd_plugin_device *device, void *host, size_t bytes);
+void device_unpin(hd_plugin_device *device, void *host);
 
 hd_plugin_status stream_open(hd_plugin_device *device, hd_plugin_stream **out, char *why);
 void stream_close(hd_plugin_stream *s);
@@ -47,7 +51,9 @@ void stream_clear(hd_plugin_stream *s, void *address, size_t bytes);
 /* Before every operation: whether it is to be done. The device's context is then this thread's. */
 bool stream_starts(hd_plugin_stream *s);
 
-/* Keeps the first failure. */
+/* Keeps the first failure; forgets it. */
+void stream_check(hd_plugin_stream *s, CUresult result, const char *what);
+void stream_forgive(hd_plugin_stream *s);
 void stream_fail(hd_plugin_stream *s, hd_plugin_status status, const char *why);
 
 /* How many blocks of how many threads; y counts columns' blocks, of which there are at most 65,535. */

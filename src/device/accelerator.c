@@ -16,9 +16,19 @@ static hd_status fail(hd_error *err, hd_plugin_status status, uint32_t index, co
 }
 
 /* With the lock. */
+static void unpin(hd_device_stream *s)
+{
+    if (s->is_pinned)
+        s->accelerator->plugin->unpin(s->accelerator->device, s->staged);
+    s->staged = NULL;
+    s->is_pinned = false;
+}
+
+/* With the lock. */
 static void close_device(hd_accelerator *a)
 {
     for (uint32_t i = 0; i < HD_DEVICE_STREAMS; i++) {
+        unpin(&a->streams[i]);
         if (a->streams[i].stream != NULL)
             a->plugin->stream_close(a->streams[i].stream);
         a->streams[i].stream = NULL;
@@ -191,6 +201,18 @@ hd_status hd__device_stream_open(hd_accelerator *a, uint32_t i, hd_error *err)
         a->device != NULL ? open_stream(a, i, err) : hd__fail(err, HD_ERR_IO, "device %u is not open", a->index);
     pthread_mutex_unlock(&a->lock);
     return status;
+}
+
+void hd__device_stream_stage(hd_device_stream *s, void *memory, size_t bytes)
+{
+    hd_accelerator *a = s->accelerator;
+    pthread_mutex_lock(&a->lock);
+    if (s->staged != memory) {
+        unpin(s);
+        s->staged = memory;
+        s->is_pinned = memory != NULL && a->device != NULL && a->plugin->pin(a->device, memory, bytes);
+    }
+    pthread_mutex_unlock(&a->lock);
 }
 
 hd_status hd__device_stream_wait(hd_device_stream *s, hd_error *err)

@@ -20,6 +20,8 @@
 typedef struct hd_device_stream {
     struct hd_accelerator *accelerator;
     hd_plugin_stream *stream; /* NULL: not open */
+    void *staged;             /* memory of the host that is copied from and to; NULL: none. With the lock */
+    bool is_pinned;           /* and its pages are locked */
 } hd_device_stream;
 
 typedef struct hd_accelerator {
@@ -67,6 +69,10 @@ bool hd__accelerator_look(hd_accelerator *accelerator, hd_plugin_state *state);
 
 /* Opens stream `i`, unless it is open. */
 HD_MUST_USE hd_status hd__device_stream_open(hd_accelerator *accelerator, uint32_t i, hd_error *err);
+
+/* Memory of the host that a stream copies from and to, in place of what it was before; NULL: none any more. Its pages are
+ * locked where that is possible, until another takes its place or the device is closed. */
+void hd__device_stream_stage(hd_device_stream *stream, void *memory, size_t bytes);
 
 /* Until the stream has done all. HD_ERR_MEMORY: the device had too little, and goes on. Any other failure: it has to be
  * renewed. */

@@ -236,7 +236,7 @@ static hd_status upload(hd_worker *w, hd_model *m, hd_error *err)
 {
     hd_device *d = w->device;
     hd_engine *e = m->engine;
-    hd_device_stream *stream = &d->accelerator->streams[w->number];
+    hd_device_stream *stream = w->slot.stream;
     hd_device_copy fresh = {0};
     const bool had_block = w->block.address != NULL;
     hd_status status = hd__encoder_upload(m->encoder, stream, &fresh.encoder, &fresh.memory, err);
@@ -248,7 +248,11 @@ static hd_status upload(hd_worker *w, hd_model *m, hd_error *err)
     pthread_mutex_lock(&e->lock);
     fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + refusal_ns(w) : 0;
     m->on[d->number] = fresh;
+    const int most = group_tokens(d, m, hd__usual_heads(m));
     pthread_mutex_unlock(&e->lock);
+    if (status == HD_OK)
+        hd__log(HD_LOG_INFO, "%s: %s is there, %.0f MB, for batches of up to %d tokens", d->name, m->name,
+                (double)fresh.memory.bytes / 1e6, most);
     return status;
 }
 
@@ -340,14 +344,14 @@ static void *there(const hd_worker *w, const void *part)
 
 static void send(const hd_worker *w, const int32_t *values, int n)
 {
-    const hd_device_stream *s = &w->device->accelerator->streams[w->number];
+    const hd_device_stream *s = w->slot.stream;
     if (values != NULL)
         s->accelerator->plugin->upload(s->stream, there(w, values), values, (size_t)n * sizeof *values);
 }
 
 static void fetch(const hd_worker *w, float *values, size_t n_rows, size_t n)
 {
-    const hd_device_stream *s = &w->device->accelerator->streams[w->number];
+    const hd_device_stream *s = w->slot.stream;
     if (values != NULL)
         s->accelerator->plugin->download(s->stream, values, there(w, values), n_rows * n * sizeof *values);
 }
@@ -403,24 +407,67 @@ static hd_batch batch_there(const hd_worker *w, const hd_batch *b)
     return moved;
 }
 
-/* All taken sequences through the model, their results in the slot. */
-static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, hd_error *err)
+/* All that a pass's calls depend on. */
+static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_batch *b)
 {
-    hd_device_stream *stream = &w->device->accelerator->streams[w->number];
+    const hd_slot *slot = &w->slot;
+    const struct {
+        uint64_t model, weights, block;
+        int32_t capacity, n_tokens, n_sequences, n_spans;
+        uint32_t room, heads, task, parts;
+    } all = {
+        .model = m->id,
+        .weights = (uintptr_t)m->on[w->device->number].memory.address,
+        .block = (uintptr_t)w->block.address,
+        .capacity = slot->capacity,
+        .n_tokens = b->n_tokens,
+        .n_sequences = b->n_sequences,
+        .n_spans = b->n_spans,
+        .room = slot->heads,
+        .heads = b->heads,
+        .task = b->task,
+        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1,
+    };
+    hd_plugin_key key = {0};
+    _Static_assert(sizeof all <= sizeof key, "the key's words");
+    memcpy(&key, &all, sizeof all);
+    return key;
+}
+
+/* Calls the pass's operations; whether all were called at once, as they had been before. */
+static bool forward(hd_worker *w, const hd_model *m, const hd_encoder *encoder, const hd_batch *batch)
+{
+    const hd_slot *slot = &w->slot;
+    const hd_plugin *plugin = w->device->accelerator->plugin;
+    const hd_plugin_key key = key_of(w, m, batch);
+    const hd_batch moved = batch_there(w, batch);
+    const bool is_small = batch->n_tokens <= HD_DEVICE_REPLAY_TOKENS;
+    hd_slot plan;
+    char *scratch = w->block.address + hd__slot_plan(m, slot->capacity, slot->heads, NULL, &plan);
+    if (is_small && plugin->replay(slot->stream->stream, &key))
+        return true;
+    do {
+        hd_run run = {.stream = slot->stream};
+        encoder->architecture->forward(encoder, &run, &moved, slot->capacity, 0, scratch);
+    } while (is_small && !plugin->recorded(slot->stream->stream));
+    return false;
+}
+
+/* All taken sequences through the model, their results in the slot. */
+static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, bool *replayed, hd_error *err)
+{
+    hd_slot *slot = &w->slot;
     hd_encoder *encoder;
     hd_batch batch;
-    hd_slot plan;
     HD_TRY(encoder_of(w, m, &encoder, err));
     HD_TRY(fit_slot(w, m, n_tokens, w->taken[0]->job->heads, err));
     HD_TRY(fit_block(w, m, encoder, err));
-    hd__batch_fill(w, 0, n, &w->slot, &batch);
+    hd__device_stream_stage(slot->stream, slot->block, slot->block_bytes);
+    hd__batch_fill(w, 0, n, slot, &batch);
     send_batch(w, &batch);
-    const hd_batch moved = batch_there(w, &batch);
-    hd_run run = {.stream = stream};
-    char *scratch = w->block.address + hd__slot_plan(m, w->slot.capacity, w->slot.heads, NULL, &plan);
-    encoder->architecture->forward(encoder, &run, &moved, w->slot.capacity, 0, scratch);
+    *replayed = forward(w, m, encoder, &batch);
     fetch_rows(w, encoder, &batch);
-    return hd__device_stream_wait(stream, err);
+    return hd__device_stream_wait(slot->stream, err);
 }
 
 /* ---- failures ---- */
@@ -480,13 +527,15 @@ static void run_group(hd_worker *w, size_t n, int n_tokens)
     hd_device *d = w->device;
     hd_model *m = w->taken[0]->job->model;
     hd_error why = {0};
-    if (pass(w, m, n, n_tokens, &why) != HD_OK) {
+    bool replayed = false;
+    if (pass(w, m, n, n_tokens, &replayed, &why) != HD_OK) {
         give_back(w, m, n, &why);
         return;
     }
     pthread_mutex_lock(&e->lock);
     d->pause_ms = 0;
     d->n_batches++;
+    d->n_replayed += replayed;
     d->n_texts += n;
     if (d->n_halved > 0 && ++d->n_passed == PASSES_TO_DOUBLE) {
         d->n_halved--;
@@ -556,7 +605,7 @@ static bool has_stream(hd_worker *w, hd_engine *e)
 {
     hd_device *d = w->device;
     hd_error why;
-    if (d->accelerator->streams[w->number].stream != NULL)
+    if (w->slot.stream->stream != NULL)
         return true;
     w->is_busy = true;
     pthread_mutex_unlock(&e->lock);
@@ -620,6 +669,7 @@ static bool start_worker(hd_device *d, hd_engine *e)
     w->crew = &e->crews[HD_CREW_FOREGROUND];
     w->device = d;
     w->number = d->n_started;
+    w->slot.stream = &d->accelerator->streams[w->number];
     if ((w->taken_capacity == 0 && !hd__taken_grow(w)) || pthread_create(&w->thread, NULL, device_main, w) != 0)
         return false;
     d->n_started++;
@@ -708,6 +758,7 @@ bool hd_engine_get_device(hd_engine *e, uint32_t i, hd_device_info *info)
     pthread_mutex_lock(&e->lock);
     info->is_up = d->is_up || (is_open && d->n_started == 0);
     info->n_batches = d->n_batches;
+    info->n_replayed = d->n_replayed;
     info->n_texts = d->n_texts;
     info->n_out_of_memory = d->n_out_of_memory;
     info->n_failures = d->n_failures;

@@ -21,6 +21,7 @@
 #define HD_GROUP_TOKENS 512          /* tokens a worker takes at once: weights pass through the caches once for so many */
 #define HD_DEVICE_GROUP_TOKENS 16384 /* and most that one on a device takes, where its memory lets it */
 #define HD_DEVICE_SHARE_TOKENS 2048  /* so many are not shared among a device's workers: it is no faster with fewer */
+#define HD_DEVICE_REPLAY_TOKENS 512  /* with more the calls of a pass cost nothing beside what they call */
 #define HD_VOCABULARY_GROUP 32       /* sequences at once that have a weight for each id of the vocabulary */
 
 typedef enum hd_sequence_state {
@@ -121,7 +122,8 @@ struct hd_job {
  * arrays of a batch. Touched by its worker, by those who join its team, and by anybody with the lock while nobody uses the
  * model. */
 typedef struct hd_slot {
-    const hd_model *model; /* it is laid out for; NULL: none. Changes with the lock */
+    const hd_model *model;    /* it is laid out for; NULL: none. Changes with the lock */
+    hd_device_stream *stream; /* that copies from and to it; NULL: the CPU's */
     char *block;
     uint64_t block_bytes; /* an entry of the account of memory.c */
     int capacity;         /* tokens; 0: not laid out */
@@ -228,7 +230,7 @@ struct hd_device {
     uint64_t failure;              /* the number of its last */
     uint32_t n_halved;             /* groups are halved so many times, */
     uint32_t n_passed;             /* and so many went well since */
-    uint64_t n_batches, n_texts, n_out_of_memory, n_failures, n_returned;
+    uint64_t n_batches, n_replayed, n_texts, n_out_of_memory, n_failures, n_returned;
 };
 
 /* The workers of one priority and the jobs they take. Those in the background are threads of their own, because the kernel
@@ -320,6 +322,9 @@ int hd__plan_group_tokens(const hd_model *model);
 
 /* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock. */
 bool hd__slots_clear_unused(hd_engine *engine);
+
+/* The heads that the memory is planned for: dense vectors where the model has them. */
+uint32_t hd__usual_heads(const hd_model *model);
 
 /* How many sequences a pass for these heads may have. */
 size_t hd__most_sequences(const hd_model *model, uint32_t heads);

@@ -66,8 +66,7 @@ static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *b
     return at;
 }
 
-/* What the account expects: dense vectors where the model has them. */
-static uint32_t usual_heads(const hd_model *m)
+uint32_t hd__usual_heads(const hd_model *m)
 {
     return (m->encoder->heads & HD_HEAD_DENSE) != 0 ? HD_HEAD_DENSE : m->encoder->heads;
 }
@@ -78,15 +77,17 @@ int hd__plan_group_tokens(const hd_model *m)
     const uint64_t share = hd__memory_share(m->engine);
     int n_tokens = HD_GROUP_TOKENS;
     hd_slot slot;
-    while (n_tokens > LEAST && plan_slot(m, n_tokens, usual_heads(m), NULL, &slot) > share)
+    while (n_tokens > LEAST && plan_slot(m, n_tokens, hd__usual_heads(m), NULL, &slot) > share)
         n_tokens /= 2;
     return n_tokens;
 }
 
 void hd__slot_clear(hd_slot *slot)
 {
+    if (slot->stream != NULL)
+        hd__device_stream_stage(slot->stream, NULL, 0);
     hd__map_free(slot->block, slot->block_bytes);
-    *slot = (hd_slot){.model = slot->model};
+    *slot = (hd_slot){.model = slot->model, .stream = slot->stream};
 }
 
 /* Whether the slot's model is one that nobody uses; there is nothing in it afterwards. */

@@ -480,6 +480,8 @@ static void show_devices(const hd_metrics_sample *sample, hd_buffer *out)
         size_t offset; /* of the uint64_t in hd_device_info */
     } families[] = {
         {"heddle_device_batches_total", "counter", "Passes on a GPU.", offsetof(hd_device_info, n_batches)},
+        {"heddle_device_replayed_total", "counter", "Those of them whose operations were called at once, as a graph.",
+         offsetof(hd_device_info, n_replayed)},
         {"heddle_device_texts_total", "counter", "Texts computed on a GPU.", offsetof(hd_device_info, n_texts)},
         {"heddle_device_out_of_memory_total", "counter", "Passes that a GPU had too little memory for.",
          offsetof(hd_device_info, n_out_of_memory)},

@@ -76,6 +76,7 @@ static void check_nothing_is_left(void)
     assert_int_equal(counts.n_allocated, 0);
     assert_int_equal(counts.allocated_bytes, 0);
     assert_int_equal(counts.n_streams, 0);
+    assert_int_equal(counts.n_pinned, 0);
 }
 
 /* ---- tests ---- */
@@ -349,6 +350,31 @@ static void test_groups_beside_each_other(void **state)
     hd_engine_close(engine);
 }
 
+/* Passes that were recorded and not done are called again, and memory that cannot be pinned is copied as it is. */
+static void test_recordings_and_pins(void **state)
+{
+    (void)state;
+    for (uint32_t n_lost = 0; n_lost < 4; n_lost++) {
+        const host_plugin_orders orders = {.memory_bytes = gigabyte, .n_lost = n_lost, .pins_nothing = n_lost % 2 == 1};
+        control(&orders, NULL);
+        const uint64_t before = counts_of_plugin().n_pins;
+        hd_engine *engine = open_with("cuda");
+        hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+        for (size_t i = 0; i < 4; i++) {
+            float *one = encode_some(model, 1);
+            for (size_t k = 0; k < WIDTH; k++)
+                assert_true(fabs((double)one[k] - (double)wanted[k]) <= 1e-4);
+            free(one);
+        }
+        encode_and_check(model, "with recordings that are lost");
+        assert_int_equal(counts_of_plugin().n_pins > before, !orders.pins_nothing);
+        assert_int_equal(device_of(engine, 0).n_returned, 0);
+        assert_int_equal(device_of(engine, 0).n_replayed, 0);
+        hd_engine_close(engine);
+        check_nothing_is_left();
+    }
+}
+
 /* What cannot be used is said in one line, and the CPU computes. */
 static void test_unusable(void **state)
 {
@@ -419,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_several_devices),
         cmocka_unit_test(test_many_jobs),
         cmocka_unit_test(test_groups_beside_each_other),
+        cmocka_unit_test(test_recordings_and_pins),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

@@ -28,6 +28,7 @@ struct hd_plugin_device {
 
 struct hd_plugin_stream {
     hd_plugin_device *device;
+    bool is_lost;    /* what is called is not done */
     bool is_working; /* something was called on it since it was waited for */
     hd_plugin_status status;
     char why[HD_PLUGIN_TEXT_BYTES];
@@ -77,7 +78,7 @@ static void count_working(hd_plugin_stream *s)
 /* Before every operation: whether it is to be done. */
 static bool starts(hd_plugin_stream *s)
 {
-    if (s->status != HD_PLUGIN_OK)
+    if (s->status != HD_PLUGIN_OK || s->is_lost)
         return false;
     pthread_mutex_lock(&lock);
     count_working(s);
@@ -198,6 +199,25 @@ static void free_memory(hd_plugin_device *device, void *address)
     pthread_mutex_unlock(&lock);
 }
 
+static bool pin(hd_plugin_device *device, void *memory, size_t bytes)
+{
+    (void)device, (void)memory, (void)bytes;
+    pthread_mutex_lock(&lock);
+    const bool pins = !orders.pins_nothing;
+    counts.n_pinned += pins;
+    counts.n_pins += pins;
+    pthread_mutex_unlock(&lock);
+    return pins;
+}
+
+static void unpin(hd_plugin_device *device, void *memory)
+{
+    (void)device, (void)memory;
+    pthread_mutex_lock(&lock);
+    counts.n_pinned--;
+    pthread_mutex_unlock(&lock);
+}
+
 /* ---- streams ---- */
 
 static hd_plugin_status stream_open(hd_plugin_device *device, hd_plugin_stream **out, char *why)
@@ -266,6 +286,24 @@ static void clear(hd_plugin_stream *s, void *address, size_t bytes)
     void *to = home(s, address);
     if (starts(s))
         memset(to, 0, bytes);
+}
+
+/* Nothing is ever recorded, but what is asked for may be lost. */
+static bool replay(hd_plugin_stream *s, const hd_plugin_key *key)
+{
+    (void)key;
+    pthread_mutex_lock(&lock);
+    s->is_lost = orders.n_lost > 0;
+    orders.n_lost -= s->is_lost;
+    pthread_mutex_unlock(&lock);
+    return false;
+}
+
+static bool recorded(hd_plugin_stream *s)
+{
+    const bool is_done = !s->is_lost;
+    s->is_lost = false;
+    return is_done;
 }
 
 /* ---- operations: their addresses made the host's ---- */
@@ -437,12 +475,16 @@ const hd_plugin *hd_plugin_begin(const hd_plugin_host *given, char *why)
         .look = look,
         .alloc = alloc,
         .free = free_memory,
+        .pin = pin,
+        .unpin = unpin,
         .stream_open = stream_open,
         .stream_close = stream_close,
         .wait = wait,
         .upload = upload,
         .download = download,
         .clear = clear,
+        .replay = replay,
+        .recorded = recorded,
         .embed = embed,
         .change_rows = change_rows,
         .norm = norm,

@@ -23,6 +23,8 @@ typedef struct host_plugin_orders {
     uint32_t n_opens;
     uint64_t memory_bytes;
     uint32_t n_together; /* nobody's wait ends before so many streams had something to do at once, but for ten seconds */
+    uint32_t n_lost;     /* so many passes are recorded and not done */
+    bool pins_nothing;
 } host_plugin_orders;
 
 typedef struct host_plugin_counts {
@@ -30,6 +32,8 @@ typedef struct host_plugin_counts {
     uint32_t n_streams; /* that there are now */
     uint32_t n_working; /* of those: since they were last waited for something was called on them */
     uint32_t most_working;
+    uint32_t n_pinned; /* ranges of the host's memory that are now */
+    uint64_t n_pins;
 } host_plugin_counts;
 
 /* orders NULL: as they were. */

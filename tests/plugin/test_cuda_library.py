@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "plugins/cuda"
 DECLARED = ROOT / "tests/plugin/cuda_sim/include"
 HEADERS = next(ROOT.glob("build/venv-cuda/lib/python3*/site-packages/nvidia/cu13/include"), None)  # tools/cuda_toolkit.sh
-VERSION, TEXT_BYTES = 1, 256
+VERSION, TEXT_BYTES = 2, 256
 
 ALLOC = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_size_t)
 FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

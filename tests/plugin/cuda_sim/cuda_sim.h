@@ -3,7 +3,9 @@
  * Programs find them through LD_LIBRARY_PATH, as they would find NVIDIA's.
  *
  * As on a GPU, nothing that is called on a stream happens before it is waited for: uploads read the host's memory then. An
- * error other than a lack of memory is its context's end: every later call in it returns the same.
+ * error other than a lack of memory is its context's end: every later call in it returns the same. What is called on a
+ * stream that is captured is kept for a graph; calls that the manual forbids meanwhile spoil the capture, and so, here, does
+ * a copy.
  *
  * It says nothing of speed, of registers, of cuBLASLt's own demands beyond those that its manual names, or of what happens
  * between two instructions of a GPU.
@@ -35,7 +37,9 @@ typedef struct cuda_sim_counts {
     uint64_t n_failures;             /* that were ordered */
     uint64_t n_contexts;             /* that there are now */
     uint64_t n_allocated, n_streams; /* of those */
+    uint64_t n_graphs, n_pinned;     /* graphs, to be launched or not, and ranges of the host's memory, of those */
     uint64_t n_launches, n_products; /* that ran, since the process began */
+    uint64_t n_graph_launches;
 } cuda_sim_counts;
 
 /* libcuda.so.1 exports it. orders NULL: as they were; counts NULL: not asked for. */

@@ -19,15 +19,20 @@
 /* What was called on a stream, in order. */
 typedef struct command {
     struct command *next;
+    size_t bytes;
     void (*run)(const void *data);
     _Alignas(16) char data[];
 } command;
+
+typedef struct commands {
+    command *first, **end;
+} commands;
 
 /* Anything that goes with its context. */
 typedef struct owned {
     struct owned *next;
     CUcontext context;
-    enum { A_MODULE, A_FUNCTION, A_STREAM, AN_ALLOCATION } kind;
+    enum { A_MODULE, A_FUNCTION, A_STREAM, AN_ALLOCATION, A_GRAPH, A_LAUNCH, A_PIN } kind;
 } owned;
 
 struct CUctx_st {
@@ -52,8 +57,27 @@ struct CUfunc_st {
 
 struct CUstream_st {
     owned owned;
-    command *first, **end;
+    commands commands;
+    CUgraph graph; /* that it is captured to; NULL: it is not */
+    pthread_t captured_by;
+    bool is_spoiled;
 };
+
+struct CUgraph_st {
+    owned owned;
+    commands commands;
+};
+
+struct CUgraphExec_st {
+    owned owned;
+    commands commands;
+};
+
+typedef struct pin {
+    owned owned;
+    const char *memory;
+    size_t bytes;
+} pin;
 
 typedef struct allocation {
     owned owned;
@@ -103,6 +127,8 @@ void cuda_sim_control(const cuda_sim_orders *new_orders, cuda_sim_counts *out)
             for (const owned *o = c->things; o != NULL; o = o->next) {
                 out->n_allocated += o->kind == AN_ALLOCATION;
                 out->n_streams += o->kind == A_STREAM;
+                out->n_graphs += o->kind == A_GRAPH || o->kind == A_LAUNCH;
+                out->n_pinned += o->kind == A_PIN;
             }
         }
     }
@@ -147,6 +173,24 @@ static bool is_live(CUcontext context)
     return c != NULL && !c->is_gone;
 }
 
+/* Whether this thread has a stream that is captured, whose capture the call spoils. */
+static bool spoils_capture(CUcontext context, const char *call)
+{
+    static const char *const forbidden[] = {
+        "cuModuleLoadData",    "cuMemAlloc",        "cuMemFree",           "cuStreamCreate",    "cuStreamDestroy",
+        "cuStreamSynchronize", "cuMemHostRegister", "cuMemHostUnregister", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync"};
+    bool is_forbidden = false, spoils = false;
+    for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
+        is_forbidden |= strcmp(call, forbidden[i]) == 0;
+    for (owned *o = is_forbidden ? context->things : NULL; o != NULL; o = o->next) {
+        CUstream stream = o->kind == A_STREAM ? (CUstream)(void *)o : NULL;
+        if (stream == NULL || stream->graph == NULL || !pthread_equal(stream->captured_by, pthread_self()))
+            continue;
+        stream->is_spoiled = spoils = true;
+    }
+    return spoils;
+}
+
 /* Before every call in a context, which leaves with the lock: what it returns without having done anything. */
 static CUresult enter(const char *call, CUcontext *context)
 {
@@ -157,6 +201,8 @@ static CUresult enter(const char *call, CUcontext *context)
         return CUDA_ERROR_INVALID_CONTEXT;
     if (!is_live(*context))
         return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    if (spoils_capture(*context, call))
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     if ((*context)->error == CUDA_SUCCESS) {
         const CUresult result = (CUresult)ordered(call);
         if (result == CUDA_ERROR_OUT_OF_MEMORY)
@@ -195,23 +241,40 @@ static bool has_thing(CUcontext context, const void *thing, int kind)
     return o != NULL && (int)o->kind == kind;
 }
 
-static void drop_commands(CUstream stream)
+static void drop_commands(commands *all)
 {
-    for (command *c = stream->first, *next; c != NULL; c = next) {
+    for (command *c = all->first, *next; c != NULL; c = next) {
         next = c->next;
         free(c);
     }
-    stream->first = NULL;
-    stream->end = &stream->first;
+    all->first = NULL;
+    all->end = &all->first;
 }
 
-static void run_commands(CUstream stream)
+static void run_commands(commands *all)
 {
     sim_memory_open();
-    for (const command *c = stream->first; c != NULL; c = c->next)
+    for (const command *c = all->first; c != NULL; c = c->next)
         c->run(c->data);
     sim_memory_close();
-    drop_commands(stream);
+    drop_commands(all);
+}
+
+static void *append_command(commands *all, void (*run)(const void *data), size_t bytes)
+{
+    command *c = malloc(sizeof *c + bytes);
+    if (c == NULL)
+        abort();
+    *c = (command){.bytes = bytes, .run = run};
+    *all->end = c;
+    all->end = &c->next;
+    return c->data;
+}
+
+static void append_commands(commands *all, const commands *others)
+{
+    for (const command *c = others->first; c != NULL; c = c->next)
+        memcpy(append_command(all, c->run, c->bytes), c->data, c->bytes);
 }
 
 static void remove_thing(owned *thing)
@@ -221,7 +284,11 @@ static void remove_thing(owned *thing)
         at = &(*at)->next;
     *at = thing->next;
     if (thing->kind == A_STREAM) {
-        drop_commands((CUstream)(void *)thing);
+        drop_commands(&((CUstream)(void *)thing)->commands);
+    } else if (thing->kind == A_GRAPH) {
+        drop_commands(&((CUgraph)(void *)thing)->commands);
+    } else if (thing->kind == A_LAUNCH) {
+        drop_commands(&((CUgraphExec)(void *)thing)->commands);
     } else if (thing->kind == AN_ALLOCATION) {
         thing->context->used_bytes -= ((allocation *)(void *)thing)->bytes;
         sim_memory_free(((allocation *)(void *)thing)->memory);
@@ -463,7 +530,7 @@ CUresult cuMemFree(CUdeviceptr address)
     const sim_memory *memory = sim_memory_find((const char *)(uintptr_t)address);
     for (owned *o = context->things; o != NULL; o = o->next) {
         if (o->kind == A_STREAM)
-            run_commands((CUstream)(void *)o);
+            run_commands(&((CUstream)(void *)o)->commands);
         if (o->kind == AN_ALLOCATION && ((allocation *)(void *)o)->memory == memory)
             found = o;
     }
@@ -471,6 +538,42 @@ CUresult cuMemFree(CUdeviceptr address)
         return leave(CUDA_ERROR_INVALID_VALUE);
     remove_thing(found);
     return leave(CUDA_SUCCESS);
+}
+
+/* Pages of the host that are locked stay so until the context goes; here no copy looks at it. */
+CUresult cuMemHostRegister(void *memory, size_t bytes, unsigned flags)
+{
+    CUcontext context;
+    CUresult result = enter("cuMemHostRegister", &context);
+    if (result == CUDA_SUCCESS && (memory == NULL || bytes == 0 || flags != 0))
+        result = CUDA_ERROR_INVALID_VALUE;
+    for (const owned *o = result == CUDA_SUCCESS ? context->things : NULL; o != NULL; o = o->next) {
+        const pin *p = (const pin *)(const void *)o;
+        if (o->kind == A_PIN && p->memory < (const char *)memory + bytes && (const char *)memory < p->memory + p->bytes)
+            result = CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+    }
+    if (result != CUDA_SUCCESS)
+        return leave(result);
+    pin *p = add_thing(context, A_PIN, sizeof *p);
+    p->memory = memory;
+    p->bytes = bytes;
+    return leave(CUDA_SUCCESS);
+}
+
+CUresult cuMemHostUnregister(void *memory)
+{
+    CUcontext context;
+    owned *found = NULL;
+    CUresult result = enter("cuMemHostUnregister", &context);
+    for (owned *o = result == CUDA_SUCCESS ? context->things : NULL; o != NULL; o = o->next) {
+        if (o->kind == A_PIN && ((pin *)(void *)o)->memory == memory)
+            found = o;
+    }
+    if (result == CUDA_SUCCESS && found == NULL)
+        result = CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+    if (result == CUDA_SUCCESS)
+        remove_thing(found);
+    return leave(result);
 }
 
 /* ---- streams ---- */
@@ -482,7 +585,7 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags)
     (void)flags;
     if (result == CUDA_SUCCESS) {
         *stream = add_thing(context, A_STREAM, sizeof **stream);
-        (*stream)->end = &(*stream)->first;
+        drop_commands(&(*stream)->commands);
     }
     return leave(result);
 }
@@ -494,7 +597,7 @@ CUresult cuStreamDestroy(CUstream stream)
     if (result == CUDA_SUCCESS && !has_thing(context, stream, A_STREAM))
         result = CUDA_ERROR_INVALID_HANDLE;
     if (result == CUDA_SUCCESS) {
-        run_commands(stream);
+        run_commands(&stream->commands);
         remove_thing(&stream->owned);
     }
     return leave(result);
@@ -507,20 +610,14 @@ CUresult cuStreamSynchronize(CUstream stream)
     if (result == CUDA_SUCCESS && !has_thing(context, stream, A_STREAM))
         result = CUDA_ERROR_INVALID_HANDLE;
     if (result == CUDA_SUCCESS)
-        run_commands(stream);
+        run_commands(&stream->commands);
     return leave(result);
 }
 
 /* With the lock. */
 static void *add_command(CUstream stream, void (*run)(const void *data), size_t bytes)
 {
-    command *c = malloc(sizeof *c + bytes);
-    if (c == NULL)
-        abort();
-    *c = (command){.run = run};
-    *stream->end = c;
-    stream->end = &c->next;
-    return c->data;
+    return append_command(stream->graph != NULL ? &stream->graph->commands : &stream->commands, run, bytes);
 }
 
 int sim_stream_add(CUstream stream, void (*run)(const void *data), const void *data, size_t bytes)
@@ -532,6 +629,95 @@ int sim_stream_add(CUstream stream, void (*run)(const void *data), const void *d
         memcpy(add_command(stream, run, bytes), data, bytes);
     pthread_mutex_unlock(&lock);
     return is_there;
+}
+
+/* ---- graphs ---- */
+
+CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode mode)
+{
+    CUcontext context;
+    CUresult result = enter("cuStreamBeginCapture", &context);
+    if (result == CUDA_SUCCESS && !has_thing(context, stream, A_STREAM))
+        result = CUDA_ERROR_INVALID_HANDLE;
+    if (result == CUDA_SUCCESS && (mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL || stream->graph != NULL))
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (result != CUDA_SUCCESS)
+        return leave(result);
+    stream->graph = add_thing(context, A_GRAPH, sizeof *stream->graph);
+    drop_commands(&stream->graph->commands);
+    stream->is_spoiled = false;
+    stream->captured_by = pthread_self();
+    return leave(CUDA_SUCCESS);
+}
+
+/* A capture ends also when this fails. */
+CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
+{
+    CUcontext context;
+    CUresult result = enter("cuStreamEndCapture", &context);
+    *graph = NULL;
+    if (context == NULL || !is_live(context) || !has_thing(context, stream, A_STREAM))
+        return leave(result != CUDA_SUCCESS ? result : CUDA_ERROR_INVALID_HANDLE);
+    if (stream->graph == NULL)
+        return leave(result != CUDA_SUCCESS ? result : CUDA_ERROR_STREAM_CAPTURE_UNMATCHED);
+    if (!pthread_equal(stream->captured_by, pthread_self()))
+        return leave(CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+    if (result == CUDA_SUCCESS && stream->is_spoiled)
+        result = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+    if (result == CUDA_SUCCESS)
+        *graph = stream->graph;
+    else
+        remove_thing(&stream->graph->owned);
+    stream->graph = NULL;
+    return leave(result);
+}
+
+CUresult cuGraphInstantiate(CUgraphExec *launch, CUgraph graph, unsigned long long flags)
+{
+    CUcontext context;
+    CUresult result = enter("cuGraphInstantiate", &context);
+    if (result == CUDA_SUCCESS && (!has_thing(context, graph, A_GRAPH) || flags != 0))
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (result != CUDA_SUCCESS)
+        return leave(result);
+    *launch = add_thing(context, A_LAUNCH, sizeof **launch);
+    drop_commands(&(*launch)->commands);
+    append_commands(&(*launch)->commands, &graph->commands);
+    return leave(CUDA_SUCCESS);
+}
+
+static CUresult remove_graph(const char *call, void *graph, int kind)
+{
+    CUcontext context;
+    CUresult result = enter(call, &context);
+    if (result == CUDA_SUCCESS && !has_thing(context, graph, kind))
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS)
+        remove_thing(graph);
+    return leave(result);
+}
+
+CUresult cuGraphDestroy(CUgraph graph)
+{
+    return remove_graph("cuGraphDestroy", graph, A_GRAPH);
+}
+
+CUresult cuGraphExecDestroy(CUgraphExec launch)
+{
+    return remove_graph("cuGraphExecDestroy", launch, A_LAUNCH);
+}
+
+CUresult cuGraphLaunch(CUgraphExec launch, CUstream stream)
+{
+    CUcontext context;
+    CUresult result = enter("cuGraphLaunch", &context);
+    if (result == CUDA_SUCCESS && (!has_thing(context, launch, A_LAUNCH) || !has_thing(context, stream, A_STREAM)))
+        result = CUDA_ERROR_INVALID_HANDLE;
+    if (result != CUDA_SUCCESS)
+        return leave(result);
+    append_commands(stream->graph != NULL ? &stream->graph->commands : &stream->commands, &launch->commands);
+    counts.n_graph_launches++;
+    return leave(CUDA_SUCCESS);
 }
 
 /* Copies, and, without a source, bytes of one value. */

@@ -37,37 +37,53 @@ static cuda_sim_counts counts_of_device(void)
     return counts;
 }
 
-/* A product of a matrix and the one matrix, through all that a pass does with a stream. */
-static hd_plugin_status pass(hd_plugin_device *device, hd_plugin_stream *stream, float *out)
+enum { N_PASSES = 4, WIDE = N * N }; /* seen, captured, and launched twice */
+
+/* A product of a matrix and the one matrix, through all that a pass does with a stream, again and again with others. */
+static hd_plugin_status passes(hd_plugin_device *device, hd_plugin_stream *stream, size_t n, float *out)
 {
-    static float a[N * N], one[N * N], bias[N];
+    static float a[WIDE], one[WIDE];
     void *memory = NULL;
-    hd_plugin_status status = plugin->alloc(device, sizeof a + sizeof one + sizeof bias + sizeof a, &memory, why);
+    hd_plugin_status status = plugin->alloc(device, 3 * sizeof a + N * sizeof *a, &memory, why);
     if (status != HD_PLUGIN_OK)
         return status;
     float *values = memory;
-    for (size_t i = 0; i < N * N; i++) {
-        a[i] = (float)i;
+    const hd_plugin_key key = {{(uintptr_t)memory}};
+    const hd_plugin_linear linear = {.weights = {.k = N, .rows = values + WIDE, .stride = N, .bias = values + 3 * WIDE},
+                                     .in = {.data = values, .stride = N},
+                                     .n_rows = N,
+                                     .end = N,
+                                     .out = values + 2 * WIDE,
+                                     .out_stride = N};
+    for (size_t i = 0; i < WIDE; i++)
         one[i] = i % (N + 1) == 0 ? 1.0f : 0.0f;
+    for (size_t k = 0; k < n && status == HD_PLUGIN_OK; k++) {
+        for (size_t i = 0; i < WIDE; i++)
+            a[i] = (float)(i + k);
+        plugin->upload(stream, values, a, sizeof a);
+        plugin->upload(stream, values + WIDE, one, sizeof one);
+        if (!plugin->replay(stream, &key)) {
+            do {
+                plugin->clear(stream, values + 3 * WIDE, N * sizeof *a);
+                plugin->linear(stream, &linear);
+            } while (!plugin->recorded(stream));
+        }
+        plugin->download(stream, out, values + 2 * WIDE, sizeof a);
+        status = plugin->wait(stream, why);
+        for (size_t i = 0; i < WIDE && status == HD_PLUGIN_OK; i++)
+            assert_true(out[i] == (float)(i + k));
     }
-    plugin->upload(stream, values, a, sizeof a);
-    plugin->upload(stream, values + N * N, one, sizeof one);
-    plugin->clear(stream, values + 2 * N * N, sizeof bias);
-    plugin->linear(stream,
-                   &(hd_plugin_linear){.weights = {.k = N, .rows = values + N * N, .stride = N, .bias = values + 2 * N * N},
-                                       .in = {.data = values, .stride = N},
-                                       .n_rows = N,
-                                       .end = N,
-                                       .out = values + 2 * N * N + N,
-                                       .out_stride = N});
-    plugin->download(stream, out, values + 2 * N * N + N, sizeof a);
-    status = plugin->wait(stream, why);
     plugin->free(device, memory);
     return status;
 }
 
+static hd_plugin_status pass(hd_plugin_device *device, hd_plugin_stream *stream, float *out)
+{
+    return passes(device, stream, 1, out);
+}
+
 /* Everything from opening to closing; the first failure. */
-static hd_plugin_status work(void)
+static hd_plugin_status work(size_t n_passes)
 {
     static float out[N * N];
     hd_plugin_device *device = NULL;
@@ -76,14 +92,15 @@ static hd_plugin_status work(void)
     hd_plugin_status status = plugin->open(0, &device, why);
     if (status != HD_PLUGIN_OK)
         return status;
+    const bool is_pinned = plugin->pin(device, out, sizeof out);
     status = plugin->stream_open(device, &stream, why);
     if (status == HD_PLUGIN_OK) {
-        status = pass(device, stream, out);
+        status = passes(device, stream, n_passes, out);
         plugin->stream_close(stream);
     }
+    if (is_pinned)
+        plugin->unpin(device, out);
     plugin->close(device);
-    for (size_t i = 0; i < N * N && status == HD_PLUGIN_OK; i++)
-        assert_true(out[i] == (float)i);
     return status;
 }
 
@@ -92,16 +109,17 @@ static void check_nothing_is_left(const char *call, uint64_t at)
     const cuda_sim_counts counts = counts_of_device();
     if (counts.n_contexts != 0)
         fail_msg("%s, call %llu: a context is left", call, (unsigned long long)at);
+    assert_int_equal(counts.n_graphs + counts.n_pinned + counts.n_streams, 0);
 }
 
 /* Call after call of one function fails, until it is called no more. */
-static void fail_each(const char *call, int result, hd_plugin_status wanted)
+static void fail_each(const char *call, int result, hd_plugin_status wanted, size_t n_passes)
 {
     uint64_t at = 1;
     for (; at < ENDS; at++) {
         const uint64_t before = counts_of_device().n_failures;
         control(&(cuda_sim_orders){.call = call, .result = result, .at = at}, NULL);
-        const hd_plugin_status status = work();
+        const hd_plugin_status status = work(n_passes);
         const bool failed = counts_of_device().n_failures > before;
         check_nothing_is_left(call, at);
         control(&(cuda_sim_orders){0}, NULL);
@@ -111,7 +129,7 @@ static void fail_each(const char *call, int result, hd_plugin_status wanted)
         if (status != wanted && !(status == HD_PLUGIN_OK && strcmp(call, "cuStreamSynchronize") == 0 && at > 1))
             fail_msg("%s fails with %d, call %llu: the plugin says %d, \"%s\"", call, result, (unsigned long long)at,
                      (int)status, why);
-        assert_int_equal(work(), HD_PLUGIN_OK);
+        assert_int_equal(work(n_passes), HD_PLUGIN_OK);
         check_nothing_is_left(call, at);
     }
     assert_true(at > 1 && at < ENDS);
@@ -124,22 +142,104 @@ static void test_driver(void **state)
                                         "cuStreamCreate",    "cuMemAlloc",       "cuMemcpyHtoDAsync",   "cuMemsetD8Async",
                                         "cuMemcpyDtoHAsync", "cuLaunchKernel",   "cuStreamSynchronize"};
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        fail_each(calls[i], CUDA_ERROR_OUT_OF_MEMORY, HD_PLUGIN_NO_MEMORY);
-        fail_each(calls[i], CUDA_ERROR_LAUNCH_FAILED, HD_PLUGIN_FAILED);
-        fail_each(calls[i], CUDA_ERROR_ILLEGAL_ADDRESS, HD_PLUGIN_FAILED);
-        fail_each(calls[i], CUDA_ERROR_ECC_UNCORRECTABLE, HD_PLUGIN_LOST);
+        fail_each(calls[i], CUDA_ERROR_OUT_OF_MEMORY, HD_PLUGIN_NO_MEMORY, 1);
+        fail_each(calls[i], CUDA_ERROR_LAUNCH_FAILED, HD_PLUGIN_FAILED, 1);
+        fail_each(calls[i], CUDA_ERROR_ILLEGAL_ADDRESS, HD_PLUGIN_FAILED, 1);
+        fail_each(calls[i], CUDA_ERROR_ECC_UNCORRECTABLE, HD_PLUGIN_LOST, 1);
     }
+}
+
+/* A pass that cannot be captured is launched kernel by kernel, and memory that cannot be pinned is copied as it is: the
+ * answers are the same. A device that is lost is lost with graphs and without. */
+static void test_graphs(void **state)
+{
+    (void)state;
+    static const char *const calls[] = {"cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate",
+                                        "cuMemHostRegister"};
+    static const char *const captured[] = {"cuMemsetD8Async", "cublasLtMatmul", "cuLaunchKernel"};
+    const cuda_sim_counts before = counts_of_device();
+    assert_int_equal(work(N_PASSES), HD_PLUGIN_OK);
+    assert_int_equal(counts_of_device().n_graph_launches - before.n_graph_launches, N_PASSES - 1);
+    assert_int_equal(counts_of_device().n_products - before.n_products, N_PASSES);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        fail_each(calls[i], CUDA_ERROR_OUT_OF_MEMORY, HD_PLUGIN_OK, N_PASSES);
+        fail_each(calls[i], CUDA_ERROR_ECC_UNCORRECTABLE, HD_PLUGIN_LOST, N_PASSES);
+        fail_each(calls[i], CUDA_ERROR_LAUNCH_FAILED, HD_PLUGIN_FAILED, N_PASSES);
+    }
+    for (size_t i = 0; i < sizeof captured / sizeof captured[0]; i++) {
+        const int result = i == 1 ? (int)CUBLAS_STATUS_EXECUTION_FAILED : (int)CUDA_ERROR_OUT_OF_MEMORY;
+        control(&(cuda_sim_orders){.call = captured[i], .result = result, .at = 2}, NULL);
+        assert_int_equal(work(N_PASSES), HD_PLUGIN_OK);
+        check_nothing_is_left(captured[i], 2);
+    }
+    fail_each("cuGraphLaunch", CUDA_ERROR_ECC_UNCORRECTABLE, HD_PLUGIN_LOST, N_PASSES);
+}
+
+/* After a failure of a capture there are no graphs until the stream is opened anew; a graph that does not launch later is a
+ * failure like any other. */
+static void test_graphs_are_off(void **state)
+{
+    (void)state;
+    static float out[WIDE];
+    hd_plugin_device *device;
+    hd_plugin_stream *stream;
+    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
+    for (uint64_t at = 1; at <= 2; at++) {
+        assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+        control(&(cuda_sim_orders){.call = "cuGraphLaunch", .result = CUDA_ERROR_OUT_OF_MEMORY, .at = at}, NULL);
+        const uint64_t before = counts_of_device().n_graph_launches;
+        assert_int_equal(passes(device, stream, N_PASSES, out), at == 1 ? HD_PLUGIN_OK : HD_PLUGIN_NO_MEMORY);
+        assert_int_equal(counts_of_device().n_graph_launches - before, at - 1);
+        assert_int_equal(counts_of_device().n_graphs, at - 1);
+        assert_int_equal(passes(device, stream, N_PASSES, out), HD_PLUGIN_OK);
+        assert_int_equal(counts_of_device().n_graph_launches > before + at, at == 2);
+        plugin->stream_close(stream);
+        assert_int_equal(counts_of_device().n_graphs, 0);
+    }
+    plugin->close(device);
+    check_nothing_is_left("afterwards", 0);
+}
+
+/* As many graphs as there is room for, of the keys used last. */
+static void test_graphs_are_few(void **state)
+{
+    (void)state;
+    enum { MOST = 64 };
+    hd_plugin_device *device;
+    hd_plugin_stream *stream;
+    void *memory;
+    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
+    assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+    assert_int_equal(plugin->alloc(device, N, &memory, why), HD_PLUGIN_OK);
+    for (uint64_t k = 0; k < 2 * MOST; k++) {
+        for (int times = 0; times < 3; times++) {
+            const bool replayed = plugin->replay(stream, &(hd_plugin_key){{k}});
+            assert_int_equal(replayed, times == 2);
+            if (!replayed)
+                plugin->clear(stream, memory, N);
+            assert_true(replayed || plugin->recorded(stream));
+            assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
+        }
+        assert_int_equal(counts_of_device().n_graphs, k < MOST ? k + 1 : MOST);
+    }
+    for (uint64_t k = MOST; k < 2 * MOST; k++)
+        assert_true(plugin->replay(stream, &(hd_plugin_key){{k}}));
+    assert_false(plugin->replay(stream, &(hd_plugin_key){{0}}));
+    assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
+    plugin->stream_close(stream);
+    plugin->close(device);
+    check_nothing_is_left("afterwards", 0);
 }
 
 static void test_products(void **state)
 {
     (void)state;
-    fail_each("cublasLtCreate", CUBLAS_STATUS_ALLOC_FAILED, HD_PLUGIN_NO_MEMORY);
-    fail_each("cublasLtCreate", CUBLAS_STATUS_NOT_INITIALIZED, HD_PLUGIN_FAILED);
-    fail_each("cublasLtMatmul", CUBLAS_STATUS_ALLOC_FAILED, HD_PLUGIN_NO_MEMORY);
-    fail_each("cublasLtMatmul", CUBLAS_STATUS_EXECUTION_FAILED, HD_PLUGIN_FAILED);
+    fail_each("cublasLtCreate", CUBLAS_STATUS_ALLOC_FAILED, HD_PLUGIN_NO_MEMORY, 1);
+    fail_each("cublasLtCreate", CUBLAS_STATUS_NOT_INITIALIZED, HD_PLUGIN_FAILED, 1);
+    fail_each("cublasLtMatmul", CUBLAS_STATUS_ALLOC_FAILED, HD_PLUGIN_NO_MEMORY, 1);
+    fail_each("cublasLtMatmul", CUBLAS_STATUS_EXECUTION_FAILED, HD_PLUGIN_FAILED, 1);
     /* Who has no kernel is not missed. */
-    fail_each("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_NOT_SUPPORTED, HD_PLUGIN_OK);
+    fail_each("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_NOT_SUPPORTED, HD_PLUGIN_OK, 1);
 }
 
 /* The device is away for a while. */
@@ -151,8 +251,8 @@ static void test_it_comes_back(void **state)
         &(cuda_sim_orders){.call = "cuLaunchKernel", .result = CUDA_ERROR_ECC_UNCORRECTABLE, .at = 1, .n_opens = N_OPENS},
         NULL);
     for (int i = 0; i < 1 + N_OPENS; i++)
-        assert_int_equal(work(), HD_PLUGIN_LOST);
-    assert_int_equal(work(), HD_PLUGIN_OK);
+        assert_int_equal(work(1), HD_PLUGIN_LOST);
+    assert_int_equal(work(1), HD_PLUGIN_OK);
     check_nothing_is_left("afterwards", 0);
 }
 
@@ -202,6 +302,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_driver),
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_graphs_are_off),
+        cmocka_unit_test(test_graphs_are_few),
         cmocka_unit_test(test_it_comes_back),
         cmocka_unit_test(test_the_first_is_kept),
     };
