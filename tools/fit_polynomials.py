@@ -59,8 +59,29 @@ def normal_cdf(terms, edge):
     show(f"Phi, {terms} terms, edge {edge}", c, np.abs((value - 0.5 - phi) * x).max())
 
 
+def gelu_table(edge, pieces):
+    """x Phi(x) as quadratics c0 + c1 x + c2 x^2 on equal pieces of [-edge, edge], zero below, x above; zero at zero."""
+    width = 2 * edge / pieces
+    nodes = np.cos(np.linspace(0, math.pi, 401))
+    table, worst = [np.zeros(3)], edge * 0.5 * math.erfc(edge / math.sqrt(2))
+    for piece in range(pieces):
+        first = 0 if piece * 2 not in (pieces, pieces - 2) else 1
+        x = -edge + width * (piece + 0.5 + 0.5 * nodes)
+        value = np.array([0.5 * v * math.erfc(-v / math.sqrt(2)) for v in x])
+        basis = np.stack([x**i for i in range(first, 3)], axis=1)
+        c = np.concatenate([np.zeros(first), lawson(basis, value, np.ones(len(x)), 400)]).astype(np.float32)
+        worst = max(worst, np.abs(c[0] + c[1] * x + c[2] * x * x - value).max())
+        table.append(c)
+    table.append(np.array([0, 1, 0]))
+    print(f"GELU, {pieces} pieces to {edge}: max error {worst:.3g}")
+    for i in range(3):
+        numbers = [f"{np.float32(c[i]):.9g}" for c in table]
+        print("    {" + ", ".join(n + ("f" if "." in n else ".0f") for n in numbers) + "},")
+
+
 if __name__ == "__main__":
     for degree in (3, 4, 5, 6):
         exp2(degree)
     for terms, edge in ((6, 3.4), (6, 3.6), (7, 3.6), (7, 3.8), (8, 3.8), (8, 4.0), (8, 4.2), (9, 4.2), (9, 4.5)):
         normal_cdf(terms, edge)
+    gelu_table(4.15, 30)

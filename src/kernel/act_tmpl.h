@@ -49,6 +49,9 @@ static inline vf vf_gelu_exact(vf x)
     return vf_fnma(a, half_erfc, vf_max(vf_zero(), x));
 }
 
+#if VF_LANES == 16
+#include "kernel/gelu_avx512.h"
+#else
 /* x Phi(x) with Phi(x) = 1/2 + x P(x^2), exact beyond 4.2. Absolute error 7.8e-5. */
 static inline vf vf_gelu_fast(vf x)
 {
@@ -63,6 +66,7 @@ static inline vf vf_gelu_fast(vf x)
     p = vf_fma(p, u, vf_set1(0.3984658718109131f));
     return vf_mul(x, vf_fma(p, c, vf_set1(0.5f)));
 }
+#endif
 
 /* 1 / (1 + exp(-x)) */
 static inline vf vf_sigmoid(vf x)
