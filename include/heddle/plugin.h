@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-/* Raised when anything below changes but for what is added at the end of hd_plugin. */
+/* Raised when anything below changes but for what is added at the end of hd_plugin, and for types, which devices name. */
 #define HD_PLUGIN_VERSION 2
 
 #define HD_PLUGIN_TEXT_BYTES 256
@@ -45,7 +45,9 @@ typedef enum hd_plugin_status {
 typedef enum hd_plugin_type {
     HD_PLUGIN_F32 = 0,
     HD_PLUGIN_BF16 = 1, /* rounded to nearest even */
-    HD_PLUGIN_I8 = 2
+    HD_PLUGIN_I8 = 2,
+    HD_PLUGIN_F16 = 3 /* IEEE 754's half, rounded to nearest even. What is past 65504, infinities too, becomes a NaN, so that
+                       * no result hides it: Heddle computes such a batch again, in another type */
 } hd_plugin_type;
 
 /* What happens to a product y on its way to where it is stored. */
@@ -96,7 +98,7 @@ typedef struct hd_plugin_linear {
     const float *lift; /* [rank, lift_stride] */
     size_t lift_stride;
     hd_plugin_epilogue epilogue;
-    hd_plugin_type out_type; /* F32 or BF16 */
+    hd_plugin_type out_type; /* F32, BF16 or F16 */
     void *out;               /* [n_rows, out_stride] */
     size_t out_stride;
 } hd_plugin_linear;
@@ -149,7 +151,7 @@ typedef struct hd_plugin_convert {
  * h = head_dim / 2, c = cos[position, j] and s = sin[position, j], for j in [0, h):
  *   y[j] = x[j] c - x[j + h] s,   y[j + h] = x[j + h] c + x[j] s */
 typedef struct hd_plugin_rotate {
-    hd_plugin_type type; /* F32 or BF16 */
+    hd_plugin_type type; /* F32, BF16 or F16 */
     void *x;             /* [n_rows, stride], head i at column i * head_dim */
     size_t stride;
     int32_t n_rows, n_heads, head_dim;
@@ -164,7 +166,7 @@ typedef struct hd_plugin_rotate {
  * Queries of sequence i are rows [q_begin[i], q_begin[i + 1]) of q and out, keys rows [kv_begin[i], kv_begin[i + 1]) of k
  * and v. Query head h reads head h / (n_heads / n_kv_heads) of k and v. A query that sees no key gets zeros. */
 typedef struct hd_plugin_attention {
-    hd_plugin_type type;         /* of q, k, v: F32 or BF16 */
+    hd_plugin_type type;         /* of q, k, v: F32, BF16 or F16 */
     const void *q, *k, *v;       /* [.., stride], head h at column h * head_dim */
     size_t q_stride, kv_stride;  /* elements */
     const int32_t *q_begin;      /* [n_sequences + 1] */

@@ -142,3 +142,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) k_attention_bf16(const hd_
 {
     attend(t, HD_PLUGIN_BF16);
 }
+
+extern "C" __global__ void __launch_bounds__(THREADS) k_attention_f16(const hd_plugin_attention t)
+{
+    attend(t, HD_PLUGIN_F16);
+}

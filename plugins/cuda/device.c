@@ -8,7 +8,7 @@
 
 #define LEAST_MAJOR 7 /* compute capability 7.5: the oldest that the 13.0 compiler writes for */
 #define LEAST_MINOR 5
-#define TENSOR_CORES_MAJOR 8 /* those for bf16 */
+#define TENSOR_CORES_MAJOR 8 /* those that tensor_cores.h is for */
 
 extern const char image_rows[], image_product[], image_attention[], image_tensor_attention[], image_heads[];
 
@@ -35,7 +35,7 @@ static CUresult load_kernels(hd_plugin_device *d)
         result = cuda.cuModuleLoadData(&modules[i], images[i]);
     for (size_t i = 0; i < N_KERNELS && result == CUDA_SUCCESS; i++)
         result = cuda.cuModuleGetFunction(&d->kernels[i], modules[kernels[i].image], kernels[i].name);
-    for (int i = ID_k_attention_f32; i <= ID_k_attention_bf16 && result == CUDA_SUCCESS; i++)
+    for (int i = ID_k_attention_f32; i <= ID_k_attention_f16 && result == CUDA_SUCCESS; i++)
         result = cuda.cuFuncSetAttribute(d->kernels[i], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                                          (int)ATTENTION_SHARED_BYTES(MOST_HEAD_DIM));
     return result;
@@ -122,7 +122,7 @@ void device_look(hd_plugin_device *d, hd_plugin_state *state)
     unsigned value;
     *state = (hd_plugin_state){
         .stream_bytes = PRODUCTS_BYTES,
-        .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8,
+        .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8 | 1u << HD_PLUGIN_F16,
         .utilisation_percent = -1,
         .temperature_c = -1,
         .clock_mhz = -1,

@@ -19,7 +19,7 @@ extern "C" __global__ void k_pick(const hd_plugin_pick t)
     }
     if (t.in.data == NULL)
         return;
-    const size_t bytes = t.in.stride * (t.in.type == HD_PLUGIN_I8 ? 1 : t.in.type == HD_PLUGIN_BF16 ? 2 : 4);
+    const size_t bytes = t.in.stride * (t.in.type == HD_PLUGIN_F32 ? 4 : t.in.type == HD_PLUGIN_I8 ? 1 : 2);
     for (size_t j = threadIdx.x; j < bytes; j += ROW_THREADS)
         ((char *)t.picked_in.data)[i * bytes + j] = ((const char *)t.in.data)[row * bytes + j];
     if (t.in.type == HD_PLUGIN_I8 && threadIdx.x == 0) {

@@ -18,12 +18,17 @@
     X(product, k_product_f32)                                                                                               \
     X(product, k_product_bf16)                                                                                              \
     X(product, k_product_i8)                                                                                                \
+    X(product, k_product_f16)                                                                                               \
     X(product, k_epilogue)                                                                                                  \
     X(attention, k_attention_f32)                                                                                           \
     X(attention, k_attention_bf16)                                                                                          \
-    X(tensor_attention, k_tensor_attention_32)                                                                              \
-    X(tensor_attention, k_tensor_attention_64)                                                                              \
-    X(tensor_attention, k_tensor_attention_128)                                                                             \
+    X(attention, k_attention_f16)                                                                                           \
+    X(tensor_attention, k_tensor_attention_bf16_32)                                                                         \
+    X(tensor_attention, k_tensor_attention_bf16_64)                                                                         \
+    X(tensor_attention, k_tensor_attention_bf16_128)                                                                        \
+    X(tensor_attention, k_tensor_attention_f16_32)                                                                          \
+    X(tensor_attention, k_tensor_attention_f16_64)                                                                          \
+    X(tensor_attention, k_tensor_attention_f16_128)                                                                         \
     X(heads, k_pick)                                                                                                        \
     X(heads, k_pool)                                                                                                        \
     X(heads, k_collect)                                                                                                     \

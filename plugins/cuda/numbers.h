@@ -1,6 +1,7 @@
-/* numbers.h - arithmetic of single values, the same text for the device and, in tests, for the host: bf16, bytes of
+/* numbers.h - arithmetic of single values, the same text for the device and, in tests, for the host: bf16, f16, bytes of
  * activations, what epilogues and sparse heads compute. No vendor's intrinsics, so that a test without a device runs what
- * kernels run, but for the rounding of the functions of math.h.
+ * kernels run, but for the rounding of the functions of math.h, and for f16, which devices convert by an instruction (PTX
+ * ISA 9.0, "cvt") and which takes a dozen anywhere else.
  *
  * Activations of int8 products are kept as s = u - 128, u in [0, act_max] as in heddle/plugin.h: cuBLASLt multiplies signed
  * bytes alone. sum(u q) = sum(s q) + 128 sum(q), and sum(q), which is an integer, is channel_sum / scale, rounded.
@@ -40,17 +41,62 @@ NUMBER uint16_t bf16_of_f32(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* Exact. As an f32's, a half's exponent and fraction are 2^112 too small, subnormal ones too. */
+NUMBER float f32_of_f16(uint16_t value)
+{
+    float f;
+#ifdef __CUDA_ARCH__
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(value));
+#else
+    const uint32_t sign = (uint32_t)(value & 0x8000) << 16;
+    uint32_t bits = (uint32_t)(value & 0x7fff) << 13;
+    memcpy(&f, &bits, sizeof f);
+    f *= 5192296858534827628530496329220096.0f; /* 2^112 */
+    memcpy(&bits, &f, sizeof bits);
+    bits = sign | ((value & 0x7c00) == 0x7c00 ? bits | 0x7f800000 : bits);
+    memcpy(&f, &bits, sizeof f);
+#endif
+    return f;
+}
+
+/* To nearest even; what would be an infinity is a NaN. */
+NUMBER uint16_t f16_of_f32(float value)
+{
+#ifdef __CUDA_ARCH__
+    uint16_t half;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
+    return (half & 0x7fff) == 0x7c00 ? 0x7fff : half;
+#else
+    const float size = fabsf(value), past_range = 65520.0f, least_normal = 6.103515625e-5f; /* 2^-14 */
+    const float shifted = size + 0.5f; /* whose last bit weighs 2^-24, as that of a subnormal half does */
+    uint32_t sign, bits, shifted_bits;
+    memcpy(&sign, &value, sizeof sign);
+    memcpy(&bits, &size, sizeof bits);
+    memcpy(&shifted_bits, &shifted, sizeof shifted_bits);
+    sign = sign >> 16 & 0x8000;
+    if (!(size < past_range))
+        return 0x7fff;
+    if (size < least_normal)
+        return (uint16_t)(sign | (shifted_bits - 0x3f000000));
+    return (uint16_t)(sign | ((bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13));
+#endif
+}
+
+/* Of arrays of F32, BF16 or F16. */
 NUMBER float load_number(hd_plugin_type type, const void *values, size_t i)
 {
-    return type == HD_PLUGIN_BF16 ? f32_of_bf16(((const uint16_t *)values)[i]) : ((const float *)values)[i];
+    if (type == HD_PLUGIN_F32)
+        return ((const float *)values)[i];
+    const uint16_t half = ((const uint16_t *)values)[i];
+    return type == HD_PLUGIN_F16 ? f32_of_f16(half) : f32_of_bf16(half);
 }
 
 NUMBER void store_number(hd_plugin_type type, void *values, size_t i, float value)
 {
-    if (type == HD_PLUGIN_BF16)
-        ((uint16_t *)values)[i] = bf16_of_f32(value);
-    else
+    if (type == HD_PLUGIN_F32)
         ((float *)values)[i] = value;
+    else
+        ((uint16_t *)values)[i] = type == HD_PLUGIN_F16 ? f16_of_f32(value) : bf16_of_f32(value);
 }
 
 /* A row's scale and offset from its least and greatest value. */

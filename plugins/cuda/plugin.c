@@ -54,16 +54,18 @@ static bool is_aligned(const void *rows, size_t stride)
 /* The kernel on tensor cores for a head's size, or the one for all. */
 static kernel_id attention_kernel(const hd_plugin_stream *s, const hd_plugin_attention *t)
 {
-    if (t->type != HD_PLUGIN_BF16)
+    const bool is_f16 = t->type == HD_PLUGIN_F16;
+    const kernel_id for_all = is_f16 ? ID_k_attention_f16 : ID_k_attention_bf16;
+    if (t->type == HD_PLUGIN_F32)
         return ID_k_attention_f32;
     if (!s->device->has_tensor_cores || !is_aligned(t->q, t->q_stride) || !is_aligned(t->k, t->kv_stride) ||
         !is_aligned(t->v, t->kv_stride))
-        return ID_k_attention_bf16;
+        return for_all;
     switch (t->head_dim) {
-    case 32: return ID_k_tensor_attention_32;
-    case 64: return ID_k_tensor_attention_64;
-    case 128: return ID_k_tensor_attention_128;
-    default: return ID_k_attention_bf16;
+    case 32: return is_f16 ? ID_k_tensor_attention_f16_32 : ID_k_tensor_attention_bf16_32;
+    case 64: return is_f16 ? ID_k_tensor_attention_f16_64 : ID_k_tensor_attention_bf16_64;
+    case 128: return is_f16 ? ID_k_tensor_attention_f16_128 : ID_k_tensor_attention_bf16_128;
+    default: return for_all;
     }
 }
 
@@ -71,7 +73,7 @@ static void attention(hd_plugin_stream *s, const hd_plugin_attention *t)
 {
     const bool is_any = t->n_q > 0 && t->n_heads > 0;
     const kernel_id kernel = attention_kernel(s, t);
-    const bool on_tensor_cores = kernel >= ID_k_tensor_attention_32 && kernel <= ID_k_tensor_attention_128;
+    const bool on_tensor_cores = kernel >= ID_k_tensor_attention_bf16_32 && kernel <= ID_k_tensor_attention_f16_128;
     const int32_t queries = on_tensor_cores ? TENSOR_QUERIES : ATTENTION_QUERIES;
     const grid g = {.x = is_any ? (size_t)(t->n_q / queries) + (size_t)t->n_sequences : 0,
                     .y = (size_t)t->n_heads,

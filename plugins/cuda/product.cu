@@ -8,14 +8,27 @@
 
 enum { DEPTH = 16, SIDE = PRODUCT_SIDE, EACH_SIDE = PRODUCT_TILE / SIDE };
 
+struct bf16 {
+    uint16_t bits;
+};
+
+struct f16 {
+    uint16_t bits;
+};
+
 static __device__ float wide(float x)
 {
     return x;
 }
 
-static __device__ float wide(uint16_t x)
+static __device__ float wide(bf16 x)
 {
-    return f32_of_bf16(x);
+    return f32_of_bf16(x.bits);
+}
+
+static __device__ float wide(f16 x)
+{
+    return f32_of_f16(x.bits);
 }
 
 static __device__ int32_t wide(int8_t x)
@@ -73,12 +86,17 @@ extern "C" __global__ void k_product_f32(const product_part p)
 
 extern "C" __global__ void k_product_bf16(const product_part p)
 {
-    multiply<uint16_t, float>(p);
+    multiply<bf16, float>(p);
 }
 
 extern "C" __global__ void k_product_i8(const product_part p)
 {
     multiply<int8_t, int32_t>(p);
+}
+
+extern "C" __global__ void k_product_f16(const product_part p)
+{
+    multiply<f16, float>(p);
 }
 
 /* Sums may lie where they are stored: each is read and written by one thread, and by no other. */

@@ -11,7 +11,7 @@
 #include "stream.h"
 
 #define N_CHOICES 512
-#define N_TYPES 3
+#define N_TYPES 4
 #define MOST_ALIGNMENT 256
 #define BYTES_DEPTH 64 /* weights of bytes are zeros up to a multiple of it */
 
@@ -46,6 +46,7 @@ static const arithmetic arithmetics[N_TYPES] = {
     [HD_PLUGIN_F32] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_32F},
     [HD_PLUGIN_BF16] = {CUBLAS_COMPUTE_32F, CUDA_R_16BF, CUDA_R_32F},
     [HD_PLUGIN_I8] = {CUBLAS_COMPUTE_32I, CUDA_R_8I, CUDA_R_32I},
+    [HD_PLUGIN_F16] = {CUBLAS_COMPUTE_32F, CUDA_R_16F, CUDA_R_32F},
 };
 
 /* ---- opening ---- */
@@ -154,7 +155,8 @@ static uint32_t alignment_of(const void *address)
 
 static operands operands_of(const product_part *part)
 {
-    static const size_t value_bytes[N_TYPES] = {[HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1};
+    static const size_t value_bytes[N_TYPES] = {
+        [HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1, [HD_PLUGIN_F16] = 2};
     const hd_plugin_linear *t = &part->linear;
     const size_t bytes = value_bytes[t->weights.type];
     return (operands){
@@ -261,8 +263,10 @@ static choice *choose(products *p, const product_shape *s)
 
 static void multiply_ours(hd_plugin_stream *s, const product_part *part)
 {
-    static const kernel_id kernels[N_TYPES] = {
-        [HD_PLUGIN_F32] = ID_k_product_f32, [HD_PLUGIN_BF16] = ID_k_product_bf16, [HD_PLUGIN_I8] = ID_k_product_i8};
+    static const kernel_id kernels[N_TYPES] = {[HD_PLUGIN_F32] = ID_k_product_f32,
+                                               [HD_PLUGIN_BF16] = ID_k_product_bf16,
+                                               [HD_PLUGIN_I8] = ID_k_product_i8,
+                                               [HD_PLUGIN_F16] = ID_k_product_f16};
     const size_t rows = (size_t)part->n_rows, channels = (size_t)(part->linear.end - part->linear.first);
     const grid g = {.x = (rows + PRODUCT_TILE - 1) / PRODUCT_TILE,
                     .y = (channels + PRODUCT_TILE - 1) / PRODUCT_TILE,

@@ -2,7 +2,7 @@
  *
  * out = a w^T with rows of w as channels is, in cuBLASLt's columns, sums (channels x rows) = w^T a, where w is k x channels
  * and a is k x rows: both as they lie. The one operation that is transposed is also the only one it has for bytes.
- * f32 without TF32, bf16 with sums in f32, bytes with sums in int32.
+ * f32 without TF32, bf16 and f16 with sums in f32, bytes with sums in int32.
  *
  * Sums are written where the epilogue stores them when what is there before is not needed and as wide as they are; otherwise
  * to memory of the stream, as many rows at a time as it has room for.

@@ -20,7 +20,7 @@ struct hd_plugin_device {
     CUcontext context;
     CUfunction kernels[N_KERNELS];
     nvmlDevice_t management; /* NULL: not known */
-    bool has_tensor_cores;   /* for bf16 */
+    bool has_tensor_cores;   /* for attention */
     char name[64], driver[64];
 };
 

@@ -1,10 +1,10 @@
-/* tensor_attention.cu - attention of bf16 heads of 32, 64 and 128 on tensor cores, for devices of sm_80 and later: the
- * arithmetic of attention.cu, tiled as in Dao 2023 ("FlashAttention-2").
+/* tensor_attention.cu - attention of bf16 and f16 heads of 32, 64 and 128 on tensor cores, for devices of sm_80 and later:
+ * the arithmetic of attention.cu, tiled as in Dao 2023 ("FlashAttention-2").
  *
  * A block has one head of up to 64 queries of one sequence, each of its four warps 16 of them, in registers, as are their
  * scores and what comes out. 64 keys and values at a time are in shared memory, rows 16 bytes longer than they need to be,
  * so that eight rows of a tile lie in different banks. Sums of scores are where the product with the values reads its first
- * factor: they are rounded to bf16 and stay where they are. Powers are of 2: scores are scaled by log2 e.
+ * factor: they are rounded to the values' type and stay where they are. Powers are of 2: scores are scaled by log2 e.
  *
  * A key that a query does not see has weight 0, and its value is multiplied by that: a NaN among a sequence's values reaches
  * queries of the same sequence that do not see it. Their sequence fails anyway, having a token with a NaN.
@@ -56,7 +56,7 @@ static __device__ void bring_queries(const hd_plugin_attention &t, const tile &s
 }
 
 /* Products of the warp's queries with all keys in shared memory. */
-template <int DIM>
+template <hd_plugin_type TYPE, int DIM>
 static __device__ void multiply_keys(float scores[KEYS / 8][4], const running<DIM> *known, const uint16_t *keys)
 {
     const int32_t lane = (int32_t)(threadIdx.x % LANES);
@@ -70,8 +70,8 @@ static __device__ void multiply_keys(float scores[KEYS / 8][4], const running<DI
         for (int32_t step = 0; step < DIM / 16; step += 2) {
             uint32_t tiles[4];
             load_tiles<false>(tiles, row + step * 16);
-            multiply_tiles(scores[n], known->queries[step], tiles);
-            multiply_tiles(scores[n], known->queries[step + 1], tiles + 2);
+            multiply_tiles<TYPE>(scores[n], known->queries[step], tiles);
+            multiply_tiles<TYPE>(scores[n], known->queries[step + 1], tiles + 2);
         }
     }
 }
@@ -130,22 +130,22 @@ template <int DIM> static __device__ void weigh_scores(float scores[KEYS / 8][4]
 }
 
 /* Adds weights times values. */
-template <int DIM>
+template <hd_plugin_type TYPE, int DIM>
 static __device__ void multiply_values(const float weights[KEYS / 8][4], const uint16_t *values, running<DIM> *known)
 {
     const int32_t lane = (int32_t)(threadIdx.x % LANES);
 #pragma unroll
     for (int32_t step = 0; step < KEYS / 16; step++) {
         const float *low = weights[2 * step], *high = weights[2 * step + 1];
-        const uint32_t a[4] = {pair_of(low[0], low[1]), pair_of(low[2], low[3]), pair_of(high[0], high[1]),
-                               pair_of(high[2], high[3])};
+        const uint32_t a[4] = {pair_of<TYPE>(low[0], low[1]), pair_of<TYPE>(low[2], low[3]), pair_of<TYPE>(high[0], high[1]),
+                               pair_of<TYPE>(high[2], high[3])};
         const uint16_t *row = values + (step * 16 + lane % 16) * (DIM + PAD) + lane / 16 * 8;
 #pragma unroll
         for (int32_t n = 0; n < DIM / 8; n += 2) {
             uint32_t tiles[4];
             load_tiles<true>(tiles, row + n * 8);
-            multiply_tiles(known->out[n], a, tiles);
-            multiply_tiles(known->out[n + 1], a, tiles + 2);
+            multiply_tiles<TYPE>(known->out[n], a, tiles);
+            multiply_tiles<TYPE>(known->out[n + 1], a, tiles + 2);
         }
     }
 }
@@ -171,7 +171,7 @@ static __device__ void write_out(const hd_plugin_attention &t, const tile &s, in
     }
 }
 
-template <int DIM> static __device__ void attend(const hd_plugin_attention &t)
+template <hd_plugin_type TYPE, int DIM> static __device__ void attend(const hd_plugin_attention &t)
 {
     __shared__ uint4 keys_memory[KEYS * (DIM + PAD) / 8], values_memory[KEYS * (DIM + PAD) / 8]; /* rows are whole uint4 */
     uint16_t *keys = (uint16_t *)keys_memory, *values = (uint16_t *)values_memory;
@@ -190,26 +190,41 @@ template <int DIM> static __device__ void attend(const hd_plugin_attention &t)
         bring<DIM>(keys, t.k, at, t.kv_stride, n);
         bring<DIM>(values, t.v, at, t.kv_stride, n);
         __syncthreads();
-        multiply_keys<DIM>(scores, &known, keys);
+        multiply_keys<TYPE, DIM>(scores, &known, keys);
         finish_scores(t, s, head, key, scores);
         weigh_scores<DIM>(scores, &known);
-        multiply_values<DIM>(scores, values, &known);
+        multiply_values<TYPE, DIM>(scores, values, &known);
         __syncthreads();
     }
     write_out<DIM>(t, s, head, &known);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_32(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_bf16_32(const hd_plugin_attention t)
 {
-    attend<32>(t);
+    attend<HD_PLUGIN_BF16, 32>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_64(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_bf16_64(const hd_plugin_attention t)
 {
-    attend<64>(t);
+    attend<HD_PLUGIN_BF16, 64>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_128(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_bf16_128(const hd_plugin_attention t)
 {
-    attend<128>(t);
+    attend<HD_PLUGIN_BF16, 128>(t);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_f16_32(const hd_plugin_attention t)
+{
+    attend<HD_PLUGIN_F16, 32>(t);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_f16_64(const hd_plugin_attention t)
+{
+    attend<HD_PLUGIN_F16, 64>(t);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_f16_128(const hd_plugin_attention t)
+{
+    attend<HD_PLUGIN_F16, 128>(t);
 }

@@ -65,7 +65,7 @@ hd_act hd__act_from(const hd_act *act, size_t first);
 /* A part of a batch's attention: queries of sequence i are q rows [q_begin[i], q_begin[i + 1]) over keys
  * [kv_begin[i], kv_begin[i + 1]). Query head h reads head h / (n_heads / n_kv_heads) of keys and values. */
 typedef struct hd_attention {
-    k_type type;           /* of q, k, v: K_F32 or K_BF16 */
+    k_type type;           /* of q, k, v: all but K_I8 */
     const void *q, *k, *v; /* [.., stride], head h at column h * head_dim */
     size_t q_stride, kv_stride;
     const int32_t *q_begin, *kv_begin; /* [n_sequences + 1] */
@@ -97,7 +97,7 @@ typedef struct hd_ffn {
     int n_rows;
     float *middle; /* [block_rows, middle_stride], when it is converted (K_I8) */
     size_t middle_stride;
-    hd_act middle_act; /* the middle as `down` reads it; K_F32 and K_BF16 are written there at once */
+    hd_act middle_act; /* the middle as `down` reads it; all but K_I8 are written there at once */
     int block_rows;
 } hd_ffn;
 

@@ -1,14 +1,18 @@
 /* upload.c - see upload.h. */
 #include "encoder/upload.h"
 
+#include <assert.h>
+
 #include "base/alloc.h"
+#include "base/half.h"
 
 #define STAGING_BYTES (16u << 20) /* panels made rows at a time */
 
 /* On the way through an encoder's pointers: once to add up their bytes, once to copy what they point to. */
 typedef struct mover {
     hd_device_stream *stream;
-    char *base; /* of the device; NULL: bytes are added up */
+    k_type type; /* of the products there */
+    char *base;  /* of the device; NULL: bytes are added up */
     size_t at;
     char *staging;
     size_t staging_bytes;
@@ -44,43 +48,105 @@ static void move_floats(mover *m, const float **values, size_t n)
     *values = pointer;
 }
 
-/* A panel's 64-byte rows hold 4 bytes of each of 16 channels, whatever the type. */
-static void panel_to_rows(const uint32_t *panel, size_t n_words, uint32_t *rows)
+/* ---- what is made anew on the way ---- */
+
+/* Past the range of an f16 is a NaN there, as it is on devices (HD_PLUGIN_F16). */
+static uint16_t narrow(k_type type, float value)
 {
+    const uint16_t half = type == K_F16 ? hd__half_of(value) : k_bf16_from_f32(value);
+    return type == K_F16 && (half & 0x7fff) == 0x7c00 ? 0x7fff : half;
+}
+
+/* A panel's 64-byte rows hold 4 bytes of each of 16 channels, whatever the type. */
+static void panel_to_rows(const void *panel, size_t n_words, void *rows)
+{
+    const uint32_t *from = panel;
+    uint32_t *to = rows;
     for (size_t i = 0; i < n_words; i++) {
         for (size_t c = 0; c < K_PANEL; c++)
-            rows[c * n_words + i] = panel[i * K_PANEL + c];
+            to[c * n_words + i] = from[i * K_PANEL + c];
     }
+}
+
+/* One of f32. */
+static void panel_to_narrow_rows(k_type type, const void *panel, size_t n, void *rows)
+{
+    const float *from = panel;
+    uint16_t *to = rows;
+    for (size_t c = 0; c < K_PANEL; c++) {
+        for (size_t i = 0; i < n; i++)
+            to[c * n + i] = narrow(type, from[i * K_PANEL + c]);
+    }
+}
+
+static void row_to_narrow(k_type type, const void *row, size_t n, void *narrowed)
+{
+    const float *from = row;
+    uint16_t *to = narrowed;
+    for (size_t i = 0; i < n; i++)
+        to[i] = narrow(type, from[i]);
+}
+
+/* Pieces of weights: panels, or rows of words. */
+typedef struct pieces {
+    bool are_panels;
+    k_type from_type, type;
+    const char *from;
+    size_t n, width;          /* values of a row */
+    size_t from_bytes, bytes; /* of a piece */
+} pieces;
+
+static void make_piece(const pieces *p, size_t i, char *to)
+{
+    const char *from = p->from + i * p->from_bytes;
+    if (!p->are_panels)
+        row_to_narrow(p->type, from, p->width, to);
+    else if (p->type == p->from_type)
+        panel_to_rows(from, p->bytes / K_PANEL / 4, to);
+    else
+        panel_to_narrow_rows(p->type, from, p->width, to);
 }
 
 /* The staging area is written again only when what was in it has left. */
-static void move_panels(mover *m, k_weights *w)
+static void move_pieces(mover *m, const pieces *p, const void **pointer)
 {
-    const size_t row_bytes = (size_t)w->k_pad * k_type_bytes(w->type), panel_bytes = row_bytes * K_PANEL;
-    const size_t n_panels = (size_t)w->n_pad / K_PANEL;
-    char *to = place(m, n_panels * panel_bytes);
+    char *to = place(m, hd__mul(p->n, p->bytes));
     if (m->base == NULL) {
-        m->staging_bytes = panel_bytes > m->staging_bytes ? panel_bytes : m->staging_bytes;
+        m->staging_bytes = p->bytes > m->staging_bytes ? p->bytes : m->staging_bytes;
         return;
     }
-    const size_t at_once = m->staging_bytes / panel_bytes;
-    const char *panels = w->panels;
-    for (size_t first = 0, n; first < n_panels && m->status == HD_OK; first += n) {
-        n = n_panels - first < at_once ? n_panels - first : at_once;
+    const size_t at_once = m->staging_bytes / p->bytes;
+    for (size_t first = 0, n; first < p->n && m->status == HD_OK; first += n) {
+        n = p->n - first < at_once ? p->n - first : at_once;
         for (size_t i = 0; i < n; i++)
-            panel_to_rows((const uint32_t *)(const void *)(panels + (first + i) * panel_bytes), row_bytes / 4,
-                          (uint32_t *)(void *)(m->staging + i * panel_bytes));
-        send(m, to + first * panel_bytes, m->staging, n * panel_bytes);
+            make_piece(p, first + i, m->staging + i * p->bytes);
+        send(m, to + first * p->bytes, m->staging, n * p->bytes);
         m->status = hd__device_stream_wait(m->stream, m->err);
     }
-    w->panels = to;
+    *pointer = to;
 }
 
-static void move_linear(mover *m, k_weights *w)
+static void move_panels(mover *m, k_weights *w, k_type type)
+{
+    const size_t values = (size_t)w->k_pad * K_PANEL;
+    const pieces panels = {.are_panels = true,
+                           .from_type = w->type,
+                           .type = type,
+                           .from = w->panels,
+                           .n = (size_t)w->n_pad / K_PANEL,
+                           .width = (size_t)w->k_pad,
+                           .from_bytes = values * k_type_bytes(w->type),
+                           .bytes = values * k_type_bytes(type)};
+    move_pieces(m, &panels, &w->panels);
+    w->type = m->base != NULL ? type : w->type;
+}
+
+/* `type`: what it is there. */
+static void move_linear(mover *m, k_weights *w, k_type type)
 {
     if (w->n == 0)
         return;
-    move_panels(m, w);
+    move_panels(m, w, type);
     move_floats(m, &w->bias, (size_t)w->n_pad);
     move_floats(m, &w->scale, (size_t)w->n_pad);
     move_floats(m, &w->channel_sum, (size_t)w->n_pad);
@@ -98,7 +164,7 @@ static void move_adapter(mover *m, hd_adapter *adapter, const k_weights *changed
 {
     if (adapter->rank == 0)
         return;
-    move_linear(m, &adapter->down);
+    move_linear(m, &adapter->down, m->type);
     move_floats(m, &adapter->lift, hd__mul((size_t)adapter->down.n, (size_t)changed->n_pad));
 }
 
@@ -109,11 +175,29 @@ static void move_table_adapter(mover *m, hd_table_adapter *adapter, const hd_set
     move_floats(m, &adapter->lift, hd__mul(rows, s->hidden));
 }
 
+static void move_words(mover *m, hd_embedding *t, size_t n)
+{
+    const size_t row_bytes = hd__mul(t->word_stride, k_type_bytes(t->type));
+    const pieces rows = {.from_type = t->type,
+                         .type = m->type,
+                         .from = t->words,
+                         .n = n,
+                         .width = t->word_stride,
+                         .from_bytes = row_bytes,
+                         .bytes = hd__mul(t->word_stride, k_type_bytes(m->type))};
+    if (t->words == NULL || t->type == m->type) {
+        move_bytes(m, &t->words, hd__mul(n, row_bytes));
+        return;
+    }
+    move_pieces(m, &rows, &t->words);
+    t->type = m->base != NULL ? m->type : t->type;
+}
+
 static void move_embedding(mover *m, hd_encoder *e)
 {
     const hd_settings *s = e->settings;
     hd_embedding *t = &e->embedding;
-    move_bytes(m, &t->words, hd__mul(hd__mul(s->vocab_size, t->word_stride), k_type_bytes(t->type)));
+    move_words(m, t, s->vocab_size);
     move_floats(m, &t->word_scale, s->vocab_size);
     move_floats(m, &t->positions, hd__mul(s->n_positions, s->hidden));
     move_floats(m, &t->types, hd__mul(s->n_token_types, s->hidden));
@@ -144,7 +228,7 @@ static void move_layer(mover *m, hd_layer *layer, const hd_settings *s)
     hd_norm *const norms[] = {&layer->attention_norm, &layer->output_norm, &layer->query_norm, &layer->key_norm,
                               &layer->inner_norm};
     for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
-        move_linear(m, products[i]);
+        move_linear(m, products[i], m->type);
     for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++)
         move_norm(m, norms[i]);
     move_floats(m, &layer->q_gamma, s->head_dim);
@@ -155,11 +239,11 @@ static void move_layer(mover *m, hd_layer *layer, const hd_settings *s)
     move_adapter(m, &layer->down_adapter, &layer->down);
 }
 
-static void move_steps(mover *m, hd_head_step *steps, uint32_t n)
+static void move_steps(mover *m, hd_head_step *steps, uint32_t n, k_type type)
 {
     for (uint32_t i = 0; i < n; i++) {
-        move_linear(m, &steps[i].linear);
-        move_linear(m, &steps[i].residual);
+        move_linear(m, &steps[i].linear, type);
+        move_linear(m, &steps[i].residual, type);
         move_norm(m, &steps[i].norm);
     }
 }
@@ -172,17 +256,17 @@ static void move_encoder(mover *m, hd_encoder *e)
         move_rule(m, &e->rules[i], s);
     for (uint32_t i = 0; i < s->n_layers; i++)
         move_layer(m, &e->layers[i], s);
-    move_steps(m, e->dense.steps, e->dense.n_steps);
-    move_steps(m, e->scores.steps, e->scores.n_steps);
-    move_steps(m, e->token_steps, e->n_token_steps);
-    move_linear(m, &e->vocab.dense);
-    move_linear(m, &e->vocab.decoder);
+    move_steps(m, e->dense.steps, e->dense.n_steps, K_F32);
+    move_steps(m, e->scores.steps, e->scores.n_steps, K_F32);
+    move_steps(m, e->token_steps, e->n_token_steps, m->type);
+    move_linear(m, &e->vocab.dense, m->type);
+    move_linear(m, &e->vocab.decoder, m->type);
     move_norm(m, &e->vocab.norm);
-    move_linear(m, &e->token_weight);
+    move_linear(m, &e->token_weight, K_F32);
 }
 
 /* A copy on the heap that shares no memory with its original but for settings and what is about to be moved. */
-static hd_encoder *copy_of(const hd_encoder *e)
+static hd_encoder *copy_of(const hd_encoder *e, k_type type)
 {
     hd_encoder *copy = hd__malloc(sizeof *copy);
     if (copy == NULL)
@@ -201,26 +285,28 @@ static hd_encoder *copy_of(const hd_encoder *e)
     if (e->embedding.tied != NULL)
         copy->embedding.tied = &copy->vocab.decoder;
     copy->device = hd__device_accelerator();
-    copy->qkv_type = e->type == K_F32 ? K_F32 : K_BF16;
+    copy->type = type;
+    copy->qkv_type = type == K_I8 ? K_BF16 : type;
     copy->block_rows = copy->device->block_rows(0);
     return copy;
 }
 
-bool hd__encoder_fits(const hd_encoder *e, const hd_accelerator *a)
+bool hd__encoder_fits(const hd_encoder *e, k_type type, const hd_accelerator *a)
 {
-    const uint32_t needed = 1u << K_F32 | 1u << e->type;
+    const uint32_t needed = 1u << K_F32 | 1u << type;
     return !e->architecture->no_device && (a->state.types & needed) == needed;
 }
 
-hd_status hd__encoder_upload(const hd_encoder *e, hd_device_stream *stream, hd_encoder **out, hd_device_memory *memory,
-                             hd_error *err)
+hd_status hd__encoder_upload(const hd_encoder *e, k_type type, hd_device_stream *stream, hd_encoder **out,
+                             hd_device_memory *memory, hd_error *err)
 {
-    mover m = {.stream = stream, .err = err, .staging_bytes = STAGING_BYTES};
+    mover m = {.stream = stream, .type = type, .err = err, .staging_bytes = STAGING_BYTES};
     hd_accelerator *a = stream->accelerator;
     hd_device_memory block = {0};
     hd_error why;
     hd_status status = HD_OK;
-    hd_encoder *copy = copy_of(e);
+    assert(type == e->type || (e->type == K_F32 && type != K_I8));
+    hd_encoder *copy = copy_of(e, type);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a device's encoder", e->settings->dir);
     move_encoder(&m, copy);

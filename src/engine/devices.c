@@ -125,7 +125,7 @@ static bool is_for(const hd_device *d, const hd_job *job)
 {
     const hd_model *m = job->model;
     return d->is_up && job->n_device_failures < FAILURES_TO_CPU && !is_refused(d, m) &&
-           hd__encoder_fits(m->encoder, d->accelerator);
+           hd__encoder_fits(m->encoder, m->encoder->type, d->accelerator);
 }
 
 bool hd__worker_may_take(const hd_worker *w, const hd_job *job)
@@ -239,11 +239,11 @@ static hd_status upload(hd_worker *w, hd_model *m, hd_error *err)
     hd_device_stream *stream = w->slot.stream;
     hd_device_copy fresh = {0};
     const bool had_block = w->block.address != NULL;
-    hd_status status = hd__encoder_upload(m->encoder, stream, &fresh.encoder, &fresh.memory, err);
+    hd_status status = hd__encoder_upload(m->encoder, m->encoder->type, stream, &fresh.encoder, &fresh.memory, err);
     if (status == HD_ERR_MEMORY) {
         hd__accelerator_free(d->accelerator, &w->block);
         if (make_room(d, e) || had_block)
-            status = hd__encoder_upload(m->encoder, stream, &fresh.encoder, &fresh.memory, err);
+            status = hd__encoder_upload(m->encoder, m->encoder->type, stream, &fresh.encoder, &fresh.memory, err);
     }
     pthread_mutex_lock(&e->lock);
     fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + refusal_ns(w) : 0;

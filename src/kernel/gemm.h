@@ -41,12 +41,17 @@
 #define K_PAD 64       /* k and n are padded to multiples of this */
 #define K_PANEL_STEP 4 /* panel_begin and panel_end are multiples of this */
 
-typedef enum k_type { K_F32, K_BF16, K_I8 } k_type;
+typedef enum k_type {
+    K_F32,
+    K_BF16,
+    K_I8,
+    K_F16 /* of devices that are not the CPU: no kernel here takes it */
+} k_type;
 
 /* Bytes of one element of weights of a type. */
 static inline size_t k_type_bytes(k_type type)
 {
-    return type == K_F32 ? 4 : type == K_BF16 ? 2 : 1;
+    return type == K_F32 ? 4 : type == K_I8 ? 1 : 2;
 }
 
 typedef struct k_weights {

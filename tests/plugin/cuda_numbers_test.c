@@ -42,6 +42,27 @@ static void test_bf16(void **state)
     }
 }
 
+/* The same of f16, around its subnormal numbers and the end of its range too; every half there and back. */
+static void test_f16(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < UINT64_C(1) << 32; i += 0x801) {
+        const uint32_t bits = i % 2 == 0 ? (uint32_t)i : (uint32_t)(i & 0xffffe000) | 0x1000;
+        float value;
+        uint16_t wanted;
+        memcpy(&value, &bits, sizeof value);
+        host_convert(&(hd_plugin_convert){
+            .x = &value, .stride = 1, .n_rows = 1, .n = 1, .act = {.type = HD_PLUGIN_F16, .data = &wanted, .stride = 1}});
+        assert_int_equal(f16_of_f32(value), wanted);
+        assert_int_equal(isnan(f32_of_f16(wanted)) != 0, !(fabsf(value) < 65520.0f));
+    }
+    for (uint32_t i = 0; i < 0x10000; i++) {
+        const bool is_finite = (i & 0x7c00) != 0x7c00;
+        assert_int_equal(f16_of_f32(f32_of_f16((uint16_t)i)), is_finite ? i : 0x7fff);
+    }
+    assert_true(f32_of_f16(1) == 0x1p-24f && f32_of_f16(0xbc00) == -1.0f && f32_of_f16(0x7bff) == 65504.0f);
+}
+
 /* Rows: small and large values, constant ones, one with a NaN, one with an infinity. Whole products are what the bytes and
  * the sums of the host's give, from other bytes. */
 static void test_bytes(void **state)
@@ -161,10 +182,8 @@ static void test_logits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_epilogues),
-        cmocka_unit_test(test_logits),
+        cmocka_unit_test(test_bf16),      cmocka_unit_test(test_f16),    cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_epilogues), cmocka_unit_test(test_logits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * device is host_plugin.h's: an encoder that reads behind one of its addresses ends this test with a fault.
  *
  * f32 is computed alike but for the order of sums. With fewer bits the two round at other places: there the bound tells a
- * wrong graph from lost bits, as in tests/golden/architecture_test.c.
+ * wrong graph from lost bits, as in tests/golden/architecture_test.c. f16 stands beside the CPU's f32.
  *
  *   ENCODER_TEXTS   how many, at most; 16
  *   ENCODER_TOKENS  of a text, at most; 40: plain loops are slow
@@ -152,8 +152,8 @@ static float *run_on_device(const hd_encoder *e, const input *in, const variant 
 /* Only the least cosine of rows of random weights tells something where there are few bits. */
 static void check(const char *what, k_type type, const float *got, const float *wanted, size_t n_rows, size_t width)
 {
-    static const double allowed[] = {[K_F32] = 1e-4, [K_BF16] = 0.25, [K_I8] = 1.0};
-    static const double least[] = {[K_F32] = 0.99999, [K_BF16] = 0.99, [K_I8] = 0.93};
+    static const double allowed[] = {[K_F32] = 1e-4, [K_BF16] = 0.25, [K_I8] = 1.0, [K_F16] = 0.0625};
+    static const double least[] = {[K_F32] = 0.99999, [K_BF16] = 0.99, [K_I8] = 0.93, [K_F16] = 0.9999};
     for (size_t i = 0; i < n_rows; i++) {
         double ab = 0.0, aa = 0.0, bb = 0.0;
         for (size_t j = 0; j < width; j++) {
@@ -183,14 +183,14 @@ static void compare(const char *model, const hd_encoder *cpu, const hd_encoder *
               *there = run_on_device(device, &texts, v, wanted[h], task);
         for (size_t i = 0, at = 0; i < 6; at += o.n[i++]) {
             snprintf(what, sizeof what, "%s, %s, heads %u, output %zu", model, v->name, wanted[h], i);
-            check(what, cpu->type, there + at, here + at, o.n_rows[i], o.n[i] / o.n_rows[i]);
+            check(what, device->type, there + at, here + at, o.n_rows[i], o.n[i] / o.n_rows[i]);
         }
         free(here);
         free(there);
     }
 }
 
-static void check_model(const char *name, const hd_settings *s, k_type type)
+static void check_model(const char *name, const hd_settings *s, k_type cpu_type, k_type type)
 {
     static const variant variants[] = {
         {.name = "plain"},
@@ -202,11 +202,11 @@ static void check_model(const char *name, const hd_settings *s, k_type type)
     hd_weights *weights;
     hd_encoder *cpu, *device;
     hd_device_memory memory;
-    MUST(hd__weights_open(s->dir, s, type, NULL, false, 1, &weights, &err));
-    MUST(hd__encoder_open(s, weights, hd__device_cpu(), type, &cpu, &err));
-    if (hd__encoder_fits(cpu, accelerator)) {
+    MUST(hd__weights_open(s->dir, s, cpu_type, NULL, false, 1, &weights, &err));
+    MUST(hd__encoder_open(s, weights, hd__device_cpu(), cpu_type, &cpu, &err));
+    if (hd__encoder_fits(cpu, type, accelerator)) {
         const uint64_t before = hd__accelerator_used(accelerator);
-        MUST(hd__encoder_upload(cpu, &accelerator->streams[0], &device, &memory, &err));
+        MUST(hd__encoder_upload(cpu, type, &accelerator->streams[0], &device, &memory, &err));
         assert_true(hd__accelerator_used(accelerator) == before + memory.bytes);
         for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
             const variant *v = &variants[i];
@@ -227,7 +227,7 @@ static void check_model(const char *name, const hd_settings *s, k_type type)
     hd__weights_close(weights);
 }
 
-static void check_named(const char *name, k_type type)
+static void check_named(const char *name, k_type cpu_type, k_type type)
 {
     char dir[256];
     hd_arena arena;
@@ -235,22 +235,26 @@ static void check_named(const char *name, k_type type)
     snprintf(dir, sizeof dir, "%s/models/%s", folder.dir, name);
     hd__arena_init(&arena);
     MUST(hd__settings_read(dir, &arena, &settings, &err));
-    check_model(name, &settings, type);
+    check_model(name, &settings, cpu_type, type);
     hd__arena_clear(&arena);
 }
 
-static void test_type(void **state)
+typedef struct types {
+    k_type cpu, device;
+} types;
+
+static void test_types(void **state)
 {
-    const k_type type = (k_type)(uintptr_t)*state;
+    const types *t = *state;
     const json_t *models = json_object_get(manifest, "models");
     const char *last = "";
     for (size_t i = 0; i < json_array_size(models); i++) {
         const char *name = json_string_value(json_object_get(json_array_get(models, i), "model"));
         if (strcmp(name, last) != 0) /* else once more, with a task */
-            check_named(name, type);
+            check_named(name, t->cpu, t->device);
         last = name;
     }
-    check_named("tiny-pylate-residual", type); /* whose goldens are elsewhere */
+    check_named("tiny-pylate-residual", t->cpu, t->device); /* whose goldens are elsewhere */
 }
 
 static void read_texts(void)
@@ -309,10 +313,12 @@ static int tear_down(void **state)
 
 int main(void)
 {
+    static types f32 = {K_F32, K_F32}, bf16 = {K_BF16, K_BF16}, int8 = {K_I8, K_I8}, f16 = {K_F32, K_F16};
     const struct CMUnitTest tests[] = {
-        {.name = "f32", .test_func = test_type, .initial_state = (void *)(uintptr_t)K_F32},
-        {.name = "bf16", .test_func = test_type, .initial_state = (void *)(uintptr_t)K_BF16},
-        {.name = "int8", .test_func = test_type, .initial_state = (void *)(uintptr_t)K_I8},
+        {.name = "f32", .test_func = test_types, .initial_state = &f32},
+        {.name = "bf16", .test_func = test_types, .initial_state = &bf16},
+        {.name = "int8", .test_func = test_types, .initial_state = &int8},
+        {.name = "f16", .test_func = test_types, .initial_state = &f16},
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -25,17 +25,42 @@ static uint16_t bf16_of(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float load(hd_plugin_type type, const void *values, size_t i)
+static double f64_of_f16(uint16_t value)
 {
-    return type == HD_PLUGIN_BF16 ? f32_of(((const uint16_t *)values)[i]) : ((const float *)values)[i];
+    const int exponent = value >> 10 & 31, fraction = value & 1023;
+    const double size = exponent == 31
+                            ? fraction != 0 ? (double)NAN : (double)INFINITY
+                            : ldexp(exponent > 0 ? fraction + 1024 : fraction, (exponent > 0 ? exponent : 1) - 25);
+    return value >> 15 != 0 ? -size : size;
 }
 
-static void store(hd_plugin_type type, void *values, size_t i, float value)
+/* Whole steps of 2^-24 up to 2^-13, and of twice as much for each power of two from there on; past the range a NaN. */
+static uint16_t f16_of(float value)
 {
-    if (type == HD_PLUGIN_BF16)
-        ((uint16_t *)values)[i] = bf16_of(value);
-    else
+    const double size = fabs((double)value);
+    int exponent;
+    if (!(size < 65520.0))
+        return 0x7fff;
+    frexp(size, &exponent);
+    exponent = size >= 0x1p-13 ? exponent - 1 : -14;
+    const int steps = (int)nearbyint(ldexp(size, 10 - exponent));
+    return (uint16_t)((signbit(value) ? 0x8000 : 0) + (exponent + 14) * 1024 + steps);
+}
+
+float host_load(hd_plugin_type type, const void *values, size_t i)
+{
+    const uint16_t *halves = values;
+    return type == HD_PLUGIN_F32   ? ((const float *)values)[i]
+           : type == HD_PLUGIN_F16 ? (float)f64_of_f16(halves[i])
+                                   : f32_of(halves[i]);
+}
+
+void host_store(hd_plugin_type type, void *values, size_t i, float value)
+{
+    if (type == HD_PLUGIN_F32)
         ((float *)values)[i] = value;
+    else
+        ((uint16_t *)values)[i] = type == HD_PLUGIN_F16 ? f16_of(value) : bf16_of(value);
 }
 
 /* ---- rows ---- */
@@ -49,7 +74,7 @@ void host_embed(const hd_plugin_embed *t)
         for (size_t j = 0; j < n; j++) {
             const size_t at = id * t->word_stride + j;
             x[j] = t->type == HD_PLUGIN_I8 ? t->word_scale[id] * (float)((const int8_t *)t->words)[at]
-                                           : load(t->type, t->words, at);
+                                           : host_load(t->type, t->words, at);
             x[j] += t->position_rows != NULL ? t->position_rows[(size_t)t->positions[i] * n + j] : 0.0f;
             x[j] += t->type_rows != NULL ? t->type_rows[(t->types != NULL ? (size_t)t->types[i] : 0) * n + j] : 0.0f;
         }
@@ -97,7 +122,7 @@ static void convert_row(const hd_plugin_act *act, size_t i, const float *row, si
         return;
     }
     for (size_t j = 0; j < n; j++)
-        store(act->type, act->data, i * act->stride + j, row[j]);
+        host_store(act->type, act->data, i * act->stride + j, row[j]);
 }
 
 void host_convert(const hd_plugin_convert *t)
@@ -139,15 +164,15 @@ void host_rotate(const hd_plugin_rotate *t)
             const size_t at = i * t->stride + head * dim;
             double x[256], squares = 0.0;
             for (size_t j = 0; j < dim; j++) {
-                x[j] = (double)load(t->type, t->x, at + j);
+                x[j] = (double)host_load(t->type, t->x, at + j);
                 squares += x[j] * x[j];
             }
             for (size_t j = 0; j < dim && t->gamma != NULL; j++)
                 x[j] *= (double)t->gamma[j] / sqrt(squares / (double)dim + (double)t->eps);
             for (size_t j = 0; j < half; j++) {
                 const double c = (double)cosines[j], s = (double)sines[j];
-                store(t->type, t->x, at + j, (float)(x[j] * c - x[j + half] * s));
-                store(t->type, t->x, at + j + half, (float)(x[j + half] * c + x[j] * s));
+                host_store(t->type, t->x, at + j, (float)(x[j] * c - x[j + half] * s));
+                host_store(t->type, t->x, at + j + half, (float)(x[j + half] * c + x[j] * s));
             }
         }
     }
@@ -160,15 +185,9 @@ static double product(const hd_plugin_linear *t, size_t m, size_t c)
     const hd_plugin_weights *w = &t->weights;
     const size_t a_at = m * t->in.stride, w_at = c * w->stride, k = (size_t)w->k;
     double sum = 0.0;
-    if (w->type == HD_PLUGIN_F32) {
+    if (w->type != HD_PLUGIN_I8) {
         for (size_t i = 0; i < k; i++)
-            sum += (double)((const float *)t->in.data)[a_at + i] * (double)((const float *)w->rows)[w_at + i];
-        return sum;
-    }
-    if (w->type == HD_PLUGIN_BF16) {
-        for (size_t i = 0; i < k; i++)
-            sum += (double)f32_of(((const uint16_t *)t->in.data)[a_at + i]) *
-                   (double)f32_of(((const uint16_t *)w->rows)[w_at + i]);
+            sum += (double)host_load(w->type, t->in.data, a_at + i) * (double)host_load(w->type, w->rows, w_at + i);
         return sum;
     }
     const uint8_t *u = t->in.data;
@@ -202,8 +221,8 @@ void host_linear(const hd_plugin_linear *t)
             double y = product(t, m, c) + (double)t->weights.bias[c];
             for (size_t r = 0; r < (size_t)t->rank; r++)
                 y += (double)t->low[m * t->low_stride + r] * (double)t->lift[r * t->lift_stride + c];
-            y = activate(t->epilogue, y, reads ? (double)load(t->out_type, t->out, at) : 0.0);
-            store(t->out_type, t->out, at, (float)y);
+            y = activate(t->epilogue, y, reads ? (double)host_load(t->out_type, t->out, at) : 0.0);
+            host_store(t->out_type, t->out, at, (float)y);
         }
     }
 }
@@ -229,7 +248,7 @@ static void attend(const query *q)
         const size_t k_at = (q->kv_row + (size_t)j) * t->kv_stride + kv_head * dim;
         double dot = 0.0;
         for (size_t i = 0; i < dim; i++)
-            dot += (double)load(t->type, t->q, q_at + i) * (double)load(t->type, t->k, k_at + i);
+            dot += (double)host_load(t->type, t->q, q_at + i) * (double)host_load(t->type, t->k, k_at + i);
         q->scores[j] = (double)t->scale * dot;
         if (t->bias != NULL)
             q->scores[j] += (double)*(t->bias + (ptrdiff_t)(q->head * t->bias_stride) + (q->place - j));
@@ -240,7 +259,8 @@ static void attend(const query *q)
     for (size_t i = 0; i < dim; i++) {
         double value = 0.0;
         for (int64_t j = first; j <= last; j++)
-            value += q->scores[j] * (double)load(t->type, t->v, (q->kv_row + (size_t)j) * t->kv_stride + kv_head * dim + i);
+            value +=
+                q->scores[j] * (double)host_load(t->type, t->v, (q->kv_row + (size_t)j) * t->kv_stride + kv_head * dim + i);
         t->out[q->row * t->out_stride + q->head * dim + i] = last < first ? 0.0f : (float)(value / sum);
     }
 }
@@ -265,7 +285,7 @@ void host_attention(const hd_plugin_attention *t)
 
 void host_pick(const hd_plugin_pick *t)
 {
-    static const size_t bytes[] = {[HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1};
+    static const size_t bytes[] = {[HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1, [HD_PLUGIN_F16] = 2};
     t->picked_begin[0] = 0;
     for (size_t i = 0; i < (size_t)t->n_sequences; i++) {
         const size_t row = (size_t)(t->skip != NULL ? t->begin[i] + t->skip[i] : t->begin[i + 1] - 1);

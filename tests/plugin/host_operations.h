@@ -4,6 +4,10 @@
 
 #include "heddle/plugin.h"
 
+/* A value of an array of F32, BF16 or F16. */
+float host_load(hd_plugin_type type, const void *values, size_t i);
+void host_store(hd_plugin_type type, void *values, size_t i, float value);
+
 void host_embed(const hd_plugin_embed *embed);
 void host_change_rows(const hd_plugin_change_rows *change);
 void host_norm(const hd_plugin_norm *norm);

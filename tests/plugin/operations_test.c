@@ -89,18 +89,22 @@ static float *make_floats(size_t n)
     return values;
 }
 
-/* f32 or bf16. */
+static size_t width_of(hd_plugin_type type)
+{
+    return type == HD_PLUGIN_F32 ? 4 : type == HD_PLUGIN_I8 ? 1 : 2;
+}
+
+/* Any but I8; fewer bits more often. */
+static hd_plugin_type number_type(void)
+{
+    return below(3) == 0 ? HD_PLUGIN_F32 : maybe() ? HD_PLUGIN_BF16 : HD_PLUGIN_F16;
+}
+
 static void *make_numbers(hd_plugin_type type, size_t n)
 {
-    if (type == HD_PLUGIN_F32)
-        return make_floats(n);
-    uint16_t *values = make(n * sizeof *values);
-    for (size_t i = 0; i < n; i++) {
-        const float f = value();
-        uint32_t bits;
-        memcpy(&bits, &f, sizeof bits);
-        values[i] = (uint16_t)(bits >> 16);
-    }
+    void *values = make(n * width_of(type));
+    for (size_t i = 0; i < n; i++)
+        host_store(type, values, i, value());
     return values;
 }
 
@@ -166,7 +170,7 @@ static void forget_all(void)
 static void check(const char *name, hd_plugin_type type, const void *here, size_t n_rows, size_t n, size_t stride,
                   double allowed)
 {
-    const size_t width = type == HD_PLUGIN_BF16 ? 2 : 4, bytes = n_rows > 0 ? ((n_rows - 1) * stride + n) * width : 0;
+    const size_t width = width_of(type), bytes = n_rows > 0 ? ((n_rows - 1) * stride + n) * width : 0;
     char *got = calloc(1, bytes + 1);
     assert_non_null(got);
     for (size_t i = 0; i < n_rows; i++) /* what is between rows was perhaps never written */
@@ -175,18 +179,7 @@ static void check(const char *name, hd_plugin_type type, const void *here, size_
     wait_for_all();
     for (size_t i = 0; i < n_rows * n; i++) {
         const size_t at = i / n * stride + i % n;
-        double a, b;
-        if (type == HD_PLUGIN_BF16) {
-            uint32_t words[2] = {(uint32_t)((uint16_t *)(void *)got)[at] << 16,
-                                 (uint32_t)((const uint16_t *)here)[at] << 16};
-            float floats[2];
-            memcpy(floats, words, sizeof floats);
-            a = (double)floats[0];
-            b = (double)floats[1];
-        } else {
-            a = (double)((float *)(void *)got)[at];
-            b = (double)((const float *)here)[at];
-        }
+        const double a = (double)host_load(type, got, at), b = (double)host_load(type, here, at);
         if (a != b && !(fabs(a - b) <= allowed * fmax(1.0, fabs(b))) && !(isnan(a) && isnan(b)))
             fail_msg("%s: %s[%zu, %zu] is %g, not %g", what, name, i / n, i % n, a, b);
     }
@@ -206,7 +199,7 @@ static size_t wider(int n)
 static void try_embed(void)
 {
     const int n = size_up_to(600), n_rows = below(20), vocab = size_up_to(30), n_positions = size_up_to(20);
-    hd_plugin_embed t = {.type = (hd_plugin_type)below(3), .n = n, .n_rows = n_rows};
+    hd_plugin_embed t = {.type = (hd_plugin_type)below(4), .n = n, .n_rows = n_rows};
     SAY("embed: type %d, %d rows of %d", (int)t.type, n_rows, n);
     t.word_stride = wider(n);
     t.stride = wider(n);
@@ -255,10 +248,10 @@ static void try_change_rows(void)
 
 static hd_plugin_act make_act(hd_plugin_type type, int n_rows, int n)
 {
-    const size_t padded = ((size_t)n + 63) / 64 * 64, width = type == HD_PLUGIN_F32 ? 4 : type == HD_PLUGIN_BF16 ? 2 : 1;
+    const size_t padded = ((size_t)n + 63) / 64 * 64;
     hd_plugin_act act = {
         .type = type, .act_max = maybe() ? 255 : 127, .stride = maybe() ? padded : (size_t)n + (size_t)below(4)};
-    act.data = make((size_t)n_rows * act.stride * width);
+    act.data = make((size_t)n_rows * act.stride * width_of(type));
     act.scale = type == HD_PLUGIN_I8 ? make((size_t)n_rows * sizeof(float)) : NULL;
     act.offset = type == HD_PLUGIN_I8 ? make((size_t)n_rows * sizeof(float)) : NULL;
     return act;
@@ -276,9 +269,8 @@ static hd_plugin_weights make_weights(hd_plugin_type type, int k, int channels)
     w.bias = make_floats((size_t)channels);
     if (type != HD_PLUGIN_I8) {
         void *rows = make_numbers(type, (size_t)channels * w.stride);
-        const size_t width = type == HD_PLUGIN_F32 ? 4 : 2;
         for (size_t c = 0; c < (size_t)channels; c++)
-            memset((char *)rows + (c * w.stride + (size_t)k) * width, 0, (w.stride - (size_t)k) * width);
+            memset((char *)rows + (c * w.stride + (size_t)k) * width_of(type), 0, (w.stride - (size_t)k) * width_of(type));
         w.rows = rows;
         return w;
     }
@@ -303,10 +295,16 @@ static hd_plugin_weights weights_there(hd_plugin_weights w)
     return w;
 }
 
-/* Bytes may be off by one where a half is rounded, and bf16 by a bit: what a product of k of them may differ by. */
+/* What a value may be off by, of itself, that is rounded to a type: its last bit, and a little. */
+static double rounding_of(hd_plugin_type type)
+{
+    return type == HD_PLUGIN_BF16 ? 0.01 : type == HD_PLUGIN_F16 ? 0.01 / 8.0 : 0.0;
+}
+
+/* Bytes may be off by one where a half is rounded, and 16 bits by one: what a product of k of them may differ by. */
 static double allowed_of(hd_plugin_type type, int k)
 {
-    return type == HD_PLUGIN_F32 ? 2e-5 * sqrt((double)k + 1.0) : type == HD_PLUGIN_BF16 ? 0.01 * sqrt((double)k) : 0.06;
+    return type == HD_PLUGIN_I8 ? 0.06 : (2e-5 + rounding_of(type)) * sqrt((double)k + 1.0);
 }
 
 /* The act is there on both sides: what a product makes of it is the same. */
@@ -331,7 +329,7 @@ static void try_norm(void)
 {
     const int n = size_up_to(700), n_rows = below(12);
     hd_plugin_norm t = {.eps = 1e-5f, .rms = maybe(), .keep = maybe(), .n_rows = n_rows, .n = n, .stride = wider(n)};
-    const hd_plugin_type type = (hd_plugin_type)below(3);
+    const hd_plugin_type type = (hd_plugin_type)below(4);
     SAY("norm: to type %d, %d rows of %d, rms %d, keep %d", (int)type, n_rows, n, t.rms, t.keep);
     t.gamma = make_floats((size_t)n);
     t.beta = maybe() ? make_floats((size_t)n) : NULL;
@@ -365,10 +363,12 @@ static void try_convert(void)
 {
     const int n = size_up_to(700), n_rows = below(12);
     hd_plugin_convert t = {.n_rows = n_rows, .n = n, .stride = wider(n)};
-    const hd_plugin_type type = maybe() ? HD_PLUGIN_BF16 : HD_PLUGIN_I8;
+    const hd_plugin_type type = (hd_plugin_type)(HD_PLUGIN_BF16 + below(3));
     float *x = make_floats((size_t)n_rows * t.stride);
     SAY("convert: to type %d, %d rows of %d", (int)type, n_rows, n);
-    spoil_rows(x, type == HD_PLUGIN_I8 ? n_rows : 0, n, t.stride);
+    spoil_rows(x, type != HD_PLUGIN_BF16 ? n_rows : 0, n, t.stride);
+    if (type == HD_PLUGIN_F16 && n_rows > 0)
+        x[below(n)] = maybe() ? -65520.0f : 65519.0f; /* past its range, and not */
     t.x = x;
     t.act = make_act(type, n_rows, n);
     hd_plugin_convert u = t;
@@ -382,13 +382,13 @@ static void try_convert(void)
 
 static void try_linear(void)
 {
-    const hd_plugin_type type = (hd_plugin_type)below(3);
+    const hd_plugin_type type = (hd_plugin_type)below(4);
     const int k = size_up_to(200), n_rows = below(4) == 0 ? 0 : size_up_to(150), channels = size_up_to(200);
     hd_plugin_convert c = {.n_rows = n_rows, .n = k, .stride = wider(k)};
     hd_plugin_linear t = {.n_rows = n_rows, .epilogue = (hd_plugin_epilogue)below(8)};
     t.first = below(channels);
     t.end = t.first + below(channels - t.first + 1);
-    t.out_type = t.epilogue != HD_PLUGIN_ADD && maybe() ? HD_PLUGIN_BF16 : HD_PLUGIN_F32;
+    t.out_type = t.epilogue != HD_PLUGIN_ADD ? number_type() : HD_PLUGIN_F32;
     t.rank = below(3) == 0 ? size_up_to(12) : 0;
     SAY("linear: type %d, %d rows, k %d, channels [%d, %d), rank %d, epilogue %d, to type %d", (int)type, n_rows, k, t.first,
         t.end, t.rank, (int)t.epilogue, (int)t.out_type);
@@ -420,7 +420,7 @@ static void try_linear(void)
     }
     host_linear(&t);
     RUN(linear, u);
-    const double allowed = allowed_of(type, k) + (t.out_type == HD_PLUGIN_BF16 ? 0.01 : 0.0);
+    const double allowed = allowed_of(type, k) + rounding_of(t.out_type);
     check("out", t.out_type, t.out, (size_t)n_rows, (size_t)channels, t.out_stride, allowed);
 }
 
@@ -428,7 +428,7 @@ static void try_linear(void)
 
 static void try_rotate(void)
 {
-    hd_plugin_rotate t = {.type = maybe() ? HD_PLUGIN_F32 : HD_PLUGIN_BF16, .n_rows = below(12), .n_heads = size_up_to(9)};
+    hd_plugin_rotate t = {.type = number_type(), .n_rows = below(12), .n_heads = size_up_to(9)};
     const int half = size_up_to(100), n_positions = size_up_to(40);
     t.head_dim = 2 * half;
     t.eps = 1e-6f;
@@ -444,8 +444,7 @@ static void try_rotate(void)
     MOVE(u.x), MOVE(u.cos), MOVE(u.sin), MOVE(u.positions), MOVE(u.gamma);
     host_rotate(&t);
     RUN(rotate, u);
-    check("x", t.type, t.x, (size_t)t.n_rows, (size_t)(t.n_heads * t.head_dim), t.stride,
-          t.type == HD_PLUGIN_F32 ? 1e-4 : 0.02);
+    check("x", t.type, t.x, (size_t)t.n_rows, (size_t)(t.n_heads * t.head_dim), t.stride, 1e-4 + 2.0 * rounding_of(t.type));
 }
 
 static void fill_attention(hd_plugin_attention *t, int32_t *q_begin, int32_t *kv_begin)
@@ -473,7 +472,7 @@ static void try_attention(void)
 {
     static const int dims[] = {32, 64, 128, 16, 2, 80, 256};
     enum { REACH = 200 }; /* of biases: more than any distance here */
-    hd_plugin_attention t = {.type = below(3) > 0 ? HD_PLUGIN_BF16 : HD_PLUGIN_F32,
+    hd_plugin_attention t = {.type = number_type(),
                              .n_sequences = below(5),
                              .n_kv_heads = 1 + below(3),
                              .head_dim = dims[below(maybe() ? 3 : 7)],
@@ -494,7 +493,7 @@ static void try_attention(void)
     host_attention(&t);
     RUN(attention, u);
     check("out", HD_PLUGIN_F32, t.out, (size_t)t.n_q, (size_t)(t.n_heads * t.head_dim), t.out_stride,
-          t.type == HD_PLUGIN_F32 ? 1e-5 : 0.01);
+          1e-5 + rounding_of(t.type));
 }
 
 /* ---- heads ---- */
@@ -503,7 +502,7 @@ static void try_pick(void)
 {
     const int n_sequences = below(9), n = size_up_to(300);
     hd_plugin_pick t = {.n_sequences = n_sequences, .stride = wider(n)};
-    const hd_plugin_type type = (hd_plugin_type)below(3);
+    const hd_plugin_type type = (hd_plugin_type)below(4);
     int32_t *begin = make_begins(n_sequences, 0, 1, 9), *skip = maybe() ? make((size_t)n_sequences * sizeof *skip) : NULL;
     const int n_rows = begin[n_sequences];
     const bool with_in = maybe();

@@ -6,6 +6,7 @@
  * are leading dimensions and the sizes of D and of what is summed over.
  */
 #include <cublasLt.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,7 +180,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
 
 static size_t value_bytes(uint32_t type)
 {
-    return type == CUDA_R_8I ? 1 : type == CUDA_R_16BF ? 2 : 4;
+    return type == CUDA_R_8I ? 1 : type == CUDA_R_16BF || type == CUDA_R_16F ? 2 : 4;
 }
 
 static bool are_bytes(const algorithm *w)
@@ -191,7 +192,7 @@ static bool are_bytes(const algorithm *w)
 static bool are_floats(const algorithm *w)
 {
     return w->operation.compute == CUBLAS_COMPUTE_32F && w->operation.scale == CUDA_R_32F && w->a.type == w->b.type &&
-           (w->a.type == CUDA_R_32F || w->a.type == CUDA_R_16BF) && w->d.type == CUDA_R_32F;
+           (w->a.type == CUDA_R_32F || w->a.type == CUDA_R_16BF || w->a.type == CUDA_R_16F) && w->d.type == CUDA_R_32F;
 }
 
 /* Sizes fit each other, and a column its leading dimension. */
@@ -274,12 +275,23 @@ typedef struct product {
     size_t workspace_bytes;
 } product;
 
+static float f32_of_f16(uint32_t bits)
+{
+    const uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float size = exponent == 31  ? fraction != 0 ? NAN : INFINITY
+                       : exponent == 0 ? (float)fraction * 0x1p-24f
+                                       : (float)(fraction + 1024) * 0x1p-25f * (float)(1u << exponent);
+    return bits >> 15 != 0 ? -size : size;
+}
+
 static float value_at(uint32_t type, const void *values, size_t i)
 {
     if (type == CUDA_R_32F)
         return ((const float *)values)[i];
-    const uint32_t bits = (uint32_t)((const uint16_t *)values)[i] << 16;
+    const uint32_t half = ((const uint16_t *)values)[i], bits = half << 16;
     float value;
+    if (type == CUDA_R_16F)
+        return f32_of_f16(half);
     memcpy(&value, &bits, sizeof value);
     return value;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "grid.h"
+#include "heddle/plugin.h"
 
 #define __CUDACC__ 1
 #define __device__
@@ -65,13 +66,23 @@ static inline float sim_f32_of_bf16(uint32_t bits)
     return value;
 }
 
-/* Element i of a pair. */
-static inline float sim_half(uint32_t pair, int i)
+static inline float sim_f32_of_f16(uint32_t bits)
 {
-    return sim_f32_of_bf16(i == 0 ? pair & 0xffff : pair >> 16);
+    const uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float size = exponent == 31  ? fraction != 0 ? NAN : INFINITY
+                       : exponent == 0 ? (float)fraction * 0x1p-24f
+                                       : (float)(fraction + 1024) * 0x1p-25f * (float)(1u << exponent);
+    return bits >> 15 != 0 ? -size : size;
 }
 
-static inline void multiply_tiles(float c[4], const uint32_t a[4], const uint32_t b[2])
+/* Element i of a pair. */
+template <hd_plugin_type TYPE> static inline float sim_half(uint32_t pair, int i)
+{
+    const uint32_t bits = i == 0 ? pair & 0xffff : pair >> 16;
+    return TYPE == HD_PLUGIN_F16 ? sim_f32_of_f16(bits) : sim_f32_of_bf16(bits);
+}
+
+template <hd_plugin_type TYPE> static inline void multiply_tiles(float c[4], const uint32_t a[4], const uint32_t b[2])
 {
     const uint32_t own[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
     const sim_words *all = sim_exchange(0xffffffffu, own, 6);
@@ -80,8 +91,8 @@ static inline void multiply_tiles(float c[4], const uint32_t a[4], const uint32_
         const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
         for (int k = 0; k < 16; k++) {
             const int of_pair = k % 8 / 2;
-            c[i] += sim_half(all[row % 8 * 4 + of_pair][k / 8 * 2 + row / 8], k % 2) *
-                    sim_half(all[column * 4 + of_pair][4 + k / 8], k % 2);
+            c[i] += sim_half<TYPE>(all[row % 8 * 4 + of_pair][k / 8 * 2 + row / 8], k % 2) *
+                    sim_half<TYPE>(all[column * 4 + of_pair][4 + k / 8], k % 2);
         }
     }
 }
@@ -105,17 +116,29 @@ template <bool IS_TRANSPOSED> static inline void load_tiles(uint32_t to[4], cons
     }
 }
 
-static inline uint32_t pair_of(float first, float second)
+static inline uint32_t sim_bf16_of(float value)
 {
-    const float values[2] = {first, second};
-    uint32_t pair = 0;
-    for (int i = 0; i < 2; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        bits = values[i] != values[i] ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        pair |= bits << (16 * i);
-    }
-    return pair;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return value != value ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/* A step is 2^-24 up to 2^-13, and twice as much for each power of two from there on. */
+static inline uint32_t sim_f16_of(float value)
+{
+    const uint32_t sign = signbit(value) ? 0x8000 : 0;
+    int exponent = 0;
+    if (!(fabsf(value) < 65520.0f))
+        return value != value ? 0x7fff : sign | 0x7c00;
+    frexpf(value, &exponent);
+    exponent = fabsf(value) >= 0x1p-13f ? exponent - 1 : -14;
+    return sign | ((uint32_t)rintf(ldexpf(fabsf(value), 10 - exponent)) + ((uint32_t)(exponent + 14) << 10));
+}
+
+template <hd_plugin_type TYPE> static inline uint32_t pair_of(float first, float second)
+{
+    return TYPE == HD_PLUGIN_F16 ? sim_f16_of(first) | sim_f16_of(second) << 16
+                                 : sim_bf16_of(first) | sim_bf16_of(second) << 16;
 }
 
 /* ---- and more of the compiler's ---- */
