@@ -19,7 +19,7 @@
 typedef struct product_shape {
     uint64_t w_stride, a_stride, sums_stride;
     int32_t type, channels, rows, k;
-    uint32_t w_alignment, a_alignment, sums_alignment, unused; /* no byte of a key is padding */
+    uint32_t w_alignment, a_alignment, sums_alignment, bias_alignment; /* 0: no bias. No byte of a key is padding */
 } product_shape;
 
 typedef struct choice {
@@ -30,8 +30,8 @@ typedef struct choice {
 
 struct products {
     cublasLtHandle_t handle;
-    cublasLtMatmulDesc_t operations[N_TYPES];
-    cublasLtMatrixLayout_t w, a, sums; /* set anew for each product */
+    cublasLtMatmulDesc_t operations[N_TYPES], biased[N_TYPES]; /* the latter with a bias, of floats alone */
+    cublasLtMatrixLayout_t w, a, sums;                         /* set anew for each product */
     cublasLtMatmulPreference_t preference;
     CUdeviceptr workspace, sums_memory;
     choice choices[N_CHOICES];
@@ -51,15 +51,26 @@ static const arithmetic arithmetics[N_TYPES] = {
 
 /* ---- opening ---- */
 
-static cublasStatus_t open_operations(products *p)
+static cublasStatus_t open_operation(cublasLtMatmulDesc_t *operation, const arithmetic *types, cublasLtEpilogue_t epilogue)
 {
     const cublasOperation_t transposed = CUBLAS_OP_T;
+    const uint32_t after = (uint32_t)epilogue;
+    cublasStatus_t status = cuda.cublasLtMatmulDescCreate(operation, types->compute, types->sums);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status =
+            cuda.cublasLtMatmulDescSetAttribute(*operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatmulDescSetAttribute(*operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &after, sizeof after);
+    return status;
+}
+
+static cublasStatus_t open_operations(products *p)
+{
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     for (size_t i = 0; i < N_TYPES && status == CUBLAS_STATUS_SUCCESS; i++) {
-        status = cuda.cublasLtMatmulDescCreate(&p->operations[i], arithmetics[i].compute, arithmetics[i].sums);
-        if (status == CUBLAS_STATUS_SUCCESS)
-            status = cuda.cublasLtMatmulDescSetAttribute(p->operations[i], CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
-                                                         sizeof transposed);
+        status = open_operation(&p->operations[i], &arithmetics[i], CUBLASLT_EPILOGUE_DEFAULT);
+        if (status == CUBLAS_STATUS_SUCCESS && i != HD_PLUGIN_I8)
+            status = open_operation(&p->biased[i], &arithmetics[i], CUBLASLT_EPILOGUE_BIAS);
     }
     return status;
 }
@@ -122,6 +133,8 @@ void products_close(products *p)
     for (size_t i = 0; i < N_TYPES; i++) {
         if (p->operations[i] != NULL)
             (void)cuda.cublasLtMatmulDescDestroy(p->operations[i]);
+        if (p->biased[i] != NULL)
+            (void)cuda.cublasLtMatmulDescDestroy(p->biased[i]);
     }
     const cublasLtMatrixLayout_t layouts[] = {p->w, p->a, p->sums};
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
@@ -145,6 +158,7 @@ void products_close(products *p)
 typedef struct operands {
     const void *w, *a;
     void *sums;
+    const float *bias; /* that cuBLASLt adds; NULL: none */
 } operands;
 
 static uint32_t alignment_of(const void *address)
@@ -153,7 +167,7 @@ static uint32_t alignment_of(const void *address)
     return lowest == 0 || lowest > MOST_ALIGNMENT ? MOST_ALIGNMENT : (uint32_t)lowest;
 }
 
-static operands operands_of(const product_part *part)
+static operands operands_of(const product_part *part, bool is_biased)
 {
     static const size_t value_bytes[N_TYPES] = {
         [HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1, [HD_PLUGIN_F16] = 2};
@@ -163,6 +177,7 @@ static operands operands_of(const product_part *part)
         .w = (const char *)t->weights.rows + (size_t)t->first * t->weights.stride * bytes,
         .a = (const char *)t->in.data + (size_t)part->first_row * t->in.stride * bytes,
         .sums = part->sums,
+        .bias = is_biased ? t->weights.bias + t->first : NULL,
     };
 }
 
@@ -183,7 +198,18 @@ static product_shape shape_of(const product_part *part, const operands *o)
         .w_alignment = alignment_of(o->w),
         .a_alignment = alignment_of(o->a),
         .sums_alignment = alignment_of(o->sums),
+        .bias_alignment = o->bias != NULL ? alignment_of(o->bias) : 0,
     };
+}
+
+/* The operation for a shape, with its bias: what cuBLASLt chooses depends on the bias's address. */
+static cublasStatus_t set_operation(const products *p, const product_shape *s, const operands *o,
+                                    cublasLtMatmulDesc_t *operation)
+{
+    *operation = o->bias != NULL ? p->biased[s->type] : p->operations[s->type];
+    return o->bias == NULL ? CUBLAS_STATUS_SUCCESS
+                           : cuda.cublasLtMatmulDescSetAttribute(*operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &o->bias,
+                                                                 sizeof o->bias);
 }
 
 static cublasStatus_t set_layout(cublasLtMatrixLayout_t layout, cudaDataType_t type, int32_t rows, int32_t columns,
@@ -243,7 +269,7 @@ static size_t place_of(const product_shape *s)
 }
 
 /* The choice for a shape whose layouts are set. A shape, or a device, that cuBLASLt has nothing for is ours. */
-static choice *choose(products *p, const product_shape *s)
+static choice *choose(products *p, cublasLtMatmulDesc_t operation, const product_shape *s)
 {
     choice *c = &p->choices[place_of(s)];
     if (c->is_known && memcmp(&c->shape, s, sizeof *s) == 0)
@@ -252,8 +278,8 @@ static choice *choose(products *p, const product_shape *s)
     int n_found = 0;
     cublasStatus_t status = set_alignments(p, s);
     if (status == CUBLAS_STATUS_SUCCESS)
-        status = cuda.cublasLtMatmulAlgoGetHeuristic(p->handle, p->operations[s->type], p->w, p->a, p->sums, p->sums,
-                                                     p->preference, 1, &found, &n_found);
+        status = cuda.cublasLtMatmulAlgoGetHeuristic(p->handle, operation, p->w, p->a, p->sums, p->sums, p->preference, 1,
+                                                     &found, &n_found);
     *c = (choice){.shape = *s, .is_known = true};
     c->is_ours = status != CUBLAS_STATUS_SUCCESS || n_found == 0 || found.state != CUBLAS_STATUS_SUCCESS;
     if (!c->is_ours)
@@ -275,35 +301,51 @@ static void multiply_ours(hd_plugin_stream *s, const product_part *part)
     stream_launch(s, kernels[part->linear.weights.type], g, part);
 }
 
-static void multiply(hd_plugin_stream *s, const product_part *part)
+/* By cuBLASLt; false: it has no kernel. With a bias, sums are all that the product comes to: with it, and, of ADD, with what
+ * was there before. */
+static bool multiply(hd_plugin_stream *s, const product_part *part, bool is_biased)
 {
     static const float one = 1.0f, zero = 0.0f;
     static const int32_t whole_one = 1, whole_zero = 0;
     products *p = s->products;
     const bool is_whole = part->linear.weights.type == HD_PLUGIN_I8;
-    const operands o = operands_of(part);
+    const void *factor = is_whole ? (const void *)&whole_one : &one, *nothing = is_whole ? (const void *)&whole_zero : &zero;
+    const void *of_before = is_biased && part->linear.epilogue == HD_PLUGIN_ADD ? factor : nothing;
+    const operands o = operands_of(part, is_biased);
     const product_shape shape = shape_of(part, &o);
-    cublasStatus_t status = set_layouts(p, &shape);
-    const choice *c = status == CUBLAS_STATUS_SUCCESS ? choose(p, &shape) : NULL;
-    if (c != NULL && c->is_ours) {
-        multiply_ours(s, part);
-        return;
-    }
-    if (c != NULL)
-        status = cuda.cublasLtMatmul(p->handle, p->operations[shape.type], is_whole ? (const void *)&whole_one : &one, o.w,
-                                     p->w, o.a, p->a, is_whole ? (const void *)&whole_zero : &zero, o.sums, p->sums, o.sums,
+    const choice *c = NULL;
+    cublasLtMatmulDesc_t operation;
+    cublasStatus_t status = set_operation(p, &shape, &o, &operation);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = set_layouts(p, &shape);
+    if (status == CUBLAS_STATUS_SUCCESS) {
+        c = choose(p, operation, &shape);
+        if (c->is_ours)
+            return false;
+        status = cuda.cublasLtMatmul(p->handle, operation, factor, o.w, p->w, o.a, p->a, of_before, o.sums, p->sums, o.sums,
                                      p->sums, &c->algorithm, (void *)(uintptr_t)p->workspace, WORKSPACE_BYTES, s->stream);
+    }
     if (status != CUBLAS_STATUS_SUCCESS) {
         char why[HD_PLUGIN_TEXT_BYTES];
         stream_fail(s, blas_failure(status, "a product", why), why);
     }
+    return true;
+}
+
+/* The product where it goes, by cuBLASLt alone; false: it has nothing that does all of it. */
+static bool multiply_at_once(hd_plugin_stream *s, const hd_plugin_linear *t)
+{
+    const product_part whole = {
+        .linear = *t, .n_rows = t->n_rows, .sums = (float *)t->out + t->first, .sums_stride = t->out_stride};
+    return t->weights.type != HD_PLUGIN_I8 && t->out_type == HD_PLUGIN_F32 && t->rank == 0 &&
+           (t->epilogue == HD_PLUGIN_STORE || t->epilogue == HD_PLUGIN_ADD) && multiply(s, &whole, true);
 }
 
 void products_linear(hd_plugin_stream *s, const hd_plugin_linear *t)
 {
     const bool reads = t->epilogue == HD_PLUGIN_ADD || t->epilogue == HD_PLUGIN_MUL;
     const bool in_place = t->out_type == HD_PLUGIN_F32 && !reads;
-    if (t->n_rows <= 0 || t->end <= t->first || !stream_starts(s))
+    if (t->n_rows <= 0 || t->end <= t->first || !stream_starts(s) || multiply_at_once(s, t))
         return;
     const size_t channels = (size_t)(t->end - t->first), stride = in_place ? t->out_stride : (channels + 63) / 64 * 64;
     const size_t room = in_place ? (size_t)t->n_rows : SUMS_BYTES / sizeof(float) / stride;
@@ -319,7 +361,8 @@ void products_linear(hd_plugin_stream *s, const hd_plugin_linear *t)
         product_part part = {.linear = *t, .first_row = (int32_t)row, .n_rows = (int32_t)n, .sums_stride = stride};
         part.sums = in_place ? (void *)((float *)t->out + row * stride + (size_t)t->first)
                              : (void *)(uintptr_t)s->products->sums_memory;
-        multiply(s, &part);
+        if (!multiply(s, &part, false))
+            multiply_ours(s, &part);
         stream_launch(
             s, ID_k_epilogue,
             (grid){.x = n, .y = (channels + ROW_THREADS - 1) / ROW_THREADS, .threads_x = ROW_THREADS, .threads_y = 1},

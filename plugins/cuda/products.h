@@ -1,4 +1,5 @@
-/* products.h - products of a stream: cuBLASLt's, or our own where it has none, then our epilogue.
+/* products.h - products of a stream: cuBLASLt's, or our own where it has none, then our epilogue. Where f32 is stored or
+ * added to, of products of floats, and nothing else is to be done but to add the bias, cuBLASLt does all of it.
  *
  * out = a w^T with rows of w as channels is, in cuBLASLt's columns, sums (channels x rows) = w^T a, where w is k x channels
  * and a is k x rows: both as they lie. The one operation that is transposed is also the only one it has for bytes.

@@ -1,6 +1,6 @@
 /* blas.c - libcublasLt.so.13 of the simulated device: see cuda_sim.h. Matrices lie column by column; D = alpha op(A) op(B) +
- * beta C, in plain loops. A choice of a kernel serves the layouts, types and alignments that it was asked for, and no
- * others, and the memory it is lent is overwritten.
+ * beta C, and a bias for each row, in plain loops. A choice of a kernel serves the layouts, types and alignments that it was
+ * asked for, and no others, and the memory it is lent is overwritten.
  *
  * Of products of bytes the manual says: sums are int32, A is transposed and B is not, addresses are multiples of 4, and so
  * are leading dimensions and the sizes of D and of what is summed over.
@@ -28,7 +28,9 @@ typedef struct layout {
 } layout;
 
 typedef struct operation {
-    uint32_t compute, scale, transposes_a, transposes_b;
+    uint32_t compute, scale, transposes_a, transposes_b, epilogue;
+    uint32_t bias_alignment; /* of a choice */
+    const float *bias;       /* of a product; NULL in a choice */
 } operation;
 
 typedef struct preference {
@@ -86,7 +88,8 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasCompute
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
     *out = memory;
-    *(operation *)memory = (operation){.compute = (uint32_t)compute, .scale = (uint32_t)scale};
+    *(operation *)memory =
+        (operation){.compute = (uint32_t)compute, .scale = (uint32_t)scale, .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
     return status;
 }
 
@@ -111,6 +114,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description, 
     switch (attribute) {
     case CUBLASLT_MATMUL_DESC_TRANSA: return set(&o->transposes_a, sizeof o->transposes_a, value, bytes);
     case CUBLASLT_MATMUL_DESC_TRANSB: return set(&o->transposes_b, sizeof o->transposes_b, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE: return set(&o->epilogue, sizeof o->epilogue, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return set(&o->bias, sizeof o->bias, value, bytes);
     }
     return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -186,7 +191,7 @@ static size_t value_bytes(uint32_t type)
 static bool are_bytes(const algorithm *w)
 {
     return w->operation.compute == CUBLAS_COMPUTE_32I && w->operation.scale == CUDA_R_32I && w->a.type == CUDA_R_8I &&
-           w->b.type == CUDA_R_8I && w->d.type == CUDA_R_32I;
+           w->b.type == CUDA_R_8I && w->d.type == CUDA_R_32I && w->operation.epilogue == CUBLASLT_EPILOGUE_DEFAULT;
 }
 
 static bool are_floats(const algorithm *w)
@@ -234,10 +239,21 @@ static uint64_t hash_of(const algorithm *w)
     return hash;
 }
 
+/* NULL: none. */
+static const float *bias_of(cublasLtMatmulDesc_t description)
+{
+    const operation *o = (const operation *)(const void *)description;
+    return o->epilogue == CUBLASLT_EPILOGUE_BIAS ? o->bias : NULL;
+}
+
 static algorithm wanted(cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                         cublasLtMatrixLayout_t d)
 {
-    return (algorithm){.a = IS(a), .b = IS(b), .d = IS(d), .operation = *(const operation *)(const void *)description};
+    algorithm w = {.a = IS(a), .b = IS(b), .d = IS(d), .operation = *(const operation *)(const void *)description};
+    const uintptr_t bias = (uintptr_t)bias_of(description);
+    w.operation.bias_alignment = (uint32_t)(bias & (0 - bias) & 0xff);
+    w.operation.bias = NULL;
+    return w;
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t description,
@@ -253,6 +269,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (ordered != 0)
         return (cublasStatus_t)ordered;
     if (handle->context != sim_current_context() || c != d || n_wanted < 1 || !are_sizes_right(&w))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (w.operation.epilogue == CUBLASLT_EPILOGUE_BIAS && bias_of(description) == NULL)
         return CUBLAS_STATUS_INVALID_VALUE;
     if ((!are_bytes(&w) && !are_floats(&w)) || !is_supported(&w))
         return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -271,6 +289,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 typedef struct product {
     algorithm what;
     const void *a, *b;
+    const float *bias; /* NULL: none */
+    bool adds;         /* to what is there */
     void *d, *workspace;
     size_t workspace_bytes;
 } product;
@@ -344,6 +364,10 @@ static void run_product(const void *data)
     check_operand("a product's first operand", &w->a, p->a, false);
     if (!are_bytes(w))
         check_operand("a product's second operand", &w->b, p->b, false);
+    if (p->adds)
+        check_operand("what a product adds to", &w->d, p->d, false);
+    if (p->bias != NULL)
+        sim_check_range("a product's bias", p->bias, (size_t)w->d.rows * sizeof *p->bias, false);
     check_operand("what a product writes", &w->d, p->d, true);
     if (p->workspace_bytes > 0)
         memset(p->workspace, 0xff, p->workspace_bytes < 4096 ? p->workspace_bytes : 4096);
@@ -353,7 +377,8 @@ static void run_product(const void *data)
             if (are_bytes(w))
                 ((int32_t *)p->d)[at] = sum_of_bytes(p, row, column);
             else
-                ((float *)p->d)[at] = sum_of_floats(p, row, column, ta, tb);
+                ((float *)p->d)[at] = (p->adds ? ((const float *)p->d)[at] : 0.0f) + sum_of_floats(p, row, column, ta, tb) +
+                                      (p->bias != NULL ? p->bias[row] : 0.0f);
         }
     }
     sim_count_product();
@@ -364,13 +389,14 @@ static bool is_aligned(const void *address, uint32_t alignment)
     return (uintptr_t)address % alignment == 0;
 }
 
-/* alpha is 1 and beta 0, in the type of the sums: nothing else is asked for. */
-static bool are_scales_plain(const algorithm *w, const void *alpha, const void *beta)
+/* alpha is 1 and beta 0, or of floats 1, in the type of the sums: nothing else is asked for. */
+static bool are_scales_plain(const algorithm *w, const void *alpha, const void *beta, bool *adds)
 {
     static const float one = 1.0f, zero = 0.0f;
     static const int32_t whole_one = 1, whole_zero = 0;
+    *adds = !are_bytes(w) && memcmp(beta, &one, 4) == 0;
     return memcmp(alpha, are_bytes(w) ? (const void *)&whole_one : &one, 4) == 0 &&
-           memcmp(beta, are_bytes(w) ? (const void *)&whole_zero : &zero, 4) == 0;
+           (*adds || memcmp(beta, are_bytes(w) ? (const void *)&whole_zero : &zero, 4) == 0);
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t description, const void *alpha, const void *a,
@@ -383,6 +409,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     product p = {.what = wanted(description, a_layout, b_layout, d_layout),
                  .a = a,
                  .b = b,
+                 .bias = bias_of(description),
                  .d = d,
                  .workspace = workspace,
                  .workspace_bytes = workspace_bytes};
@@ -391,8 +418,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     memcpy(p.what.alignments, &choice->data[1], sizeof p.what.alignments);
     const uint32_t *alignments = p.what.alignments;
     if (handle->context != sim_current_context() || c != d || c_layout != d_layout || workspace_bytes < choice->data[0] ||
-        hash_of(&p.what) != choice->data[3] || !are_scales_plain(&p.what, alpha, beta) || !is_aligned(a, alignments[0]) ||
-        !is_aligned(b, alignments[1]) || !is_aligned(d, alignments[3]))
+        hash_of(&p.what) != choice->data[3] || !are_scales_plain(&p.what, alpha, beta, &p.adds) ||
+        !is_aligned(a, alignments[0]) || !is_aligned(b, alignments[1]) || !is_aligned(d, alignments[3]))
         return CUBLAS_STATUS_INVALID_VALUE;
     return sim_stream_add(stream, run_product, &p, sizeof p) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

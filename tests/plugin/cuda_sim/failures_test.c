@@ -39,7 +39,8 @@ static cuda_sim_counts counts_of_device(void)
 
 enum { N_PASSES = 4, WIDE = N * N }; /* seen, captured, and launched twice */
 
-/* A product of a matrix and the one matrix, through all that a pass does with a stream, again and again with others. */
+/* A product of a matrix, without a value below 0, and the one matrix, through all that a pass does with a stream, again and
+ * again with others. */
 static hd_plugin_status passes(hd_plugin_device *device, hd_plugin_stream *stream, size_t n, float *out)
 {
     static float a[WIDE], one[WIDE];
@@ -53,6 +54,7 @@ static hd_plugin_status passes(hd_plugin_device *device, hd_plugin_stream *strea
                                      .in = {.data = values, .stride = N},
                                      .n_rows = N,
                                      .end = N,
+                                     .epilogue = HD_PLUGIN_RELU,
                                      .out = values + 2 * WIDE,
                                      .out_stride = N};
     for (size_t i = 0; i < WIDE; i++)
