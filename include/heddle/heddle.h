@@ -161,10 +161,14 @@ typedef enum hd_head {
 HD_API const char *hd_head_name(uint32_t head);
 
 typedef enum hd_dtype {
-    HD_DTYPE_AUTO = 0, /* the fastest type that keeps a mean cosine of 0.9999 here: bf16 where the CPU has it, else f32 */
+    HD_DTYPE_AUTO =
+        0, /* the fastest type that keeps a mean cosine of 0.9999 here: f16 where a device has it, else bf16 where
+                        * the CPU has it, else f32 */
     HD_DTYPE_F32,
     HD_DTYPE_BF16,
     HD_DTYPE_INT8, /* weights and activations of the matrix products in 8 bits; mean cosine about 0.995 */
+    HD_DTYPE_F16,  /* on devices; cosine above 0.9999. Values past its range make devices go over to bf16. The CPU, which has
+                    * no arithmetic for it, computes such a model in f32: in a device's place, and where there is none */
 } hd_dtype;
 
 typedef struct hd_model_options {
@@ -204,7 +208,7 @@ typedef struct hd_model_info {
     const char *pooling;      /* "mean", "cls", "max", "last", "mean_sqrt_len", "weighted_mean"; several: "cls+mean" */
     const char *similarity;   /* "cosine", "dot", "euclidean", "manhattan" */
     const char *default_prompt_name; /* "" for none */
-    hd_dtype dtype;                  /* as resolved, never AUTO */
+    hd_dtype dtype;                  /* as resolved, never AUTO; by what devices have once it is loaded */
     uint32_t heads;                  /* hd_head bits that it has */
     uint32_t n_dimensions;           /* DENSE: length of a vector without the `dimensions` option; 0: it gives none */
     uint32_t n_token_dimensions;     /* MULTI: length of a token's vector */

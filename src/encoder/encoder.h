@@ -135,6 +135,9 @@ HD_MUST_USE hd_status hd__encoder_measure(const hd_settings *settings, hd_weight
 /* Whether model_type has an architecture, for an early answer. */
 HD_MUST_USE hd_status hd__encoder_check(const hd_settings *settings, hd_error *err);
 
+/* Whether a device that is not the CPU can have anything to do with it. */
+bool hd__encoder_runs_on_devices(const hd_settings *settings);
+
 /* Multiply-adds of one token's matrix products, times two. */
 uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
 

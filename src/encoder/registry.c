@@ -45,6 +45,11 @@ hd_status hd__encoder_check(const hd_settings *s, hd_error *err)
     return HD_OK;
 }
 
+bool hd__encoder_runs_on_devices(const hd_settings *s)
+{
+    return !find(s->model_type)->no_device;
+}
+
 uint64_t hd__encoder_flops_per_token(const hd_settings *s)
 {
     uint64_t heads = 2 * (s->n_heads + s->n_kv_heads), products = s->gated ? 3 : 2;

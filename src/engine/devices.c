@@ -8,6 +8,9 @@
  * that a device has failed twice, and everything while no device is up. Weights are uploaded at a model's first group and go
  * when it is unloaded. A group is as large as the device's free memory lets it be, up to HD_DEVICE_GROUP_TOKENS.
  *
+ * Models whose dtype is f16 are that on devices that have it, and f32 on the CPU. Values past the range of f16 come out as
+ * NaN: such a group goes back to the queue, and devices have the model in bf16 from then on.
+ *
  * A group that fails goes back to the queue. After a lack of memory the device's groups are half as large for a while; after
  * anything else it is down, and opened again after a pause that doubles each time. No request fails because of a device.
  */
@@ -113,7 +116,26 @@ void hd__devices_close(hd_engine *e)
     e->n_devices = 0;
 }
 
+bool hd__devices_have(hd_engine *e, k_type type)
+{
+    hd_plugin_state state;
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        hd__accelerator_look(e->devices[i].accelerator, &state);
+        if ((state.types & 1u << type) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- who takes what ---- */
+
+/* What a model's products are on a device. Past the range of f16 it is bf16, or what the CPU has. */
+static k_type type_on(const hd_device *d, const hd_model *m)
+{
+    const uint32_t types = d->accelerator->state.types;
+    const k_type half = m->is_past_f16 ? K_BF16 : K_F16;
+    return m->dtype == HD_DTYPE_F16 && (types & 1u << half) != 0 ? half : m->encoder->type;
+}
 
 static bool is_refused(const hd_device *d, const hd_model *m)
 {
@@ -125,7 +147,7 @@ static bool is_for(const hd_device *d, const hd_job *job)
 {
     const hd_model *m = job->model;
     return d->is_up && job->n_device_failures < FAILURES_TO_CPU && !is_refused(d, m) &&
-           hd__encoder_fits(m->encoder, m->encoder->type, d->accelerator);
+           hd__encoder_fits(m->encoder, type_on(d, m), d->accelerator);
 }
 
 bool hd__worker_may_take(const hd_worker *w, const hd_job *job)
@@ -148,13 +170,18 @@ static size_t block_bytes(const hd_model *m, const hd_encoder *encoder, int capa
                    encoder->architecture->scratch_bytes(encoder, capacity, 0));
 }
 
+static uint64_t bytes_there(const hd_device *d, const hd_device_memory *memory)
+{
+    return hd__accelerator_has(d->accelerator, memory) ? memory->bytes : 0;
+}
+
 /* With the lock: what all weights leave to each of a device's workers. */
 static uint64_t block_share(const hd_device *d, const hd_engine *e)
 {
     const uint64_t usable = hd__accelerator_usable(d->accelerator);
     uint64_t weights = 0;
     for (const hd_model *m = e->models; m != NULL; m = m->next)
-        weights += hd__accelerator_has(d->accelerator, &m->on[d->number].memory) ? m->on[d->number].memory.bytes : 0;
+        weights += bytes_there(d, &m->on[d->number].memory) + bytes_there(d, &m->on[d->number].before_memory);
     return usable > weights ? (usable - weights) / d->n_working : 0;
 }
 
@@ -190,7 +217,9 @@ static void forget(hd_device *d, hd_model *m)
 {
     hd_device_copy *copy = &m->on[d->number];
     hd__accelerator_free(d->accelerator, &copy->memory);
+    hd__accelerator_free(d->accelerator, &copy->before_memory);
     hd__encoder_close(copy->encoder);
+    hd__encoder_close(copy->before);
     *copy = (hd_device_copy){0};
 }
 
@@ -206,7 +235,8 @@ static bool make_room(hd_device *d, hd_engine *e)
     bool any = false;
     pthread_mutex_lock(&e->lock);
     for (hd_model *m = e->models; m != NULL; m = m->next) {
-        if (m->state != HD_LOADED || m->n_users > 0 || m->on[d->number].encoder == NULL)
+        const hd_device_copy *copy = &m->on[d->number];
+        if (m->state != HD_LOADED || m->n_users > 0 || (copy->encoder == NULL && copy->before == NULL))
             continue;
         forget(d, m);
         any = true;
@@ -222,30 +252,51 @@ static bool make_room(hd_device *d, hd_engine *e)
     return any;
 }
 
-/* How long a model that does not fit is not tried again: not long when another group may have had the room. */
-static uint64_t refusal_ns(const hd_worker *w)
+/* With the lock: whether no other worker is on the device. */
+static bool is_alone(const hd_worker *w)
 {
     const hd_device *d = w->device;
     bool any_is_busy = false;
     for (uint32_t i = 0; i < d->n_started; i++)
         any_is_busy |= i != w->number && d->workers[i].is_busy;
-    return (any_is_busy ? FIRST_PAUSE_MS : LONGEST_PAUSE_MS) * NS_OF_MS;
+    return !any_is_busy;
 }
 
-static hd_status upload(hd_worker *w, hd_model *m, hd_error *err)
+/* How long a model that does not fit is not tried again: not long when another group may have had the room. */
+static uint64_t refusal_ns(const hd_worker *w)
+{
+    return (is_alone(w) ? LONGEST_PAUSE_MS : FIRST_PAUSE_MS) * NS_OF_MS;
+}
+
+/* With the lock: what there is of a model, in another type or of the device as it was before, goes, but for what another
+ * worker may be in. */
+static void make_way(const hd_worker *w, hd_model *m)
+{
+    hd_device *d = w->device;
+    hd_device_copy *copy = &m->on[d->number];
+    if (is_alone(w) || bytes_there(d, &copy->memory) + bytes_there(d, &copy->before_memory) == 0) {
+        forget(d, m);
+    } else if (copy->before == NULL) {
+        *copy = (hd_device_copy){.before = copy->encoder, .before_memory = copy->memory};
+    }
+}
+
+static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_error *err)
 {
     hd_device *d = w->device;
     hd_engine *e = m->engine;
     hd_device_stream *stream = w->slot.stream;
     hd_device_copy fresh = {0};
     const bool had_block = w->block.address != NULL;
-    hd_status status = hd__encoder_upload(m->encoder, m->encoder->type, stream, &fresh.encoder, &fresh.memory, err);
+    hd_status status = hd__encoder_upload(m->encoder, type, stream, &fresh.encoder, &fresh.memory, err);
     if (status == HD_ERR_MEMORY) {
         hd__accelerator_free(d->accelerator, &w->block);
         if (make_room(d, e) || had_block)
-            status = hd__encoder_upload(m->encoder, m->encoder->type, stream, &fresh.encoder, &fresh.memory, err);
+            status = hd__encoder_upload(m->encoder, type, stream, &fresh.encoder, &fresh.memory, err);
     }
     pthread_mutex_lock(&e->lock);
+    fresh.before = m->on[d->number].before;
+    fresh.before_memory = m->on[d->number].before_memory;
     fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + refusal_ns(w) : 0;
     m->on[d->number] = fresh;
     const int most = group_tokens(d, m, hd__usual_heads(m));
@@ -262,6 +313,7 @@ static hd_encoder *encoder_there(const hd_device *d, const hd_model *m)
     pthread_mutex_lock(&m->engine->lock);
     const hd_device_copy *copy = &m->on[d->number];
     hd_encoder *encoder = hd__accelerator_has(d->accelerator, &copy->memory) ? copy->encoder : NULL;
+    encoder = encoder != NULL && encoder->type == type_on(d, m) ? encoder : NULL;
     pthread_mutex_unlock(&m->engine->lock);
     return encoder;
 }
@@ -277,10 +329,11 @@ static hd_status encoder_of(hd_worker *w, hd_model *m, hd_encoder **encoder, hd_
     if ((*encoder = encoder_there(d, m)) == NULL) {
         pthread_mutex_lock(&m->engine->lock);
         const bool refused = is_refused(d, m);
+        const k_type type = type_on(d, m);
         if (!refused)
-            forget(d, m);
+            make_way(w, m);
         pthread_mutex_unlock(&m->engine->lock);
-        status = refused ? hd__fail(err, HD_ERR_MEMORY, "%s does not fit", m->name) : upload(w, m, err);
+        status = refused ? hd__fail(err, HD_ERR_MEMORY, "%s does not fit", m->name) : upload(w, m, type, err);
         *encoder = m->on[d->number].encoder;
     }
     pthread_mutex_unlock(&d->upload_lock);
@@ -408,7 +461,7 @@ static hd_batch batch_there(const hd_worker *w, const hd_batch *b)
 }
 
 /* All that a pass's calls depend on. */
-static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_batch *b)
+static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_encoder *encoder, const hd_batch *b)
 {
     const hd_slot *slot = &w->slot;
     const struct {
@@ -426,7 +479,7 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_batc
         .room = slot->heads,
         .heads = b->heads,
         .task = b->task,
-        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1,
+        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1 | (uint32_t)encoder->type << 2,
     };
     hd_plugin_key key = {0};
     _Static_assert(sizeof all <= sizeof key, "the key's words");
@@ -439,7 +492,7 @@ static bool forward(hd_worker *w, const hd_model *m, const hd_encoder *encoder, 
 {
     const hd_slot *slot = &w->slot;
     const hd_plugin *plugin = w->device->accelerator->plugin;
-    const hd_plugin_key key = key_of(w, m, batch);
+    const hd_plugin_key key = key_of(w, m, encoder, batch);
     const hd_batch moved = batch_there(w, batch);
     const bool is_small = batch->n_tokens <= HD_DEVICE_REPLAY_TOKENS;
     hd_slot plan;
@@ -467,7 +520,10 @@ static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, bool *r
     send_batch(w, &batch);
     *replayed = forward(w, m, encoder, &batch);
     fetch_rows(w, encoder, &batch);
-    return hd__device_stream_wait(slot->stream, err);
+    HD_TRY(hd__device_stream_wait(slot->stream, err));
+    if (encoder->type == K_F16 && !hd__batch_is_finite(&batch, encoder))
+        return hd__fail(err, HD_ERR_NUMERIC, "%s has values that f16 does not reach", m->name);
+    return HD_OK;
 }
 
 /* ---- failures ---- */
@@ -482,18 +538,22 @@ static void put_down(hd_device *d)
     d->retry_ns = hd__now_ns() + d->pause_ms * NS_OF_MS;
 }
 
-/* Gives the group back. A group that a model's weights left no room for says nothing of its jobs; groups that were on the
- * device together fail of one failure. */
-static void give_back(hd_worker *w, const hd_model *m, size_t n, const hd_error *why)
+/* Gives the group back. A group that a model's weights left no room for, or f16 no range, says nothing of its jobs; groups
+ * that were on the device together fail of one failure. */
+static void give_back(hd_worker *w, hd_model *m, size_t n, const hd_error *why)
 {
     hd_engine *e = w->crew->engine;
     hd_device *d = w->device;
     char what[96];
     pthread_mutex_lock(&e->lock);
-    const bool refused = is_refused(d, m), is_first = w->failure == d->failure;
+    const bool past_f16 = why->status == HD_ERR_NUMERIC, refused = !past_f16 && is_refused(d, m);
+    const bool is_first = !past_f16 && w->failure == d->failure;
     const uint64_t number = d->failure = is_first ? ++e->n_device_failures : d->failure;
     d->n_out_of_memory += why->status == HD_ERR_MEMORY;
-    if (refused) {
+    if (past_f16) {
+        m->is_past_f16 = true;
+        snprintf(what, sizeof what, "and the model goes on in bf16");
+    } else if (refused) {
         snprintf(what, sizeof what, "and to the CPU for a while");
     } else if (why->status == HD_ERR_MEMORY) {
         d->n_halved += is_first && d->n_halved < MOST_HALVED;
@@ -509,7 +569,7 @@ static void give_back(hd_worker *w, const hd_model *m, size_t n, const hd_error 
     }
     for (size_t i = 0; i < n; i++) {
         hd_job *job = w->taken[i]->job;
-        job->n_device_failures += job->last_device_failure != number && !refused;
+        job->n_device_failures += job->last_device_failure != number && !refused && !past_f16;
         job->last_device_failure = number;
     }
     d->n_returned += n;

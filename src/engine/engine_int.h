@@ -150,6 +150,8 @@ typedef enum hd_crew_kind { HD_CREW_FOREGROUND, HD_CREW_BACKGROUND, HD_N_CREWS }
 typedef struct hd_device_copy {
     hd_encoder *encoder; /* NULL: it is not there */
     hd_device_memory memory;
+    hd_encoder *before; /* in another type: a worker may still be in it; NULL: none */
+    hd_device_memory before_memory;
     uint64_t refused_until_ns; /* it did not fit */
 } hd_device_copy;
 
@@ -163,8 +165,10 @@ struct hd_model {
     uint64_t weights_hash; /* of the weights loaded last; 0: none */
     hd_arena arena;        /* settings and their texts; constant after open */
     hd_settings settings;  /* but for answers and unknown_id: the tokenizer's, once loaded */
-    hd_dtype dtype;
-    hd_model_info info;                       /* constant but for `loaded` and `load_failed` */
+    hd_dtype dtype;        /* constant once loaded */
+    bool is_auto;          /* AUTO was asked for, and devices have not been asked */
+    bool is_past_f16;      /* with the lock: its values were, and devices have it in another type */
+    hd_model_info info;    /* constant but for `dtype`, `loaded` and `load_failed` */
     const char *packed_path, *tokenizer_path; /* of the files of the cache; NULL: no cache */
 
     hd_load_state state;
@@ -345,6 +349,7 @@ void hd__slot_clear(hd_slot *slot);
 bool hd__slot_map(hd_engine *engine, hd_slot *slot, size_t bytes, bool within_share);
 
 void hd__batch_fill(const hd_worker *worker, size_t first, size_t n, hd_slot *slot, hd_batch *batch);
+bool hd__batch_is_finite(const hd_batch *batch, const hd_encoder *encoder);
 void hd__batch_count(hd_engine *engine, size_t n_texts, uint64_t n_tokens, uint64_t capacity);
 void hd__batch_deliver(hd_worker *worker, const hd_model *model, size_t first, size_t n, const hd_slot *slot);
 void hd__crew_call_back(hd_crew *crew);
@@ -364,6 +369,9 @@ HD_MUST_USE hd_status hd__devices_parse(const char *text, int *choice, hd_error 
 /* Opens those that were chosen, once. Never fails: what is missing is logged. */
 void hd__devices_open(hd_engine *engine);
 void hd__devices_close(hd_engine *engine);
+
+/* Whether one that is open has products of a type. */
+bool hd__devices_have(hd_engine *engine, k_type type);
 
 /* Their workers. start, with the lock, is idempotent; a device without a worker leaves its jobs to the CPU. */
 void hd__devices_start(hd_engine *engine);

@@ -16,15 +16,24 @@ static _Atomic uint64_t last_id;
 
 static const char *dtype_name(hd_dtype dtype)
 {
-    return dtype == HD_DTYPE_F32 ? "f32" : dtype == HD_DTYPE_BF16 ? "bf16" : "int8";
+    static const char *const names[] = {
+        [HD_DTYPE_F32] = "f32", [HD_DTYPE_BF16] = "bf16", [HD_DTYPE_INT8] = "int8", [HD_DTYPE_F16] = "f16"};
+    return names[dtype];
+}
+
+/* What the CPU has in its place. */
+static hd_dtype dtype_of_cpu(hd_dtype dtype)
+{
+    return dtype == HD_DTYPE_F16 ? HD_DTYPE_F32 : dtype;
 }
 
 static k_type type_of(hd_dtype dtype)
 {
-    return dtype == HD_DTYPE_F32 ? K_F32 : dtype == HD_DTYPE_BF16 ? K_BF16 : K_I8;
+    const hd_dtype own = dtype_of_cpu(dtype);
+    return own == HD_DTYPE_F32 ? K_F32 : own == HD_DTYPE_BF16 ? K_BF16 : K_I8;
 }
 
-/* What AUTO means on this machine. */
+/* What AUTO means to this machine's CPU. */
 static hd_dtype resolve(hd_dtype dtype)
 {
     hd_kernels kernels;
@@ -41,7 +50,8 @@ static hd_status packed_paths(hd_model *m, hd_error *err)
     if (cache == NULL)
         HD_TRY(hd__cache_dir(&m->arena, &cache, err));
     const unsigned long long dir_hash = hd__hash64(hd__span_of(m->settings.dir), 0);
-    m->packed_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-%s.heddle", cache, dir_hash, dtype_name(m->dtype));
+    m->packed_path =
+        hd__arena_printf(&m->arena, "%s/packed/%016llx-%s.heddle", cache, dir_hash, dtype_name(dtype_of_cpu(m->dtype)));
     m->tokenizer_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-tokenizer.heddle", cache, dir_hash);
     return m->packed_path != NULL && m->tokenizer_path != NULL ? HD_OK
                                                                : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
@@ -127,6 +137,7 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
     if (o->pooling != NULL)
         HD_TRY(set_pooling(&m->settings, o->pooling, err));
     m->dtype = resolve(o->dtype);
+    m->is_auto = o->dtype == HD_DTYPE_AUTO;
     HD_TRY(packed_paths(m, err));
     fill_info(m, path);
     return m->info.pooling != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name);
@@ -137,7 +148,7 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
 {
     static const hd_model_options defaults;
     const hd_model_options *o = options != NULL ? options : &defaults;
-    if ((unsigned)o->dtype > HD_DTYPE_INT8)
+    if ((unsigned)o->dtype > HD_DTYPE_F16)
         return hd__fail(err, HD_ERR_ARG, "unknown dtype %d", (int)o->dtype);
     hd_model *m = hd__calloc(1, sizeof *m);
     if (m == NULL)
@@ -325,10 +336,27 @@ static void read_plainly(hd_model *m)
         m->settings.unknown_id = hd__tokenizer_unknown_id(m->tokenizer);
 }
 
+/* The first load, which opens devices, tells what they have. */
+static hd_status choose_dtype(hd_model *m, hd_error *err)
+{
+    const bool has_f16 = hd__encoder_runs_on_devices(&m->settings) && hd__devices_have(m->engine, K_F16);
+    const bool was_auto = m->is_auto;
+    m->is_auto = false;
+    m->is_past_f16 = false;
+    if (m->dtype == HD_DTYPE_F16 && !has_f16)
+        hd__log(HD_LOG_WARN, "%s: there is no device that has f16: the CPU computes it in f32; bf16 and int8 are faster",
+                m->name);
+    if (!was_auto || !has_f16)
+        return HD_OK;
+    m->dtype = HD_DTYPE_F16;
+    return packed_paths(m, err);
+}
+
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
     hd__devices_open(m->engine);
+    HD_TRY(choose_dtype(m, err));
     HD_TRY(hd__model_tokenizer_open(m->settings.dir, m->tokenizer_path, &m->tokenizer, err));
     find_unweighted(m);
     HD_TRY(find_answers(m, err));
@@ -358,6 +386,7 @@ static void load_locked(hd_model *m)
         free_loaded(m);
     pthread_mutex_lock(&engine->lock);
     m->state = status == HD_OK ? HD_LOADED : HD_UNLOADED;
+    m->info.dtype = m->dtype;
     m->info.loaded = status == HD_OK;
     m->info.load_failed = status != HD_OK;
     if (status == HD_OK) {

@@ -27,6 +27,30 @@ static bool all_finite(const float *values, size_t n)
     return check[0] == 0.0f;
 }
 
+/* Whether all that a pass came to are numbers. */
+bool hd__batch_is_finite(const hd_batch *b, const hd_encoder *e)
+{
+    const size_t sequences = (size_t)b->n_sequences, tokens = (size_t)b->n_tokens;
+    const struct {
+        uint32_t head;
+        const float *values;
+        size_t n_rows, width;
+    } all[] = {
+        {HD_HEAD_DENSE, b->out, b->n_spans > 0 ? (size_t)b->n_spans : sequences, (size_t)e->n_out},
+        {HD_HEAD_TOKENS, b->token_states, tokens, e->settings->hidden},
+        {HD_HEAD_MULTI, b->token_vectors, tokens, (size_t)e->n_token_out},
+        {HD_HEAD_SPARSE, e->sparse_by_vocabulary ? NULL : b->token_weights, tokens, 1},
+        {HD_HEAD_SPARSE, e->sparse_by_vocabulary ? b->vocab_weights : NULL, sequences, e->settings->vocab_size},
+        {HD_HEAD_SCORES, b->scores, sequences, (size_t)e->n_labels},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if ((b->heads & all[i].head) != 0 && all[i].values != NULL &&
+            !all_finite(all[i].values, all[i].n_rows * all[i].width))
+            return false;
+    }
+    return true;
+}
+
 static hd_status not_finite(const hd_job *job, uint32_t row, hd_error *err)
 {
     const size_t text = job->parts != NULL ? job->parts[row].row : row;
