@@ -1,5 +1,6 @@
 /* engine_test.c - an engine with devices: the same vectors as on the CPU, also while a device fails in every way it can, and
- * nothing left behind. The device is host_plugin.h's, and fails on command.
+ * nothing left behind. The device is host_plugin.h's, and fails on command; or plugins/cuda's on the simulated GPU, which
+ * takes the same orders (cuda_sim/engine_control.c).
  */
 #include "unit/engine_fixture.h"
 
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cuda/products.h"
 #include "host_plugin.h"
 
 enum { N = 40, WIDTH = 64 };
@@ -16,6 +18,9 @@ enum { N = 40, WIDTH = 64 };
 static const uint64_t gigabyte = (uint64_t)1 << 30;
 static float wanted[N * WIDTH]; /* of the CPU */
 static host_plugin_control_fn *control;
+static bool is_simulated;
+static const char *hardware = "host memory", *failure = "told to fail";
+static uint64_t stream_bytes; /* what the plugin takes of a device's memory for a stream */
 static char logged[4096];
 
 /* ---- the two sides ---- */
@@ -50,6 +55,28 @@ static void check_vectors(const char *when, const float *got)
     }
 }
 
+/* Of fewer bits. */
+static void check_cosines(const char *when, const float *got, const float *right, double least)
+{
+    for (size_t i = 0; i < N; i++) {
+        double ab = 0.0, aa = 0.0, bb = 0.0;
+        for (size_t j = i * WIDTH; j < (i + 1) * WIDTH; j++) {
+            ab += (double)got[j] * (double)right[j];
+            aa += (double)got[j] * (double)got[j];
+            bb += (double)right[j] * (double)right[j];
+        }
+        if (!(ab / sqrt(aa * bb) >= least))
+            fail_msg("%s: text %zu has cosine %.6f", when, i, ab / sqrt(aa * bb));
+    }
+}
+
+static hd_dtype dtype_of(hd_model *model)
+{
+    hd_model_info info;
+    hd_model_get_info(model, &info);
+    return info.dtype;
+}
+
 static void encode_and_check(hd_model *model, const char *when)
 {
     float *got = encode_some(model, N);
@@ -67,6 +94,13 @@ static hd_device_info device_of(hd_engine *engine, uint32_t i)
     hd_device_info info;
     assert_true(hd_engine_get_device(engine, i, &info));
     return info;
+}
+
+static void check_hardware(const hd_device_info *info, char number)
+{
+    const char named[] = {' ', number, '\0'};
+    assert_int_equal(strncmp(info->hardware, hardware, strlen(hardware)), 0);
+    assert_string_equal(info->hardware + strlen(hardware), named);
 }
 
 /* Nothing of a closed engine's is on a device. */
@@ -104,7 +138,7 @@ static void test_device_computes(void **state)
         encode_and_check(model, "on the device");
         const hd_device_info info = device_of(engine, 0);
         assert_string_equal(info.name, "cuda:0");
-        assert_string_equal(info.hardware, "host memory 0");
+        check_hardware(&info, '0');
         assert_true(info.is_up && info.used_bytes > 0 && info.n_batches > 0);
         assert_int_equal(info.n_texts, stats_of(engine).n_texts);
         assert_int_equal(info.n_returned, 0);
@@ -182,7 +216,8 @@ static void test_it_comes_back(void **state)
     logged[0] = '\0';
     order(HD_PLUGIN_LOST, 5, 0, UINT32_MAX);
     encode_and_check(model, "while it is lost");
-    assert_non_null(strstr(logged, "cuda:0: device 0: told to fail; "));
+    assert_non_null(strstr(logged, "cuda:0: device 0: "));
+    assert_non_null(strstr(logged, failure));
     assert_non_null(strstr(logged, "texts go back to the queue, it is opened again in 250 ms"));
     assert_false(device_of(engine, 0).is_up);
     order(HD_PLUGIN_OK, 0, 0, 0);
@@ -234,7 +269,8 @@ static void test_small_memory(void **state)
     encode_and_check(first, "alone");
     const uint64_t alone = device_of(engine, 0).used_bytes;
     hd_engine_close(engine);
-    engine = open_engine((hd_engine_options){.n_threads = 2, .device = "cuda", .device_memory_bytes = alone + alone / 4});
+    engine = open_engine(
+        (hd_engine_options){.n_threads = 2, .device = "cuda", .device_memory_bytes = stream_bytes + alone + alone / 4});
     hd_model *models[2];
     for (size_t i = 0; i < 2; i++)
         models[i] = open_model(engine, "tiny-cls", HD_DTYPE_F32);
@@ -250,7 +286,8 @@ static void test_several_devices(void **state)
 {
     (void)state;
     order(HD_PLUGIN_OK, 0, 0, 0);
-    assert_int_equal(setenv("HOST_PLUGIN_DEVICES", "3", 1), 0);
+    const char *variable = is_simulated ? "CUDA_SIM_DEVICES" : "HOST_PLUGIN_DEVICES";
+    assert_int_equal(setenv(variable, "3", 1), 0);
     hd_engine *engine = open_with("cuda");
     assert_int_equal(hd_engine_open_devices(engine), 3);
     hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
@@ -265,9 +302,10 @@ static void test_several_devices(void **state)
     encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), "on the third");
     assert_int_equal(hd_engine_open_devices(engine), 1);
     assert_string_equal(device_of(engine, 0).name, "cuda:2");
-    assert_string_equal(device_of(engine, 0).hardware, "host memory 2");
+    const hd_device_info third = device_of(engine, 0);
+    check_hardware(&third, '2');
     hd_engine_close(engine);
-    assert_int_equal(unsetenv("HOST_PLUGIN_DEVICES"), 0);
+    assert_int_equal(unsetenv(variable), 0);
     check_nothing_is_left();
 }
 
@@ -323,6 +361,8 @@ static void test_groups_beside_each_other(void **state)
     (void)state;
     enum { N_JOBS = 16 };
     hd_job *jobs[N_JOBS];
+    if (is_simulated)
+        skip(); /* it cannot wait for two streams to have something to do */
     float *out = malloc(N_JOBS * N * WIDTH * sizeof *out);
     order(HD_PLUGIN_OK, 0, 0, 0);
     hd_engine *engine = open_with("cuda");
@@ -354,6 +394,8 @@ static void test_groups_beside_each_other(void **state)
 static void test_recordings_and_pins(void **state)
 {
     (void)state;
+    if (is_simulated)
+        skip(); /* failures_test.c has its own */
     for (uint32_t n_lost = 0; n_lost < 4; n_lost++) {
         const host_plugin_orders orders = {.memory_bytes = gigabyte, .n_lost = n_lost, .pins_nothing = n_lost % 2 == 1};
         control(&orders, NULL);
@@ -375,6 +417,70 @@ static void test_recordings_and_pins(void **state)
     }
 }
 
+/* f16 is what AUTO is where a device has it. The CPU, in its place, has f32. */
+static void test_f16(void **state)
+{
+    (void)state;
+    static const hd_dtype asked[] = {HD_DTYPE_F16, HD_DTYPE_AUTO};
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        hd_engine *engine = open_with("cuda");
+        hd_model *model = open_model(engine, "tiny-cls", asked[i]);
+        float *got = encode_some(model, N);
+        check_cosines("in f16", got, wanted, 0.9999);
+        assert_true(memcmp(got, wanted, sizeof wanted) != 0);
+        free(got);
+        assert_int_equal(dtype_of(model), HD_DTYPE_F16);
+        assert_int_equal(device_of(engine, 0).n_texts, N);
+        order(HD_PLUGIN_LOST, 3, 0, UINT32_MAX);
+        encode_and_check(model, "while the device is lost");
+        order(HD_PLUGIN_OK, 0, 0, 0);
+        hd_engine_close(engine);
+        check_nothing_is_left();
+    }
+    logged[0] = '\0';
+    hd_engine *engine = open_with("cpu");
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_AUTO);
+    MUST(hd_model_load(model, &err));
+    assert_true(dtype_of(model) != HD_DTYPE_F16);
+    model = open_model(engine, "tiny-cls", HD_DTYPE_F16);
+    float *got = encode_some(model, N);
+    assert_memory_equal(got, wanted, sizeof wanted);
+    free(got);
+    assert_non_null(strstr(logged, "there is no device that has f16: the CPU computes it in f32"));
+    hd_engine_close(engine);
+}
+
+/* A model whose wide middle is past the range of f16 goes on in bf16; one whose values no type has, fails as on the CPU. */
+static void test_past_f16(void **state)
+{
+    (void)state;
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cpu");
+    float *right = encode_some(open_model(engine, "tiny-wide", HD_DTYPE_F32), N);
+    hd_engine_close(engine);
+    engine = open_with("cuda");
+    hd_model *model = open_model(engine, "tiny-wide", HD_DTYPE_F16);
+    logged[0] = '\0';
+    for (int i = 0; i < 2; i++) {
+        float *got = encode_some(model, N);
+        check_cosines("in bf16", got, right, 0.99);
+        free(got);
+    }
+    free(right);
+    const hd_device_info info = device_of(engine, 0);
+    assert_int_equal(info.n_texts, 2 * N);
+    assert_int_equal(info.n_failures + info.n_out_of_memory, 0);
+    assert_true(info.is_up && info.n_returned > 0 && info.n_returned <= N);
+    assert_non_null(strstr(logged, "has values that f16 does not reach"));
+    assert_non_null(strstr(logged, "go back to the queue, and the model goes on in bf16"));
+    float out[WIDTH];
+    must_fail(hd_encode(open_model(engine, "tiny-endless", HD_DTYPE_F16), some_texts(1), 1, NULL, out, NULL, &err),
+              HD_ERR_NUMERIC, "gave a NaN or an infinity");
+    hd_engine_close(engine);
+    check_nothing_is_left();
+}
+
 /* What cannot be used is said in one line, and the CPU computes. */
 static void test_unusable(void **state)
 {
@@ -392,6 +498,8 @@ static void test_unusable(void **state)
     };
     order(HD_PLUGIN_OK, 0, 0, 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (is_simulated && strcmp(cases[i].variable, "HOST_PLUGIN_BEGIN") == 0 && cases[i].value[0] != '\0')
+            continue; /* failures_test.c and test_cuda_library.py have their own */
         char *before = getenv(cases[i].variable);
         before = before != NULL ? strdup(before) : NULL;
         assert_int_equal(setenv(cases[i].variable, cases[i].value, 1), 0);
@@ -409,14 +517,44 @@ static void test_unusable(void **state)
     }
 }
 
+/* Models that are tiny-cls but for the feed-forward's products, which are larger, and smaller again. */
+static const char *const make_models =
+    "for made in 'wide 2e5 5e-6' 'endless 1e30 1e30'; do\n"
+    "set -- $made\n"
+    "cp -r \"$models/tiny-cls\" \"$models/tiny-$1\"\n"
+    "python3 - \"$models/tiny-$1/model.safetensors\" $2 $3 <<'END' || exit 1\n"
+    "import array, json, struct, sys\n"
+    "file = bytearray(open(sys.argv[1], 'rb').read())\n"
+    "data = 8 + struct.unpack('<Q', file[:8])[0]\n"
+    "factors = {'intermediate.dense.weight': 2, 'intermediate.dense.bias': 2, '.output.dense.weight': 3}\n"
+    "for name, tensor in json.loads(file[8:data]).items():\n"
+    "    for ending, factor in factors.items():\n"
+    "        if name.endswith(ending) and 'attention' not in name:\n"
+    "            begin, end = (data + at for at in tensor['data_offsets'])\n"
+    "            values = array.array('f', file[begin:end])\n"
+    "            file[begin:end] = array.array('f', [v * float(sys.argv[factor]) for v in values]).tobytes()\n"
+    "open(sys.argv[1], 'wb').write(file)\n"
+    "END\n"
+    "done";
+
 static int set_up(void **state)
 {
     (void)state;
     char path[4096];
     scratch_begin(&folder);
     tiny_models_make(&folder, "tiny-cls");
+    if (run_in_models(make_models) != 0)
+        return -1;
     snprintf(path, sizeof path, "%s/heddle-cuda.so", getenv("HEDDLE_PLUGIN_DIR"));
     void *library = dlopen(path, RTLD_NOW), *symbol = library != NULL ? dlsym(library, "host_plugin_control") : NULL;
+    is_simulated = symbol == NULL;
+    if (is_simulated) {
+        library = dlopen("libcuda.so.1", RTLD_NOW);
+        symbol = library != NULL ? dlsym(library, "host_plugin_control") : NULL;
+        hardware = "simulated GPU";
+        failure = "uncorrectable ECC error encountered";
+        stream_bytes = PRODUCTS_BYTES;
+    }
     if (symbol == NULL)
         return -1;
     memcpy(&control, &symbol, sizeof control);
@@ -446,6 +584,8 @@ int main(void)
         cmocka_unit_test(test_many_jobs),
         cmocka_unit_test(test_groups_beside_each_other),
         cmocka_unit_test(test_recordings_and_pins),
+        cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_past_f16),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

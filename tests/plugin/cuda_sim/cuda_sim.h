@@ -12,7 +12,7 @@
  *
  * From the environment, when the library is first used:
  *
- *   CUDA_SIM_DEVICES   how many there are; 1
+ *   CUDA_SIM_DEVICES   how many there are; 1. It is looked at again whenever devices are counted
  *   CUDA_SIM_MEMORY    bytes of each; 1 GiB
  *   CUDA_SIM_DRIVER    13000 is CUDA 13.0; as libraries.c needs
  *   CUDA_SIM_CAPABILITY  75 is sm_75; 80
@@ -23,6 +23,9 @@
 #define CUDA_SIM_H
 
 #include <stdint.h>
+
+/* In place of a function's name: all that put something on a stream. */
+#define CUDA_SIM_ANY_OPERATION "operations"
 
 /* The n-th call from now on of a function, "cuMemAlloc", and then each period-th one (0: no other), returns the result, a
  * CUresult or a cublasStatus_t. After one that ends the context, n_opens attempts to make another fail alike. */
@@ -44,5 +47,6 @@ typedef struct cuda_sim_counts {
 
 /* libcuda.so.1 exports it. orders NULL: as they were; counts NULL: not asked for. */
 typedef void cuda_sim_control_fn(const cuda_sim_orders *orders, cuda_sim_counts *counts);
+cuda_sim_control_fn cuda_sim_control;
 
 #endif

@@ -102,10 +102,9 @@ SIM_EXPORT cuda_sim_control_fn cuda_sim_control;
 
 static void read_environment(void)
 {
-    const char *devices = getenv("CUDA_SIM_DEVICES"), *memory = getenv("CUDA_SIM_MEMORY");
+    const char *memory = getenv("CUDA_SIM_MEMORY");
     const char *version = getenv("CUDA_SIM_DRIVER"), *architecture = getenv("CUDA_SIM_CAPABILITY");
     pthread_key_create(&current_key, NULL);
-    n_devices = devices != NULL ? atoi(devices) : n_devices;
     memory_bytes = memory != NULL ? strtoull(memory, NULL, 10) : memory_bytes;
     driver_version = version != NULL ? atoi(version) : driver_version;
     capability = architecture != NULL ? atoi(architecture) : capability;
@@ -135,10 +134,22 @@ void cuda_sim_control(const cuda_sim_orders *new_orders, cuda_sim_counts *out)
     pthread_mutex_unlock(&lock);
 }
 
+static bool is_meant(const char *call)
+{
+    static const char *const operations[] = {"cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuMemsetD8Async", "cuLaunchKernel"};
+    if (strcmp(orders.call, CUDA_SIM_ANY_OPERATION) != 0)
+        return strcmp(orders.call, call) == 0;
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        if (strcmp(operations[i], call) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* With the lock. */
 static int ordered(const char *call)
 {
-    if (orders.call == NULL || orders.at == 0 || strcmp(orders.call, call) != 0 || --orders.at > 0)
+    if (orders.call == NULL || orders.at == 0 || !is_meant(call) || --orders.at > 0)
         return 0;
     orders.at = orders.period;
     counts.n_failures++;
@@ -373,7 +384,11 @@ CUresult cuGetErrorString(CUresult error, const char **text)
 
 CUresult cuDeviceGetCount(int *n)
 {
+    const char *devices = getenv("CUDA_SIM_DEVICES");
+    pthread_mutex_lock(&lock);
+    n_devices = devices != NULL ? atoi(devices) : 1;
     *n = n_devices;
+    pthread_mutex_unlock(&lock);
     return CUDA_SUCCESS;
 }
 
