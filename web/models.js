@@ -43,9 +43,26 @@ function meter(name, parts, whole, text) {
   return element('div', {className: 'meter'}, element('p', {}, element('span', {}, name), element('b', {}, text)), bar);
 }
 
-function device({device, machine, engine, process}) {
+function gpu({name, hardware, driver, up, memory_bytes, free_bytes, used_bytes, n_texts, n_batches, n_failures, ...felt}) {
+  const rows = [['texts', count(n_texts)], ['batches', count(n_batches)], ['failures', count(n_failures)]];
+  if (felt.utilisation_percent !== undefined) rows.push(['busy', `${felt.utilisation_percent} %`]);
+  if (felt.temperature_c !== undefined) rows.push(['temperature', `${felt.temperature_c} °C`]);
+  if (felt.clock_mhz !== undefined) rows.push(['clock', `${felt.clock_mhz} MHz`]);
+  const others = Math.max(0, memory_bytes - free_bytes - used_bytes);
+  return [
+    element('header', {}, element('h3', {className: 'name'}, hardware),
+      element('span', {className: 'pill', 'data-state': up ? 'loaded' : 'failed'}, up ? name : `${name} down`)),
+    element('p', {className: 'muted small'}, driver),
+    meter('memory of the GPU', [[used_bytes, 'phase-2'], [others, 'phase-0']], memory_bytes,
+      `${bytes(used_bytes)} of ${bytes(memory_bytes)}, ${bytes(free_bytes)} free`),
+    facts(rows),
+  ];
+}
+
+function device({device, gpus, machine, engine, process}) {
   const used = machine.memory_bytes - machine.memory_free_bytes;
   return [
+    ...gpus.flatMap(gpu),
     element('header', {}, element('h3', {className: 'name'}, machine.cpu), element('span', {className: 'pill', 'data-state': 'loaded'}, 'cpu')),
     element('p', {className: 'muted small'}, device),
     meter('this process', [[process.rss_bytes, 'phase-2']], machine.memory_bytes,

@@ -165,6 +165,7 @@ static json_t *results_to_json(const bench *b, const result results[N_CASES])
 {
     hd_machine machine;
     hd__machine_get(&machine);
+    char device[CLI_DEVICE_TEXT_BYTES];
     json_t *cases = json_object();
     for (size_t i = 0; i < N_CASES; i++) {
         const result *r = &results[i];
@@ -174,9 +175,10 @@ static json_t *results_to_json(const bench *b, const result results[N_CASES])
                                       "texts_per_s", r->texts_per_s, "tokens_per_s", r->tokens_per_s, "share_of_peak",
                                       r->share));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o}", "version", hd_version(), "processor", machine.cpu_name,
-                     "model", b->info.name, "dtype", cli_dtype_name(b->info.dtype), "threads", (json_int_t)b->n_threads,
-                     "peak_gflops", b->peak_gflops, "peak_rss_bytes", (json_int_t)hd__machine_rss_peak(), "cases", cases);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o}", "version", hd_version(), "processor", machine.cpu_name,
+                     "device", cli_device_text(b->engine, device), "model", b->info.name, "dtype",
+                     cli_dtype_name(b->info.dtype), "threads", (json_int_t)b->n_threads, "peak_gflops", b->peak_gflops,
+                     "peak_rss_bytes", (json_int_t)hd__machine_rss_peak(), "cases", cases);
 }
 
 static double number_of(const json_t *object, const char *key)
@@ -186,9 +188,9 @@ static double number_of(const json_t *object, const char *key)
 
 static void print_table(const bench *b, const result results[N_CASES], const json_t *before)
 {
-    char rss[32];
-    printf("%s, %s, %u threads, peak %.0f GFLOP/s\n\n", b->info.name, cli_dtype_name(b->info.dtype), b->n_threads,
-           b->peak_gflops);
+    char rss[32], device[CLI_DEVICE_TEXT_BYTES];
+    printf("%s, %s, %s, peak of the CPU %.0f GFLOP/s\n\n", b->info.name, cli_dtype_name(b->info.dtype),
+           cli_device_text(b->engine, device), b->peak_gflops);
     printf("%-28s %9s %9s %9s %9s %10s %11s %6s\n", "", "mean ms", "p50 ms", "p99 ms", "std dev", "texts/s", "tokens/s",
            "peak");
     for (size_t i = 0; i < N_CASES; i++) {

@@ -90,12 +90,22 @@ static void print_device(const hd_device_info *d)
     putchar('\n');
 }
 
+/* The first GPU that works, or the CPU; `info` is room for its name. */
+static const char *computes_on(hd_engine *engine, hd_device_info *info)
+{
+    for (uint32_t i = 0; hd_engine_get_device(engine, i, info); i++) {
+        if (info->is_up)
+            return info->name;
+    }
+    return "cpu";
+}
+
 static void print_devices(hd_engine *engine)
 {
     hd_device_info info;
     for (uint32_t i = 0; hd_engine_get_device(engine, i, &info); i++)
         print_device(&info);
-    printf("  device          cpu\n");
+    printf("  computes on     %s\n", computes_on(engine, &info));
 }
 
 static json_t *devices_json(hd_engine *engine)
@@ -143,13 +153,14 @@ static void print_json(const hd_machine *m, hd_engine *engine, const char *store
         json_object_set_new(levels, hd__isa_name(i),
                             json_pack("{s:b, s:s}", "granted", (int)hd__isa_has(i), "reason", hd__isa_reason(i)));
     each_entry(add_kernel, kernels);
-    json_t *root =
-        json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:s, s:o, s:o, s:o, s:{s:s, s:I}}", "version",
-                  hd_version(), "machine", "processor", m->cpu_name, "cores_online", (json_int_t)m->n_cpus_online,
-                  "cores_allowed", (json_int_t)m->n_cpus_allowed, "l1d_bytes", (json_int_t)m->l1d_bytes, "l2_bytes",
-                  (json_int_t)m->l2_bytes, "l3_bytes", (json_int_t)m->l3_bytes, "memory_bytes", (json_int_t)m->memory_bytes,
-                  "memory_free_bytes", (json_int_t)m->memory_free_bytes, "device", "cpu", "gpus", devices_json(engine),
-                  "levels", levels, "kernels", kernels, "models", "store", store, "count", (json_int_t)n_models);
+    hd_device_info device;
+    json_t *root = json_pack(
+        "{s:s, s:{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:s, s:o, s:o, s:o, s:{s:s, s:I}}", "version", hd_version(),
+        "machine", "processor", m->cpu_name, "cores_online", (json_int_t)m->n_cpus_online, "cores_allowed",
+        (json_int_t)m->n_cpus_allowed, "l1d_bytes", (json_int_t)m->l1d_bytes, "l2_bytes", (json_int_t)m->l2_bytes,
+        "l3_bytes", (json_int_t)m->l3_bytes, "memory_bytes", (json_int_t)m->memory_bytes, "memory_free_bytes",
+        (json_int_t)m->memory_free_bytes, "device", computes_on(engine, &device), "gpus", devices_json(engine), "levels",
+        levels, "kernels", kernels, "models", "store", store, "count", (json_int_t)n_models);
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);

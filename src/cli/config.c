@@ -300,6 +300,21 @@ const char *cli_dtype_name(hd_dtype dtype)
     return (unsigned)dtype < sizeof dtype_names / sizeof dtype_names[0] ? dtype_names[dtype] : "";
 }
 
+const char *cli_device_text(hd_engine *engine, char text[CLI_DEVICE_TEXT_BYTES])
+{
+    hd_device_info d;
+    hd_engine_stats stats;
+    for (uint32_t i = 0; hd_engine_get_device(engine, i, &d); i++) {
+        if (d.n_batches == 0)
+            continue;
+        snprintf(text, CLI_DEVICE_TEXT_BYTES, "%s (%s)", d.name, d.hardware);
+        return text;
+    }
+    hd_engine_get_stats(engine, &stats);
+    snprintf(text, CLI_DEVICE_TEXT_BYTES, "%u threads", stats.n_threads);
+    return text;
+}
+
 hd_status cli_dtype_parse(const char *text, const char *source, hd_dtype *dtype, hd_error *err)
 {
     for (hd_dtype i = HD_DTYPE_AUTO; i <= HD_DTYPE_F16; i++)

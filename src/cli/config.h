@@ -50,6 +50,12 @@ HD_MUST_USE hd_status cli_config_open(const cli_config *config, hd_engine **engi
 HD_MUST_USE hd_status cli_config_max_length(const cli_config *config, hd_model *model, uint32_t *max_length, hd_error *err);
 
 const char *cli_dtype_name(hd_dtype dtype);
+
+#define CLI_DEVICE_TEXT_BYTES 96
+
+/* What has computed: "cuda:0 (NVIDIA H200)", the first GPU that has, or "4 threads". */
+const char *cli_device_text(hd_engine *engine, char text[CLI_DEVICE_TEXT_BYTES]);
+
 HD_MUST_USE hd_status cli_dtype_parse(const char *text, const char *source, hd_dtype *dtype, hd_error *err);
 
 /* "4G", "512M", "65536", "1.5G". HD_ERR_ARG names the source. */

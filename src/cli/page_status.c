@@ -33,6 +33,37 @@ static void write_process(hd_buffer *b, const cli_page *page)
         hd__machine_rss(), cpu_us, n_others, server.n_connections);
 }
 
+static void write_number(hd_buffer *b, const char *name, int32_t value)
+{
+    if (value >= 0)
+        hd__buffer_printf(b, ",\"%s\":%d", name, value);
+}
+
+/* The GPUs that are open: to look must not start a driver. */
+static void write_gpus(hd_buffer *b, hd_engine *engine)
+{
+    hd_device_info d;
+    hd__buffer_append_text(b, ",\"gpus\":[");
+    for (uint32_t i = 0; hd_engine_get_device(engine, i, &d); i++) {
+        hd__buffer_append_text(b, i > 0 ? ",{\"name\":" : "{\"name\":");
+        hd__write_cstr(b, d.name);
+        hd__buffer_append_text(b, ",\"hardware\":");
+        hd__write_cstr(b, d.hardware);
+        hd__buffer_append_text(b, ",\"driver\":");
+        hd__write_cstr(b, d.driver);
+        hd__buffer_printf(b,
+                          ",\"up\":%s,\"memory_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64 ",\"used_bytes\":%" PRIu64
+                          ",\"n_batches\":%" PRIu64 ",\"n_texts\":%" PRIu64 ",\"n_failures\":%" PRIu64,
+                          d.is_up ? "true" : "false", d.memory_bytes, d.free_bytes, d.used_bytes, d.n_batches, d.n_texts,
+                          d.n_out_of_memory + d.n_failures);
+        write_number(b, "utilisation_percent", d.utilisation_percent);
+        write_number(b, "temperature_c", d.temperature_c);
+        write_number(b, "clock_mhz", d.clock_mhz);
+        hd__buffer_append_char(b, '}');
+    }
+    hd__buffer_append_char(b, ']');
+}
+
 static void write_machine(hd_buffer *b, cli_page *page)
 {
     const uint64_t now_ns = hd__now_ns();
@@ -45,6 +76,7 @@ static void write_machine(hd_buffer *b, cli_page *page)
     pthread_mutex_unlock(&page->lock);
     hd__buffer_append_text(b, ",\"device\":");
     hd__write_cstr(b, hd_device_text());
+    write_gpus(b, page->engine);
     hd__buffer_append_text(b, ",\"machine\":{\"cpu\":");
     hd__write_cstr(b, machine.cpu_name);
     hd__buffer_printf(b, ",\"n_cpus\":%u,\"memory_bytes\":%" PRIu64 ",\"memory_free_bytes\":%" PRIu64 "}",

@@ -3,6 +3,8 @@
  *
  * GET /page/status?since=SECOND →
  *   {"version", "now_s", "start_s", "ready", "device",
+ *    "gpus": [{"name", "hardware", "driver", "up", "memory_bytes", "free_bytes", "used_bytes", "n_batches", "n_texts",
+ *              "n_failures", and as far as they are known "utilisation_percent", "temperature_c", "clock_mhz"}, …],
  *    "machine": {"cpu", "n_cpus", "memory_bytes", "memory_free_bytes"},
  *    "process": {"rss_bytes", "cpu_us", "n_in_flight", "n_connections"},
  *    "engine": {the fields of hd_engine_stats}, "history": {see serve/history.h},

@@ -299,11 +299,13 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_error *err)
     fresh.before_memory = m->on[d->number].before_memory;
     fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + refusal_ns(w) : 0;
     m->on[d->number] = fresh;
-    const int most = group_tokens(d, m, hd__usual_heads(m));
+    const int most = status == HD_OK ? group_tokens(d, m, hd__usual_heads(m)) : 0;
+    const uint32_t n_working = d->n_working;
     pthread_mutex_unlock(&e->lock);
     if (status == HD_OK)
-        hd__log(HD_LOG_INFO, "%s: %s is there, %.0f MB, for batches of up to %d tokens", d->name, m->name,
-                (double)fresh.memory.bytes / 1e6, most);
+        hd__log(HD_LOG_INFO, "%s has %s, %.0f MB, and room for %u x %d tokens, %.0f MB each", d->name, m->name,
+                (double)fresh.memory.bytes / 1e6, n_working, most,
+                (double)block_bytes(m, fresh.encoder, most, hd__usual_heads(m)) / 1e6);
     return status;
 }
 

@@ -512,9 +512,19 @@ static void show_devices(const hd_metrics_sample *sample, hd_buffer *out)
     }
 }
 
+/* What computes: the GPUs that work, of which the first is named, or the CPU. */
+static const char *device_of(const hd_metrics *m, const hd_metrics_sample *sample)
+{
+    for (size_t i = 0; i < sample->n_devices; i++) {
+        if (sample->devices[i].is_up)
+            return sample->devices[i].hardware;
+    }
+    return m->options.device;
+}
+
 static void show_server(const hd_metrics *m, const hd_metrics_sample *sample, hd_buffer *out)
 {
-    const hd_label build[] = {{"version", m->options.version}, {"device", m->options.device}};
+    const hd_label build[] = {{"version", m->options.version}, {"device", device_of(m, sample)}};
     hd__expose_family(out, "heddle_build_info", "gauge", "1; what runs here.");
     hd__expose_uint(out, "heddle_build_info", build, 2, 1);
     show_uint(out, "heddle_ready", "gauge", "1 while requests are taken and what has to be loaded is.", sample->ready);

@@ -4,6 +4,7 @@ on the host's memory of tests/plugin.
     HEDDLE_BUILD=build python3 -m unittest -v test_devices
 """
 
+import itertools
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from serving import PATIENCE_S, PROGRAM, SETTINGS, ServedTest
 
 PLUGINS = str(Path(os.environ.get("HEDDLE_BUILD", "build")).resolve() / "tests/plugin/library")
+SIMULATION = Path(PLUGINS).parent / "cuda_sim"
 N_CLIENTS, N_REQUESTS = 8, 25
 WORDS = "river stone the house garden in winter music a paper of water ship answer".split()
 
@@ -44,6 +46,25 @@ class DeviceTest(ServedTest):
         with ThreadPoolExecutor(N_CLIENTS) as clients:
             got = [row for rows in clients.map(self.embed, range(n)) for row in rows]
         self.close(got, expected, 1e-4)
+
+
+@unittest.skipUnless((SIMULATION / "library/heddle-cuda.so").exists(), "there is no simulated GPU")
+class Simulated(DeviceTest):
+    """plugins/cuda: queries of one length are launched as a graph from a stream's third on, which gives the same vectors."""
+    environment = {"HEDDLE_PLUGIN_DIR": str(SIMULATION / "library"), "LD_LIBRARY_PATH": str(SIMULATION / "plain")}
+    options = ("--device", "cuda")
+
+    def test_graphs(self):
+        texts = [" ".join(words) for words in itertools.permutations(WORDS[:4])]
+        expected = self.vectors(texts, "--device", "cpu")
+        got = [self.json("/v1/embeddings", {"input": text, "model": "tiny-mrl"})["data"][0]["embedding"] for text in texts]
+        self.close(got, expected, 1e-4)
+        self.assertEqual(self.value("heddle_device_batches_total"), len(texts))
+        self.assertGreaterEqual(self.value("heddle_device_replayed_total"), len(texts) - 4)  # two streams, twice each
+        self.assertIn('device="simulated GPU 0"', self.ask("/metrics").body.decode())
+        status = json.loads(self.ask("/page/status").body)
+        self.assertEqual([(gpu["name"], gpu["hardware"], gpu["up"], gpu["n_texts"]) for gpu in status["gpus"]],
+                         [("cuda:0", "simulated GPU 0", True, len(texts))])
 
 
 class Healthy(DeviceTest):
