@@ -388,8 +388,13 @@ static void others_are_asked(void **state)
     now.devices = devices;
     now.n_devices = 2;
     now.ready = true;
+    now.n_devices = 0;
     scrape(metrics, &out);
     assert_int_equal(value_of(out.ptr, "heddle_build_info{version=\"1.2\",device=\"cpu \\\"x\\\"\"}"), 1);
+    now.n_devices = 2;
+    hd__buffer_clear(&out);
+    scrape(metrics, &out);
+    assert_int_equal(value_of(out.ptr, "heddle_build_info{version=\"1.2\",device=\"H\"}"), 1);
     assert_float_equal(value_of(out.ptr, "heddle_batch_fill_ratio"), 0.5, 0);
     assert_float_equal(value_of(out.ptr, "heddle_cache_hit_ratio"), 0.25, 0);
     assert_int_equal(value_of(out.ptr, "heddle_queue_tokens"), 70);
