@@ -64,9 +64,10 @@ class DocsTest(CommandTest):
     def test_container_has_the_libraries(self):
         libraries = re.findall(r"^build\s+module:\S+\s+(\S+)", (ROOT / "tools/setup.sh").read_text(), re.M)
         self.assertGreater(len(libraries), 7)
-        container = (ROOT / "Dockerfile").read_text()
-        for library in set(libraries) - {"libcmocka-dev"}:
-            self.assertIn(f" {library}", container)
+        for name in ("Dockerfile", "Dockerfile.cuda"):
+            container = (ROOT / name).read_text()
+            for library in set(libraries) - {"libcmocka-dev"}:
+                self.assertIn(f" {library}", container)
 
     def test_links_lead_somewhere(self):
         for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]:
