@@ -296,7 +296,7 @@ def make(name, folder, task):
 
 def make_all(models):
     for name, (_, _, config, behind) in tiny.MODELS.items():
-        if name in CHAT_MODELS or {"late", "router", "artifact", "multi_vector"} & set(behind):
+        if name in CHAT_MODELS or {"late", "router", "artifact", "multi_vector", "sides", "asym"} & set(behind):
             continue
         folder = tiny.write_model(models, name)
         for task in (None, *range(len(task_names(name)))):

@@ -546,6 +546,24 @@ MODELS = {
     "tiny-lookup-default": ("the encoder in a folder of its own; what is not said to be a document is a query, of 9 tokens",
                             distilbert, dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
                             dict(splade="relu", router=dict(document="document_0_MLMTransformer", default="query", length=9))),
+    "tiny-colbert-flash": ("jina-colbert-v2: ColBERT's layout around Jina's XLM-RoBERTa, rotary, with markers of its own",
+                           xlm_roberta_flash,
+                           dict(FLASH, model_type="xlm-roberta", architectures=["HF_ColBERT"], position_embedding_type="rotary",
+                                rotary_emb_base=20000.0),
+                           dict(artifact=dict(dim=24, query_maxlen=18, doc_maxlen=34, mask_punctuation=True,
+                                              attend_to_mask_tokens=True, similarity="cosine",
+                                              query_token_id="[QueryMarker]", doc_token_id="[DocumentMarker]"))),
+    "tiny-sides": ("sentence-transformers' Router of two transformers, with tokenizers and lengths of their own", bert,
+                   dict(BERT, architectures=["BertModel"]),
+                   dict(sides=dict(default="document", document=dict(pooling="cls"),
+                                   query=dict(graph=distilbert, config=dict(DISTILBERT, architectures=["DistilBertModel"]),
+                                              pooling="mean", dense=BERT["hidden_size"], length=24, tokens=700)))),
+    "tiny-sides-static": ("a table for queries, which are what is not said to be a document", bert,
+                          dict(BERT, architectures=["BertModel"]),
+                          dict(sides=dict(default="query", document=dict(pooling="mean"),
+                                          query=dict(static=BERT["hidden_size"])))),
+    "tiny-asym": ("Asym, the older layout: one transformer, and a Dense for each side behind it", bert,
+                  dict(BERT, architectures=["BertModel"]), dict(asym=dict(query=40, doc=40))),
     "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
     "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
                            dict(static=True)),
@@ -691,6 +709,91 @@ def write_router(folder, name, behind, vocab):
     tiny.write_safetensors(folder / query / "model.safetensors", pack(tensors))
 
 
+ST = "sentence_transformers.models."
+
+
+def write_encoder(folder, seed, graph, config, vocab, length):
+    """A Transformer's folder, whose tokenizer knows the first so many tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = dict(config, vocab_size=len(vocab), torch_dtype="float32")
+    tiny.write_json(folder / "config.json", config)
+    tiny.write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    tiny.write_tokenizer(folder, dict(tiny.BASE, max_length=160), vocab)
+    w = Weights(seed)
+    graph(w, config)
+    tiny.write_safetensors(folder / "model.safetensors", pack(w.tensors))
+
+
+def write_pooling(folder, config, mode):
+    tiny.write_json(folder / "config.json", {"embedding_dimension": config.get("dim", config.get("hidden_size")), "pooling_mode": mode})
+
+
+def write_dense(folder, seed, n_in, n_out):
+    tiny.write_json(folder / "config.json", {"in_features": n_in, "out_features": n_out, "bias": True,
+                                             "activation_function": "torch.nn.modules.activation.Tanh"})
+    w = Weights(seed)
+    w.linear("linear", n_out, n_in)
+    tiny.write_safetensors(folder / "model.safetensors", pack(w.tensors))
+
+
+def write_module_list(folder, modules, prompts):
+    tiny.write_json(folder / "modules.json", [
+        {"idx": i, "name": str(i), "path": path, "type": ST + kind} for i, (path, kind) in enumerate(modules)])
+    tiny.write_json(folder / "config_sentence_transformers.json", {
+        "prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"})
+
+
+def write_side(folder, name, route, side, graph, config, vocab):
+    """One side's modules in the Router's own names, and their classes."""
+    kinds = {}
+
+    def path(kind):
+        kinds[f"{route}_{len(kinds)}_{kind}"] = ST + kind
+        return folder / list(kinds)[-1]
+
+    if "static" in side:
+        own = path("StaticEmbedding")
+        own.mkdir(parents=True)
+        tiny.write_json(own / "tokenizer.json", tiny.tokenizer_json(tiny.BASE, vocab) | {"truncation": None})
+        w = Weights(f"{name}/{route}")
+        w.add("embedding.weight", [len(vocab), side["static"]], 1.5)
+        tiny.write_safetensors(own / "model.safetensors", pack(w.tensors))
+        return kinds
+    config = side.get("config", config)
+    write_encoder(path("Transformer"), f"{name}/{route}", side.get("graph", graph), config, vocab[:side.get("tokens", len(vocab))],
+                  side.get("length", 100))
+    write_pooling(path("Pooling"), config, side["pooling"])
+    if "dense" in side:
+        write_dense(path("Dense"), f"{name}/{route}/dense", config.get("dim", config.get("hidden_size")), side["dense"])
+    return kinds
+
+
+def write_sides(folder, name, graph, config, behind, vocab):
+    """A dense Router as sentence-transformers saves it, and a Normalize for both sides."""
+    sides, types, structure = behind["sides"], {}, {}
+    for route in ("query", "document"):
+        kinds = write_side(folder, name, route, sides[route], graph, config, vocab)
+        types |= kinds
+        structure[route] = list(kinds)
+    tiny.write_json(folder / "router_config.json", {
+        "types": types, "structure": structure,
+        "parameters": {"default_route": sides["default"], "allow_empty_key": True, "route_mappings": {}}})
+    write_module_list(folder, [("", "Router"), ("1_Normalize", "Normalize")], {"query": "the query: ", "document": ""})
+
+
+def write_asym(folder, name, graph, config, behind, vocab):
+    """What sentence-transformers 4 and older saved: Asym's config.json, and its modules in folders below it."""
+    write_encoder(folder / "0_Transformer", name, graph, config, vocab, 100)
+    write_pooling(folder / "1_Pooling", config, "mean")
+    ids = {side: f"{140000000000000 + i}_Dense" for i, side in enumerate(behind["asym"])}
+    for side, width in behind["asym"].items():
+        write_dense(folder / "2_Asym" / ids[side], f"{name}/{side}", config["hidden_size"], width)
+    tiny.write_json(folder / "2_Asym/config.json", {
+        "types": {i: ST + "Dense" for i in ids.values()}, "structure": {side: [i] for side, i in ids.items()},
+        "parameters": {"allow_empty_key": True}})
+    write_module_list(folder, [("0_Transformer", "Transformer"), ("1_Pooling", "Pooling"), ("2_Asym", "Asym")], {})
+
+
 def write_modules(folder, behind):
     kinds = [("", "Transformer")]
     if "static" in behind:
@@ -773,6 +876,9 @@ def write_m3(folder, name, hidden, behind):
 def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     """A model with as many tokens as vocab has; tokenizer is its tokenizer.json, or None for a WordPiece one of vocab."""
     folder.mkdir(parents=True, exist_ok=True)
+    for layout, write in (("sides", write_sides), ("asym", write_asym)):
+        if layout in behind:
+            return write(folder, name, graph, config, behind, vocab)
     config = dict(config, vocab_size=len(vocab) + bool({"late", "multi_vector"} & set(behind)) * len(PREFIXES), torch_dtype="float32")
     if "static" in behind:
         config["rows"] = 311 if "mapped" in config else len(vocab)
@@ -788,7 +894,7 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
     w = Weights(name)
     graph(w, config)
     if "artifact" in behind:
-        w.linear("linear", behind["artifact"]["dim"], config["hidden_size"], bias=False)
+        w.at("").linear("linear", behind["artifact"]["dim"], config["hidden_size"], bias=False)
         tiny.write_json(folder / "artifact.metadata", behind["artifact"])
     tensors = pack(w.tensors)
     if config.get("embedding_dtype") == "int8":
@@ -819,7 +925,8 @@ def write_model(dest, name):
     folder = Path(dest) / name
     vocab, tokenizer = chat_tokenizer() if behind.get("chat") else (vocabulary(config), None)
     if "artifact" in behind:
-        vocab[-2:] = "[unused0]", "[unused1]"
+        vocab[-2:] = sorted(behind["artifact"].get(f"{side}_token_id", unused)
+                            for side, unused in (("query", "[unused0]"), ("doc", "[unused1]")))
     write_folder(folder, name, graph, config, behind, vocab, tokenizer)
     return folder
 

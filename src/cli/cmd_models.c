@@ -46,18 +46,26 @@ static hd_status verify_tensors(const char *dir, hd_error *err)
     return status;
 }
 
+static hd_status verify_side(const hd_settings *settings, hd_error *err)
+{
+    hd_tokenizer *tokenizer;
+    HD_TRY(hd__model_tokenizer_open(settings->dir, NULL, &tokenizer, err));
+    hd__tokenizer_close(tokenizer);
+    return verify_tensors(settings->dir, err);
+}
+
 static hd_status verify_model(const char *dir, hd_error *err)
 {
     hd_arena arena;
     hd__arena_init(&arena);
     hd_settings settings;
-    hd_tokenizer *tokenizer = NULL;
     hd_status status = hd__settings_read(dir, &arena, &settings, err);
     if (status == HD_OK)
-        status = hd__model_tokenizer_open(settings.dir, NULL, &tokenizer, err);
-    if (status == HD_OK)
-        status = verify_tensors(settings.dir, err);
-    hd__tokenizer_close(tokenizer);
+        status = verify_side(&settings, err);
+    if (status == HD_OK && settings.has_sides)
+        status = hd__settings_read_queries(dir, &arena, &settings, err);
+    if (status == HD_OK && settings.has_sides)
+        status = verify_side(&settings, err);
     hd__arena_clear(&arena);
     return status;
 }

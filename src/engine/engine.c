@@ -76,7 +76,7 @@ void hd_engine_close(hd_engine *e)
         return;
     hd__workers_stop(e);
     while (e->models != NULL)
-        hd_model_close(e->models);
+        hd_model_close(e->models->documents != NULL ? e->models->documents : e->models);
     hd__devices_close(e);
     hd__cache_close(e->cache);
     for (int kind = 0; kind < HD_N_CREWS; kind++)

@@ -165,6 +165,8 @@ struct hd_model {
     uint64_t weights_hash; /* of the weights loaded last; 0: none */
     hd_arena arena;        /* settings and their texts; constant after open */
     hd_settings settings;  /* but for answers and unknown_id: the tokenizer's, once loaded */
+    hd_model *queries;     /* the encoder of queries, where they have one of their own; else NULL */
+    hd_model *documents;   /* of such an encoder, the model that it belongs to; else NULL */
     hd_dtype dtype;        /* constant once loaded */
     bool is_auto;          /* AUTO was asked for, and devices have not been asked */
     bool is_past_f16;      /* with the lock: its values were, and devices have it in another type */
@@ -286,6 +288,9 @@ struct hd_engine {
 };
 
 /* ---- model.c ---- */
+
+/* The model that a call is for: of two encoders that of queries or that of documents, by the name of the prompt. */
+hd_model *hd__model_of_side(hd_model *model, const hd_encode_options *options);
 
 /* Loads if need be and keeps the model loaded until hd__model_release. */
 HD_MUST_USE hd_status hd__model_acquire(hd_model *model, hd_error *err);

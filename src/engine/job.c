@@ -104,8 +104,9 @@ static hd_status check_request(const hd_model *m, const hd_job_request *r, const
     return HD_OK;
 }
 
-hd_status hd__job_start(hd_model *m, const hd_job_request *r, hd_job **result, hd_error *err)
+hd_status hd__job_start(hd_model *model, const hd_job_request *r, hd_job **result, hd_error *err)
 {
+    hd_model *m = hd__model_of_side(model, r->options);
     hd_plan plan;
     hd_job *job = NULL;
     const uint64_t start_ns = hd__now_ns();
@@ -264,7 +265,9 @@ hd_status hd_encode_outputs(hd_model *m, const hd_text *texts, const hd_text *pa
     const hd_job_request request = {.texts = texts, .n = n, .options = options, .job_options = &job_options, .out = out};
     if (outputs != NULL && n > 0)
         memset(outputs, 0, n * sizeof *outputs);
-    HD_TRY(hd_model_load(m, err)); /* a model that cannot be loaded cannot be for fewer texts either */
+    hd_model *side = hd__model_of_side(m, options);
+    HD_TRY(hd__model_acquire(side, err)); /* a model that cannot be loaded cannot be for fewer texts either */
+    hd__model_release(side);
     HD_TRY(encode(m, &request, &sum, err));
     if (stats != NULL)
         *stats = sum;

@@ -50,8 +50,8 @@ static hd_status packed_paths(hd_model *m, hd_error *err)
     if (cache == NULL)
         HD_TRY(hd__cache_dir(&m->arena, &cache, err));
     const unsigned long long dir_hash = hd__hash64(hd__span_of(m->settings.dir), 0);
-    m->packed_path =
-        hd__arena_printf(&m->arena, "%s/packed/%016llx-%s.heddle", cache, dir_hash, dtype_name(dtype_of_cpu(m->dtype)));
+    m->packed_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-%s%s.heddle", cache, dir_hash,
+                                      dtype_name(dtype_of_cpu(m->dtype)), m->documents != NULL ? "-queries" : "");
     m->tokenizer_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-tokenizer.heddle", cache, dir_hash);
     return m->packed_path != NULL && m->tokenizer_path != NULL ? HD_OK
                                                                : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
@@ -122,7 +122,7 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
 {
     const char *path;
     HD_TRY(hd__model_locate(name, m->engine->cache_dir, &m->arena, &path, err));
-    HD_TRY(hd__settings_read(path, &m->arena, &m->settings, err));
+    HD_TRY((m->documents != NULL ? hd__settings_read_queries : hd__settings_read)(path, &m->arena, &m->settings, err));
     HD_TRY(hd__encoder_check(&m->settings, err));
     if (o->max_length != 0 && !(o->max_length_is_a_wish && o->max_length > m->settings.max_length)) {
         if (o->max_length > m->settings.n_positions)
@@ -143,19 +143,17 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
     return m->info.pooling != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name);
 }
 
-hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options, hd_model **out,
-                        hd_error *err)
+/* documents: the model whose encoder of queries is to be opened; NULL: a model. */
+static hd_status open_side(hd_engine *engine, const char *name_or_dir, const hd_model_options *o, hd_model *documents,
+                           hd_model **out, hd_error *err)
 {
-    static const hd_model_options defaults;
-    const hd_model_options *o = options != NULL ? options : &defaults;
-    if ((unsigned)o->dtype > HD_DTYPE_F16)
-        return hd__fail(err, HD_ERR_ARG, "unknown dtype %d", (int)o->dtype);
     hd_model *m = hd__calloc(1, sizeof *m);
     if (m == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
     hd__arena_init(&m->arena);
     pthread_cond_init(&m->loaded, NULL);
     m->engine = engine;
+    m->documents = documents;
     m->id = atomic_fetch_add(&last_id, 1) + 1;
     m->name = hd__arena_strndup(&m->arena, name_or_dir, strlen(name_or_dir));
     hd_status status =
@@ -172,6 +170,48 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
     pthread_mutex_unlock(&engine->lock);
     *out = m;
     return HD_OK;
+}
+
+/* The encoder of queries, whose vectors are to be compared with those of documents. */
+static hd_status open_queries(hd_model *m, const hd_model_options *o, hd_error *err)
+{
+    hd_model *queries;
+    HD_TRY(open_side(m->engine, m->name, o, m, &queries, err));
+    const hd_model_info *q = &queries->info, *d = &m->info;
+    const uint32_t both = HD_HEAD_DENSE | HD_HEAD_SPARSE | HD_HEAD_TOKENS;
+    hd_status status = HD_OK;
+    if (q->heads != d->heads || (d->heads & ~both) != 0 || m->settings.sparse_linear != NULL)
+        status =
+            hd__fail(err, HD_ERR_UNSUPPORTED,
+                     "%s: encoders of queries and of documents with other heads than both dense or both SPLADE", m->name);
+    else if (q->n_dimensions != d->n_dimensions)
+        status = hd__fail(err, HD_ERR_UNSUPPORTED, "%s: vectors of %u values for queries, of %u for documents", m->name,
+                          q->n_dimensions, d->n_dimensions);
+    else if ((d->heads & HD_HEAD_SPARSE) != 0 && q->vocab_size != d->vocab_size)
+        status = hd__fail(err, HD_ERR_UNSUPPORTED, "%s: a vocabulary of %u for queries, of %u for documents", m->name,
+                          q->vocab_size, d->vocab_size);
+    if (status == HD_OK)
+        m->queries = queries;
+    else
+        hd_model_close(queries);
+    return status;
+}
+
+hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options, hd_model **out,
+                        hd_error *err)
+{
+    static const hd_model_options defaults;
+    const hd_model_options *o = options != NULL ? options : &defaults;
+    hd_model *m;
+    if ((unsigned)o->dtype > HD_DTYPE_F16)
+        return hd__fail(err, HD_ERR_ARG, "unknown dtype %d", (int)o->dtype);
+    HD_TRY(open_side(engine, name_or_dir, o, NULL, &m, err));
+    const hd_status status = m->settings.has_sides ? open_queries(m, o, err) : HD_OK;
+    if (status == HD_OK)
+        *out = m;
+    else
+        hd_model_close(m);
+    return status;
 }
 
 static void unbind_weights(hd_model *m)
@@ -214,6 +254,7 @@ void hd_model_close(hd_model *m)
     if (m == NULL)
         return;
     hd_engine *engine = m->engine;
+    hd_model_close(m->queries);
     pthread_mutex_lock(&engine->lock);
     while (m->state == HD_LOADING) /* or being unloaded for idleness */
         pthread_cond_wait(&m->loaded, &engine->lock);
@@ -429,24 +470,31 @@ void hd__model_release(hd_model *m)
 
 hd_status hd_model_load(hd_model *m, hd_error *err)
 {
-    HD_TRY(hd__model_acquire(m, err));
-    hd__model_release(m);
+    HD_TRY(hd_model_begin(m, err));
+    hd_model_end(m);
     return HD_OK;
 }
 
 hd_status hd_model_begin(hd_model *m, hd_error *err)
 {
-    return hd__model_acquire(m, err);
+    HD_TRY(hd__model_acquire(m, err));
+    const hd_status status = m->queries != NULL ? hd__model_acquire(m->queries, err) : HD_OK;
+    if (status != HD_OK)
+        hd__model_release(m);
+    return status;
 }
 
 void hd_model_end(hd_model *m)
 {
+    if (m->queries != NULL)
+        hd__model_release(m->queries);
     hd__model_release(m);
 }
 
 hd_status hd_model_unload(hd_model *m, hd_error *err)
 {
-    hd_status status = HD_OK;
+    hd_status status = m->queries != NULL ? hd_model_unload(m->queries, err) : HD_OK;
+    HD_TRY(status);
     pthread_mutex_lock(&m->engine->lock);
     while (m->state == HD_LOADING)
         pthread_cond_wait(&m->loaded, &m->engine->lock);
@@ -497,7 +545,7 @@ void hd_model_get_info(hd_model *m, hd_model_info *info)
 {
     pthread_mutex_lock(&m->engine->lock);
     *info = m->info;
-    info->weights_bytes = m->weights_bytes;
+    info->weights_bytes = m->weights_bytes + (m->queries != NULL ? m->queries->weights_bytes : 0);
     info->loading = m->state == HD_LOADING;
     pthread_mutex_unlock(&m->engine->lock);
 }

@@ -64,6 +64,18 @@ static const char *name_of_prompt(const hd_model *m, const hd_encode_options *o)
     return o->prompt_name != NULL ? o->prompt_name : m->settings.default_prompt_name;
 }
 
+static bool is_query(const hd_model *m, const hd_encode_options *o)
+{
+    const char *name = name_of_prompt(m, o);
+    return name[0] != '\0' ? strcmp(name, "query") == 0 : m->settings.query_is_default;
+}
+
+hd_model *hd__model_of_side(hd_model *m, const hd_encode_options *options)
+{
+    static const hd_encode_options defaults;
+    return m->queries != NULL && is_query(m, options != NULL ? options : &defaults) ? m->queries : m;
+}
+
 /* NULL: there is none of that name. */
 static const char *text_of_prompt(const hd_model *m, const char *name)
 {
@@ -110,7 +122,7 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
 {
     static const hd_encode_options defaults;
     const hd_encode_options *o = options != NULL ? options : &defaults;
-    const bool is_query = strcmp(name_of_prompt(m, o), "query") == 0;
+    const bool asks = is_query(m, o);
     uint32_t most = m->info.n_dimensions;
     if (o->dimensions > most)
         return hd__fail(err, HD_ERR_ARG, "%u dimensions, the model gives %u", o->dimensions, most);
@@ -131,10 +143,10 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
         .refuse_longer = o->refuse_longer && o->long_text == HD_LONG_CUT,
         .raw_scores = o->raw_scores,
         .cut_second = o->cut_second,
-        .is_query = m->settings.late != NULL && is_query,
+        .is_query = m->settings.late != NULL && asks,
         .long_text = o->long_text,
     };
-    if (m->settings.query_table != NULL && is_query)
+    if (m->settings.query_table != NULL && asks)
         plan_query(m, o, plan);
     HD_TRY(find_task(m, o->task, &plan->task, err));
     HD_TRY(find_prompt(m, o, plan->task, &plan->prompt, err));

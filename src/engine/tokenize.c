@@ -4,18 +4,19 @@
 
 hd_status hd_tokenize(hd_model *m, hd_text text, const hd_encode_options *options, hd_tokens *tokens, hd_error *err)
 {
+    const hd_model *side = hd__model_of_side(m, options);
     hd_plan plan;
-    HD_TRY(hd__plan_make(m, options, &plan, err));
-    HD_TRY(hd__model_acquire(m, err));
+    HD_TRY(hd__plan_make(side, options, &plan, err));
+    HD_TRY(hd_model_begin(m, err));
     hd_buffer joined;
     hd__buffer_init(&joined);
     hd__buffer_append_text(&joined, plan.prompt);
     hd__buffer_append(&joined, text.ptr, text.len);
     hd_status status =
         joined.failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for a text of %zu bytes", text.len)
-                      : hd__tokenizer_encode_offsets(m->tokenizer, hd__buffer_span(&joined), &plan.tokenize, tokens, err);
+                      : hd__tokenizer_encode_offsets(side->tokenizer, hd__buffer_span(&joined), &plan.tokenize, tokens, err);
     hd__buffer_clear(&joined);
-    hd__model_release(m);
+    hd_model_end(m);
     return status;
 }
 

@@ -387,7 +387,7 @@ static hd_status read_file(void *data, const char *path, json_t **root, hd_error
 
 hd_settings_source hd__gguf_settings_source(hd_gguf *gguf)
 {
-    return (hd_settings_source){read_file, gguf};
+    return (hd_settings_source){.read = read_file, .data = gguf};
 }
 
 hd_status hd__gguf_settings_read(const char *path, hd_arena *arena, hd_settings *settings, hd_error *err)

@@ -129,36 +129,46 @@ static hd_status find_model(const char *path, hd_arena *arena, const char **foun
     return HD_OK;
 }
 
+/* Whether all files are there that settings ask for. */
+static hd_status check_files(const hd_settings *settings, hd_error *err)
+{
+    hd_tensors *tensors = NULL;
+    if (!hd__file_exists(settings->dir) && !has_file(settings->dir, "tokenizer.json") &&
+        !has_file(settings->dir, "vocab.txt") && !has_file(settings->dir, "sentencepiece.bpe.model") &&
+        !has_file(settings->dir, "spiece.model") &&
+        !(has_file(settings->dir, "vocab.json") && has_file(settings->dir, "merges.txt"))) {
+        return hd__fail(
+            err, HD_ERR_NOT_FOUND,
+            "%s: no tokenizer.json, no vocab.txt, no sentencepiece.bpe.model, no spiece.model, no vocab.json with "
+            "merges.txt",
+            settings->dir);
+    }
+    for (uint32_t i = 0; i <= settings->n_dense; i++) {
+        HD_TRY(hd__tensors_open(i == 0 ? settings->dir : settings->dense[i - 1].dir, &tensors, err));
+        hd__tensors_close(tensors);
+    }
+    for (uint32_t i = 0; settings->task_dirs != NULL && i < settings->n_tasks; i++) {
+        HD_TRY(hd__peft_tensors(settings->task_dirs[i], &tensors, err));
+        hd__tensors_close(tensors);
+    }
+    if (settings->query_table != NULL) {
+        HD_TRY(hd__tensors_open(settings->query_table, &tensors, err));
+        hd__tensors_close(tensors);
+    }
+    return HD_OK;
+}
+
 hd_status hd__model_check_folder(const char *dir, hd_error *err)
 {
     hd_arena arena;
     hd_settings settings;
-    hd_tensors *tensors = NULL;
     hd_status status;
     hd__arena_init(&arena);
     HD_TRY_OUT(hd__settings_read(dir, &arena, &settings, err));
-    if (!hd__file_exists(settings.dir) && !has_file(settings.dir, "tokenizer.json") &&
-        !has_file(settings.dir, "vocab.txt") && !has_file(settings.dir, "sentencepiece.bpe.model") &&
-        !has_file(settings.dir, "spiece.model") &&
-        !(has_file(settings.dir, "vocab.json") && has_file(settings.dir, "merges.txt"))) {
-        status =
-            hd__fail(err, HD_ERR_NOT_FOUND,
-                     "%s: no tokenizer.json, no vocab.txt, no sentencepiece.bpe.model, no spiece.model, no vocab.json with "
-                     "merges.txt",
-                     settings.dir);
-        goto out;
-    }
-    for (uint32_t i = 0; i <= settings.n_dense; i++) {
-        HD_TRY_OUT(hd__tensors_open(i == 0 ? settings.dir : settings.dense[i - 1].dir, &tensors, err));
-        hd__tensors_close(tensors);
-    }
-    for (uint32_t i = 0; settings.task_dirs != NULL && i < settings.n_tasks; i++) {
-        HD_TRY_OUT(hd__peft_tensors(settings.task_dirs[i], &tensors, err));
-        hd__tensors_close(tensors);
-    }
-    if (settings.query_table != NULL) {
-        HD_TRY_OUT(hd__tensors_open(settings.query_table, &tensors, err));
-        hd__tensors_close(tensors);
+    HD_TRY_OUT(check_files(&settings, err));
+    if (settings.has_sides) {
+        HD_TRY_OUT(hd__settings_read_queries(dir, &arena, &settings, err));
+        HD_TRY_OUT(check_files(&settings, err));
     }
 out:
     hd__arena_clear(&arena);

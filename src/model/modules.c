@@ -103,7 +103,7 @@ static hd_status add_entry(const hd_settings_reader *reader, const json_t *entry
     if (strcmp(path, ".") == 0)
         path = "";
     const char *class = hd__module_class(type);
-    if (i == 0 && class != NULL && strcmp(class, "Router") == 0)
+    if (class != NULL && (strcmp(class, "Router") == 0 || strcmp(class, "Asym") == 0))
         return hd__router_read(reader, path, modules);
     return hd__modules_add(reader, type, path, shown, modules);
 }

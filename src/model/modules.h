@@ -5,8 +5,9 @@
  * training is over. A Transformer and Dense alone are PyLate's late interaction, and with MultiVectorMask and Normalize that
  * of sentence-transformers: Dense is for each token then. A Transformer (older: MLMTransformer) and a SpladePooling are a
  * sparse encoder, a Transformer and a LogitScore a reranker that answers yes or no, a StaticEmbedding a model without a
- * transformer, a Transformer alone is a classifier if its config.json says so. A Router sends queries and documents through
- * modules of their own (router.h). Anything else is refused by its name.
+ * transformer, a Transformer alone is a classifier if its config.json says so. A Router (older: Asym) sends queries and
+ * documents through modules of their own (router.h), with others before and behind it for both. Anything else is refused by
+ * its name.
  */
 #ifndef HD_MODEL_MODULES_H
 #define HD_MODEL_MODULES_H
@@ -27,7 +28,9 @@ typedef struct hd_modules {
     bool present;            /* there is a modules.json */
     const char *query_table; /* a Router's folder of weights for queries; `modules` are for documents then; else NULL */
     bool query_is_default;   /* of a Router: what is not said to be a document is a query */
-    uint32_t n;
+    bool has_sides;          /* a Router has other modules for queries: `modules` are those of the source's side */
+    uint32_t n, n_others;
+    const char *others[HD_LIMIT_MODULES]; /* [n_others] folders of the other side's */
     struct {
         const char *type; /* the class's own name */
         const char *path; /* "" for the model's folder itself */
@@ -45,8 +48,8 @@ HD_MUST_USE hd_status hd__settings_file(const hd_settings_reader *reader, const 
 /* *value into the arena; *value may be a literal before. */
 HD_MUST_USE hd_status hd__settings_keep(const hd_settings_reader *reader, const char *text, const char **value);
 
-/* Reads modules.json, when there is one, and a Router's own file. The first module is then a Transformer, MLMTransformer or
- * StaticEmbedding. */
+/* Reads modules.json, when there is one, and a Router's own file, of one side. The first module is then a Transformer,
+ * MLMTransformer or StaticEmbedding. */
 HD_MUST_USE hd_status hd__modules_read(const hd_settings_reader *reader, hd_modules *modules);
 
 /* The class of a dotted name ("sentence_transformers.models.Pooling"), NULL for a stranger's. */

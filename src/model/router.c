@@ -5,7 +5,8 @@
  *    "structure": {"query": ["query_0_SparseStaticEmbedding"], "document": ["", "document_1_SpladePooling"]},
  *    "parameters": {"default_route": "document", "allow_empty_key": true, "route_mappings": {}}}
  *
- * What a module is called is its folder below the Router's own. Source: sentence_transformers.base.modules.Router 6.2.
+ * What a module is called is its folder below the Router's own. Asym has the same in the config.json of its folder, with
+ * routes of any name, "doc" by custom. Source: sentence_transformers.base.modules.Router 6.2, which reads both.
  */
 #include "model/router.h"
 
@@ -32,7 +33,7 @@ static hd_status find_module(const router *r, const json_t *name, const char **t
     return *path != NULL ? HD_OK : hd__fail(r->reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", r->reader->dir);
 }
 
-static hd_status add_documents(const router *r, const json_t *names)
+static hd_status add_modules(const router *r, const json_t *names)
 {
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *type, *path;
@@ -42,34 +43,62 @@ static hd_status add_documents(const router *r, const json_t *names)
     return HD_OK;
 }
 
-static hd_status add_queries(const router *r, const json_t *names)
+/* The other side's modules, by their folders; what they are is seen when that side is read. */
+static hd_status list_others(const router *r, const json_t *names)
+{
+    hd_modules *m = r->modules;
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *type, *path;
+        HD_TRY(find_module(r, json_array_get(names, i), &type, &path));
+        if (m->n_others == HD_LIMIT_MODULES)
+            return hd__fail(r->reader->err, HD_ERR_LIMIT, "%s: more modules than the limit of %d", r->shown,
+                            HD_LIMIT_MODULES);
+        HD_TRY(hd__settings_keep(r->reader, path, &m->others[m->n_others]));
+        m->n_others++;
+    }
+    return HD_OK;
+}
+
+/* Whether queries go through a table alone, and its folder. */
+static hd_status find_table(const router *r, const json_t *query, bool *found)
 {
     const char *type, *path;
-    HD_TRY(find_module(r, json_array_get(names, 0), &type, &path));
+    HD_TRY(find_module(r, json_array_get(query, 0), &type, &path));
     const char *class = hd__module_class(type);
-    if (json_array_size(names) != 1 || class == NULL || strcmp(class, "SparseStaticEmbedding") != 0)
+    *found = class != NULL && strcmp(class, "SparseStaticEmbedding") == 0;
+    if (!*found)
+        return HD_OK;
+    if (json_array_size(query) != 1 || r->modules->n > 0)
         return hd__fail(r->reader->err, HD_ERR_UNSUPPORTED,
-                        "%s: queries go through %zu modules, the first a \"%s\"; Heddle runs one SparseStaticEmbedding for "
-                        "them",
-                        r->shown, json_array_size(names), type);
+                        "%s: queries go through a SparseStaticEmbedding and other modules; Heddle runs it alone", r->shown);
     return hd__settings_keep(r->reader, path, &r->modules->query_table);
 }
 
 static hd_status parse_structure(const router *r, const json_t *root)
 {
-    const json_t *structure = json_object_get(root, "structure");
-    const json_t *query = json_object_get(structure, "query"), *document = json_object_get(structure, "document");
+    static const char *const names[] = {"document", "doc", "passage", "corpus"};
+    const json_t *structure = json_object_get(root, "structure"), *query = json_object_get(structure, "query");
+    const json_t *document = NULL;
+    bool by_table;
+    for (size_t i = 0; document == NULL && i < sizeof names / sizeof *names; i++)
+        document = json_object_get(structure, names[i]);
     if (json_array_size(query) == 0 || json_array_size(document) == 0 || json_object_size(structure) != 2)
         return hd__fail(r->reader->err, HD_ERR_UNSUPPORTED,
                         "%s: \"structure\" has other routes than \"query\" and \"document\", which Heddle runs", r->shown);
-    HD_TRY(add_documents(r, document));
-    return add_queries(r, query);
+    HD_TRY(find_table(r, query, &by_table));
+    if (by_table)
+        return add_modules(r, document);
+    const bool of_queries = r->reader->source->of_queries;
+    r->modules->has_sides = true;
+    HD_TRY(add_modules(r, of_queries ? query : document));
+    return list_others(r, of_queries ? document : query);
 }
 
+/* Without "default_route" it is the first one. */
 static hd_status parse_parameters(const router *r, const json_t *root)
 {
     const json_t *parameters = json_object_get(root, "parameters");
-    const char *route = "document";
+    const char *route = json_object_iter_key(json_object_iter(json_object_get(root, "structure")));
     HD_TRY(hd__json_get_text(parameters, "default_route", r->shown, &route, r->reader->err));
     r->modules->query_is_default = strcmp(route, "query") == 0;
     if (json_object_size(json_object_get(parameters, "route_mappings")) > 0)
@@ -84,7 +113,12 @@ hd_status hd__router_read(const hd_settings_reader *reader, const char *path, hd
     if (path[0] != '\0' && !hd__path_is_below(hd__span_of(path)))
         return hd__fail(reader->err, HD_ERR_FORMAT, "%s: the Router's \"path\" is \"%s\", not a path below the folder",
                         reader->dir, path);
-    HD_TRY(hd__settings_file(reader, path, "router_config.json", true, &root, &r.shown));
+    if (modules->has_sides || modules->query_table != NULL)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: more than one Router", reader->dir);
+    HD_TRY(hd__settings_file(reader, path, "router_config.json", false, &root, &r.shown));
+    if (root == NULL)
+        HD_TRY(
+            hd__settings_file(reader, path, path[0] != '\0' ? "config.json" : "router_config.json", true, &root, &r.shown));
     r.types = json_object_get(root, "types");
     hd_status status = parse_structure(&r, root);
     if (status == HD_OK)
@@ -108,7 +142,5 @@ hd_status hd__router_apply(const hd_settings_reader *reader, const hd_modules *m
     settings->query_table = hd__arena_printf(reader->arena, "%s/%s", reader->dir, modules->query_table);
     if (settings->query_table == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
-    if (modules->query_is_default)
-        settings->default_prompt_name = "query";
     return HD_OK;
 }

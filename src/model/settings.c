@@ -258,7 +258,10 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
     } else if (strcmp(settings->architecture, "HF_ColBERT") == 0) {
         HD_TRY(hd__late_metadata(reader, settings));
     }
-    return settings->late != NULL || settings->query_table != NULL ? name_prompts(reader, settings) : HD_OK;
+    settings->has_sides = modules.has_sides;
+    settings->query_is_default = modules.query_is_default;
+    const bool tells_apart = settings->late != NULL || settings->query_table != NULL || settings->has_sides;
+    return tells_apart ? name_prompts(reader, settings) : HD_OK;
 }
 
 hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena, hd_settings *settings,
@@ -290,7 +293,7 @@ static hd_status read_from_folder(void *data, const char *path, json_t **root, h
 
 hd_settings_source hd__settings_source_folder(const char *dir)
 {
-    return (hd_settings_source){read_from_folder, (void *)(uintptr_t)dir};
+    return (hd_settings_source){.read = read_from_folder, .data = (void *)(uintptr_t)dir};
 }
 
 /* A file of a linear layer beside config.json, as bge-m3 has them; *path stays NULL when there is none. */
@@ -358,11 +361,10 @@ static hd_status read_static_sizes(hd_settings *settings, hd_error *err)
     return status;
 }
 
-hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
+static hd_status read_folder(const char *dir, bool of_queries, hd_arena *arena, hd_settings *settings, hd_error *err)
 {
-    if (hd__file_exists(dir))
-        return hd__gguf_settings_read(dir, arena, settings, err);
     hd_settings_source source = hd__settings_source_folder(dir);
+    source.of_queries = of_queries;
     HD_TRY(hd__settings_read_from(&source, dir, arena, settings, err));
     if (strcmp(settings->model_type, "model2vec") == 0)
         return read_static_sizes(settings, err);
@@ -373,4 +375,15 @@ hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *setti
     settings->heads |= settings->sparse_linear != NULL ? HD_HEAD_SPARSE : 0;
     settings->heads |= settings->colbert_linear != NULL ? HD_HEAD_MULTI : 0;
     return settings->colbert_linear != NULL ? read_token_width(settings->colbert_linear, settings, err) : HD_OK;
+}
+
+hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
+{
+    return hd__file_exists(dir) ? hd__gguf_settings_read(dir, arena, settings, err)
+                                : read_folder(dir, false, arena, settings, err);
+}
+
+hd_status hd__settings_read_queries(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
+{
+    return read_folder(dir, true, arena, settings, err);
 }

@@ -97,6 +97,7 @@ typedef struct hd_settings {
     const char *query_table;        /* SPLADE: the folder of the weights that a query's tokens have, without the transformer;
                                      * NULL: queries are read as documents are */
     uint32_t query_length;          /* tokens of such a query, without specials */
+    bool has_sides;                 /* queries and documents have encoders of their own; this is one of them */
     const char *sparse_linear;      /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
     const char *colbert_linear;     /* MULTI: the same */
     uint32_t n_token_out;           /* MULTI: values of a token's vector */
@@ -122,7 +123,8 @@ typedef struct hd_settings {
     uint32_t n_prompts;
     const hd_prompt *prompts;        /* [n_prompts] */
     const char *default_prompt_name; /* "" for none */
-    const char *const *tasks;        /* [n_tasks] their names */
+    bool query_is_default;    /* where queries are read otherwise: what has no prompt's name is one, without a prompt */
+    const char *const *tasks; /* [n_tasks] their names */
     const char *const *task_prompts; /* [n_tasks] what is put before texts of a task; "" for nothing */
     const char *const *task_dirs; /* [n_tasks] folders of their adapters (peft.h); NULL: tensors of the weights have them */
     const char *similarity;       /* "cosine" unless config_sentence_transformers.json says otherwise */
@@ -133,6 +135,7 @@ typedef struct hd_settings {
 typedef struct hd_settings_source {
     hd_status (*read)(void *data, const char *path, json_t **root, hd_error *err);
     void *data;
+    bool of_queries; /* where a Router has encoders for both, that of queries is read; else that of documents */
 } hd_settings_source;
 
 /* Files of a folder; dir must live as long. */
@@ -142,6 +145,9 @@ hd_settings_source hd__settings_source_folder(const char *dir);
  * arena. Errors name file, field and limit. Unknown architectures are left to the encoder registry: model_type is passed on
  * as it is, and the fields of the transformer are read by config.json's BERT names (transformer_config.h). */
 HD_MUST_USE hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
+
+/* The same for queries, of a folder that has_sides. */
+HD_MUST_USE hd_status hd__settings_read_queries(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
 
 /* The same from anywhere; dir only goes into paths and error texts. */
 HD_MUST_USE hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena,

@@ -201,6 +201,8 @@ hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd
     choose_in(list, "");
     for (uint32_t i = 0; i < modules->n; i++)
         choose_in(list, modules->modules[i].path);
+    for (uint32_t i = 0; i < modules->n_others; i++)
+        choose_in(list, modules->others[i]);
     if (modules->query_table != NULL)
         choose_in(list, modules->query_table);
     choose_adapters(list);

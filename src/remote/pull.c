@@ -173,21 +173,33 @@ static hd_status plan(const hd_pull_source *source, const char *staging, hd_pull
     return HD_OK;
 }
 
+/* Settings files that are fetched when they are read. */
+typedef struct fetched_settings {
+    hd_pull_source *source;
+    const char *staging;
+    hd_pull_meter *meter;
+} fetched_settings;
+
+static hd_status read_fetched(void *data, const char *path, json_t **root, hd_error *err)
+{
+    const fetched_settings *f = data;
+    const hd_settings_source folder = hd__settings_source_folder(f->staging);
+    hd_remote_file *file = hd__file_list_find(&f->source->files, path);
+    if (file == NULL)
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: has no %s", f->source->files.source, path);
+    HD_TRY(fetch_file(f->source, file, f->staging, f->meter, err));
+    return folder.read(folder.data, path, root, err);
+}
+
 /* modules.json, and where it names a Router that one's file, say which folders belong to the model. */
 static hd_status choose(hd_pull_source *source, const char *staging, hd_arena *arena, hd_pull_meter *meter, hd_error *err)
 {
-    static const char *const names[] = {"router_config.json", "modules.json"};
-    hd_modules modules = {0};
-    hd_settings_source folder = hd__settings_source_folder(staging);
-    hd_settings_reader reader = {&folder, staging, arena, err};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        hd_remote_file *file = hd__file_list_find(&source->files, names[i]);
-        if (file != NULL)
-            HD_TRY(fetch_file(source, file, staging, meter, err));
-    }
+    hd_modules modules;
+    fetched_settings fetched = {source, staging, meter};
+    const hd_settings_source settings = {.read = read_fetched, .data = &fetched};
+    const hd_settings_reader reader = {&settings, staging, arena, err};
+    HD_TRY(hd__modules_read(&reader, &modules));
     meter->bytes_before = 0; /* counted with the others */
-    if (hd__file_list_find(&source->files, "modules.json") != NULL)
-        HD_TRY(hd__modules_read(&reader, &modules));
     return hd__file_list_choose(&source->files, &modules, err);
 }
 

@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hd_arena arena;
     hd_settings settings;
     hd_error err;
-    hd_settings_source source = {read_member, root};
+    hd_settings_source source = {.read = read_member, .data = root};
     hd__arena_init(&arena);
     if (hd__settings_read_from(&source, "dir", &arena, &settings, &err) == HD_OK) {
         check(&settings);

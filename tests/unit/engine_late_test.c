@@ -296,7 +296,7 @@ static void test_refused(void **state)
 #define SCRIPT                                                                                                              \
     "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-pylate tiny-pylate-attends tiny-pylate-local "       \
     "tiny-pylate-short tiny-pylate-biased tiny-pylate-residual tiny-colbert tiny-colbert-attends "                          \
-    "tiny-multi-vector tiny-multi-vector-min\n"                                                                             \
+    "tiny-multi-vector tiny-multi-vector-min tiny-colbert-flash\n"                                                          \
     "cd \"$models\"; PYTHONPATH=$OLDPWD/tools python3 - <<'EOS'\n"                                                          \
     "import json, shutil\n"                                                                                                 \
     "def change(name, file, model='tiny-pylate', **fields):\n"                                                              \

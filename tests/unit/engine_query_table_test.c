@@ -222,8 +222,8 @@ static void test_refused(void **state)
             {"other-words", "is not the tokenizer of documents", HD_ERR_UNSUPPORTED},
         },
       on_open[] = {
-          {"dense-router", "queries go through 2 modules, the first a \"sentence_transformers.models.Transformer\"",
-           HD_ERR_UNSUPPORTED},
+          {"dense-router", "q0/config.json", HD_ERR_NOT_FOUND},
+          {"table-and-more", "a SparseStaticEmbedding and other modules", HD_ERR_UNSUPPORTED},
           {"no-splade", "no SpladePooling for documents", HD_ERR_UNSUPPORTED},
           {"images", "\"structure\" has other routes", HD_ERR_UNSUPPORTED},
           {"mapped", "\"route_mappings\"", HD_ERR_UNSUPPORTED},
@@ -275,6 +275,7 @@ static void test_refused(void **state)
     "    r['types'].update({'q0': package + 'Transformer', 'q1': package + 'Pooling'})\n"                                   \
     "    r['structure']['query'] = ['q0', 'q1']\n"                                                                          \
     "change('dense-router', router, dense)\n"                                                                               \
+    "change('table-and-more', router, lambda r: r['structure']['query'].append('document_1_SpladePooling'))\n"              \
     "def pooled(r): r['types']['document_1_SpladePooling'] = package + 'Pooling'\n"                                         \
     "change('no-splade', router, pooled)\n"                                                                                 \
     "change('images', router, lambda r: r['structure'].update(image=['']))\n"                                               \

@@ -53,7 +53,7 @@ static hd_error err;
 
 static hd_status read_folder(const folder *f, hd_settings *settings)
 {
-    hd_settings_source source = {read_file, (void *)(uintptr_t)f};
+    hd_settings_source source = {.read = read_file, .data = (void *)(uintptr_t)f};
     memset(settings, 0, sizeof *settings);
     memset(&err, 0, sizeof err);
     return hd__settings_read_from(&source, "dir", &arena, settings, &err);
@@ -679,6 +679,28 @@ static void reads_adapter_folders(void **state)
     assert_true(s.n_tasks == 0 && s.task_dirs == NULL);
 }
 
+/* One side at a time, in the older layout: the Dense of documents or of queries. */
+static void reads_sides(void **state)
+{
+    (void)state;
+    folder f = {{{"config.json", "{" BERT "," SMALL "}"},
+                 {"modules.json", POOLED MODULE("2_Asym", "Asym") MODULE("3_Normalize", "Normalize") "]"},
+                 {"1_Pooling/config.json", "{}"},
+                 {"2_Asym/config.json",
+                  "{\"types\":{\"q\":\"sentence_transformers.models.Dense\",\"d\":\"sentence_transformers.models.Dense\"},"
+                  "\"structure\":{\"doc\":[\"d\"],\"query\":[\"q\"]}}"},
+                 {"2_Asym/d/config.json", "{\"in_features\":64,\"out_features\":8}"},
+                 {"2_Asym/q/config.json", "{\"in_features\":64,\"out_features\":8}"}}};
+    hd_settings s = good(f);
+    assert_true(s.has_sides && s.n_dense == 1 && s.normalize && s.n_prompts == 2);
+    assert_string_equal(s.dense[0].dir, "dir/2_Asym/d");
+    assert_false(s.query_is_default); /* the first route is that of documents */
+    const hd_settings_source queries = {.read = read_file, .data = &f, .of_queries = true};
+    assert_int_equal(hd__settings_read_from(&queries, "dir", &arena, &s, &err), HD_OK);
+    assert_true(s.has_sides && s.n_dense == 1 && s.normalize);
+    assert_string_equal(s.dense[0].dir, "dir/2_Asym/q");
+}
+
 /* As many tasks as may be, of as high a rank as may be together. */
 static void reads_many_tasks(void **state)
 {
@@ -793,6 +815,17 @@ static void survives_failing_allocations(void **state)
                    "Embedding\"},\"structure\":{\"query\":[\"q\"],\"document\":[\"d\",\"p\"]}}"},
                   {"p/config.json", "{}"}}};
     check_allocations(&f);
+    f = (folder){{{"config.json", "{" BERT "," SMALL "}"},
+                  {"modules.json", POOLED MODULE("2_Asym", "Asym") "]"},
+                  {"1_Pooling/config.json", "{}"},
+                  {"2_Asym/config.json",
+                   "{\"types\":{\"q\":\"sentence_transformers.models.Dense\",\"d\":\"sentence_transformers.models.Dense\"},"
+                   "\"structure\":{\"doc\":[\"d\"],\"query\":[\"q\"]}}"},
+                  {"2_Asym/d/config.json", "{\"in_features\":64,\"out_features\":8}"},
+                  {"2_Asym/q/config.json", "{\"in_features\":64,\"out_features\":8}"}}};
+    check_allocations(&f);
+    f = (folder){{{"config.json", ADAPTED "}"}, {"separation/adapter_config.json", LORA("")}}};
+    check_allocations(&f);
     f = (folder){{{"config.json", "{" BERT "," SMALL ",\"architectures\":[\"HF_ColBERT\"]}"},
                   {"artifact.metadata", "{\"doc_maxlen\":64}"}}};
     check_allocations(&f);
@@ -815,6 +848,7 @@ int main(void)
         TEST(reads_families),
         TEST(reads_jina),
         TEST(reads_adapter_folders),
+        TEST(reads_sides),
         TEST(reads_many_tasks),
         TEST(reads_heads),
         TEST(reads_answers),

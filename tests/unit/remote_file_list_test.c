@@ -119,6 +119,34 @@ static void takes_a_table_for_queries(void **state)
     assert_int_equal(role("idf.json"), HD_FILE_UNUSED);
 }
 
+/* Both sides' folders, whichever of them was read. */
+static void takes_both_sides(void **state)
+{
+    (void)state;
+    const hd_modules modules = {.present = true,
+                                .has_sides = true,
+                                .n = 2,
+                                .modules = {{"Transformer", "document_0_Transformer"}, {"Pooling", "document_1_Pooling"}},
+                                .n_others = 1,
+                                .others = {"query_0_StaticEmbedding"}};
+    static const char *const taken[] = {
+        "router_config.json",
+        "document_0_Transformer/config.json",
+        "document_0_Transformer/tokenizer.json",
+        "document_0_Transformer/model.safetensors",
+        "document_1_Pooling/config.json",
+        "query_0_StaticEmbedding/tokenizer.json",
+        "query_0_StaticEmbedding/model.safetensors",
+    };
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        add(taken[i]);
+    add("query_1_Other/model.safetensors");
+    assert_int_equal(hd__file_list_choose(&list, &modules, &err), HD_OK);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        assert_int_not_equal(role(taken[i]), HD_FILE_UNUSED);
+    assert_int_equal(role("query_1_Other/model.safetensors"), HD_FILE_UNUSED);
+}
+
 /* PEFT's folders beside the weights, one for each task. */
 static void takes_adapters_of_tasks(void **state)
 {
@@ -264,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(takes_what_is_needed),
         TEST(takes_a_table_for_queries),
+        TEST(takes_both_sides),
         TEST(takes_adapters_of_tasks),
         TEST(takes_shards_that_have_an_index),
         TEST(takes_torch_files_where_there_are_no_others),

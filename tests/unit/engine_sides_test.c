@@ -1,0 +1,205 @@
+/* Models whose queries and documents have encoders of their own, beside sentence-transformers itself (tests/golden/sides):
+ * which one a call is for, and both of them as one model; layouts that are refused.
+ */
+#include "unit/engine_fixture.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+
+#define GOLDEN "tests/golden/sides/"
+
+enum { MOST_TEXTS = 4, MOST_VALUES = 64 };
+
+static json_t *manifest;
+
+static void encode(hd_model *model, const char *prompt_name, const hd_text *texts, size_t n, float *out, uint64_t *n_tokens)
+{
+    const hd_encode_options options = {.prompt_name = prompt_name};
+    hd_encode_stats stats;
+    MUST(hd_encode(model, texts, n, &options, out, &stats, &err));
+    if (n_tokens != NULL)
+        *n_tokens = stats.n_tokens;
+}
+
+/* The texts of a side as given by this name; how many values they are. */
+static size_t check_side(const char *name, hd_model *model, const json_t *all, size_t n, const char *prompt_name,
+                         const float *wanted)
+{
+    const size_t width = width_of(model);
+    float got[MOST_TEXTS * MOST_VALUES];
+    hd_text texts[MOST_TEXTS];
+    assert_in_range(n, 1, MOST_TEXTS);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = text_of(json_string_value(json_array_get(all, i)));
+    encode(model, prompt_name, texts, n, got, NULL);
+    for (size_t i = 0; i < n * width; i++)
+        if (!(fabsf(got[i] - wanted[i]) <= 1e-5f))
+            fail_msg("%s, %s: text %zu, value %zu is %.9g, not %.9g", name, prompt_name != NULL ? prompt_name : "none",
+                     i / width, i % width, (double)got[i], (double)wanted[i]);
+    return n * width;
+}
+
+/* Queries, documents, and the first query by the default route. */
+static void test_golden(void **state)
+{
+    (void)state;
+    const json_t *models = json_object_get(manifest, "models"), *queries = json_object_get(manifest, "queries");
+    const json_t *documents = json_object_get(manifest, "documents");
+    assert_int_equal(json_array_size(models), 3);
+    for (size_t m = 0; m < 3; m++) {
+        const json_t *entry = json_array_get(models, m);
+        const char *name = json_string_value(json_object_get(entry, "model"));
+        char path[256];
+        hd_file_map map;
+        snprintf(path, sizeof path, GOLDEN "%s.f32", name);
+        MUST(hd__file_map_open(path, &map, &err));
+        const float *wanted = (const float *)(const void *)map.bytes.ptr;
+        hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2});
+        hd_model *model = open_model(engine, name, HD_DTYPE_F32);
+        assert_int_equal(width_of(model), json_integer_value(json_object_get(entry, "width")));
+        size_t n = check_side(name, model, queries, 3, "query", wanted);
+        n += check_side(name, model, documents, 3, "document", wanted + n);
+        n += check_side(name, model, queries, 1, NULL, wanted + n);
+        assert_int_equal(n * sizeof(float), map.bytes.len);
+        hd_engine_close(engine);
+        hd__file_map_close(&map);
+    }
+}
+
+/* What one engine has packed another one maps: files of the sides do not get into each other's way. */
+static void test_packed(void **state)
+{
+    (void)state;
+    const hd_text text = text_of("a river of music");
+    float first[2][MOST_VALUES], again[2][MOST_VALUES];
+    char cache[256];
+    snprintf(cache, sizeof cache, "%s/cache", folder.dir);
+    for (size_t turn = 0; turn < 3; turn++) {
+        hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .cache_dir = cache});
+        hd_model *model = open_model(engine, "tiny-asym", HD_DTYPE_INT8);
+        float(*to)[MOST_VALUES] = turn == 0 ? first : again;
+        encode(model, "query", &text, 1, to[0], NULL);
+        encode(model, "document", &text, 1, to[1], NULL);
+        hd_engine_close(engine);
+    }
+    assert_memory_equal(first[0], again[0], 40 * sizeof(float));
+    assert_memory_equal(first[1], again[1], 40 * sizeof(float));
+    assert_true(memcmp(first[0], first[1], 40 * sizeof(float)) != 0);
+}
+
+/* One model to those who load and unload it; the vector cache tells the sides apart; lengths are each side's own. */
+static void test_both(void **state)
+{
+    (void)state;
+    const hd_text text =
+        text_of("the river and the sea of light in winter, the stone and the bread, the house, the garden, the "
+                "music and the answer of a bird");
+    const hd_encode_options as_query = {.prompt_name = "query"};
+    float query[2][MOST_VALUES], document[MOST_VALUES];
+    uint64_t n_query, n_document;
+    hd_model_info info;
+    hd_tokens tokens;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2, .cache_bytes = 1 << 20});
+    hd_model *model = open_model(engine, "tiny-sides", HD_DTYPE_F32);
+    encode(model, "query", &text, 1, query[0], &n_query);
+    assert_false(is_loaded(model)); /* documents' encoder was not asked for */
+    encode(model, "document", &text, 1, document, &n_document);
+    encode(model, "query", &text, 1, query[1], NULL);
+    assert_memory_equal(query[0], query[1], sizeof query[0]);
+    assert_true(memcmp(query[0], document, sizeof document) != 0);
+    assert_int_equal(n_query, 24);
+    assert_true(n_document > 24);
+    MUST(hd_tokenize(model, text, &as_query, &tokens, &err));
+    assert_int_equal(tokens.n, 24);
+    hd_tokens_free(&tokens);
+    hd_model_get_info(model, &info);
+    const uint64_t both_bytes = info.weights_bytes;
+    MUST(hd_model_unload(model, &err));
+    hd_model_get_info(model, &info);
+    assert_true(!info.loaded && info.weights_bytes == 0);
+    encode(model, "document", &text, 1, document, NULL);
+    hd_model_get_info(model, &info);
+    assert_true(info.weights_bytes > 0 && info.weights_bytes < both_bytes);
+    MUST(hd_model_begin(model, &err));
+    must_fail(hd_model_unload(model, &err), HD_ERR_BUSY, "in use");
+    hd_model_end(model);
+    hd_model_close(model);
+    hd_engine_close(engine);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *says;
+        hd_status status;
+    } on_open[] = {
+        {"widths", "vectors of 32 values for queries, of 40 for documents", HD_ERR_UNSUPPORTED},
+        {"heads", "other heads than both dense or both SPLADE", HD_ERR_UNSUPPORTED},
+        {"twice", "more than one Router", HD_ERR_UNSUPPORTED},
+        {"strange", "module type \"sentence_transformers.models.LSTM\" is none that Heddle runs", HD_ERR_UNSUPPORTED},
+        {"no-side", "query_0_Transformer", HD_ERR_NOT_FOUND},
+        {"three", "\"structure\" has other routes", HD_ERR_UNSUPPORTED},
+    };
+    hd_model *m;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    for (size_t i = 0; i < sizeof on_open / sizeof on_open[0]; i++)
+        must_fail(hd_model_open(engine, tiny_model_dir(&folder, on_open[i].name), NULL, &m, &err), on_open[i].status,
+                  on_open[i].says);
+    hd_engine_close(engine);
+}
+
+#define SCRIPT                                                                                                              \
+    "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-sides tiny-sides-static tiny-asym\n"                 \
+    "cd \"$models\"; python3 - <<'EOS'\n"                                                                                   \
+    "import json, shutil\n"                                                                                                 \
+    "def change(name, old, file, act):\n"                                                                                   \
+    "    if name != old: shutil.copytree(old, name)\n"                                                                      \
+    "    path = name + '/' + file\n"                                                                                        \
+    "    root = json.load(open(path))\n"                                                                                    \
+    "    act(root)\n"                                                                                                       \
+    "    json.dump(root, open(path, 'w'))\n"                                                                                \
+    "router, package = 'router_config.json', 'sentence_transformers.models.'\n"                                             \
+    "dense = '2_Asym/140000000000000_Dense/config.json'\n"                                                                  \
+    "change('widths', 'tiny-asym', dense, lambda r: r.update(out_features=32))\n"                                           \
+    "def classify(r): r.update(architectures=['DistilBertForSequenceClassification'])\n"                                    \
+    "change('heads', 'tiny-sides', 'query_0_Transformer/config.json', classify)\n"                                          \
+    "change('heads', 'heads', 'modules.json', lambda r: r.pop())\n"                                                         \
+    "change('heads', 'heads', router, lambda r: r['structure'].update(query=['query_0_Transformer']))\n"                    \
+    "change('twice', 'tiny-sides', 'modules.json', lambda r: r.append({'path': '', 'type': package + 'Router'}))\n"         \
+    "def strange(r): r['types']['query_1_Pooling'] = package + 'LSTM'\n"                                                    \
+    "change('strange', 'tiny-sides', router, strange)\n"                                                                    \
+    "change('three', 'tiny-sides', router, lambda r: r['structure'].update(image=['query_1_Pooling']))\n"                   \
+    "shutil.copytree('tiny-sides', 'no-side'); shutil.rmtree('no-side/query_0_Transformer')\n"                              \
+    "EOS"
+
+static int set_up(void **state)
+{
+    (void)state;
+    json_error_t error;
+    scratch_begin(&folder);
+    manifest = json_load_file(GOLDEN "manifest.json", 0, &error);
+    return manifest != NULL ? run_in_models(SCRIPT) : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    json_decref(manifest);
+    scratch_end(&folder);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_both),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
