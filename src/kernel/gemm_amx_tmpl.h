@@ -58,7 +58,8 @@ static inline __attribute__((always_inline)) void columns(const k_gemm *g, int p
     const size_t panel_bytes = (size_t)steps * 1024;
     const char *panel = (const char *)w->panels + (size_t)p * panel_bytes;
     const int share = (height * n_chunks + steps - 1) / steps; /* rows of the other block finished in each step */
-    k_ahead ahead = k_ahead_of(g, p, 2, n_blocks * steps);
+    /* One block reads each line once, and the processor's own fetching does as well (docs/SPEED.md). */
+    k_ahead ahead = n_blocks > 1 ? k_ahead_of(g, p, 2, n_blocks * steps) : (k_ahead){0};
     for (int first = 0; first < n_blocks; first += RESTING) {
         const int end = n_blocks - first < RESTING ? n_blocks : first + RESTING;
         for (int c = 0, step = 0, n; c < n_chunks; c++, step += n) {
