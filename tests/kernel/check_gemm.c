@@ -383,6 +383,54 @@ static void check_nan(kc *c, k_type type, k_epilogue epilogue, int rows)
     }
 }
 
+/* Infinity in a row of f32 is no number in its outputs, and leaves the others' bits alone. */
+static void check_infinity(kc *c, int rows)
+{
+    problem p = {K_F32, rows, 96, 130, KC_NORMAL, K_STORE, K_F32, false, 0};
+    int bad = kc_below(c, rows);
+    if (!kc_case(c, "infinity in row %d of %d", bad, rows))
+        return;
+    operands o;
+    make(c, &p, &o);
+    const float *clean = call(c, &o, &o.gemm);
+    ((float *)(uintptr_t)o.gemm.a)[(size_t)bad * o.gemm.a_stride + (size_t)kc_below(c, p.k)] = INFINITY;
+    const float *out = call(c, &o, &o.gemm);
+    for (int i = 0; i < rows; i++) {
+        const float *row = out + (size_t)i * o.gemm.out_stride;
+        if (i != bad)
+            kc_same(c, "a row beside one with infinity", row, clean + (size_t)i * o.gemm.out_stride,
+                    (size_t)p.n * sizeof *row);
+        for (int j = 0; j < p.n && i == bad; j++) {
+            if (isfinite(row[j]))
+                kc_fail(c, "out[%d, %d] is %g", i, j, (double)row[j]);
+        }
+    }
+}
+
+/* Activations times a power of two give sums times that power, to the last bit. */
+static void check_scaled(kc *c, int exponent)
+{
+    problem p = {K_F32, 20, 96, 200, KC_NORMAL, K_STORE, K_F32, false, 0};
+    if (!kc_case(c, "activations times 2^%d", exponent))
+        return;
+    operands o;
+    make(c, &p, &o);
+    memset((float *)(uintptr_t)o.w.bias, 0, (size_t)o.w.n_pad * sizeof(float));
+    const float *plain = call(c, &o, &o.gemm);
+    for (int i = 0; i < p.rows; i++) {
+        float *row = (float *)(uintptr_t)o.gemm.a + (size_t)i * o.gemm.a_stride;
+        for (int j = 0; j < p.k; j++)
+            row[j] = ldexpf(row[j], exponent);
+    }
+    const float *out = call(c, &o, &o.gemm);
+    for (int i = 0; i < p.rows; i++) {
+        for (int j = 0; j < p.n; j++) {
+            const size_t at = (size_t)i * o.gemm.out_stride + (size_t)j;
+            kc_near(c, "out", i, j, (double)out[at], (double)ldexpf(plain[at], exponent), 0.0);
+        }
+    }
+}
+
 /* Integer sums reach every level's widest intermediate and must still be exact: y is the sum itself. */
 static void check_saturation(kc *c, int k)
 {
@@ -465,6 +513,12 @@ void kc_check_gemm(kc *c)
     for (int epilogue = K_STORE; epilogue <= K_TANH; epilogue++) {
         check_nan(c, type, (k_epilogue)epilogue, 5);
         check_nan(c, type, (k_epilogue)epilogue, 40);
+    }
+    if (type == K_F32) {
+        check_infinity(c, 5);
+        check_infinity(c, 40);
+        check_scaled(c, 70);
+        check_scaled(c, -70);
     }
     for (int i = 0; i < 4 && type == K_I8; i++)
         check_saturation(c, (const int[]){61, 384, 1536, 4096}[i]);
