@@ -161,14 +161,15 @@ typedef enum hd_head {
 HD_API const char *hd_head_name(uint32_t head);
 
 typedef enum hd_dtype {
-    HD_DTYPE_AUTO =
-        0, /* the fastest type that keeps a mean cosine of 0.9999 here: f16 where a device has it, else bf16 where
-                        * the CPU has it, else f32 */
+    /* The fastest type that keeps a mean cosine of 0.9999 here: f16 where a device has it, else bf16 where the CPU has it,
+     * else f32. */
+    HD_DTYPE_AUTO = 0,
     HD_DTYPE_F32,
     HD_DTYPE_BF16,
     HD_DTYPE_INT8, /* weights and activations of the matrix products in 8 bits; mean cosine about 0.995 */
-    HD_DTYPE_F16,  /* on devices; cosine above 0.9999. Values past its range make devices go over to bf16. The CPU, which has
-                    * no arithmetic for it, computes such a model in f32: in a device's place, and where there is none */
+    /* On devices; cosine above 0.9999. Values past its range make devices go over to bf16. The CPU, which has no
+     * arithmetic for it, computes such a model in f32: in a device's place, and where there is none. */
+    HD_DTYPE_F16,
 } hd_dtype;
 
 typedef struct hd_model_options {
