@@ -73,10 +73,10 @@ static bool has_file(const char *dir, const char *file)
     return n > 0 && (size_t)n < sizeof path && hd__file_exists(path);
 }
 
-/* Old sentence-transformers folders keep config.json in 0_Transformer. */
+/* Old sentence-transformers folders keep config.json in 0_Transformer. An adapter alone is no model, but settings say so. */
 static bool is_model_dir(const char *dir)
 {
-    return has_file(dir, "config.json") || has_file(dir, "modules.json");
+    return has_file(dir, "config.json") || has_file(dir, "modules.json") || has_file(dir, "adapter_config.json");
 }
 
 /* The one GGUF file of a folder, or the first part of the one that there is in parts, in the arena; NULL when there is none

@@ -242,6 +242,25 @@ out:
 
 /* ---- the whole ---- */
 
+/* A LoRA adapter for the whole model, which transformers would add to the weights below it; without it, vectors are those of
+ * another model. */
+static hd_status refuse_adapter(const hd_settings_reader *reader, const char *path)
+{
+    json_t *root;
+    const char *shown, *base = "another model";
+    HD_TRY(hd__settings_file(reader, path, "adapter_config.json", false, &root, &shown));
+    if (root == NULL)
+        return HD_OK;
+    hd_status status = hd__json_get_text(root, "base_model_name_or_path", shown, &base, reader->err);
+    if (status == HD_OK)
+        status = hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                          "%s: an adapter to the weights of %s; Heddle runs weights that PEFT has merged it into "
+                          "(merge_and_unload)",
+                          shown, base);
+    json_decref(root);
+    return status;
+}
+
 static hd_status read_all(const hd_settings_reader *reader, hd_settings *settings)
 {
     hd_modules modules;
@@ -250,6 +269,7 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
     settings->dir = hd__arena_printf(reader->arena, "%s%s%s", reader->dir, path[0] != '\0' ? "/" : "", path);
     if (settings->dir == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
+    HD_TRY(refuse_adapter(reader, path));
     HD_TRY(read_config(reader, &modules, path, settings));
     HD_TRY(read_lengths(reader, &modules, path, settings));
     if (modules.present) {
