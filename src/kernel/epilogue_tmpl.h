@@ -3,7 +3,6 @@
  *   EP_COLS         columns of a tile of accumulators, a multiple of VF_LANES
  *   EP_INT          1: int32 accumulators of the int8 product, 0: f32
  *   EP_EXACT        1: the exact activation functions
- *   EP_UNIT         what a sum of 1 stands for, where that is not 1
  *   EP_SUFFIX       of the functions' names, for files that include this twice
  *
  * See gemm.h for the formula. What is the same for a whole tile is loaded once, and everything the loops
@@ -51,11 +50,7 @@ EP_PASTE(ep_all_, EP_SUFFIX)(const k_gemm *g, const int32_t *acc, int first, int
 #define EP_Y vf_fma(vf_from_i32(acc + r * EP_COLS + v * VF_LANES), vf_mul(rs, scale[v]), vf_fma(ro, sum[v], bias[v]))
 #else
 #define EP_ROW
-#ifdef EP_UNIT
-#define EP_Y vf_fma(vf_load((const float *)acc + r * EP_COLS + v * VF_LANES), vf_set1(EP_UNIT), bias[v])
-#else
 #define EP_Y vf_add(vf_load((const float *)acc + r * EP_COLS + v * VF_LANES), bias[v])
-#endif
 #endif
 #define EP_LOOP(to, put, expression)                                                                                        \
     for (int r = 0; r < n_rows; r++) {                                                                                      \

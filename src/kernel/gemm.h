@@ -29,9 +29,6 @@
  * Rounding: f32 and bf16 accumulate in f32, k ascending. An element's bits depend on its row of a, its
  * channel and the level, never on m, n, the range of panels or the rows beside it. (The reference for the
  * tests accumulates in double.) Tolerance class: reduction.
- *
- * Range: f32 on tiles is made of scaled bfloat16 (gemm_f32_amx.c). There an operand of 2^103 or more, infinity among them,
- * or a sum of 2^79 or more may come out as NaN or infinity.
  */
 #ifndef HD_KERNEL_GEMM_H
 #define HD_KERNEL_GEMM_H

@@ -30,7 +30,6 @@ static const struct {
 #if defined(__x86_64__)
     {K_F32, HD_ISA_AVX2, k_peak_f32_avx2, PEAK_CHAINS * 8 * 2},
     {K_F32, HD_ISA_AVX512, k_peak_f32_avx512, PEAK_CHAINS_AVX512 * 16 * 2},
-    {K_F32, HD_ISA_AMX, k_peak_bf16_amx, PEAK_CHAINS_AMX * 16 * 16 * 32 * 2 / 6.0}, /* six for one: gemm_f32_amx.c */
     {K_BF16, HD_ISA_AVX2, k_peak_f32_avx2, PEAK_CHAINS * 8 * 2},
     {K_BF16, HD_ISA_AVX512, k_peak_f32_avx512, PEAK_CHAINS_AVX512 * 16 * 2},
     {K_BF16, HD_ISA_BF16, k_peak_bf16_bf16, PEAK_CHAINS_AVX512 * 32 * 2},
