@@ -192,7 +192,7 @@ HD_API void hd_model_close(hd_model *model);
 
 /* Loads tokenizer and weights now, once, whatever the number of threads asking; when that fails, all of them get the
  * same error. Models that nobody uses are unloaded when the memory limit leaves no room beside them, longest unused
- * first; HD_ERR_MEMORY when that is not enough. */
+ * first; HD_ERR_MEMORY when that is not enough. Of a model with an encoder for queries and one for documents, both. */
 HD_API HD_MUST_USE hd_status hd_model_load(hd_model *model, hd_error *err);
 
 /* Loads the model if need be and keeps it loaded until hd_model_end. Errors as hd_model_load. */

@@ -5,11 +5,11 @@
  * The library exports one function, hd_plugin_begin, and does nothing when it is loaded: no constructors. It opens what it
  * stands on (drivers, libraries of products) itself, at run time, so that it can say what is missing.
  *
- * Threads: hd_plugin_begin, open, close, look, alloc and free may be called from any thread, also at once; a stream is one
- * thread's at a time, and streams of a device run beside each other.
+ * Threads: hd_plugin_begin, open, close, look, alloc, free, pin, unpin, stream_open and stream_close may be called from any
+ * thread, also at once; a stream is one thread's at a time, and streams of a device run beside each other.
  *
  * Addresses: what alloc gives, and what Heddle counts up from there, is an address of the device, even where its type is a
- * pointer. Only upload and download take addresses of the host, which are always said to be such.
+ * pointer. Only upload, download, pin and unpin take addresses of the host, which are always said to be such.
  *
  * Failures: what is called on a stream returns nothing and need not have happened when it returns. The first thing that
  * fails is kept; what follows does nothing; wait says it. Bytes of a pass that failed are not looked at.

@@ -92,11 +92,10 @@ hd_status hd__encoder_measure(const hd_settings *settings, hd_weights *weights, 
     }
     hd__weights_measure_begin(weights);
     hd_status status = hd__encoder_open(settings, weights, device, type, &e, err);
-    uint64_t measured = hd__weights_measure_end(weights);
+    *bytes = hd__weights_measure_end(weights);
     hd__encoder_close(e);
-    if (status == HD_OK)
-        *bytes = measured;
-    return status;
+    HD_TRY(status);
+    return hd__weights_check_adapters(weights, err);
 }
 
 void hd__encoder_close(hd_encoder *e)

@@ -615,6 +615,25 @@ static hd_status fill_adapter(hd_weights *w, const adapter_part *part, const hd_
     return HD_OK;
 }
 
+/* While measuring: what adapters have for a module is not left over. */
+static void claim(const hd_weights *w, const char *module)
+{
+    const hd_tensor *a, *b;
+    for (uint32_t i = 0; i < w->n_adapters; i++)
+        (void)hd__peft_find(w->adapters[i], module, &a, &b);
+}
+
+hd_status hd__weights_check_adapters(const hd_weights *w, hd_error *err)
+{
+    for (uint32_t i = 0; i < w->n_adapters; i++) {
+        const hd_tensor *left = hd__peft_left(w->adapters[i]);
+        if (left != NULL)
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" changes no module of the model's", left->file,
+                            left->name);
+    }
+    return HD_OK;
+}
+
 hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *const *modules, int n_modules,
                               const hd_settings *set, k_type type, const int *widths, int n_widths, int k,
                               hd_adapter *adapter, hd_error *err)
@@ -627,6 +646,8 @@ hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *const
     linear_fill fill;
     const void *blob;
     void *lift;
+    for (int i = 0; i < n_modules; i++)
+        claim(w, modules[i]);
     char *down = hd__arena_printf(&w->arena, "%s.down", name);
     if (down == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
@@ -670,6 +691,7 @@ hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char 
     const size_t n_low = hd__mul(rank, rows), n_lift = rank * hidden;
     const void *low_blob, *lift_blob;
     void *fill_low, *fill_lift;
+    claim(w, module);
     HD_TRY(bind_blob(w, name, ".low", hd__mul(hd__mul(n_tasks, n_low), sizeof(float)), &low_blob, &fill_low, err));
     HD_TRY(bind_blob(w, name, ".lift", hd__mul(n_tasks * n_lift, sizeof(float)), &lift_blob, &fill_lift, err));
     *low = low_blob;

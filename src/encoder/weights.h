@@ -27,6 +27,9 @@ void hd__weights_close(hd_weights *weights); /* NULL allowed */
 void hd__weights_measure_begin(hd_weights *weights);
 uint64_t hd__weights_measure_end(hd_weights *weights);
 
+/* After that: refuses adapters with something for modules that were not bound, which would be left out silently. */
+HD_MUST_USE hd_status hd__weights_check_adapters(const hd_weights *weights, hd_error *err);
+
 /* Bytes of all blobs; whether they come from the cache file. */
 uint64_t hd__weights_bytes(const hd_weights *weights);
 bool hd__weights_mapped(const hd_weights *weights);

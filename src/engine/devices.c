@@ -213,9 +213,8 @@ uint64_t hd__worker_budget(const hd_worker *w, const hd_job *job)
 
 /* ---- a model's weights ---- */
 
-static void forget(hd_device *d, hd_model *m)
+static void discard(const hd_device *d, hd_device_copy *copy)
 {
-    hd_device_copy *copy = &m->on[d->number];
     hd__accelerator_free(d->accelerator, &copy->memory);
     hd__accelerator_free(d->accelerator, &copy->before_memory);
     hd__encoder_close(copy->encoder);
@@ -223,10 +222,22 @@ static void forget(hd_device *d, hd_model *m)
     *copy = (hd_device_copy){0};
 }
 
+/* With the lock. */
+static void forget(const hd_device *d, hd_model *m)
+{
+    discard(d, &m->on[d->number]);
+}
+
 void hd__devices_forget(hd_model *m)
 {
-    for (uint32_t i = 0; i < m->engine->n_devices; i++)
-        forget(&m->engine->devices[i], m);
+    hd_engine *e = m->engine;
+    for (uint32_t i = 0; i < e->n_devices; i++) {
+        pthread_mutex_lock(&e->lock); /* workers add up what all models have there */
+        hd_device_copy gone = m->on[i];
+        m->on[i] = (hd_device_copy){0};
+        pthread_mutex_unlock(&e->lock);
+        discard(&e->devices[i], &gone);
+    }
 }
 
 /* Frees what nobody uses of a device's memory: models, and blocks of idle workers. Whether there was any. */
@@ -548,7 +559,7 @@ static void give_back(hd_worker *w, hd_model *m, size_t n, const hd_error *why)
     hd_device *d = w->device;
     char what[96];
     pthread_mutex_lock(&e->lock);
-    const bool past_f16 = why->status == HD_ERR_NUMERIC, refused = !past_f16 && is_refused(d, m);
+    const bool past_f16 = why->status == HD_ERR_NUMERIC, refused = why->status == HD_ERR_MEMORY && is_refused(d, m);
     const bool is_first = !past_f16 && w->failure == d->failure;
     const uint64_t number = d->failure = is_first ? ++e->n_device_failures : d->failure;
     d->n_out_of_memory += why->status == HD_ERR_MEMORY;
@@ -595,7 +606,8 @@ static void run_group(hd_worker *w, size_t n, int n_tokens)
         return;
     }
     pthread_mutex_lock(&e->lock);
-    d->pause_ms = 0;
+    if (d->is_up) /* not after a failure of the other stream */
+        d->pause_ms = 0;
     d->n_batches++;
     d->n_replayed += replayed;
     d->n_texts += n;
@@ -674,6 +686,8 @@ static bool has_stream(hd_worker *w, hd_engine *e)
     const hd_status status = hd__device_stream_open(d->accelerator, w->number, &why);
     pthread_mutex_lock(&e->lock);
     w->is_busy = false;
+    if (!d->is_up)
+        pthread_cond_broadcast(&e->device_work); /* the first worker opens it again, once no other is busy */
     if (status == HD_OK)
         return is_next(w);
     d->n_working = w->number < d->n_working ? w->number : d->n_working;

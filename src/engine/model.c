@@ -491,10 +491,9 @@ void hd_model_end(hd_model *m)
     hd__model_release(m);
 }
 
-hd_status hd_model_unload(hd_model *m, hd_error *err)
+static hd_status unload_side(hd_model *m, hd_error *err)
 {
-    hd_status status = m->queries != NULL ? hd_model_unload(m->queries, err) : HD_OK;
-    HD_TRY(status);
+    hd_status status = HD_OK;
     pthread_mutex_lock(&m->engine->lock);
     while (m->state == HD_LOADING)
         pthread_cond_wait(&m->loaded, &m->engine->lock);
@@ -504,6 +503,18 @@ hd_status hd_model_unload(hd_model *m, hd_error *err)
         unload_locked(m);
     pthread_mutex_unlock(&m->engine->lock);
     return status;
+}
+
+hd_status hd_model_unload(hd_model *m, hd_error *err)
+{
+    hd_model *q = m->queries;
+    pthread_mutex_lock(&m->engine->lock);
+    const uint32_t n_users = m->n_users + (q != NULL ? q->n_users : 0);
+    pthread_mutex_unlock(&m->engine->lock);
+    if (n_users > 0) /* before either side goes */
+        return hd__fail(err, HD_ERR_BUSY, "%s: in use by %u jobs", m->name, n_users);
+    HD_TRY(q != NULL ? unload_side(q, err) : HD_OK);
+    return unload_side(m, err);
 }
 
 void hd__models_unload_idle(hd_engine *engine)
@@ -544,9 +555,16 @@ const char *hd_head_name(uint32_t head)
 void hd_model_get_info(hd_model *m, hd_model_info *info)
 {
     pthread_mutex_lock(&m->engine->lock);
+    const hd_model *q = m->queries;
     *info = m->info;
-    info->weights_bytes = m->weights_bytes + (m->queries != NULL ? m->queries->weights_bytes : 0);
+    info->weights_bytes = m->weights_bytes;
     info->loading = m->state == HD_LOADING;
+    if (q != NULL) {
+        info->weights_bytes += q->weights_bytes;
+        info->loading |= q->state == HD_LOADING;
+        info->loaded &= q->info.loaded;
+        info->load_failed |= q->info.load_failed;
+    }
     pthread_mutex_unlock(&m->engine->lock);
 }
 

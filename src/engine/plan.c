@@ -126,15 +126,17 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
     uint32_t most = m->info.n_dimensions;
     if (o->dimensions > most)
         return hd__fail(err, HD_ERR_ARG, "%u dimensions, the model gives %u", o->dimensions, most);
-    if (o->max_length > m->settings.max_length)
-        return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's is %u", o->max_length, m->settings.max_length);
+    const uint32_t own = m->settings.max_length, given = m->documents != NULL ? m->documents->settings.max_length : own;
+    const uint32_t longest = given > own ? given : own; /* that of documents is the one a caller is told */
+    if (o->max_length > longest)
+        return hd__fail(err, HD_ERR_ARG, "max_length %u, the model's is %u", o->max_length, longest);
     *plan = (hd_plan){
         .heads = o->heads != 0 ? o->heads : HD_HEAD_DENSE,
         .n_dimensions = o->dimensions != 0 ? o->dimensions : most,
         .normalize = m->settings.normalize && !o->no_normalize,
         .tokenize =
             {
-                .max_length = o->max_length != 0 ? o->max_length : m->settings.max_length,
+                .max_length = o->max_length != 0 && o->max_length < own ? o->max_length : own,
                 .lower_case = m->settings.lower_case,
                 .strict = o->strict,
                 .cut_front = o->cut_front,

@@ -2,8 +2,8 @@
  *
  * VPERMT2PS looks up sixteen of 32 values in registers. [-4.15, 4.15] is cut into 30 pieces of equal width; below them is
  * the piece 0 and above them the piece x. Seven operations where the polynomial takes twelve: on tiles, whose products leave
- * one port to the vector units, a quarter of a product with GELU. Absolute error 8.4e-5; zero stays zero. NaN and infinities
- * pass through x. Coefficients: tools/fit_polynomials.py.
+ * one port to the vector units, a quarter of a product with GELU. Absolute error 8.4e-5; zero stays zero, NaN and infinities
+ * become NaN. Coefficients: tools/fit_polynomials.py.
  */
 #ifndef HD_KERNEL_GELU_AVX512_H
 #define HD_KERNEL_GELU_AVX512_H

@@ -1,9 +1,9 @@
 /* gemm_ahead.h - the next columns' weights, fetched into L2 while these columns' are at work.
  *
  * A model's weights are larger than L2, so each panel comes from L3 or memory, once in a product. Left to the
- * hardware, the first tile of each pair of panels waits for most of its lines. A pass over a pair of panels therefore
- * fetches the next pair, a share in each of its turns. The next pair may be another thread's: then the lines were
- * fetched in vain, which costs less than waiting.
+ * hardware, the first rows of each tile's panels wait for most of its lines. A pass over some panels therefore fetches as
+ * many next ones, a share in each of its turns. Those may be another thread's: then the lines were fetched in vain,
+ * which costs less than waiting.
  */
 #ifndef HD_KERNEL_GEMM_AHEAD_H
 #define HD_KERNEL_GEMM_AHEAD_H

@@ -93,6 +93,7 @@ typedef struct peft_pair {
     const char *module;
     size_t n_module;
     const hd_tensor *a, *b;
+    bool asked_for;
 } peft_pair;
 
 struct hd_peft {
@@ -133,7 +134,7 @@ static hd_status add_tensor(hd_peft *p, const hd_tensor *t, uint32_t rank, hd_er
             return hd__fail(err, HD_ERR_FORMAT, "%s: tensors \"%s\" and \"%s\" are not [%u, …] and […, %u]", t->file,
                             a->name, b->name, rank, rank);
         if (is_a && n_stem > n_begin)
-            p->pairs[p->n++] = (peft_pair){t->name + n_begin, n_stem - n_begin, a, b};
+            p->pairs[p->n++] = (peft_pair){t->name + n_begin, n_stem - n_begin, a, b, false};
         return HD_OK;
     }
     return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is not one of LoRA's, which Heddle runs alone", t->file,
@@ -200,9 +201,21 @@ bool hd__peft_find(const hd_peft *p, const char *module, const hd_tensor **a, co
             continue;
         *a = p->pairs[i].a;
         *b = p->pairs[i].b;
+        p->pairs[i].asked_for = true;
         return true;
     }
     return false;
+}
+
+const hd_tensor *hd__peft_left(const hd_peft *p)
+{
+    static const char pooler[] = "pooler.dense"; /* no vector goes through it */
+    for (size_t i = 0; i < p->n; i++) {
+        const peft_pair *pair = &p->pairs[i];
+        if (!pair->asked_for && !agree(pair->module, pair->n_module, pooler, sizeof pooler - 1))
+            return pair->a;
+    }
+    return NULL;
 }
 
 const char *hd__peft_identity(const hd_peft *p)

@@ -38,6 +38,9 @@ void hd__peft_close(hd_peft *peft); /* NULL allowed */
  * dot: files of a model put a prefix before them or none. */
 bool hd__peft_find(const hd_peft *peft, const char *module, const hd_tensor **a, const hd_tensor **b);
 
+/* The A of a module that has not been asked for yet, so that it changes nothing; NULL: there is none. */
+const hd_tensor *hd__peft_left(const hd_peft *peft);
+
 /* As hd__tensors_identity. */
 const char *hd__peft_identity(const hd_peft *peft);
 

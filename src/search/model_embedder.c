@@ -139,7 +139,8 @@ static void release(void *memory)
 static size_t token_ends(hd_span text, uint32_t *ends, size_t max, void *data)
 {
     const model_embedder *m = data;
-    const hd_encode_options options = {.no_specials = true, .prompt = ""};
+    const hd_encode_options options = {
+        .no_specials = true, .prompt_name = m->prompts.document.prompt_name, .prompt = ""}; /* the name tells the side */
     size_t n = 0;
     for (size_t at = 0; at < text.len && n < max;) {
         size_t len = text.len - at, most = 2 * (size_t)m->max_length;

@@ -111,6 +111,10 @@ static void test_both(void **state)
     assert_memory_equal(query[0], query[1], sizeof query[0]);
     assert_true(memcmp(query[0], document, sizeof document) != 0);
     assert_int_equal(n_query, 24);
+    const hd_encode_options longer = {.prompt_name = "query", .max_length = 64}, longest = {.max_length = 101};
+    MUST(hd_encode(model, &text, 1, &longer, query[1], NULL, &err)); /* within what the model says: cut to the query's 24 */
+    assert_memory_equal(query[0], query[1], sizeof query[0]);
+    must_fail(hd_encode(model, &text, 1, &longest, document, NULL, &err), HD_ERR_ARG, "max_length 101, the model's is 100");
     assert_true(n_document > 24);
     MUST(hd_tokenize(model, text, &as_query, &tokens, &err));
     assert_int_equal(tokens.n, 24);
@@ -122,8 +126,10 @@ static void test_both(void **state)
     assert_true(!info.loaded && info.weights_bytes == 0);
     encode(model, "document", &text, 1, document, NULL);
     hd_model_get_info(model, &info);
-    assert_true(info.weights_bytes > 0 && info.weights_bytes < both_bytes);
+    assert_true(info.weights_bytes > 0 && info.weights_bytes < both_bytes && !info.loaded); /* one side is not both */
     MUST(hd_model_begin(model, &err));
+    hd_model_get_info(model, &info);
+    assert_true(info.loaded && info.weights_bytes == both_bytes);
     must_fail(hd_model_unload(model, &err), HD_ERR_BUSY, "in use");
     hd_model_end(model);
     hd_model_close(model);

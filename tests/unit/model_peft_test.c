@@ -67,8 +67,10 @@ static void finds_tables(void **state)
     write_adapter("{" A("base_model.model.embeddings.word_embeddings.lora_embedding_A",
                         "2") "," B("base_model.model.embeddings.word_embeddings.lora_embedding_B", "2") "}");
     assert_int_equal(hd__peft_open(s.dir, 2, &peft, &err), HD_OK);
+    assert_non_null(hd__peft_left(peft));
     assert_true(hd__peft_find(peft, "roberta.embeddings.word_embeddings", &a, &b));
     assert_string_equal(a->name, "base_model.model.embeddings.word_embeddings.lora_embedding_A");
+    assert_null(hd__peft_left(peft));
     hd__peft_close(peft);
 }
 
