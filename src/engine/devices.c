@@ -292,7 +292,7 @@ static void make_way(const hd_worker *w, hd_model *m)
     }
 }
 
-static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_error *err)
+static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *copy, hd_error *err)
 {
     hd_device *d = w->device;
     hd_engine *e = m->engine;
@@ -313,6 +313,7 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_error *err)
     const int most = status == HD_OK ? group_tokens(d, m, hd__usual_heads(m)) : 0;
     const uint32_t n_working = d->n_working;
     pthread_mutex_unlock(&e->lock);
+    *copy = fresh;
     if (status == HD_OK)
         hd__log(HD_LOG_INFO, "%s has %s, %.0f MB, and room for %u x %d tokens, %.0f MB each", d->name, m->name,
                 (double)fresh.memory.bytes / 1e6, n_working, most,
@@ -320,34 +321,33 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_error *err)
     return status;
 }
 
-/* The model's encoder on the device; NULL: it is not there, or went when the device was opened anew. */
-static hd_encoder *encoder_there(const hd_device *d, const hd_model *m)
+/* Whether the model is on the device, and what is there: not when it went as the device was opened anew. */
+static bool is_there(const hd_device *d, const hd_model *m, hd_device_copy *copy)
 {
     pthread_mutex_lock(&m->engine->lock);
-    const hd_device_copy *copy = &m->on[d->number];
-    hd_encoder *encoder = hd__accelerator_has(d->accelerator, &copy->memory) ? copy->encoder : NULL;
-    encoder = encoder != NULL && encoder->type == type_on(d, m) ? encoder : NULL;
+    *copy = m->on[d->number];
+    const bool is = copy->encoder != NULL && hd__accelerator_has(d->accelerator, &copy->memory) &&
+                    copy->encoder->type == type_on(d, m);
     pthread_mutex_unlock(&m->engine->lock);
-    return encoder;
+    return is;
 }
 
-/* The same, uploaded at its first use by whichever worker is first; the others wait for it. */
-static hd_status encoder_of(hd_worker *w, hd_model *m, hd_encoder **encoder, hd_error *err)
+/* The model on the device, uploaded at its first use by whichever worker is first; the others wait for it. */
+static hd_status bring(hd_worker *w, hd_model *m, hd_device_copy *copy, hd_error *err)
 {
     hd_device *d = w->device;
     hd_status status = HD_OK;
-    if ((*encoder = encoder_there(d, m)) != NULL)
+    if (is_there(d, m, copy))
         return HD_OK;
     pthread_mutex_lock(&d->upload_lock);
-    if ((*encoder = encoder_there(d, m)) == NULL) {
+    if (!is_there(d, m, copy)) {
         pthread_mutex_lock(&m->engine->lock);
         const bool refused = is_refused(d, m);
         const k_type type = type_on(d, m);
         if (!refused)
             make_way(w, m);
         pthread_mutex_unlock(&m->engine->lock);
-        status = refused ? hd__fail(err, HD_ERR_MEMORY, "%s does not fit", m->name) : upload(w, m, type, err);
-        *encoder = m->on[d->number].encoder;
+        status = refused ? hd__fail(err, HD_ERR_MEMORY, "%s does not fit", m->name) : upload(w, m, type, copy, err);
     }
     pthread_mutex_unlock(&d->upload_lock);
     return status;
@@ -474,7 +474,7 @@ static hd_batch batch_there(const hd_worker *w, const hd_batch *b)
 }
 
 /* All that a pass's calls depend on. */
-static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_encoder *encoder, const hd_batch *b)
+static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_device_copy *copy, const hd_batch *b)
 {
     const hd_slot *slot = &w->slot;
     const struct {
@@ -483,7 +483,7 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_enco
         uint32_t room, heads, task, parts;
     } all = {
         .model = m->id,
-        .weights = (uintptr_t)m->on[w->device->number].memory.address,
+        .weights = (uintptr_t)copy->memory.address,
         .block = (uintptr_t)w->block.address,
         .capacity = slot->capacity,
         .n_tokens = b->n_tokens,
@@ -492,7 +492,7 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_enco
         .room = slot->heads,
         .heads = b->heads,
         .task = b->task,
-        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1 | (uint32_t)encoder->type << 2,
+        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1 | (uint32_t)copy->encoder->type << 2,
     };
     hd_plugin_key key = {0};
     _Static_assert(sizeof all <= sizeof key, "the key's words");
@@ -501,11 +501,11 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_enco
 }
 
 /* Calls the pass's operations; whether all were called at once, as they had been before. */
-static bool forward(hd_worker *w, const hd_model *m, const hd_encoder *encoder, const hd_batch *batch)
+static bool forward(hd_worker *w, const hd_model *m, const hd_device_copy *copy, const hd_batch *batch)
 {
     const hd_slot *slot = &w->slot;
     const hd_plugin *plugin = w->device->accelerator->plugin;
-    const hd_plugin_key key = key_of(w, m, encoder, batch);
+    const hd_plugin_key key = key_of(w, m, copy, batch);
     const hd_batch moved = batch_there(w, batch);
     const bool is_small = batch->n_tokens <= HD_DEVICE_REPLAY_TOKENS;
     hd_slot plan;
@@ -514,7 +514,7 @@ static bool forward(hd_worker *w, const hd_model *m, const hd_encoder *encoder, 
         return true;
     do {
         hd_run run = {.stream = slot->stream};
-        encoder->architecture->forward(encoder, &run, &moved, slot->capacity, 0, scratch);
+        copy->encoder->architecture->forward(copy->encoder, &run, &moved, slot->capacity, 0, scratch);
     } while (is_small && !plugin->recorded(slot->stream->stream));
     return false;
 }
@@ -523,15 +523,16 @@ static bool forward(hd_worker *w, const hd_model *m, const hd_encoder *encoder, 
 static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, bool *replayed, hd_error *err)
 {
     hd_slot *slot = &w->slot;
-    hd_encoder *encoder;
+    hd_device_copy copy;
     hd_batch batch;
-    HD_TRY(encoder_of(w, m, &encoder, err));
+    HD_TRY(bring(w, m, &copy, err));
+    const hd_encoder *encoder = copy.encoder;
     HD_TRY(fit_slot(w, m, n_tokens, w->taken[0]->job->heads, err));
     HD_TRY(fit_block(w, m, encoder, err));
     hd__device_stream_stage(slot->stream, slot->block, slot->block_bytes);
     hd__batch_fill(w, 0, n, slot, &batch);
     send_batch(w, &batch);
-    *replayed = forward(w, m, encoder, &batch);
+    *replayed = forward(w, m, &copy, &batch);
     fetch_rows(w, encoder, &batch);
     HD_TRY(hd__device_stream_wait(slot->stream, err));
     if (encoder->type == K_F16 && !hd__batch_is_finite(&batch, encoder))

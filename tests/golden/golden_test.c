@@ -15,18 +15,13 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "sanitized.h"
 #include "unit/tiny_models.h"
 
 #include "base/file.h"
 #include "cpu/isa.h"
 
 #define GOLDEN "tests/golden/"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
 
 static scratch folder;
 static hd_error err;

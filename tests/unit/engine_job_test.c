@@ -1,5 +1,6 @@
 /* Jobs: the same bits in any company, options, cancelling, fairness, texts of every kind. */
 #include "base/thread_priority.h"
+#include "sanitized.h"
 #include "unit/engine_fixture.h"
 
 #include <dirent.h>
@@ -147,7 +148,7 @@ static void test_many_jobs_at_once(void **state)
 /* ---- cancelling and fairness ---- */
 
 /* MANY inputs of 20 token ids, no two alike. */
-enum { MANY = 5000, LENGTH = 20 };
+enum { MANY = SANITIZED ? 1000 : 5000, LENGTH = 20 };
 static hd_token_ids *many_ids(void)
 {
     static int32_t ids[MANY][LENGTH];
@@ -212,7 +213,7 @@ static void test_cancel(void **state)
 static void test_fairness(void **state)
 {
     (void)state;
-    enum { JOBS = 49, EACH = 100 };
+    enum { JOBS = 49, EACH = MANY / 50 };
     hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
     hd_model *model = open_model(engine, "tiny-head64", HD_DTYPE_F32);
     size_t width = width_of(model);
