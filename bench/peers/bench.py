@@ -109,13 +109,13 @@ def slug(info):
     return re.sub(r"[^a-z0-9]+", "-", f"{name} {family} {info['threads_used']}t".lower()).strip("-")
 
 
-def measure_peak(tools, threads, isa, before=None):
-    """GFLOP/s or GOP/s by instruction: the best of this moment and of `before`. Empty off x86-64."""
+def measure_peak(tools, threads, isa, seconds):
+    """GFLOP/s or GOP/s by instruction at this moment: the best of five times so many seconds. Empty off x86-64."""
     if not (tools / "peak").exists():
         return {}
-    text = subprocess.run([tools / "peak", str(threads)], env={**os.environ, "HEDDLE_BENCH_ISA": isa},
+    text = subprocess.run([tools / "peak", str(threads), str(seconds)], env={**os.environ, "HEDDLE_BENCH_ISA": isa},
                           check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {k: max(v, (before or {}).get(k, 0)) for k, v in json.loads(text).items() if k != "threads"}
+    return {k: v for k, v in json.loads(text).items() if k != "threads"}
 
 
 def peak_of(kind, peaks):
@@ -214,7 +214,7 @@ class Bench:
         self.sizes = work["sizes"]      # name → texts in a turn, tokens of each text of the file
         self.queries = QUERIES if a.texts == "small" else QUERIES // 10
         self.notes = []
-        self.peaks = measure_peak(a.tools, self.threads, a.isa)
+        self.peaks = measure_peak(a.tools, self.threads, a.isa, 0.2)    # the best seen; blocks have their own
         self.mask, why = self.probe_mask()
         peer_env, heddle_env = ISA[a.isa]
         common = {**os.environ, "TOKENIZERS_PARALLELISM": "true", "OMP_NUM_THREADS": str(self.threads)}
@@ -324,7 +324,7 @@ class Bench:
         for name, label, kind in self.rows():
             say(f"opening {label}")
             row = {"name": name, "label": label, "class": kind, "peer": None, "foreign": [],
-                   "turns": {size: [] for size in self.sizes}}
+                   "turns": {size: [] for size in self.sizes}, "peaks": {size: [] for size in self.sizes}}
             rows.append(row)
             try:
                 row["peer"] = self.open_peer(name, kind)
@@ -342,11 +342,10 @@ class Bench:
                 try:
                     for size, texts in self.sizes.items():
                         begin = turn * texts["block"] % len(texts["tokens"])
+                        row["peaks"][size].append(self.peak_now(row["class"]))
                         row["turns"][size].append(self.block(row, f"{size}.txt", begin, begin + texts["block"]))
                 except Failed as failure:
                     row["failure"] = str(failure)
-            if turn % 4 == 3:
-                self.peaks = measure_peak(self.a.tools, self.threads, self.a.isa, self.peaks)
         for row in (r for r in rows if "failure" not in r):
             vectors = self.a.data / f"vectors-{row['name']}.f32"
             self.block(row, *self.compared(), vectors)
@@ -358,6 +357,12 @@ class Bench:
                 row["peer"].close()
             del row["peer"]
         return rows
+
+    def peak_now(self, kind):
+        """What the machine can do just before a block: other guests make it faster and slower by the minute."""
+        peaks = measure_peak(self.a.tools, self.threads, self.a.isa, 0.02)
+        self.peaks = {k: max(v, self.peaks[k]) for k, v in peaks.items()}
+        return peak_of(kind, peaks)
 
     def compared(self):
         """The texts whose vectors are compared with the reference: one pass over the first file."""
@@ -432,12 +437,12 @@ def cosines(reference, vectors, n):
 def summarise(bench, rows):
     for row in (r for r in rows if "failure" not in r):
         row["foreign_cpu"] = statistics.median(row["foreign"])
-        peak = peak_of(row["class"], bench.peaks)
         for size, texts in bench.sizes.items():
-            row[f"{size}_docs_per_s"] = rate = statistics.median(row["turns"][size])
-            if peak:
-                tokens = texts["tokens"]
-                row[f"{size}_percent_of_peak"] = 100 * rate * gflop(bench.config, tokens) / len(tokens) / peak
+            rates, peaks, tokens = row["turns"][size], row["peaks"][size], texts["tokens"]
+            row[f"{size}_docs_per_s"] = statistics.median(rates)
+            if all(peaks):
+                share = statistics.median(rate / peak for rate, peak in zip(rates, peaks))
+                row[f"{size}_percent_of_peak"] = 100 * share * gflop(bench.config, tokens) / len(tokens)
     for row in (r for r in rows if "failure" not in r):
         for size in bench.sizes:
             rival = best_peer(rows, row["class"], size)
@@ -528,7 +533,8 @@ def notes_of(bench, rows):
                   "C library: the encode loop alone, as for the peers.",
                   "docs/s: medians over the turns. × best peer: the median of the turns' ratios to the best peer of the "
                   "same arithmetic (auto: f32 and bf16). % of peak: "
-                  "arithmetic of the model over that of a loop that touches only registers, same run, same class."]
+                  "arithmetic of the model over that of a loop that touches only registers, of the same class and just before each "
+                  "block, the median of the turns; the peaks above are the best seen."]
         colds = [f"{r['class']} {r['first_vector_cold_ms']:.0f} ms" for r in rows if "first_vector_cold_ms" in r]
         if colds:
             notes.append("First vector of the program without packed weights on disk: " + ", ".join(colds) + ".")
