@@ -61,9 +61,20 @@ FLOORS = {
         ("bf16", "openvino-bf16", "long", 1.6), ("bf16", "openvino-bf16", "mixed", 2.5)),
     "ms-marco-MiniLM-L6-v2": (("int8", "ort-int8", "rerank", 2.0),),
 }
+AVX2_FLOORS = {     # held to AVX2, and nothing below
+    "all-MiniLM-L6-v2": tuple((kind, f"ort-{kind}", size, 1.0) for kind in ("int8", "f32") for size in ("short", "long")),
+}
 
 # And (row, figure, what it is, least, most): absolute ones. A share of the peak is promised without AMX.
 LIMITS = {
+    "all-MiniLM-L6-v2": (
+        ("heddle-library-int8", "short_percent_of_peak", "share of the int8 peak, short, %", 60, None),
+        ("heddle-library-int8", "long_percent_of_peak", "share of the int8 peak, long, %", 60, None),
+        ("heddle-library-bf16", "short_percent_of_peak", "share of the bf16 peak, short, %", 75, None),
+        ("heddle-library-bf16", "long_percent_of_peak", "share of the bf16 peak, long, %", 75, None),
+        ("heddle-library-int8", "query_p50_ms", "one query, int8, p50, ms", None, 1.2),
+        ("heddle-command-int8", "first_vector_cold_ms", "first start to the first vector, int8, ms", None, 300),
+        ("heddle-command-int8", "first_vector_ms", "next start to the first vector, int8, ms", None, 60)),
     "bge-m3": (
         ("heddle-library-int8", "long_percent_of_peak", "share of the int8 peak, %", 80, None),
         ("heddle-command-int8", "first_vector_cold_ms", "first start to the first vector, int8, ms", None, 3000),
@@ -502,10 +513,10 @@ def many_text(rows, counts):
     return markdown_table(header, lines) if lines else "nothing was measured"
 
 
-def floors_text(rows, model, amx):
+def floors_text(rows, model, isa, amx):
     by_name = {r["name"]: r for r in rows if "failure" not in r}
     lines = []
-    for kind, rival, size, floor, *with_amx in FLOORS.get(model, ()):
+    for kind, rival, size, floor, *with_amx in (AVX2_FLOORS if isa == "avx2" else FLOORS).get(model, ()):
         floor = with_amx[0] if amx and with_amx else floor
         best = best_peer(rows, rival, size)
         ratios = [(label, ratio(by_name[name], best, size)) for name, label in
@@ -515,11 +526,11 @@ def floors_text(rows, model, amx):
             name = f"the best {kind} peer" if rival == kind else rival
             lines.append(f"- {kind}, {size}, against {name}, floor {floor}: " + ", ".join(
                 f"{label} {r:.2f} × ({'met' if r >= floor else 'NOT met'})" for label, r in ratios))
-    for name, figure, what, least, most in LIMITS.get(model, ()):
+    for name, figure, what, least, most in LIMITS.get(model, ()) if isa != "avx2" else ():
         got = by_name.get(name, {}).get(figure)
         if got is not None and not (amx and least):
             met = got >= least if least else got <= most
-            lines.append(f"- {what}: {got:.0f}, {'at least' if least else 'at most'} {least or most} "
+            lines.append(f"- {what}: {got:.3g}, {'at least' if least else 'at most'} {least or most} "
                          f"({'met' if met else 'NOT met'})")
     return "\n".join(lines)
 
@@ -562,7 +573,7 @@ def report(bench, info, rows, body, date):
     if versions:
         lines.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".")
     floors = "" if bench.a.docs else floors_text(
-        rows, bench.a.model.name, bench.a.isa == "native" and "amx_int8" in info["flags"])
+        rows, bench.a.model.name, bench.a.isa, bench.a.isa == "native" and "amx_int8" in info["flags"])
     lines += ["", body, "", *([floors, ""] if floors else []), *(f"- {note}" for note in notes_of(bench, rows))]
     return "\n".join(lines) + "\n"
 
