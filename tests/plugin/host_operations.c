@@ -25,13 +25,17 @@ static uint16_t bf16_of(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static double f64_of_f16(uint16_t value)
+static float f16_values[1 << 16]; /* of each half: made once, for one is looked at very often */
+
+__attribute__((constructor)) static void list_f16_values(void)
 {
-    const int exponent = value >> 10 & 31, fraction = value & 1023;
-    const double size = exponent == 31
-                            ? fraction != 0 ? (double)NAN : (double)INFINITY
-                            : ldexp(exponent > 0 ? fraction + 1024 : fraction, (exponent > 0 ? exponent : 1) - 25);
-    return value >> 15 != 0 ? -size : size;
+    for (int value = 0; value < 1 << 16; value++) {
+        const int exponent = value >> 10 & 31, fraction = value & 1023;
+        const double size = exponent == 31
+                                ? fraction != 0 ? (double)NAN : (double)INFINITY
+                                : ldexp(exponent > 0 ? fraction + 1024 : fraction, (exponent > 0 ? exponent : 1) - 25);
+        f16_values[value] = (float)(value >> 15 != 0 ? -size : size);
+    }
 }
 
 /* Whole steps of 2^-24 up to 2^-13, and of twice as much for each power of two from there on; past the range a NaN. */
@@ -51,7 +55,7 @@ float host_load(hd_plugin_type type, const void *values, size_t i)
 {
     const uint16_t *halves = values;
     return type == HD_PLUGIN_F32   ? ((const float *)values)[i]
-           : type == HD_PLUGIN_F16 ? (float)f64_of_f16(halves[i])
+           : type == HD_PLUGIN_F16 ? f16_values[halves[i]]
                                    : f32_of(halves[i]);
 }
 
@@ -180,20 +184,25 @@ void host_rotate(const hd_plugin_rotate *t)
 
 /* ---- products ---- */
 
-static double product(const hd_plugin_linear *t, size_t m, size_t c)
+/* Values from `at` on, whichever type they are of; the weights of int8 have signs, their activations none. */
+static void unpack(hd_plugin_type type, bool is_signed, const void *values, size_t at, size_t n, float *to)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (type == HD_PLUGIN_I8)
+            to[i] = is_signed ? (float)((const int8_t *)values)[at + i] : (float)((const uint8_t *)values)[at + i];
+        else
+            to[i] = host_load(type, values, at + i);
+    }
+}
+
+static double product(const hd_plugin_linear *t, size_t m, size_t c, const float *a, const float *row)
 {
     const hd_plugin_weights *w = &t->weights;
-    const size_t a_at = m * t->in.stride, w_at = c * w->stride, k = (size_t)w->k;
     double sum = 0.0;
-    if (w->type != HD_PLUGIN_I8) {
-        for (size_t i = 0; i < k; i++)
-            sum += (double)host_load(w->type, t->in.data, a_at + i) * (double)host_load(w->type, w->rows, w_at + i);
+    for (size_t i = 0; i < (size_t)w->k; i++)
+        sum += (double)a[i] * (double)row[i];
+    if (w->type != HD_PLUGIN_I8)
         return sum;
-    }
-    const uint8_t *u = t->in.data;
-    const int8_t *q = w->rows;
-    for (size_t i = 0; i < k; i++)
-        sum += (double)((int)u[a_at + i] * q[w_at + i]);
     return (double)t->in.scale[m] * (double)w->scale[c] * sum + (double)t->in.offset[m] * (double)w->channel_sum[c];
 }
 
@@ -214,17 +223,24 @@ static double activate(hd_plugin_epilogue epilogue, double y, double before)
 
 void host_linear(const hd_plugin_linear *t)
 {
+    const hd_plugin_weights *w = &t->weights;
     const bool reads = t->epilogue == HD_PLUGIN_ADD || t->epilogue == HD_PLUGIN_MUL;
+    const size_t k = (size_t)w->k, first = (size_t)t->first, end = (size_t)t->end;
+    float *a = malloc((k + (end - first) * k) * sizeof *a), *rows = a + k;
+    for (size_t c = first; c < end; c++)
+        unpack(w->type, true, w->rows, c * w->stride, k, rows + (c - first) * k);
     for (size_t m = 0; m < (size_t)t->n_rows; m++) {
-        for (size_t c = (size_t)t->first; c < (size_t)t->end; c++) {
+        unpack(w->type, false, t->in.data, m * t->in.stride, k, a);
+        for (size_t c = first; c < end; c++) {
             const size_t at = m * t->out_stride + c;
-            double y = product(t, m, c) + (double)t->weights.bias[c];
+            double y = product(t, m, c, a, rows + (c - first) * k) + (double)w->bias[c];
             for (size_t r = 0; r < (size_t)t->rank; r++)
                 y += (double)t->low[m * t->low_stride + r] * (double)t->lift[r * t->lift_stride + c];
             y = activate(t->epilogue, y, reads ? (double)host_load(t->out_type, t->out, at) : 0.0);
             host_store(t->out_type, t->out, at, (float)y);
         }
     }
+    free(a);
 }
 
 /* ---- attention ---- */
