@@ -83,7 +83,7 @@ step_tsan() {
     build tsan || return
     # Older sanitizer runtimes cannot start where the kernel randomises addresses widely.
     setarch "$(uname -m)" -R true 2>/dev/null && wrapper=(setarch "$(uname -m)" -R)
-    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 ctests tsan build/tsan -R 'engine|unit.serve|unit.wire_service|unit.wire_models|unit.store_store|unit.search_indexer|cpu_isa|cli.embed|serve.passages|serve.plugin'
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 ctests tsan build/tsan
     wrapper=()
 }
 
