@@ -25,7 +25,7 @@
 #include "store/store_int.h"
 #include "unit/scratch.h"
 
-enum { N_DOCUMENTS = 40, MAX_CHANGES = 6, MAX_CHUNKS = 9, WIDTH = 16, MAX_DELAY_US = 250000, KILLS_OF_A_FILE = 50 };
+enum { N_DOCUMENTS = 40, MAX_CHANGES = 6, MAX_CHUNKS = 9, WIDTH = 16, MAX_DELAY_US = 100000, KILLS_OF_A_FILE = 50 };
 
 /* What every document is: 0 when it is not there, else what its texts and vectors are made from. */
 typedef struct model {
