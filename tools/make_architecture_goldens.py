@@ -8,7 +8,7 @@ Every model of tools/make_tiny_architectures.py reads a few sequences of ids in 
 at a time, so that no padding takes part; JinaBERT, for which it has no class, in a few lines of torch; static models in
 model2vec, or sentence-transformers where the layout is its own.
 Adapters in the weights' own file are worked into them before, as xlm-roberta-flash-implementation's LoRAParametrization does
-on the way; those in folders PEFT loads.
+on the way; those in folders PEFT loads, and transformers itself those for a whole model, with the model that they name.
 Pooling, and bge-m3's two linear layers as FlagEmbedding applies them (serving semantics: relu(W h + b) for each token;
 W h + b of unit length), are a few lines here; SPLADE's pooling is sentence-transformers' own.
 tests/golden/architectures/README.md describes the files.
@@ -281,7 +281,8 @@ def make(name, folder, task):
     if "static" in behind:
         config, model = {}, static_model(folder)
     else:
-        config = json.loads((folder / "config.json").read_text())
+        base = folder if (folder / "config.json").exists() else folder.with_name(f"{name}-base")
+        config = json.loads((base / "config.json").read_text())
         model = load(folder, config, "answers" in behind, task)
         if "adapters" in behind and task is not None:
             model.load_adapter(str(folder / task_names(name)[task].replace(".", "_").replace("-", "_")))

@@ -9,6 +9,7 @@ tests/golden/architectures (made by tools/make_architecture_goldens.py).
 """
 
 import json
+import re
 import struct
 import sys
 from pathlib import Path
@@ -564,6 +565,21 @@ MODELS = {
                                           query=dict(static=BERT["hidden_size"])))),
     "tiny-asym": ("Asym, the older layout: one transformer, and a Dense for each side behind it", bert,
                   dict(BERT, architectures=["BertModel"]), dict(asym=dict(query=40, doc=40))),
+    "tiny-bert-lora": ("an adapter beside the weights that it changes", bert, dict(BERT, architectures=["BertModel"]),
+                       dict(pooling="mean", normalize=True, lora=dict(
+                           r=4, lora_alpha=10, fan_in_fan_out=True, modules=("query", "value", "dense")))),
+    "tiny-qwen3-lora": ("ranks and alphas by module, and the table of words", qwen3, QWEN3,
+                        dict(pooling="last", normalize=True, lora=dict(
+                            r=4, lora_alpha=3, use_rslora=True, rank_pattern={"layers.0.self_attn.q_proj": 2, "down_proj": 6},
+                            alpha_pattern={r"^layers\.\d+\.mlp\..*": 9, "up_proj": 100, "v_proj": 1.5},
+                            modules=("embed_tokens", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")))),
+    "tiny-bert-splade-lora": ("the table of words is the decoder, and the adapter changes it as a table alone", bert,
+                              dict(BERT, architectures=["BertForMaskedLM"]), dict(splade="relu", lora=dict(
+                                  r=3, lora_alpha=3, modules=("word_embeddings", "position_embeddings", "key", "dense")))),
+    "tiny-modernbert-lora": ("an adapter in a folder of its own, to products of several parts", modernbert,
+                             dict(MODERNBERT, architectures=["ModernBertModel"]),
+                             dict(pooling="cls", normalize=True, lora=dict(
+                                 r=5, lora_alpha=5, apart=True, modules=("Wqkv", "Wi", "Wo")))),
     "tiny-static": ("model2vec: one row for each token", static, STATIC, dict(static=True)),
     "tiny-static-mapped": ("model2vec: tokens share rows, and have weights", static, dict(STATIC, mapped=True),
                            dict(static=True)),
@@ -831,15 +847,17 @@ PREFIXES = ("[Q] ", "[D] ")
 def write_adapter(folder, seed, tensors, options):
     """A LoRA adapter as PEFT saves it, for those of the model's modules that it names."""
     options = dict(options)
-    modules, rank = options.pop("modules"), options["r"]
+    modules = options.pop("modules")
     w = Weights(seed, "base_model.model.")
     for name, (rows, columns) in tensors:
         module = name.removesuffix(".weight")
         kind = module.rpartition(".")[2]
         if kind not in modules:
             continue
+        own = (r for key, r in options.get("rank_pattern", {}).items() if re.fullmatch(rf"(.*\.)?({key})", module))
+        rank = next(own, options["r"])
         gain = 6 / (columns * rank) ** 0.5
-        if kind.endswith("embeddings"):
+        if kind.startswith("embed") or kind.endswith("embeddings"):
             w.add(module + ".lora_embedding_A", [rank, rows], 1.0)
             w.add(module + ".lora_embedding_B", [columns, rank], gain)
         else:
@@ -852,6 +870,18 @@ def write_adapter(folder, seed, tensors, options):
         "alpha_pattern": {}, "use_dora": False, "use_rslora": False, "layer_replication": None,
         "target_modules": list(modules)} | options)
     tiny.write_safetensors(folder / "adapter_model.safetensors", pack(w.tensors))
+
+
+def write_whole_adapter(folder, name, tensors, options):
+    """An adapter for the whole model; `apart` puts the model that it changes, with its config.json, into a folder of its own."""
+    options = dict(options, base_model_name_or_path=str(folder.resolve()))
+    if options.pop("apart", False):
+        base = folder.with_name(f"{folder.name}-base").resolve()
+        base.mkdir()
+        for file in ("config.json", "model.safetensors"):
+            (folder / file).rename(base / file)
+        options["base_model_name_or_path"] = str(base)
+    write_adapter(folder, f"{name}/adapter", [(n, shape) for n, shape, _ in tensors if len(shape) == 2], options)
 
 
 def class_modules(c):
@@ -916,6 +946,8 @@ def write_folder(folder, name, graph, config, behind, vocab, tokenizer):
         write_modules(folder, behind)
     if behind.get("m3"):
         write_m3(folder, name, config["hidden_size"], behind)
+    if "lora" in behind:
+        write_whole_adapter(folder, name, w.tensors, behind["lora"])
     for task, options in behind.get("adapters", {}).items():
         write_adapter(folder / task.replace(".", "_").replace("-", "_"), f"{name}/{task}", class_modules(config), options)
 

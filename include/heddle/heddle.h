@@ -205,6 +205,7 @@ HD_API HD_MUST_USE hd_status hd_model_unload(hd_model *model, hd_error *err);
 typedef struct hd_model_info {
     const char *name;         /* as given to hd_model_open; these strings live as long as the model */
     const char *path;         /* the folder it was found in */
+    const char *base_path;    /* of an adapter (PEFT's) that is there alone, the folder of what it changes; else NULL */
     const char *architecture; /* "bert" */
     const char *pooling;      /* "mean", "cls", "max", "last", "mean_sqrt_len", "weighted_mean"; several: "cls+mean" */
     const char *similarity;   /* "cosine", "dot", "euclidean", "manhattan" */

@@ -31,10 +31,12 @@
 #define HD_LIMIT_THREADS 1024u
 #define HD_LIMIT_DEVICES 16u /* of an engine, beside the CPU */
 #define HD_LIMIT_PROMPTS 256u
-#define HD_LIMIT_SKIPLIST 4096u     /* tokens of documents that late interaction leaves out */
-#define HD_LIMIT_TASKS 256u         /* adapters of a model */
-#define HD_LIMIT_ADAPTER_RANK 1024u /* of one, and of all of a model together 65536 */
-#define HD_LIMIT_LABELS 65536u      /* of a classifier */
+#define HD_LIMIT_SKIPLIST 4096u                /* tokens of documents that late interaction leaves out */
+#define HD_LIMIT_TASKS 256u                    /* adapters of a model */
+#define HD_LIMIT_ADAPTER_RANK 1024u            /* of one, and of all of a model together 65536 */
+#define HD_LIMIT_ADAPTER_PATTERNS 1024u        /* of modules with an alpha of their own */
+#define HD_LIMIT_ADAPTER_PATTERN_STEPS 100000u /* of one match */
+#define HD_LIMIT_LABELS 65536u                 /* of a classifier */
 #define HD_LIMIT_PATH_BYTES 4096u
 #define HD_LIMIT_MODEL_NAME_BYTES 128u /* owner, name and revision, each */
 #define HD_LIMIT_LINE_BYTES (1u << 30) /* one line of an input file */

@@ -67,7 +67,7 @@ static hd_status write_model(const cli_config *config, hd_tensor_type type, hd_a
                          : hd__fail(err, HD_ERR_ARG, "convert: %s is a folder in the Hub's layout already", path);
     if (from_gguf)
         return hd__fail(err, HD_ERR_ARG, "convert: %s is a GGUF file already", path);
-    HD_TRY(hd__settings_read(path, arena, &settings, err));
+    HD_TRY(hd__settings_read(path, config->cache_dir, arena, &settings, err));
     return hd__gguf_export(&settings, type, flag_output, err);
 }
 

@@ -9,6 +9,7 @@
 #include "cli/progress.h"
 #include "engine/model_tokenizer.h"
 #include "model/locate.h"
+#include "model/peft.h"
 #include "model/settings.h"
 #include "model/tensors.h"
 
@@ -32,11 +33,10 @@ static hd_status verify_tensor(const hd_tensor *tensor, float *piece, size_t pie
     return HD_OK;
 }
 
-static hd_status verify_tensors(const char *dir, hd_error *err)
+/* They are closed. */
+static hd_status verify_tensors(hd_tensors *tensors, const char *dir, hd_error *err)
 {
     enum { PIECE = 16384 };
-    hd_tensors *tensors = NULL;
-    HD_TRY(hd__tensors_open(dir, &tensors, err));
     float *piece = hd__malloc(PIECE * sizeof *piece);
     hd_status status = piece != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory to read %s", dir);
     for (size_t i = 0; status == HD_OK && i < hd__tensors_count(tensors); i++)
@@ -49,21 +49,27 @@ static hd_status verify_tensors(const char *dir, hd_error *err)
 static hd_status verify_side(const hd_settings *settings, hd_error *err)
 {
     hd_tokenizer *tokenizer;
-    HD_TRY(hd__model_tokenizer_open(settings->dir, NULL, &tokenizer, err));
+    hd_tensors *tensors;
+    HD_TRY(hd__model_tokenizer_open(settings->tokenizer_dir, NULL, &tokenizer, err));
     hd__tokenizer_close(tokenizer);
-    return verify_tensors(settings->dir, err);
+    HD_TRY(hd__tensors_open(settings->dir, &tensors, err));
+    HD_TRY(verify_tensors(tensors, settings->dir, err));
+    if (settings->adapter_dir == NULL)
+        return HD_OK;
+    HD_TRY(hd__peft_tensors(settings->adapter_dir, &tensors, err));
+    return verify_tensors(tensors, settings->adapter_dir, err);
 }
 
-static hd_status verify_model(const char *dir, hd_error *err)
+static hd_status verify_model(const char *dir, const char *cache_dir, hd_error *err)
 {
     hd_arena arena;
     hd__arena_init(&arena);
     hd_settings settings;
-    hd_status status = hd__settings_read(dir, &arena, &settings, err);
+    hd_status status = hd__settings_read(dir, cache_dir, &arena, &settings, err);
     if (status == HD_OK)
         status = verify_side(&settings, err);
     if (status == HD_OK && settings.has_sides)
-        status = hd__settings_read_queries(dir, &arena, &settings, err);
+        status = hd__settings_read_queries(dir, cache_dir, &arena, &settings, err);
     if (status == HD_OK && settings.has_sides)
         status = verify_side(&settings, err);
     hd__arena_clear(&arena);
@@ -100,7 +106,7 @@ static hd_status list_models(const char *cache_dir, hd_arena *arena, json_t *arr
     }
     for (size_t i = 0; i < n; i++) {
         hd_error found = {.text = "ok"};
-        if (flag_verify && verify_model(models[i].path, &found) != HD_OK)
+        if (flag_verify && verify_model(models[i].path, cache_dir, &found) != HD_OK)
             n_damaged++;
         if (flag_json)
             json_array_append_new(array, model_to_json(&models[i], found.text));

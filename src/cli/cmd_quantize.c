@@ -322,7 +322,7 @@ static hd_status write_q8_0(run *r, hd_error *err)
     if (status == HD_OK && hd__file_exists(path))
         status = hd__fail(err, HD_ERR_ARG, "quantize: --output: %s is a GGUF file already", path);
     if (status == HD_OK)
-        status = hd__settings_read(path, &arena, &settings, err);
+        status = hd__settings_read(path, r->config.cache_dir, &arena, &settings, err);
     if (status == HD_OK)
         status = hd__gguf_export(&settings, HD_TENSOR_Q8_0, flag_output, err);
     hd__arena_clear(&arena);

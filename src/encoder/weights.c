@@ -2,7 +2,6 @@
  * that say which tensors are read and how large they are. */
 #include "encoder/weights.h"
 
-#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "model/peft.h"
+#include "encoder/merge.h"
+#include "encoder/table_row.h"
 
 #define LAYOUT_VERSION 4 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
@@ -27,6 +27,7 @@ struct hd_weights {
     hd_tensors *tensors; /* opened when needed */
     hd_peft **adapters;  /* [n_adapters] with them, of settings->task_dirs; NULL: none */
     uint32_t n_adapters;
+    hd_peft *adapter;         /* merged into the weights; NULL: none */
     hd_packed *packed;        /* mapped: where blobs come from */
     hd_packed_plan plan;      /* of the measuring pass */
     hd_packed_writer *writer; /* packing into the cache file; NULL: blobs are on the heap */
@@ -71,6 +72,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
     }
     for (uint32_t i = 0; i < w->n_adapters && key != NULL; i++)
         key = hd__arena_printf(&w->arena, "%s adapter=%s", key, hd__peft_identity(w->adapters[i]));
+    if (key != NULL && w->adapter != NULL)
+        key = hd__arena_printf(&w->arena, "%s merged=%s by %s", key, hd__peft_identity(w->adapter), s->adapter->text);
     const char *const files[] = {s->sparse_linear, s->colbert_linear};
     for (size_t i = 0; i < sizeof files / sizeof *files && key != NULL; i++) {
         hd_tensors *linear;
@@ -89,16 +92,19 @@ static size_t dir_len(const char *path)
     return (size_t)(strrchr(path, '/') - path);
 }
 
-/* The adapters of tasks that are in folders of their own. */
+/* That of the whole model, and those of tasks that are in folders of their own. */
 static hd_status open_adapters(hd_weights *w, const hd_settings *s, hd_error *err)
 {
+    const hd_peft_config of_task = {.rank = s->adapter_rank};
+    if (s->adapter_dir != NULL)
+        HD_TRY(hd__peft_open(s->adapter_dir, s->adapter, &w->adapter, err));
     if (s->task_dirs == NULL)
         return HD_OK;
     w->adapters = hd__arena_calloc(&w->arena, s->n_tasks, sizeof *w->adapters);
     if (w->adapters == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
     for (uint32_t i = 0; i < s->n_tasks; i++) {
-        HD_TRY(hd__peft_open(s->task_dirs[i], s->adapter_rank, &w->adapters[i], err));
+        HD_TRY(hd__peft_open(s->task_dirs[i], &of_task, &w->adapters[i], err));
         w->n_adapters++;
     }
     return HD_OK;
@@ -109,7 +115,9 @@ static void close_tensors(hd_weights *w)
     hd__tensors_close(w->tensors);
     for (uint32_t i = 0; i < w->n_adapters; i++)
         hd__peft_close(w->adapters[i]);
+    hd__peft_close(w->adapter);
     w->tensors = NULL;
+    w->adapter = NULL;
     w->n_adapters = 0;
 }
 
@@ -339,6 +347,7 @@ static hd_status rows_buffers(hd_weights *w, size_t n, hd_error *err)
 typedef struct row_pieces {
     const hd_weights *w;
     const hd_tensor *tensor;
+    hd_merge merge;  /* what an adapter adds to the tensor; to be ended by run_pieces */
     int first, n, k; /* rows of the tensor, and values of a row */
     k_type type;
     int at; /* the first row's output channel */
@@ -358,8 +367,10 @@ static hd_status read_piece(const row_pieces *p, size_t piece, uint32_t worker, 
     *rows = p->w->rows + worker * p->w->rows_each;
     if (piece % FORGET_EVERY == FORGET_EVERY - 1)
         hd__tensor_forget(p->tensor);
-    return hd__tensor_read_f32(p->tensor, (uint64_t)(p->first + *row) * (uint64_t)p->k, (uint64_t)*n_rows * (uint64_t)p->k,
-                               *rows, err);
+    HD_TRY(hd__tensor_read_f32(p->tensor, (uint64_t)(p->first + *row) * (uint64_t)p->k, (uint64_t)*n_rows * (uint64_t)p->k,
+                               *rows, err));
+    hd__merge_rows(&p->merge, (size_t)(p->first + *row), (size_t)*n_rows, *rows);
+    return HD_OK;
 }
 
 static hd_status run_pieces(hd_weights *w, hd_piece_fn *run, row_pieces *pieces, hd_error *err)
@@ -367,10 +378,33 @@ static hd_status run_pieces(hd_weights *w, hd_piece_fn *run, row_pieces *pieces,
     enum { WORTH_A_THREAD = 4 }; /* pieces for each: less is done before a thread has started */
     const size_t n = ((size_t)pieces->n + PACK_ROWS - 1) / PACK_ROWS;
     const uint32_t n_threads = n / WORTH_A_THREAD < w->n_threads ? (uint32_t)(n / WORTH_A_THREAD) : w->n_threads;
-    HD_TRY(rows_buffers(w, hd__mul(PACK_ROWS, (size_t)pieces->k), err));
-    HD_TRY(hd__parallel(n_threads, n, run, pieces, err));
+    hd_status status = rows_buffers(w, hd__mul(PACK_ROWS, (size_t)pieces->k), err);
+    if (status == HD_OK)
+        status = hd__parallel(n_threads, n, run, pieces, err);
+    hd__merge_end(&pieces->merge);
     hd__tensor_forget(pieces->tensor);
-    return HD_OK;
+    return status;
+}
+
+/* The same of a matrix that an adapter may change, by the name of its module. */
+static hd_status run_merged(hd_weights *w, hd_piece_fn *run, const char *module, bool is_table, row_pieces *pieces,
+                            hd_error *err)
+{
+    const hd_tensor *t = pieces->tensor;
+    const hd_status status =
+        hd__merge_begin(w->adapter, module, is_table, (size_t)t->dims[0], (size_t)t->dims[1], &pieces->merge, err);
+    if (status == HD_OK)
+        return run_pieces(w, run, pieces, err);
+    hd__merge_end(&pieces->merge);
+    return status;
+}
+
+/* The module that a tensor "<module>.weight" is of. */
+static hd_status module_of(hd_weights *w, const char *tensor, const char **module, hd_error *err)
+{
+    const size_t n = strlen(tensor), n_end = strlen(".weight");
+    *module = hd__arena_strndup(&w->arena, tensor, n > n_end ? n - n_end : 0);
+    return *module != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
 }
 
 static hd_status is_tied(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, bool *tied, hd_error *err)
@@ -387,9 +421,16 @@ static hd_status is_tied(hd_weights *w, const hd_tensors *tensors, const hd_line
 hd_status hd__weights_tied(hd_weights *w, const hd_linear_part *part, bool *tied, hd_error *err)
 {
     hd_span words;
-    if (w->packed == NULL)
-        return is_tied(w, w->tensors, part, tied, err);
-    *tied = !hd__packed_find(w->packed, "words", &words); /* they were packed once */
+    if (w->packed != NULL) {
+        *tied = !hd__packed_find(w->packed, "words", &words); /* they were packed once */
+        return HD_OK;
+    }
+    HD_TRY(is_tied(w, w->tensors, part, tied, err));
+    if (!*tied || w->adapter == NULL)
+        return HD_OK;
+    const char *table; /* an adapter changes one of the two uses */
+    HD_TRY(module_of(w, part->tied, &table, err));
+    *tied = hd__peft_find(w->adapter, table) == NULL && hd__peft_find(w->adapter, part->prefix) == NULL;
     return HD_OK;
 }
 
@@ -402,6 +443,16 @@ static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_
     if (tied)
         return find_tensor(w, tensors, part->tied, "", 2, n_all, k, tensor, err);
     return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
+}
+
+/* While measuring: what adapters have for a module is not left over. */
+static void claim(const hd_weights *w, const char *module)
+{
+    for (uint32_t i = 0; i <= w->n_adapters; i++) {
+        const hd_peft *adapter = i < w->n_adapters ? w->adapters[i] : w->adapter;
+        if (adapter != NULL)
+            (void)hd__peft_find(adapter, module);
+    }
 }
 
 static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
@@ -429,7 +480,10 @@ static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_li
                          .scale = scale,
                          .sum = sum};
     HD_TRY(find_weight(w, tensors, part, n_all, k, &pieces.tensor, err));
-    HD_TRY(run_pieces(w, pack_piece, &pieces, err));
+    if (tensors == w->tensors)
+        HD_TRY(run_merged(w, pack_piece, part->prefix, false, &pieces, err));
+    else
+        HD_TRY(run_pieces(w, pack_piece, &pieces, err));
     if (part->no_bias)
         return HD_OK;
     const hd_tensor *t;
@@ -470,6 +524,8 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
     int n = parts[0].n;
     for (int i = 1; i < n_parts; i++)
         n = k_padded(n) + parts[i].n;
+    for (int i = 0; i < n_parts && tensors == w->tensors; i++)
+        claim(w, parts[i].prefix);
     k_weights result = {.type = type, .n = n_parts == 1 ? n : k_padded(n), .k = k};
     linear_fill fill;
     HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
@@ -491,19 +547,27 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     k_weights result = {.type = K_F32, .n = 1, .k = k};
     const hd_tensor *t;
     linear_fill fill;
+    claim(w, part->prefix);
     HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
     *linear = result;
     if (fill.panels == NULL)
         return HD_OK;
     const size_t n = (size_t)k;
+    hd_merge merge = {0};
+    hd_status status;
     HD_TRY(find_weight(w, w->tensors, part, part->n, k, &t, err));
     HD_TRY(rows_buffers(w, 2 * n, err));
     HD_TRY(hd__tensor_read_f32(t, (uint64_t)row * n, n, w->rows, err));
     HD_TRY(hd__tensor_read_f32(t, (uint64_t)less * n, n, w->rows + n, err));
+    HD_TRY_OUT(hd__merge_begin(w->adapter, part->prefix, false, (size_t)t->dims[0], n, &merge, err));
+    hd__merge_rows(&merge, (size_t)row, 1, w->rows);
+    hd__merge_rows(&merge, (size_t)less, 1, w->rows + n);
     for (size_t i = 0; i < n; i++)
         w->rows[i] -= w->rows[n + i];
     k_pack_rows(K_F32, w->i8_max, k, 0, 1, w->rows, fill.panels, NULL, NULL);
-    return HD_OK;
+out:
+    hd__merge_end(&merge);
+    return status;
 }
 
 /* ---- adapters ---- */
@@ -550,8 +614,11 @@ static hd_status find_low_rank(hd_weights *w, const char *module, const hd_setti
         return find_stacked(w, module, "lora_B", (const uint64_t[]){set->n_tasks, b_rows, is_table ? k : rank}, &found->b,
                             err);
     }
-    if (!hd__peft_find(w->adapters[task], module, &found->a, &found->b))
+    const hd_peft_pair *pair = hd__peft_find(w->adapters[task], module);
+    if (pair == NULL)
         return HD_OK;
+    found->a = pair->a;
+    found->b = pair->b;
     const uint64_t a_columns = is_table ? n : k, b_rows = is_table ? k : n;
     if (found->a->dims[1] != a_columns || found->b->dims[0] != b_rows)
         return hd__fail(err, HD_ERR_FORMAT, "%s: tensors \"%s\" and \"%s\" are not [%llu, %llu] and [%llu, %llu]",
@@ -615,18 +682,11 @@ static hd_status fill_adapter(hd_weights *w, const adapter_part *part, const hd_
     return HD_OK;
 }
 
-/* While measuring: what adapters have for a module is not left over. */
-static void claim(const hd_weights *w, const char *module)
-{
-    const hd_tensor *a, *b;
-    for (uint32_t i = 0; i < w->n_adapters; i++)
-        (void)hd__peft_find(w->adapters[i], module, &a, &b);
-}
-
 hd_status hd__weights_check_adapters(const hd_weights *w, hd_error *err)
 {
-    for (uint32_t i = 0; i < w->n_adapters; i++) {
-        const hd_tensor *left = hd__peft_left(w->adapters[i]);
+    for (uint32_t i = 0; i <= w->n_adapters; i++) {
+        const hd_peft *adapter = i < w->n_adapters ? w->adapters[i] : w->adapter;
+        const hd_tensor *left = adapter != NULL ? hd__peft_left(adapter) : NULL;
         if (left != NULL)
             return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" changes no module of the model's", left->file,
                             left->name);
@@ -790,6 +850,10 @@ hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *tab
     const uint64_t first = (uint64_t)table->first, columns = (uint64_t)table->columns, rows = (uint64_t)table->rows;
     const void *blob;
     void *fill;
+    const char *module;
+    hd_merge merge = {0};
+    HD_TRY(module_of(w, table->tensor, &module, err));
+    claim(w, module);
     HD_TRY(bind_blob(w, name, "", hd__mul((size_t)(rows * columns), sizeof(float)), &blob, &fill, err));
     *values = blob;
     if (fill == NULL)
@@ -803,7 +867,12 @@ hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *tab
                         table->tensor, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
                         t->n_dims > 1 ? (unsigned long long)t->dims[1] : 0, (unsigned long long)(first + rows),
                         (unsigned long long)columns);
-    return hd__tensor_read_f32(t, first * columns, rows * columns, fill, err);
+    HD_TRY(hd__tensor_read_f32(t, first * columns, rows * columns, fill, err));
+    const hd_status status = hd__merge_begin(w->adapter, module, true, (size_t)t->dims[0], (size_t)columns, &merge, err);
+    if (status == HD_OK)
+        hd__merge_rows(&merge, (size_t)first, (size_t)rows, fill);
+    hd__merge_end(&merge);
+    return status;
 }
 
 hd_status hd__weights_values(hd_weights *w, const char *name, size_t n, const float **values, float **fill, hd_error *err)
@@ -816,25 +885,6 @@ hd_status hd__weights_values(hd_weights *w, const char *name, size_t n, const fl
     return HD_OK;
 }
 
-/* One row of words in the table's type. */
-static void store_word(k_type type, const float *row, int n, size_t stride, size_t at, void *words, float *scale)
-{
-    if (type == K_F32) {
-        memcpy((float *)words + at * stride, row, (size_t)n * sizeof *row);
-    } else if (type == K_BF16) {
-        for (int i = 0; i < n; i++)
-            ((uint16_t *)words)[at * stride + (size_t)i] = k_bf16_from_f32(row[i]);
-    } else {
-        float most = 0.0f;
-        for (int i = 0; i < n; i++)
-            most = row[i] > most ? row[i] : -row[i] > most ? -row[i] : most;
-        scale[at] = most > FLT_MIN * 256.0f ? most / 127.0f : 1.0f /* 1 / scale must be finite */;
-        float inverse = 1.0f / scale[at];
-        for (int i = 0; i < n; i++) /* 1.5 * 2^23 rounds to nearest even */
-            ((int8_t *)words)[at * stride + (size_t)i] = (int8_t)((row[i] * inverse + 12582912.0f) - 12582912.0f);
-    }
-}
-
 static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
 {
     const row_pieces *p = data;
@@ -842,7 +892,8 @@ static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
     for (int i = 0; i < n_rows; i++)
-        store_word(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to, p->scale);
+        hd__table_row_store(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to,
+                            p->scale);
     return HD_OK;
 }
 
@@ -859,34 +910,6 @@ static hd_status bind_words(hd_weights *w, int vocab, int n, hd_embedding *e, vo
         HD_TRY(bind_blob(w, "words", ".scale", (size_t)vocab * sizeof(float), &blob, scale, err));
         e->word_scale = blob;
     }
-    return HD_OK;
-}
-
-/* The i-th of a list of integers, to be a row of so many. */
-static hd_status mapped_row(const hd_tensor *mapping, int i, uint64_t n_rows, uint64_t *row, hd_error *err)
-{
-    const bool wide = mapping->type == HD_TENSOR_I64;
-    int64_t value = 0;
-    if ((!wide && mapping->type != HD_TENSOR_I32) || mapping->strides != NULL)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" is of %s, not of I64 or I32", mapping->file,
-                        mapping->name, hd__tensor_type_name(mapping->type));
-    memcpy(&value, mapping->bytes.ptr + (size_t)i * (wide ? 8 : 4), wide ? 8 : 4); /* little-endian, as files are */
-    if (value < 0 || (uint64_t)value >= n_rows)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\": value %d is %lld, there are %llu rows", mapping->file,
-                        mapping->name, i, (long long)value, (unsigned long long)n_rows);
-    *row = (uint64_t)value;
-    return HD_OK;
-}
-
-/* A row of a static model's table. model2vec's int8 ones are the numbers as they stand: their scale is gone, and with it the
- * length of the vectors. */
-static hd_status read_static_row(const hd_tensor *table, uint64_t row, size_t n, float *values, hd_error *err)
-{
-    if (table->type != HD_TENSOR_I8 || table->strides != NULL)
-        return hd__tensor_read_f32(table, row * n, n, values, err);
-    const char *bytes = table->bytes.ptr + row * n;
-    for (size_t i = 0; i < n; i++)
-        values[i] = (float)(int8_t)bytes[i];
     return HD_OK;
 }
 
@@ -910,29 +933,32 @@ hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding
         uint64_t row = (uint64_t)id;
         float weight = 1.0f;
         if (mapping != NULL)
-            HD_TRY(mapped_row(mapping, id, table->dims[0], &row, err));
+            HD_TRY(hd__table_row_mapped(mapping, id, table->dims[0], &row, err));
         if (weights != NULL)
             HD_TRY(hd__tensor_read_f32(weights, (uint64_t)id, 1, &weight, err));
-        HD_TRY(read_static_row(table, row, (size_t)n, w->rows, err));
+        HD_TRY(hd__table_row_static(table, row, (size_t)n, w->rows, err));
         for (int j = 0; j < n; j++)
             w->rows[j] *= weight;
-        store_word(e->type, w->rows, n, e->word_stride, (size_t)id, words, scale);
+        hd__table_row_store(e->type, w->rows, n, e->word_stride, (size_t)id, words, scale);
     }
     memset(w->rows, 0, (size_t)n * sizeof *w->rows);
-    store_word(e->type, w->rows, n, e->word_stride, (size_t)vocab - 1, words, scale);
+    hd__table_row_store(e->type, w->rows, n, e->word_stride, (size_t)vocab - 1, words, scale);
     return HD_OK;
 }
 
 hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, hd_embedding *e, hd_error *err)
 {
     void *words, *scale;
+    const char *module;
+    HD_TRY(module_of(w, tensor, &module, err));
+    claim(w, module);
     HD_TRY(bind_words(w, vocab, n, e, &words, &scale, err));
     if (words == NULL)
         return HD_OK;
     row_pieces pieces = {
         .w = w, .n = vocab, .k = n, .type = e->type, .to = words, .scale = scale, .word_stride = e->word_stride};
     HD_TRY(find_tensor(w, w->tensors, tensor, "", 2, vocab, n, &pieces.tensor, err));
-    return run_pieces(w, store_piece, &pieces, err);
+    return run_merged(w, store_piece, module, true, &pieces, err);
 }
 
 bool hd__weights_have(hd_weights *w, const char *tensor, const char *blob)

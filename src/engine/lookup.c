@@ -49,6 +49,7 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
     add_text(hash, hd_version());
     add_text(hash, s->model_type);
     add_text(hash, s->architecture);
+    add_text(hash, s->adapter != NULL ? s->adapter->text : "");
     const uint64_t numbers[] = {
         levels,
         (uint64_t)m->dtype,
@@ -131,7 +132,7 @@ static hd_status add_all_weights(hd_sha256 *hash, const hd_model *m, hd_buffer *
     }
     for (uint32_t i = 0; m->settings.task_dirs != NULL && i < m->settings.n_tasks; i++)
         HD_TRY(add_adapter(hash, m->settings.task_dirs[i], files, err));
-    return HD_OK;
+    return m->settings.adapter_dir != NULL ? add_adapter(hash, m->settings.adapter_dir, files, err) : HD_OK;
 }
 
 hd_status hd__identity_begin(hd_model *m, hd_buffer *files, hd_error *err)

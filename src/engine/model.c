@@ -41,7 +41,7 @@ static hd_dtype resolve(hd_dtype dtype)
     return dtype != HD_DTYPE_AUTO ? dtype : kernels.bf16_native ? HD_DTYPE_BF16 : HD_DTYPE_F32;
 }
 
-/* <cache>/packed/<hash of the folder's path>-<dtype>.heddle, and -tokenizer.heddle */
+/* <cache>/packed/<hash of the folder's path, and of an adapter's>-<dtype>.heddle, and -tokenizer.heddle */
 static hd_status packed_paths(hd_model *m, hd_error *err)
 {
     if (!m->engine->use_packed)
@@ -49,10 +49,14 @@ static hd_status packed_paths(hd_model *m, hd_error *err)
     const char *cache = m->engine->cache_dir;
     if (cache == NULL)
         HD_TRY(hd__cache_dir(&m->arena, &cache, err));
-    const unsigned long long dir_hash = hd__hash64(hd__span_of(m->settings.dir), 0);
+    const hd_settings *s = &m->settings;
+    unsigned long long dir_hash = hd__hash64(hd__span_of(s->dir), 0);
+    const unsigned long long tokenizer_hash = hd__hash64(hd__span_of(s->tokenizer_dir), 0);
+    if (s->adapter_dir != NULL)
+        dir_hash = hd__hash64(hd__span_of(s->adapter_dir), dir_hash);
     m->packed_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-%s%s.heddle", cache, dir_hash,
                                       dtype_name(dtype_of_cpu(m->dtype)), m->documents != NULL ? "-queries" : "");
-    m->tokenizer_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-tokenizer.heddle", cache, dir_hash);
+    m->tokenizer_path = hd__arena_printf(&m->arena, "%s/packed/%016llx-tokenizer.heddle", cache, tokenizer_hash);
     return m->packed_path != NULL && m->tokenizer_path != NULL ? HD_OK
                                                                : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
 }
@@ -68,6 +72,7 @@ static void fill_info(hd_model *m, const char *path)
     m->info = (hd_model_info){
         .name = m->name,
         .path = path,
+        .base_path = s->adapter_dir != NULL && s->adapter_dir != s->dir ? s->dir : NULL,
         .architecture = s->model_type,
         .pooling = hd__pooling_name(s->pooling, &m->arena),
         .similarity = s->similarity,
@@ -122,7 +127,8 @@ static hd_status open_settings(hd_model *m, const char *name, const hd_model_opt
 {
     const char *path;
     HD_TRY(hd__model_locate(name, m->engine->cache_dir, &m->arena, &path, err));
-    HD_TRY((m->documents != NULL ? hd__settings_read_queries : hd__settings_read)(path, &m->arena, &m->settings, err));
+    HD_TRY((m->documents != NULL ? hd__settings_read_queries : hd__settings_read)(path, m->engine->cache_dir, &m->arena,
+                                                                                  &m->settings, err));
     HD_TRY(hd__encoder_check(&m->settings, err));
     if (o->max_length != 0 && !(o->max_length_is_a_wish && o->max_length > m->settings.max_length)) {
         if (o->max_length > m->settings.n_positions)
@@ -398,7 +404,7 @@ static hd_status load(hd_model *m, hd_error *err)
     uint64_t start_ns = hd__now_ns();
     hd__devices_open(m->engine);
     HD_TRY(choose_dtype(m, err));
-    HD_TRY(hd__model_tokenizer_open(m->settings.dir, m->tokenizer_path, &m->tokenizer, err));
+    HD_TRY(hd__model_tokenizer_open(m->settings.tokenizer_dir, m->tokenizer_path, &m->tokenizer, err));
     find_unweighted(m);
     HD_TRY(find_answers(m, err));
     HD_TRY(hd__late_find_ids(m, err));

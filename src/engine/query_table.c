@@ -66,7 +66,7 @@ out:
 /* Ids of queries and documents are those of one vocabulary. */
 static hd_status check_tokenizer(const hd_model *m, hd_error *err)
 {
-    const char *dirs[2] = {m->settings.dir, m->settings.query_table}, *paths[2];
+    const char *dirs[2] = {m->settings.tokenizer_dir, m->settings.query_table}, *paths[2];
     char texts[2][HD_LIMIT_PATH_BYTES];
     bool differ = false;
     for (size_t i = 0; i < 2; i++) {

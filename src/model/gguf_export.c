@@ -93,6 +93,8 @@ static hd_status check_places(const export *e)
     const bool classifier_has_place = e->names->head[0].gguf != NULL && !is_architecture(e, "qwen3");
     if (s->n_dense > 0)
         return refuse(e, "Dense modules");
+    if (s->adapter_dir != NULL)
+        return refuse(e, "an adapter: let PEFT merge it (merge_and_unload)");
     if (s->has_sides)
         return refuse(e, "encoders of queries and of documents beside each other");
     if (classifies(s) ? !classifier_has_place : !s->judges && (s->heads & HD_HEAD_DENSE) == 0)

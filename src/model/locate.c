@@ -73,7 +73,7 @@ static bool has_file(const char *dir, const char *file)
     return n > 0 && (size_t)n < sizeof path && hd__file_exists(path);
 }
 
-/* Old sentence-transformers folders keep config.json in 0_Transformer. An adapter alone is no model, but settings say so. */
+/* Old sentence-transformers folders keep config.json in 0_Transformer; an adapter may leave it to the model it names. */
 static bool is_model_dir(const char *dir)
 {
     return has_file(dir, "config.json") || has_file(dir, "modules.json") || has_file(dir, "adapter_config.json");
@@ -133,22 +133,22 @@ static hd_status find_model(const char *path, hd_arena *arena, const char **foun
 static hd_status check_files(const hd_settings *settings, hd_error *err)
 {
     hd_tensors *tensors = NULL;
-    if (!hd__file_exists(settings->dir) && !has_file(settings->dir, "tokenizer.json") &&
-        !has_file(settings->dir, "vocab.txt") && !has_file(settings->dir, "sentencepiece.bpe.model") &&
-        !has_file(settings->dir, "spiece.model") &&
-        !(has_file(settings->dir, "vocab.json") && has_file(settings->dir, "merges.txt"))) {
+    if (!hd__file_exists(settings->dir) && !hd__settings_have_tokenizer(settings->tokenizer_dir))
         return hd__fail(
             err, HD_ERR_NOT_FOUND,
             "%s: no tokenizer.json, no vocab.txt, no sentencepiece.bpe.model, no spiece.model, no vocab.json with "
             "merges.txt",
-            settings->dir);
-    }
+            settings->tokenizer_dir);
     for (uint32_t i = 0; i <= settings->n_dense; i++) {
         HD_TRY(hd__tensors_open(i == 0 ? settings->dir : settings->dense[i - 1].dir, &tensors, err));
         hd__tensors_close(tensors);
     }
     for (uint32_t i = 0; settings->task_dirs != NULL && i < settings->n_tasks; i++) {
         HD_TRY(hd__peft_tensors(settings->task_dirs[i], &tensors, err));
+        hd__tensors_close(tensors);
+    }
+    if (settings->adapter_dir != NULL) {
+        HD_TRY(hd__peft_tensors(settings->adapter_dir, &tensors, err));
         hd__tensors_close(tensors);
     }
     if (settings->query_table != NULL) {
@@ -158,16 +158,16 @@ static hd_status check_files(const hd_settings *settings, hd_error *err)
     return HD_OK;
 }
 
-hd_status hd__model_check_folder(const char *dir, hd_error *err)
+hd_status hd__model_check_folder(const char *dir, const char *cache_dir, hd_error *err)
 {
     hd_arena arena;
     hd_settings settings;
     hd_status status;
     hd__arena_init(&arena);
-    HD_TRY_OUT(hd__settings_read(dir, &arena, &settings, err));
+    HD_TRY_OUT(hd__settings_read(dir, cache_dir, &arena, &settings, err));
     HD_TRY_OUT(check_files(&settings, err));
     if (settings.has_sides) {
-        HD_TRY_OUT(hd__settings_read_queries(dir, &arena, &settings, err));
+        HD_TRY_OUT(hd__settings_read_queries(dir, cache_dir, &arena, &settings, err));
         HD_TRY_OUT(check_files(&settings, err));
     }
 out:
@@ -265,7 +265,8 @@ static hd_status resolve_ref(const char *repo_dir, const char *revision, hd_aren
     return *commit != NULL ? HD_OK : no_memory(err);
 }
 
-hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena, const char **path, hd_error *err)
+hd_status hd__model_find_in_hf_cache(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
+                                     hd_error *err)
 {
     const char *hub, *commit;
     HD_TRY(hf_cache_dir(arena, &hub, err));
@@ -282,7 +283,7 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena,
     hd_error problem;
     const char *found;
     HD_TRY(find_model(dir, arena, &found, err));
-    hd_status status = hd__model_check_folder(found != NULL ? found : dir, &problem);
+    hd_status status = hd__model_check_folder(found != NULL ? found : dir, cache_dir, &problem);
     if (status == HD_ERR_MEMORY)
         return no_memory(err);
     if (status != HD_OK)
@@ -300,7 +301,7 @@ static hd_status find_name(const hd_model_name *name, const char *cache_dir, hd_
     const char *own;
     HD_TRY(hd__model_store_path(name, cache_dir, arena, &own, why));
     HD_TRY(find_model(own, arena, path, why));
-    return *path != NULL ? HD_OK : hd__model_find_in_hf_cache(name, arena, path, why);
+    return *path != NULL ? HD_OK : hd__model_find_in_hf_cache(name, cache_dir, arena, path, why);
 }
 
 hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path, hd_error *err)
@@ -334,6 +335,7 @@ hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_ar
 /* ---- list ---- */
 
 typedef struct model_list {
+    const char *cache_dir;
     hd_arena *arena;
     hd_located_model *models; /* [n], on the heap while it grows */
     size_t n, capacity;
@@ -441,7 +443,7 @@ typedef struct hf_repo {
 static hd_status visit_snapshot(model_list *list, const char *dir, const char *entry, void *data, hd_error *err)
 {
     const hf_repo *repo = data;
-    hd_status status = hd__model_check_folder(dir, err);
+    hd_status status = hd__model_check_folder(dir, list->cache_dir, err);
     if (status != HD_OK)
         return status == HD_ERR_MEMORY ? status : HD_OK;
     bool is_main = strcmp(entry, repo->main_commit) == 0;
@@ -497,6 +499,7 @@ hd_status hd__model_list(const char *cache_dir, hd_arena *arena, hd_located_mode
     model_list list = {.arena = arena};
     if (cache_dir == NULL)
         HD_TRY(hd__cache_dir(arena, &cache_dir, err));
+    list.cache_dir = cache_dir;
     hd_status status = collect(&list, cache_dir, err);
     hd_located_model *kept = hd__arena_calloc(arena, list.n, sizeof *kept);
     if (status == HD_OK && kept == NULL)

@@ -35,12 +35,12 @@ HD_MUST_USE hd_status hd__model_store_path(const hd_model_name *name, const char
                                            const char **path, hd_error *err);
 
 /* The folder in the Hugging Face cache, when it is there and all that Heddle reads of it; else HD_ERR_NOT_FOUND. */
-HD_MUST_USE hd_status hd__model_find_in_hf_cache(const hd_model_name *name, hd_arena *arena, const char **path,
-                                                 hd_error *err);
+HD_MUST_USE hd_status hd__model_find_in_hf_cache(const hd_model_name *name, const char *cache_dir, hd_arena *arena,
+                                                 const char **path, hd_error *err);
 
 /* Whether a folder (or a GGUF file) holds what a model needs: settings, tokenizer, weights with sound headers. The error
- * says what is missing or wrong. */
-HD_MUST_USE hd_status hd__model_check_folder(const char *dir, hd_error *err);
+ * says what is missing or wrong. cache_dir: where the model may be that an adapter is for; NULL: hd__cache_dir. */
+HD_MUST_USE hd_status hd__model_check_folder(const char *dir, const char *cache_dir, hd_error *err);
 
 typedef struct hd_located_model {
     const char *name, *revision, *path; /* revision "" when not pinned */

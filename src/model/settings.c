@@ -7,6 +7,8 @@
 #include "base/file.h"
 #include "model/gguf_settings.h"
 #include "model/late_config.h"
+#include "model/locate.h"
+#include "model/peft.h"
 #include "model/tensors.h"
 #include "model/transformer_config.h"
 
@@ -120,14 +122,17 @@ static hd_status read_tokenizer_length(const hd_settings_reader *reader, const c
     return status;
 }
 
+/* base: of the model that an adapter is for, whose tokenizer an adapter without one has. */
 static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules *modules, const char *path,
-                              hd_settings *settings)
+                              const hd_settings_reader *base, hd_settings *settings)
 {
     uint32_t length = 0;
     if (modules->present)
         HD_TRY(read_sentence_config(reader, modules, path, settings, &length));
     if (length == 0)
         HD_TRY(read_tokenizer_length(reader, path, &length));
+    if (length == 0 && base->dir != reader->dir)
+        HD_TRY(read_tokenizer_length(base, "", &length));
     uint32_t most = settings->n_positions != 0 ? settings->n_positions : HD_LIMIT_SEQUENCE;
     settings->max_length = length == 0 || length > most ? most : length;
     if (modules->query_table == NULL)
@@ -242,23 +247,62 @@ out:
 
 /* ---- the whole ---- */
 
-/* A LoRA adapter for the whole model, which transformers would add to the weights below it; without it, vectors are those of
- * another model. */
-static hd_status refuse_adapter(const hd_settings_reader *reader, const char *path)
+/* Where config.json and the weights are. */
+typedef struct base_folder {
+    hd_settings_source source;
+    hd_settings_reader reader;
+    const char *path; /* below the reader's folder */
+} base_folder;
+
+/* The folder of the model that an adapter names. */
+static hd_status find_base(const hd_settings_reader *reader, const char *path, const hd_peft_config *adapter,
+                           base_folder *base)
 {
+    const hd_settings_source *source = reader->source;
+    const char *shown = hd__settings_path(reader, path, "adapter_config.json"), *dir;
+    if (shown == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
+    if (adapter->base[0] == '\0' || source->locate == NULL)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s/%s: an adapter without config.json and weights beside it, and no \"base_model_name_or_path\"",
+                        reader->dir, shown);
+    hd_error why;
+    const hd_status status = source->locate(adapter->base, source->cache_dir, reader->arena, &dir, &why);
+    if (status != HD_OK)
+        return hd__fail(reader->err, status, "%s/%s: the model that it is an adapter to: %s", reader->dir, shown, why.text);
+    if (hd__file_exists(dir))
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s/%s: an adapter to %s, a GGUF file; Heddle merges adapters into the Hub's files", reader->dir,
+                        shown, dir);
+    base->source = hd__settings_source_folder(dir, source->cache_dir);
+    base->reader = (hd_settings_reader){&base->source, dir, reader->arena, reader->err};
+    base->path = "";
+    return HD_OK;
+}
+
+/* Whether there is an adapter for the whole model, and to which weights. */
+static hd_status read_adapter(const hd_settings_reader *reader, const char *path, hd_settings *settings, base_folder *base)
+{
+    hd_peft_config config;
+    bool present;
     json_t *root;
-    const char *shown, *base = "another model";
-    HD_TRY(hd__settings_file(reader, path, "adapter_config.json", false, &root, &shown));
-    if (root == NULL)
+    const char *shown;
+    HD_TRY(hd__peft_config_read(reader, path, &present, &config));
+    if (!present)
         return HD_OK;
-    hd_status status = hd__json_get_text(root, "base_model_name_or_path", shown, &base, reader->err);
-    if (status == HD_OK)
-        status = hd__fail(reader->err, HD_ERR_UNSUPPORTED,
-                          "%s: an adapter to the weights of %s; Heddle runs weights that PEFT has merged it into "
-                          "(merge_and_unload)",
-                          shown, base);
+    hd_peft_config *kept = hd__arena_calloc(reader->arena, 1, sizeof *kept);
+    if (kept == NULL)
+        return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
+    *kept = config;
+    settings->adapter = kept;
+    settings->adapter_dir = settings->dir;
+    HD_TRY(hd__settings_file(reader, path, "config.json", false, &root, &shown));
     json_decref(root);
-    return status;
+    if (root != NULL)
+        return HD_OK;
+    HD_TRY(find_base(reader, path, kept, base));
+    settings->dir = base->reader.dir;
+    return HD_OK;
 }
 
 static hd_status read_all(const hd_settings_reader *reader, hd_settings *settings)
@@ -266,12 +310,17 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
     hd_modules modules;
     HD_TRY(hd__modules_read(reader, &modules));
     const char *path = modules.present ? modules.modules[0].path : "";
+    base_folder base = {.reader = *reader, .path = path};
     settings->dir = hd__arena_printf(reader->arena, "%s%s%s", reader->dir, path[0] != '\0' ? "/" : "", path);
     if (settings->dir == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
-    HD_TRY(refuse_adapter(reader, path));
-    HD_TRY(read_config(reader, &modules, path, settings));
-    HD_TRY(read_lengths(reader, &modules, path, settings));
+    settings->tokenizer_dir = settings->dir;
+    HD_TRY(read_adapter(reader, path, settings, &base));
+    HD_TRY(read_config(&base.reader, &modules, base.path, settings));
+    if (settings->adapter != NULL && settings->n_tasks > 0)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: an adapter for a model that has one for each of its tasks",
+                        settings->adapter_dir);
+    HD_TRY(read_lengths(reader, &modules, path, &base.reader, settings));
     if (modules.present) {
         HD_TRY(hd__modules_apply(reader, &modules, settings));
         HD_TRY(read_model_config(reader, &modules, settings));
@@ -311,9 +360,27 @@ static hd_status read_from_folder(void *data, const char *path, json_t **root, h
     return hd__json_read(full, root, err);
 }
 
-hd_settings_source hd__settings_source_folder(const char *dir)
+hd_settings_source hd__settings_source_folder(const char *dir, const char *cache_dir)
 {
-    return (hd_settings_source){.read = read_from_folder, .data = (void *)(uintptr_t)dir};
+    return (hd_settings_source){
+        .read = read_from_folder, .data = (void *)(uintptr_t)dir, .locate = hd__model_locate, .cache_dir = cache_dir};
+}
+
+bool hd__settings_have_tokenizer(const char *dir)
+{
+    static const char *const files[][2] = {
+        {"tokenizer.json"}, {"vocab.txt"}, {"sentencepiece.bpe.model"}, {"spiece.model"}, {"vocab.json", "merges.txt"}};
+    char path[HD_LIMIT_PATH_BYTES];
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        bool all = true;
+        for (size_t j = 0; j < 2 && files[i][j] != NULL; j++) {
+            const int n = snprintf(path, sizeof path, "%s/%s", dir, files[i][j]);
+            all = all && n > 0 && (size_t)n < sizeof path && hd__file_exists(path);
+        }
+        if (all)
+            return true;
+    }
+    return false;
 }
 
 /* A file of a linear layer beside config.json, as bge-m3 has them; *path stays NULL when there is none. */
@@ -381,11 +448,14 @@ static hd_status read_static_sizes(hd_settings *settings, hd_error *err)
     return status;
 }
 
-static hd_status read_folder(const char *dir, bool of_queries, hd_arena *arena, hd_settings *settings, hd_error *err)
+static hd_status read_folder(const char *dir, const char *cache_dir, bool of_queries, hd_arena *arena, hd_settings *settings,
+                             hd_error *err)
 {
-    hd_settings_source source = hd__settings_source_folder(dir);
+    hd_settings_source source = hd__settings_source_folder(dir, cache_dir);
     source.of_queries = of_queries;
     HD_TRY(hd__settings_read_from(&source, dir, arena, settings, err));
+    if (!hd__settings_have_tokenizer(settings->tokenizer_dir))
+        settings->tokenizer_dir = settings->dir;
     if (strcmp(settings->model_type, "model2vec") == 0)
         return read_static_sizes(settings, err);
     if ((settings->heads & HD_HEAD_DENSE) == 0)
@@ -397,13 +467,14 @@ static hd_status read_folder(const char *dir, bool of_queries, hd_arena *arena, 
     return settings->colbert_linear != NULL ? read_token_width(settings->colbert_linear, settings, err) : HD_OK;
 }
 
-hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
+hd_status hd__settings_read(const char *dir, const char *cache_dir, hd_arena *arena, hd_settings *settings, hd_error *err)
 {
     return hd__file_exists(dir) ? hd__gguf_settings_read(dir, arena, settings, err)
-                                : read_folder(dir, false, arena, settings, err);
+                                : read_folder(dir, cache_dir, false, arena, settings, err);
 }
 
-hd_status hd__settings_read_queries(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err)
+hd_status hd__settings_read_queries(const char *dir, const char *cache_dir, hd_arena *arena, hd_settings *settings,
+                                    hd_error *err)
 {
-    return read_folder(dir, true, arena, settings, err);
+    return read_folder(dir, cache_dir, true, arena, settings, err);
 }

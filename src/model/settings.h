@@ -7,6 +7,10 @@
  * models), vectors left as pooled, and neither of the two sentence-transformers files is read, as sentence-transformers
  * does.
  *
+ * A folder may hold an adapter of PEFT's (peft.h): beside config.json and the weights that it changes, or without them, when
+ * they are those of the model that it names. Everything but config.json is read in the adapter's folder, and the tokenizer
+ * is taken from there if there is one, as sentence-transformers does.
+ *
  * Source of the rules: sentence-transformers 6.2, transformers 5 (what is read, in which order, and what holds
  * when a field or a file is absent).
  */
@@ -65,10 +69,13 @@ typedef struct hd_late_settings {
 } hd_late_settings;
 
 typedef struct hd_settings {
-    const char *dir;          /* of config.json, the tokenizer and the weights: the model's own, or its 0_Transformer; a
-                               * GGUF file is all of them */
-    const char *model_type;   /* config.json's, e.g. "bert" */
-    const char *architecture; /* first of config.json's architectures, e.g. "BertModel"; "" when absent */
+    const char *dir;           /* of config.json and the weights: the model's own, or its 0_Transformer, or that of the model
+                                * that it is an adapter to; a GGUF file is all of them */
+    const char *tokenizer_dir; /* of the tokenizer: the same, but for an adapter with one of its own */
+    const char *adapter_dir;   /* of an adapter for the whole model (peft.h), which is merged into the weights; NULL: none */
+    const struct hd_peft_config *adapter; /* what its settings say */
+    const char *model_type;               /* config.json's, e.g. "bert" */
+    const char *architecture;             /* first of config.json's architectures, e.g. "BertModel"; "" when absent */
 
     /* the transformer */
     uint32_t n_layers, hidden, n_heads, intermediate; /* a missing field has its class's default, or 0 for a stranger */
@@ -135,19 +142,29 @@ typedef struct hd_settings {
 typedef struct hd_settings_source {
     hd_status (*read)(void *data, const char *path, json_t **root, hd_error *err);
     void *data;
+
+    /* Where the model is whose weights an adapter changes (locate.h), and the cache it is looked for in (NULL: the default
+     * one). NULL: an adapter must be beside its weights. */
+    hd_status (*locate)(const char *name, const char *cache_dir, hd_arena *arena, const char **dir, hd_error *err);
+    const char *cache_dir;
     bool of_queries; /* where a Router has encoders for both, that of queries is read; else that of documents */
 } hd_settings_source;
 
-/* Files of a folder; dir must live as long. */
-hd_settings_source hd__settings_source_folder(const char *dir);
+/* Files of a folder; both must live as long. */
+hd_settings_source hd__settings_source_folder(const char *dir, const char *cache_dir);
 
 /* Reads and checks the folder's files, or what a GGUF file says (gguf_settings.h) when `dir` is one; texts live in the
  * arena. Errors name file, field and limit. Unknown architectures are left to the encoder registry: model_type is passed on
  * as it is, and the fields of the transformer are read by config.json's BERT names (transformer_config.h). */
-HD_MUST_USE hd_status hd__settings_read(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
+HD_MUST_USE hd_status hd__settings_read(const char *dir, const char *cache_dir, hd_arena *arena, hd_settings *settings,
+                                        hd_error *err);
 
 /* The same for queries, of a folder that has_sides. */
-HD_MUST_USE hd_status hd__settings_read_queries(const char *dir, hd_arena *arena, hd_settings *settings, hd_error *err);
+HD_MUST_USE hd_status hd__settings_read_queries(const char *dir, const char *cache_dir, hd_arena *arena,
+                                                hd_settings *settings, hd_error *err);
+
+/* Whether a folder has the files of a tokenizer. */
+bool hd__settings_have_tokenizer(const char *dir);
 
 /* The same from anywhere; dir only goes into paths and error texts. */
 HD_MUST_USE hd_status hd__settings_read_from(const hd_settings_source *source, const char *dir, hd_arena *arena,

@@ -52,13 +52,18 @@ static hd_status find_folder(const hd_settings_reader *reader, const char *path,
     HD_TRY(hd__peft_config_read(reader, folder, &present, &config));
     if (!present)
         return HD_OK;
-    if (settings->n_tasks > 0 && (config.rank != settings->adapter_rank || config.scale != settings->adapter_scale))
+    if (config.ranks_differ || config.n_alphas > 0)
+        return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
+                        "%s/%s/adapter_config.json: \"%s\", which Heddle does not run in an adapter of a task", reader->dir,
+                        folder, config.ranks_differ ? "rank_pattern" : "alpha_pattern");
+    const double scale = hd__peft_scale(&config, config.rank);
+    if (settings->n_tasks > 0 && (config.rank != settings->adapter_rank || scale != settings->adapter_scale))
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED,
                         "%s/%s: an adapter of rank %u and scale %g beside one of rank %u and scale %g; Heddle runs adapters "
                         "of one rank and scale",
-                        reader->dir, folder, config.rank, config.scale, settings->adapter_rank, settings->adapter_scale);
+                        reader->dir, folder, config.rank, scale, settings->adapter_rank, settings->adapter_scale);
     settings->adapter_rank = config.rank;
-    settings->adapter_scale = config.scale;
+    settings->adapter_scale = scale;
     *dir = hd__arena_printf(reader->arena, "%s/%s", reader->dir, folder);
     return *dir != NULL ? HD_OK : no_memory(reader);
 }

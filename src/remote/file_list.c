@@ -96,8 +96,6 @@ static const struct {
 } weight_kinds[] = {
     {"model.safetensors", "model.safetensors.index.json", "model-", ".safetensors"},
     {"pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-", ".bin"},
-    {"adapter_model.safetensors", "", "", ""}, /* PEFT's */
-    {"adapter_model.bin", "", "", ""},
 };
 
 #define N_WEIGHT_KINDS (sizeof weight_kinds / sizeof *weight_kinds)
@@ -116,6 +114,17 @@ static size_t find_kind(const hd_file_list *list, const char *dir)
            find_in(list, dir, weight_kinds[i].index) == NULL)
         i++;
     return i;
+}
+
+/* PEFT's adapter in a folder: its settings tell that there is one. */
+static void choose_adapter(hd_file_list *list, const char *dir)
+{
+    static const char *const names[] = {"adapter_model.safetensors", "adapter_model.bin"};
+    hd_remote_file *file = NULL;
+    for (size_t i = 0; file == NULL && i < sizeof names / sizeof *names; i++)
+        file = find_in(list, dir, names[i]);
+    if (file != NULL && find_in(list, dir, "adapter_config.json") != NULL)
+        file->role = HD_FILE_WEIGHTS;
 }
 
 /* Sets the roles of the files right in folder `dir`. Shards count when there is an index of them and no whole. */
@@ -141,6 +150,7 @@ static void choose_in(hd_file_list *list, const char *dir)
                  ends_with(name, weight_kinds[kind].shards_end))
             file->role = HD_FILE_WEIGHTS;
     }
+    choose_adapter(list, dir);
 }
 
 /* What the Hub's repositories for llama.cpp hold. */
@@ -158,6 +168,8 @@ static hd_status check_choice(const hd_file_list *list, const hd_modules *module
     static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
     const char *gguf = find_gguf(list);
     const bool has_config = find_in(list, dir, "config.json") != NULL || hd__modules_have(modules, "StaticEmbedding");
+    if (!has_config && find_in(list, dir, "adapter_config.json") != NULL) /* the model that it names has the rest */
+        return HD_OK;
     if (!has_config && gguf != NULL)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: holds GGUF files, such as %s: fetch one of them and give its path",
                         list->source, gguf);

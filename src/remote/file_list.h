@@ -1,8 +1,8 @@
 /* file_list.h - the files that a source offers, and the choice of those that Heddle needs of them.
  *
  * Needed are: settings and tokenizer files and weights as safetensors, or as pytorch_model.bin where there are none, in the
- * model's own folder and in those that modules.json names. Left out are the same weights in other formats (ONNX, OpenVINO,
- * TensorFlow, GGUF …), pictures and texts about the model; licences come along.
+ * model's own folder and in those that modules.json names, and PEFT's adapters. Left out are the same weights in other
+ * formats (ONNX, OpenVINO, TensorFlow, GGUF …), pictures and texts about the model; licences come along.
  */
 #ifndef HD_REMOTE_FILE_LIST_H
 #define HD_REMOTE_FILE_LIST_H

@@ -114,10 +114,14 @@ static bool is_offline(const pull *p)
 
 static bool is_model(const char *dir)
 {
-    char config[HD_LIMIT_PATH_BYTES], modules[HD_LIMIT_PATH_BYTES];
-    snprintf(config, sizeof config, "%s/config.json", dir);
-    snprintf(modules, sizeof modules, "%s/modules.json", dir);
-    return hd__file_exists(config) || hd__file_exists(modules);
+    static const char *const files[] = {"config.json", "modules.json", "adapter_config.json"};
+    char path[HD_LIMIT_PATH_BYTES];
+    bool found = false;
+    for (size_t i = 0; !found && i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        found = hd__file_exists(path);
+    }
+    return found;
 }
 
 /* Placing removes what was there, so that must be a model; and a model's folder holds no other models. */
@@ -172,7 +176,7 @@ static hd_status fetch_and_place(pull *p, hd_pull_source *source, const char *na
     if (staging == NULL)
         return no_memory(err);
     wipe_work(p, name);
-    HD_TRY(hd__pull_fetch(source, staging, &p->meter, err));
+    HD_TRY(hd__pull_fetch(source, staging, p->cache_dir, &p->meter, err));
     HD_TRY(hd__pull_place(staging, p->place, err));
     wipe_work(p, "");
     return HD_OK;
@@ -209,7 +213,7 @@ static hd_status look_here(pull *p, const char **path, hd_error *err)
         *path = p->place;
         return HD_OK;
     }
-    hd_status status = hd__model_find_in_hf_cache(&p->name, &p->arena, path, err);
+    hd_status status = hd__model_find_in_hf_cache(&p->name, p->cache_dir, &p->arena, path, err);
     return status == HD_ERR_NOT_FOUND || status == HD_ERR_FORMAT ? HD_OK : status;
 }
 

@@ -183,7 +183,7 @@ typedef struct fetched_settings {
 static hd_status read_fetched(void *data, const char *path, json_t **root, hd_error *err)
 {
     const fetched_settings *f = data;
-    const hd_settings_source folder = hd__settings_source_folder(f->staging);
+    const hd_settings_source folder = hd__settings_source_folder(f->staging, NULL);
     hd_remote_file *file = hd__file_list_find(&f->source->files, path);
     if (file == NULL)
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: has no %s", f->source->files.source, path);
@@ -203,12 +203,13 @@ static hd_status choose(hd_pull_source *source, const char *staging, hd_arena *a
     return hd__file_list_choose(&source->files, &modules, err);
 }
 
-hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, hd_pull_meter *meter, hd_error *err)
+hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, const char *cache_dir, hd_pull_meter *meter,
+                         hd_error *err)
 {
     hd_arena arena;
     hd_settings settings;
     hd_status status;
-    const hd_settings_source folder = hd__settings_source_folder(staging);
+    const hd_settings_source folder = hd__settings_source_folder(staging, cache_dir);
     hd__arena_init(&arena);
     HD_TRY_OUT(hd__dir_make(staging, err));
     HD_TRY_OUT(choose(source, staging, &arena, meter, err));
@@ -216,7 +217,7 @@ hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, hd_pull_me
     HD_TRY_OUT(fetch_role(source, HD_FILE_SETTINGS, staging, meter, err));
     HD_TRY_OUT(hd__settings_read_from(&folder, staging, &arena, &settings, err)); /* before the large files are fetched */
     HD_TRY_OUT(fetch_role(source, HD_FILE_WEIGHTS, staging, meter, err));
-    HD_TRY_OUT(hd__model_check_folder(staging, err));
+    HD_TRY_OUT(hd__model_check_folder(staging, cache_dir, err));
 out:
     hd__arena_clear(&arena);
     return status;

@@ -27,8 +27,10 @@ typedef struct hd_pull_source {
     void *data;
 } hd_pull_source;
 
-/* Fetches into `staging` all that Heddle needs of the source. Files that are there already are kept. */
-HD_MUST_USE hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, hd_pull_meter *meter, hd_error *err);
+/* Fetches into `staging` all that Heddle needs of the source. Files that are there already are kept. The model whose weights
+ * an adapter changes must be in cache_dir. */
+HD_MUST_USE hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, const char *cache_dir,
+                                     hd_pull_meter *meter, hd_error *err);
 
 /* Moves a folder to its place, in exchange for one that may be there, which is removed. */
 HD_MUST_USE hd_status hd__pull_place(const char *staging, const char *place, hd_error *err);

@@ -173,7 +173,7 @@ static hd_status add_weights(const hd_model_info *info, hd_buffer *text, hd_erro
 {
     if (hd__file_exists(info->path)) /* a GGUF file */
         return add_file(info->path, "", text, err);
-    static const char *const others[] = {"config.json", "tokenizer.json", "vocab.txt"};
+    static const char *const others[] = {"config.json", "tokenizer.json", "vocab.txt", "adapter_config.json"};
     hd_arena arena;
     const char *modules[MAX_FILES];
     size_t n;
@@ -185,6 +185,10 @@ static hd_status add_weights(const hd_model_info *info, hd_buffer *text, hd_erro
     HD_TRY_OUT(list(info->path, is_module, NULL, &arena, modules, &n, err));
     for (size_t i = 0; i < n; i++)
         HD_TRY_OUT(add_files(info->path, modules[i], text, err));
+    if (info->base_path != NULL) {
+        HD_TRY_OUT(add_file(info->base_path, "config.json", text, err));
+        HD_TRY_OUT(add_files(info->base_path, "", text, err));
+    }
 out:
     hd__arena_clear(&arena);
     return status;

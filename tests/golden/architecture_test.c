@@ -269,7 +269,7 @@ static void check_type(const char *level, const json_t *entry, k_type type)
     snprintf(dir, sizeof dir, "%s/models/%s", folder.dir, f.name);
     snprintf(path, sizeof path, GOLDEN "%s", json_string_value(json_object_get(entry, "file")));
     hd__arena_init(&f.arena);
-    if (hd__file_map_open(path, &map, &err) != HD_OK || hd__settings_read(dir, &f.arena, &f.settings, &err) != HD_OK ||
+    if (hd__file_map_open(path, &map, &err) != HD_OK || hd__settings_read(dir, NULL, &f.arena, &f.settings, &err) != HD_OK ||
         hd__weights_open(f.settings.dir, &f.settings, type, NULL, false, 1, &f.weights, &err) != HD_OK ||
         hd__encoder_open(&f.settings, f.weights, hd__device_cpu(), type, &f.encoder, &err) != HD_OK)
         fail_msg("%s: %s", f.name, err.text);

@@ -234,7 +234,7 @@ static void check_named(const char *name, k_type cpu_type, k_type type)
     hd_settings settings;
     snprintf(dir, sizeof dir, "%s/models/%s", folder.dir, name);
     hd__arena_init(&arena);
-    MUST(hd__settings_read(dir, &arena, &settings, &err));
+    MUST(hd__settings_read(dir, NULL, &arena, &settings, &err));
     check_model(name, &settings, cpu_type, type);
     hd__arena_clear(&arena);
 }

@@ -53,7 +53,7 @@ static void export_model(const char *name, hd_tensor_type type, const char *path
     hd_arena arena;
     hd_settings settings;
     hd__arena_init(&arena);
-    MUST(hd__settings_read(tiny_model_dir(&folder, name), &arena, &settings, &err));
+    MUST(hd__settings_read(tiny_model_dir(&folder, name), NULL, &arena, &settings, &err));
     MUST(hd__gguf_export(&settings, type, path, &err));
     hd__arena_clear(&arena);
 }
@@ -223,8 +223,8 @@ static void values_go_there_and_back(void **state)
         hd__arena_init(&arena);
         export_model(cases[i].model, HD_TENSOR_F32, path);
         MUST(hd__hub_export(path, dir, &err));
-        MUST(hd__settings_read(tiny_model_dir(&folder, cases[i].model), &arena, &first, &err));
-        MUST(hd__settings_read(dir, &arena, &settings, &err));
+        MUST(hd__settings_read(tiny_model_dir(&folder, cases[i].model), NULL, &arena, &first, &err));
+        MUST(hd__settings_read(dir, NULL, &arena, &settings, &err));
         assert_string_equal(settings.model_type, first.model_type);
         assert_string_equal(settings.architecture, first.architecture);
         assert_int_equal(settings.heads, cases[i].heads);
@@ -262,7 +262,7 @@ static void what_has_no_place_is_refused(void **state)
         hd_arena arena;
         hd_settings settings;
         hd__arena_init(&arena);
-        MUST(hd__settings_read(tiny_model_dir(&folder, cases[i][0]), &arena, &settings, &err));
+        MUST(hd__settings_read(tiny_model_dir(&folder, cases[i][0]), NULL, &arena, &settings, &err));
         const char *path = scratch_path(&folder, "refused.gguf");
         assert_int_equal(hd__gguf_export(&settings, HD_TENSOR_F32, path, &err), HD_ERR_UNSUPPORTED);
         assert_non_null(strstr(err.text, cases[i][1]));
@@ -298,8 +298,8 @@ static void a_folder_holds_what_the_file_held(void **state)
     hd_tensors *file, *hub;
     MUST(hd__hub_export(golden, dir, &err));
     hd__arena_init(&arena);
-    MUST(hd__settings_read(golden, &arena, &from_file, &err));
-    MUST(hd__settings_read(dir, &arena, &from_folder, &err));
+    MUST(hd__settings_read(golden, NULL, &arena, &from_file, &err));
+    MUST(hd__settings_read(dir, NULL, &arena, &from_folder, &err));
     assert_string_equal(from_folder.model_type, "bert");
     assert_int_equal(from_folder.max_length, from_file.max_length);
     assert_int_equal(from_folder.pooling, HD_POOLING_CLS);
@@ -328,7 +328,7 @@ static void failing_allocations_leave_no_file(void **state)
     hd_arena arena;
     hd_settings settings;
     hd__arena_init(&arena);
-    MUST(hd__settings_read(tiny_model_dir(&folder, "tiny-cls"), &arena, &settings, &err));
+    MUST(hd__settings_read(tiny_model_dir(&folder, "tiny-cls"), NULL, &arena, &settings, &err));
     hd_status status = HD_ERR_MEMORY;
     for (uint64_t n = 0; status != HD_OK; n += 1 + n / 8) {
         assert_int_equal(status, HD_ERR_MEMORY);

@@ -87,7 +87,7 @@ static hd_status read_file(const gguf_settings *f, hd_arena *arena, hd_settings 
 {
     scratch s;
     scratch_begin(&s);
-    hd_status status = hd__settings_read(write_file(&s, f), arena, settings, &err);
+    hd_status status = hd__settings_read(write_file(&s, f), NULL, arena, settings, &err);
     scratch_end(&s);
     return status;
 }

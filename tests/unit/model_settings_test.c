@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "model/peft.h"
 #include "unit/scratch.h"
 
 #define BERT "\"model_type\":\"bert\""
@@ -394,11 +395,24 @@ static const struct {
     {CONFIG(TASKS "[\"a\"],\"lora_rank\":1025}"), HD_ERR_FORMAT, {"lora_rank", "1025"}},
     {CONFIG(TASKS MANY_TASKS ",\"lora_rank\":1}"), HD_ERR_LIMIT, {"257 tasks", "256"}},
     {CONFIG(TASKS "[" TASKS_64 ",\"\"],\"lora_rank\":1024}"), HD_ERR_LIMIT, {"65 tasks of rank 1024", "65536"}},
-    {{{{"config.json", "{" BERT "," SMALL "}"},
-       {"adapter_config.json", "{\"peft_type\":\"LORA\",\"base_model_name_or_path\":\"intfloat/e5-base\"}"}}},
+    {{{{"config.json", "{" BERT "," SMALL "}"}, {"adapter_config.json", LORA(",\"use_dora\":true")}}},
      HD_ERR_UNSUPPORTED,
-     {"dir/adapter_config.json", "weights of intfloat/e5-base"}},
-    {{{{"adapter_config.json", "{}"}}}, HD_ERR_UNSUPPORTED, {"dir/adapter_config.json", "merge_and_unload"}},
+     {"dir/adapter_config.json", "use_dora"}},
+    {{{{"config.json", "{" BERT "," SMALL "}"}, {"adapter_config.json", LORA(",\"trainable_token_indices\":[7]")}}},
+     HD_ERR_UNSUPPORTED,
+     {"dir/adapter_config.json", "trainable_token_indices"}},
+    {{{{"config.json", "{" BERT "," SMALL "}"}, {"adapter_config.json", LORA(",\"alpha_pattern\":[1]")}}},
+     HD_ERR_FORMAT,
+     {"alpha_pattern", "not an object"}},
+    {{{{"config.json", "{" BERT "," SMALL "}"}, {"adapter_config.json", LORA(",\"alpha_pattern\":{\"q\":\"x\"}")}}},
+     HD_ERR_FORMAT,
+     {"dir/adapter_config.json", "\"q\""}},
+    {{{{"adapter_config.json", LORA(",\"base_model_name_or_path\":\"intfloat/e5-base\"")}}},
+     HD_ERR_UNSUPPORTED,
+     {"dir/adapter_config.json", "without config.json"}},
+    {{{{"config.json", ADAPTED "}"}, {"separation/adapter_config.json", LORA("")}, {"adapter_config.json", LORA("")}}},
+     HD_ERR_UNSUPPORTED,
+     {"dir", "one for each of its tasks"}},
     {ADAPTER("{}"), HD_ERR_UNSUPPORTED, {"separation/adapter_config.json", "peft_type"}},
     {ADAPTER("{\"peft_type\":\"IA3\"}"), HD_ERR_UNSUPPORTED, {"peft_type", "IA3"}},
     {ADAPTER(LORA(",\"bias\":\"lora_only\"")), HD_ERR_UNSUPPORTED, {"bias", "lora_only"}},
@@ -558,10 +572,10 @@ static void reads_a_real_folder(void **state)
     scratch_begin(&s);
     scratch_text(&s, "config.json", "{" BERT "," SMALL "}");
     scratch_text(&s, "modules.json", POOLED "]");
-    assert_int_equal(hd__settings_read(s.dir, &arena, &settings, &err), HD_ERR_NOT_FOUND);
+    assert_int_equal(hd__settings_read(s.dir, NULL, &arena, &settings, &err), HD_ERR_NOT_FOUND);
     assert_non_null(strstr(err.text, scratch_path(&s, "1_Pooling/config.json")));
     scratch_text(&s, "1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}");
-    assert_int_equal(hd__settings_read(s.dir, &arena, &settings, &err), HD_OK);
+    assert_int_equal(hd__settings_read(s.dir, NULL, &arena, &settings, &err), HD_OK);
     assert_int_equal(settings.pooling, HD_POOLING_CLS);
     assert_string_equal(settings.dir, s.dir);
     scratch_end(&s);
@@ -682,6 +696,64 @@ static void reads_adapter_folders(void **state)
     assert_string_equal(s.tasks[0], "retrieval.passage");
     s = good((folder){{{"config.json", ADAPTED "}"}}});
     assert_true(s.n_tasks == 0 && s.task_dirs == NULL);
+}
+
+/* A reader of settings that knows no other models. */
+static hd_status find_nothing(const char *name, const char *cache_dir, hd_arena *a, const char **dir, hd_error *e)
+{
+    (void)cache_dir, (void)a, (void)dir;
+    return hd__fail(e, HD_ERR_NOT_FOUND, "no model \"%s\"", name);
+}
+
+/* An adapter for the whole model, beside its weights or without them. */
+static void reads_whole_adapter(void **state)
+{
+    (void)state;
+    hd_settings s =
+        good((folder){{{"config.json", "{" BERT "," SMALL "}"},
+                       {"adapter_config.json", "{\"peft_type\":\"LORA\",\"r\":16,\"lora_alpha\":8,\"use_rslora\":true,"
+                                               "\"fan_in_fan_out\":true,\"rank_pattern\":{\"query\":4},"
+                                               "\"alpha_pattern\":{\"key\":1.5,\"value\":-2}}"}}});
+    assert_string_equal(s.dir, "dir");
+    assert_string_equal(s.tokenizer_dir, "dir");
+    assert_string_equal(s.adapter_dir, "dir");
+    const hd_peft_config *a = s.adapter;
+    assert_true(a->rank == 16 && a->alpha == 8.0 && a->by_root && a->ranks_differ && a->n_alphas == 2);
+    assert_true(hd__peft_scale(a, 4) == 4.0);
+    assert_string_equal(a->alphas[0].pattern, "key");
+    assert_true(a->alphas[0].alpha == 1.5 && a->alphas[1].alpha == -2.0);
+    s = good((folder){{{"config.json", "{" BERT "," SMALL "}"}}});
+    assert_true(s.adapter_dir == NULL && s.adapter == NULL);
+    const folder alone = {{{"adapter_config.json", LORA(",\"base_model_name_or_path\":\"a/base\"")}}};
+    hd_settings_source source = {.read = read_file, .data = (void *)(uintptr_t)&alone, .locate = find_nothing};
+    assert_int_equal(hd__settings_read_from(&source, "dir", &arena, &s, &err), HD_ERR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "dir/adapter_config.json: the model that it is an adapter to: no model \"a/base\""));
+}
+
+/* As many patterns as may be, and one more. */
+static void limits_patterns(void **state)
+{
+    (void)state;
+    hd_buffer text;
+    hd_settings s;
+    for (unsigned n = HD_LIMIT_ADAPTER_PATTERNS; n <= HD_LIMIT_ADAPTER_PATTERNS + 1; n++) {
+        hd__buffer_init(&text);
+        hd__buffer_append_text(&text, "{\"peft_type\":\"LORA\",\"alpha_pattern\":{");
+        for (unsigned i = 0; i < n; i++)
+            hd__buffer_printf(&text, "%s\"m%u\":%u", i > 0 ? "," : "", i, i);
+        hd__buffer_append_text(&text, "}}");
+        hd__buffer_append_char(&text, '\0');
+        assert_false(text.failed);
+        const folder f = {{{"config.json", "{" BERT "," SMALL "}"}, {"adapter_config.json", text.ptr}}};
+        const hd_status status = read_folder(&f, &s);
+        hd__buffer_clear(&text);
+        if (n <= HD_LIMIT_ADAPTER_PATTERNS) {
+            assert_true(status == HD_OK && s.adapter->n_alphas == n);
+        } else {
+            assert_int_equal(status, HD_ERR_LIMIT);
+            assert_non_null(strstr(err.text, "1025 patterns, the limit is 1024"));
+        }
+    }
 }
 
 /* One side at a time, in the older layout: the Dense of documents or of queries. */
@@ -853,6 +925,8 @@ int main(void)
         TEST(reads_families),
         TEST(reads_jina),
         TEST(reads_adapter_folders),
+        TEST(reads_whole_adapter),
+        TEST(limits_patterns),
         TEST(reads_sides),
         TEST(reads_many_tasks),
         TEST(reads_heads),

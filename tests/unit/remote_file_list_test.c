@@ -176,6 +176,27 @@ static void takes_adapters_of_tasks(void **state)
             fail_msg("%s", files[i].path);
 }
 
+/* One for the whole model: beside its weights, and without them, which are the base's. */
+static void takes_an_adapter(void **state)
+{
+    (void)state;
+    const hd_modules none = {0};
+    add("adapter_config.json");
+    add("adapter_model.bin");
+    add("adapter_model.safetensors");
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_OK);
+    assert_int_equal(role("adapter_config.json"), HD_FILE_SETTINGS);
+    assert_int_equal(role("adapter_model.safetensors"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("adapter_model.bin"), HD_FILE_UNUSED);
+    add("config.json");
+    add("vocab.txt");
+    add("model.safetensors");
+    assert_int_equal(hd__file_list_choose(&list, &none, &err), HD_OK);
+    assert_int_equal(role("model.safetensors"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("adapter_model.safetensors"), HD_FILE_WEIGHTS);
+    assert_int_equal(role("adapter_model.bin"), HD_FILE_UNUSED);
+}
+
 static void takes_shards_that_have_an_index(void **state)
 {
     (void)state;
@@ -294,6 +315,7 @@ int main(void)
         TEST(takes_a_table_for_queries),
         TEST(takes_both_sides),
         TEST(takes_adapters_of_tasks),
+        TEST(takes_an_adapter),
         TEST(takes_shards_that_have_an_index),
         TEST(takes_torch_files_where_there_are_no_others),
         TEST(names_gguf_files),
