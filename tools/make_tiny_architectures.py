@@ -563,6 +563,17 @@ MODELS = {
                           dict(BERT, architectures=["BertModel"]),
                           dict(sides=dict(default="query", document=dict(pooling="mean"),
                                           query=dict(static=BERT["hidden_size"])))),
+    "tiny-sides-cut": ("a table for queries, whose tokenizer keeps the end of what is too long for it", bert,
+                       dict(BERT, architectures=["BertModel"]),
+                       dict(sides=dict(default="document", document=dict(static=48, keeps="Right"),
+                                       query=dict(static=48, keeps="Left")))),
+    "tiny-sides-splade": ("a Router of two sparse encoders", bert, dict(BERT, architectures=["BertForMaskedLM"]),
+                          dict(sides=dict(default="query", document=dict(splade="log1p_relu", length=40), query=dict(
+                              graph=distilbert, splade="relu", length=24,
+                              config=dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False))))),
+    "tiny-sides-tasks": ("encoders of both sides with adapters for tasks", xlm_roberta_flash, JINA_V3,
+                         dict(sides=dict(default="document", document=dict(pooling="mean"), query=dict(
+                             pooling="mean", config=dict(JINA_V3, lora_rank=2, lora_adaptations=["separation", "retrieval.query"]))))),
     "tiny-asym": ("Asym, the older layout: one transformer, and a Dense for each side behind it", bert,
                   dict(BERT, architectures=["BertModel"]), dict(asym=dict(query=40, doc=40))),
     "tiny-bert-lora": ("an adapter beside the weights that it changes", bert, dict(BERT, architectures=["BertModel"]),
@@ -763,21 +774,26 @@ def write_side(folder, name, route, side, graph, config, vocab):
     """One side's modules in the Router's own names, and their classes."""
     kinds = {}
 
-    def path(kind):
-        kinds[f"{route}_{len(kinds)}_{kind}"] = ST + kind
+    def path(kind, package=ST):
+        kinds[f"{route}_{len(kinds)}_{kind}"] = package + kind
         return folder / list(kinds)[-1]
 
     if "static" in side:
         own = path("StaticEmbedding")
         own.mkdir(parents=True)
-        tiny.write_json(own / "tokenizer.json", tiny.tokenizer_json(tiny.BASE, vocab) | {"truncation": None})
+        truncation = {"direction": side["keeps"], "max_length": 7, "strategy": "LongestFirst", "stride": 0} if "keeps" in side else None
+        tiny.write_json(own / "tokenizer.json", tiny.tokenizer_json(tiny.BASE, vocab) | {"truncation": truncation})
         w = Weights(f"{name}/{route}")
         w.add("embedding.weight", [len(vocab), side["static"]], 1.5)
         tiny.write_safetensors(own / "model.safetensors", pack(w.tensors))
         return kinds
     config = side.get("config", config)
-    write_encoder(path("Transformer"), f"{name}/{route}", side.get("graph", graph), config, vocab[:side.get("tokens", len(vocab))],
+    sparse = "sentence_transformers.sparse_encoder.models."
+    write_encoder(path("MLMTransformer", sparse) if "splade" in side else path("Transformer"), f"{name}/{route}", side.get("graph", graph), config, vocab[:side.get("tokens", len(vocab))],
                   side.get("length", 100))
+    if "splade" in side:
+        tiny.write_json(path("SpladePooling", sparse) / "config.json", {"pooling_strategy": "max", "activation_function": side["splade"]})
+        return kinds
     write_pooling(path("Pooling"), config, side["pooling"])
     if "dense" in side:
         write_dense(path("Dense"), f"{name}/{route}/dense", config.get("dim", config.get("hidden_size")), side["dense"])
@@ -794,7 +810,12 @@ def write_sides(folder, name, graph, config, behind, vocab):
     tiny.write_json(folder / "router_config.json", {
         "types": types, "structure": structure,
         "parameters": {"default_route": sides["default"], "allow_empty_key": True, "route_mappings": {}}})
-    write_module_list(folder, [("", "Router"), ("1_Normalize", "Normalize")], {"query": "the query: ", "document": ""})
+    normalize = [] if "splade" in sides["query"] else [("1_Normalize", "Normalize")]
+    prompts = {} if "tasks" in name else {"query": "the query: ", "document": ""}
+    write_module_list(folder, [("", "Router"), *normalize], prompts)
+    if "splade" in sides["query"]:
+        tiny.write_json(folder / "config_sentence_transformers.json", {
+            "model_type": "SparseEncoder", "prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "dot"})
 
 
 def write_asym(folder, name, graph, config, behind, vocab):

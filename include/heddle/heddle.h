@@ -222,7 +222,11 @@ typedef struct hd_model_info {
     uint32_t n_prompts;
     uint32_t n_tasks;         /* jina-embeddings-v3: low-rank adapters, one for each task */
     const char *const *tasks; /* [n_tasks] their names */
-    bool normalizes;          /* the model's own files ask for unit vectors */
+    bool has_sides;           /* queries and documents have encoders of their own: the prompts' names "query" and "document"
+                               * tell which; most of this is about that of documents */
+    uint32_t n_query_tasks;   /* the tasks of queries: of their own encoder, else the same */
+    const char *const *query_tasks;
+    bool normalizes; /* the model's own files ask for unit vectors */
     bool loaded;
     bool loading;             /* or being unloaded: whoever needs it waits */
     bool load_failed;         /* the last load did; the next use tries again */
@@ -278,7 +282,7 @@ typedef struct hd_encode_options {
                       * as FlagEmbedding does; else the longer one, then both, as sentence-transformers does */
     bool raw_scores; /* SCORES as the model's last layer gives them; else by sigmoid, or by softmax over several labels of
                       * which one holds. hd_rerank by MULTI: the sum over the query's vectors, not the mean */
-    bool no_specials; /* hd_tokenize alone: without what the model's template adds */
+    bool no_specials; /* hd_tokenize: without what the model's template adds; hd_detokenize: without special tokens */
 } hd_encode_options;
 
 typedef struct hd_encode_stats {
@@ -415,13 +419,15 @@ HD_API HD_MUST_USE hd_status hd_tokenize(hd_model *model, hd_text text, const hd
                                          hd_error *err);
 HD_API void hd_tokens_free(hd_tokens *tokens);
 
-/* The vocabulary entry of an id, "" for an id out of range. Lives as long as the model is loaded. */
-HD_API const char *hd_token_text(hd_model *model, int32_t id);
+/* The vocabulary entry of an id, "" for an id out of range. Lives as long as the model is loaded. Where queries and
+ * documents have tokenizers of their own, options are those that hd_tokenize had: their prompt_name tells which. */
+HD_API const char *hd_token_text(hd_model *model, const hd_encode_options *options, int32_t id);
 
 /* The text of token ids, as the tokenizer's own decoder makes it: ids out of the vocabulary are left out, as are special
- * tokens if asked. text->ptr is freed by hd_text_free. HD_ERR_UNSUPPORTED for a decoder that Heddle does not know. */
-HD_API HD_MUST_USE hd_status hd_detokenize(hd_model *model, const int32_t *ids, size_t n, bool no_specials, hd_text *text,
-                                           hd_error *err);
+ * tokens with no_specials. Of the options that and prompt_name count, as in hd_token_text. text->ptr is freed by
+ * hd_text_free. HD_ERR_UNSUPPORTED for a decoder that Heddle does not know. */
+HD_API HD_MUST_USE hd_status hd_detokenize(hd_model *model, const int32_t *ids, size_t n, const hd_encode_options *options,
+                                           hd_text *text, hd_error *err);
 HD_API void hd_text_free(hd_text *text);
 
 /* ---- vectors ------------------------------------------------------------------------------------ */

@@ -9,7 +9,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
-static const char *flag_input, *flag_output, *flag_offsets = "chars", *flag_input_format;
+static const char *flag_input, *flag_output, *flag_offsets = "chars", *flag_input_format, *flag_prompt_name;
 static bool flag_strict;
 
 static const cli_option tokenize_options[] = {
@@ -27,6 +27,10 @@ static const cli_option tokenize_options[] = {
      .value = "chars|bytes",
      .text = &flag_offsets,
      .help = "what offsets count (default: chars, code points)"},
+    {.name = "prompt-name",
+     .value = "NAME",
+     .text = &flag_prompt_name,
+     .help = "behind one of the model's prompts, such as query"},
     {.name = "strict", .flag = &flag_strict, .help = "refuse bytes that are not UTF-8 instead of replacing them"},
     {0},
 };
@@ -52,7 +56,7 @@ static hd_status write_tokens(run *r, hd_text text, hd_error *err)
     hd__buffer_append_text(to, "], \"tokens\": [");
     for (size_t i = 0; i < tokens.n; i++) {
         hd__buffer_append_text(to, i > 0 ? ", " : "");
-        hd__buffer_append_json(to, hd__span_of(hd_token_text(r->model, tokens.tokens[i].id)));
+        hd__buffer_append_json(to, hd__span_of(hd_token_text(r->model, &r->options, tokens.tokens[i].id)));
     }
     hd__buffer_append_text(to, "], \"offsets\": [");
     for (size_t i = 0; i < tokens.n; i++) {
@@ -93,7 +97,8 @@ static hd_status run_tokenize(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(cli_config_load(&config, err));
     HD_TRY(cli_interrupt_begin(err));
     HD_TRY(cli_config_open(&config, &r->engine, &r->model, err));
-    r->options = (hd_encode_options){.prompt = "", .strict = flag_strict};
+    r->options = (hd_encode_options){
+        .prompt_name = flag_prompt_name, .prompt = flag_prompt_name == NULL ? "" : NULL, .strict = flag_strict};
     HD_TRY(cli_config_max_length(&config, r->model, &r->options.max_length, err));
     if (n_args == 0)
         HD_TRY(cli_input_open(&r->input, flag_input != NULL ? flag_input : "-", jsonl, flag_strict, err));

@@ -91,6 +91,9 @@ static void fill_info(hd_model *m, const char *path)
         .n_prompts = s->n_prompts,
         .n_tasks = s->n_tasks,
         .tasks = s->tasks,
+        .has_sides = s->has_sides,
+        .n_query_tasks = s->n_tasks,
+        .query_tasks = s->tasks,
         .normalizes = s->normalize,
         .flops_per_token = hd__encoder_flops_per_token(s),
         .vocab_size = s->vocab_size,
@@ -196,11 +199,14 @@ static hd_status open_queries(hd_model *m, const hd_model_options *o, hd_error *
     else if ((d->heads & HD_HEAD_SPARSE) != 0 && q->vocab_size != d->vocab_size)
         status = hd__fail(err, HD_ERR_UNSUPPORTED, "%s: a vocabulary of %u for queries, of %u for documents", m->name,
                           q->vocab_size, d->vocab_size);
-    if (status == HD_OK)
-        m->queries = queries;
-    else
+    if (status != HD_OK) {
         hd_model_close(queries);
-    return status;
+        return status;
+    }
+    m->queries = queries;
+    m->info.n_query_tasks = q->n_tasks;
+    m->info.query_tasks = q->tasks;
+    return HD_OK;
 }
 
 hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options, hd_model **out,

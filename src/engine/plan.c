@@ -85,7 +85,8 @@ static const char *text_of_prompt(const hd_model *m, const char *name)
     return NULL;
 }
 
-/* The prompt itself, that of its name, that of the task, or the model's default, whichever is given first. */
+/* The prompt itself, that of its name, that of the task, or the model's default, whichever is given first. Where names tell
+ * queries from documents, one without a text says no more than that. */
 static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint32_t task, const char **prompt,
                              hd_error *err)
 {
@@ -95,16 +96,11 @@ static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint
         *prompt = o->prompt;
         return HD_OK;
     }
-    if (o->prompt_name == NULL && task > 0) {
-        *prompt = m->settings.task_prompts[task - 1];
-        return HD_OK;
-    }
-    if (name[0] == '\0')
-        return HD_OK;
-    const char *text = text_of_prompt(m, name);
-    if (text == NULL)
+    const char *text = name[0] != '\0' ? text_of_prompt(m, name) : "";
+    if (text == NULL && o->prompt_name != NULL)
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"", m->name, name);
-    *prompt = text;
+    const bool by_task = task > 0 && (o->prompt_name == NULL || (m->settings.has_sides && text[0] == '\0'));
+    *prompt = by_task ? m->settings.task_prompts[task - 1] : text != NULL ? text : "";
     return HD_OK;
 }
 
@@ -139,7 +135,7 @@ hd_status hd__plan_make(const hd_model *m, const hd_encode_options *options, hd_
                 .max_length = o->max_length != 0 && o->max_length < own ? o->max_length : own,
                 .lower_case = m->settings.lower_case,
                 .strict = o->strict,
-                .cut_front = o->cut_front,
+                .cut_front = o->cut_front || m->settings.cuts_front,
                 .no_specials = o->no_specials,
             },
         .refuse_longer = o->refuse_longer && o->long_text == HD_LONG_CUT,

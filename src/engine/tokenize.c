@@ -20,21 +20,25 @@ hd_status hd_tokenize(hd_model *m, hd_text text, const hd_encode_options *option
     return status;
 }
 
-const char *hd_token_text(hd_model *m, int32_t id)
+const char *hd_token_text(hd_model *m, const hd_encode_options *options, int32_t id)
 {
+    const hd_model *side = hd__model_of_side(m, options);
     pthread_mutex_lock(&m->engine->lock);
-    const char *text = m->state == HD_LOADED ? hd__tokenizer_token(m->tokenizer, id) : "";
+    const char *text = side->state == HD_LOADED ? hd__tokenizer_token(side->tokenizer, id) : "";
     pthread_mutex_unlock(&m->engine->lock);
     return text;
 }
 
-hd_status hd_detokenize(hd_model *m, const int32_t *ids, size_t n, bool no_specials, hd_text *text, hd_error *err)
+hd_status hd_detokenize(hd_model *m, const int32_t *ids, size_t n, const hd_encode_options *options, hd_text *text,
+                        hd_error *err)
 {
+    hd_model *side = hd__model_of_side(m, options);
+    const bool no_specials = options != NULL && options->no_specials;
     hd_buffer decoded;
     hd__buffer_init(&decoded);
-    HD_TRY(hd__model_acquire(m, err));
-    hd_status status = hd__tokenizer_decode(m->tokenizer, ids, n, no_specials, &decoded, err);
-    hd__model_release(m);
+    HD_TRY(hd__model_acquire(side, err));
+    hd_status status = hd__tokenizer_decode(side->tokenizer, ids, n, no_specials, &decoded, err);
+    hd__model_release(side);
     if (status != HD_OK)
         hd__buffer_clear(&decoded);
     else

@@ -122,11 +122,31 @@ static hd_status read_tokenizer_length(const hd_settings_reader *reader, const c
     return status;
 }
 
+/* A static model of sentence-transformers' own is cut as its tokenizer's file says, and asks no other. */
+static hd_status read_truncation(const hd_settings_reader *reader, const char *path, hd_settings *settings)
+{
+    json_t *root;
+    const char *shown, *direction = "Right";
+    HD_TRY(hd__settings_file(reader, path, "tokenizer.json", false, &root, &shown));
+    const json_t *truncation = json_object_get(root, "truncation");
+    settings->max_length = settings->n_positions;
+    hd_status status = get_u32(truncation, "max_length", 1, UINT32_MAX, shown, &settings->max_length, reader->err);
+    if (status == HD_OK)
+        status = hd__json_get_text(truncation, "direction", shown, &direction, reader->err);
+    settings->cuts_front = strcmp(direction, "Left") == 0;
+    json_decref(root);
+    if (settings->max_length > settings->n_positions)
+        settings->max_length = settings->n_positions;
+    return status;
+}
+
 /* base: of the model that an adapter is for, whose tokenizer an adapter without one has. */
 static hd_status read_lengths(const hd_settings_reader *reader, const hd_modules *modules, const char *path,
                               const hd_settings_reader *base, hd_settings *settings)
 {
     uint32_t length = 0;
+    if (settings->counts_unknown)
+        return read_truncation(reader, path, settings);
     if (modules->present)
         HD_TRY(read_sentence_config(reader, modules, path, settings, &length));
     if (length == 0)

@@ -125,7 +125,9 @@ typedef struct hd_settings {
     uint32_t truncate_dim; /* vectors are cut to so many values when nobody asks otherwise; 0: not */
 
     /* text side */
-    uint32_t max_length; /* tokens with specials: sentence_bert_config, else tokenizer_config, else positions */
+    uint32_t max_length; /* tokens with specials: sentence_bert_config, else tokenizer_config, else positions; of
+                          * sentence-transformers' static models the truncation of tokenizer.json, else none */
+    bool cuts_front;     /* of a longer text the end is read: what such a truncation may say */
     bool lower_case;     /* sentence_bert_config's do_lower_case: before the tokenizer */
     uint32_t n_prompts;
     const hd_prompt *prompts;        /* [n_prompts] */

@@ -44,13 +44,26 @@ static const char *find_prompt(hd_model *model, const char *const *names, const 
     return NULL;
 }
 
-static const char *find_task(const hd_model_info *info, const char *const *names)
+static const char *find_task(const char *const *tasks, uint32_t n_tasks, const char *const *names)
 {
     for (; *names != NULL; names++)
-        for (uint32_t i = 0; i < info->n_tasks; i++)
-            if (strcmp(info->tasks[i], *names) == 0)
-                return info->tasks[i];
+        for (uint32_t i = 0; i < n_tasks; i++)
+            if (strcmp(tasks[i], *names) == 0)
+                return tasks[i];
     return NULL;
+}
+
+/* Adapters for what is searched, and their prompts, unless the files name another one. */
+static void choose_tasks(const hd_model_info *info, hd_model_prompts *prompts)
+{
+    prompts->query.task = find_task(info->query_tasks, info->n_query_tasks, query_names);
+    prompts->document.task = find_task(info->tasks, info->n_tasks, document_names);
+    if (info->has_sides) /* names tell the side, with a text or without */
+        return;
+    if (prompts->query_text[0] == '\0')
+        prompts->query.prompt_name = NULL;
+    if (prompts->document_text[0] == '\0')
+        prompts->document.prompt_name = NULL;
 }
 
 /* What the model's name or folder says it is; NULL: nothing that needs prompts. */
@@ -74,10 +87,8 @@ void hd__model_prompts(hd_model *model, hd_model_prompts *prompts)
     prompts->query.prompt_name = find_prompt(model, query_names, &prompts->query_text);
     prompts->document.prompt_name = find_prompt(model, document_names, &prompts->document_text);
     const bool tells = prompts->query_text[0] != '\0' || prompts->document_text[0] != '\0';
-    if (!tells && info.n_tasks > 0) {
-        *prompts = (hd_model_prompts){.document_text = "", .query_text = ""};
-        prompts->query.task = find_task(&info, query_names);
-        prompts->document.task = find_task(&info, document_names);
+    if (info.n_tasks + info.n_query_tasks > 0) {
+        choose_tasks(&info, prompts);
         return;
     }
     const struct family *family = tells ? NULL : find_family(&info);

@@ -504,7 +504,7 @@ hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span te
     size_t limit;
     HD_TRY(check(tokenizer, text, options, &limit, err));
     hd_status status;
-    HD_TRY_OUT(pipeline(tokenizer, text, limit, options->lower_case, &list, err));
+    HD_TRY_OUT(pipeline(tokenizer, text, options->cut_front ? SIZE_MAX - 1 : limit, options->lower_case, &list, err));
     size_t n = list.n < limit ? list.n : limit;
     size_t n_before = options->no_specials ? 0 : template->n_before, n_after = options->no_specials ? 0 : template->n_after;
     hd_token *all = hd__calloc(n_before + n + n_after, sizeof *all);
@@ -514,7 +514,7 @@ hd_status hd__tokenizer_encode_offsets(const hd_tokenizer *tokenizer, hd_span te
     }
     hd_token *to = put_specials(all, template->before, n_before);
     if (n > 0)
-        memcpy(to, list.tokens, n * sizeof *to);
+        memcpy(to, list.tokens + (options->cut_front ? list.n - n : 0), n * sizeof *to);
     count_chars(text, to, n);
     for (size_t i = 0; template->trims_spaces && i < n; i++)
         trim_blanks(tokenizer, text, &to[i], i == 0);

@@ -674,7 +674,7 @@ static hd_status read_decode(const hd_wire_request *request, hd_call *call, hd_f
     HD_TRY(hd__field_bool(request->body, "skip_special_tokens", &skips, fault));
     HD_TRY(hd__field_text(request->body, "model", &call->model, fault));
     call->no_specials = skips;
-    return HD_OK;
+    return hd__read_extras(request->body, HD_EXTRA_PROMPT_NAME, call, fault);
 }
 
 static void write_decode(const hd_wire_request *request, const hd_call *call, const hd_result *result,
@@ -889,7 +889,7 @@ static const char schemas[] =
     ",\"text\":" STRING ",\"special\":{\"type\":\"boolean\"},\"start\":{\"type\":[\"integer\",\"null\"]},"
     "\"stop\":{\"type\":[\"integer\",\"null\"]}"))) ","
     "\"DecodeRequest\":" OBJECT("\"ids\"", "\"ids\":" ANY_OF(IDS "," FULL_LIST_OF(IDS)) ",\"skip_special_tokens\":" BOOL
-    ",\"model\":" TEXT) ","
+    ",\"prompt_name\":" TEXT ",\"model\":" TEXT) ","
     "\"DecodeResponse\":" LIST_OF(STRING) ","
     "\"Info\":" OBJECT("\"model_id\",\"model_sha\",\"model_dtype\",\"served_model_name\",\"model_type\","
     "\"max_concurrent_requests\",\"max_input_length\",\"max_batch_tokens\",\"max_batch_requests\",\"max_client_batch_size\","

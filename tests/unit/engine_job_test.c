@@ -658,13 +658,13 @@ static void test_tokens(void **state)
     hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
     hd_model *model = open_model(engine, "tiny-prompts", HD_DTYPE_F32);
     hd_tokens tokens;
-    assert_string_equal(hd_token_text(model, 2), ""); /* not loaded */
+    assert_string_equal(hd_token_text(model, NULL, 2), ""); /* not loaded */
     MUST(hd_tokenize(model, (hd_text){NULL, 0}, &(hd_encode_options){.prompt = ""}, &tokens, &err));
     assert_int_equal(tokens.n, 2);
     assert_true(tokens.tokens[0].special && tokens.tokens[1].special);
-    assert_string_equal(hd_token_text(model, tokens.tokens[0].id), "[CLS]");
-    assert_string_equal(hd_token_text(model, -1), "");
-    assert_string_equal(hd_token_text(model, 1 << 30), "");
+    assert_string_equal(hd_token_text(model, NULL, tokens.tokens[0].id), "[CLS]");
+    assert_string_equal(hd_token_text(model, NULL, -1), "");
+    assert_string_equal(hd_token_text(model, NULL, 1 << 30), "");
     hd_tokens_free(&tokens);
     MUST(hd_tokenize(model, text_of("river"), NULL, &tokens, &err)); /* behind "query: " */
     assert_int_equal(tokens.n, 5);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/file.h"
 
@@ -24,16 +25,41 @@ static void encode(hd_model *model, const char *prompt_name, const hd_text *text
         *n_tokens = stats.n_tokens;
 }
 
+/* Sparse vectors, beside a weight for each token of the vocabulary. */
+static void check_sparse(const char *name, hd_model *model, const hd_text *texts, size_t n, const char *prompt_name,
+                         const float *wanted, size_t width)
+{
+    const hd_encode_options options = {.prompt_name = prompt_name, .heads = HD_HEAD_SPARSE};
+    hd_output outputs[MOST_TEXTS];
+    MUST(hd_encode_outputs(model, texts, NULL, n, &options, NULL, outputs, NULL, &err));
+    for (size_t i = 0; i < n; i++) {
+        const hd_sparse_vector *got = &outputs[i].sparse;
+        size_t k = 0;
+        for (size_t id = 0; id < width; id++) {
+            const float value = k < got->n && got->ids[k] == id ? got->weights[k++] : 0.0f;
+            if (!(fabsf(value - wanted[i * width + id]) <= 1e-4f))
+                fail_msg("%s, %s: text %zu, id %zu has %.9g, not %.9g", name, prompt_name != NULL ? prompt_name : "none", i,
+                         id, (double)value, (double)wanted[i * width + id]);
+        }
+        assert_int_equal(k, got->n);
+    }
+    hd_outputs_free(outputs, n);
+}
+
 /* The texts of a side as given by this name; how many values they are. */
 static size_t check_side(const char *name, hd_model *model, const json_t *all, size_t n, const char *prompt_name,
-                         const float *wanted)
+                         const float *wanted, size_t width)
 {
-    const size_t width = width_of(model);
     float got[MOST_TEXTS * MOST_VALUES];
     hd_text texts[MOST_TEXTS];
     assert_in_range(n, 1, MOST_TEXTS);
     for (size_t i = 0; i < n; i++)
         texts[i] = text_of(json_string_value(json_array_get(all, i)));
+    if (width_of(model) == 0) {
+        check_sparse(name, model, texts, n, prompt_name, wanted, width);
+        return n * width;
+    }
+    assert_int_equal(width_of(model), width);
     encode(model, prompt_name, texts, n, got, NULL);
     for (size_t i = 0; i < n * width; i++)
         if (!(fabsf(got[i] - wanted[i]) <= 1e-5f))
@@ -48,8 +74,8 @@ static void test_golden(void **state)
     (void)state;
     const json_t *models = json_object_get(manifest, "models"), *queries = json_object_get(manifest, "queries");
     const json_t *documents = json_object_get(manifest, "documents");
-    assert_int_equal(json_array_size(models), 3);
-    for (size_t m = 0; m < 3; m++) {
+    assert_int_equal(json_array_size(models), 5);
+    for (size_t m = 0; m < 5; m++) {
         const json_t *entry = json_array_get(models, m);
         const char *name = json_string_value(json_object_get(entry, "model"));
         char path[256];
@@ -59,10 +85,11 @@ static void test_golden(void **state)
         const float *wanted = (const float *)(const void *)map.bytes.ptr;
         hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2});
         hd_model *model = open_model(engine, name, HD_DTYPE_F32);
-        assert_int_equal(width_of(model), json_integer_value(json_object_get(entry, "width")));
-        size_t n = check_side(name, model, queries, 3, "query", wanted);
-        n += check_side(name, model, documents, 3, "document", wanted + n);
-        n += check_side(name, model, queries, 1, NULL, wanted + n);
+        const size_t width = (size_t)json_integer_value(json_object_get(entry, "width"));
+        assert_int_equal(width_of(model) == 0, json_is_true(json_object_get(entry, "sparse")));
+        size_t n = check_side(name, model, queries, 3, "query", wanted, width);
+        n += check_side(name, model, documents, 3, "document", wanted + n, width);
+        n += check_side(name, model, queries, 1, NULL, wanted + n, width);
         assert_int_equal(n * sizeof(float), map.bytes.len);
         hd_engine_close(engine);
         hd__file_map_close(&map);
@@ -136,6 +163,47 @@ static void test_both(void **state)
     hd_engine_close(engine);
 }
 
+/* Tokens are told in the words of the side that they are of. */
+static void test_tokens(void **state)
+{
+    (void)state;
+    static const char *const sides[] = {"query", "document", NULL};
+    const hd_text text = text_of("a river of music, the house in the garden: bread");
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    hd_model *model = open_model(engine, "swapped", HD_DTYPE_F32); /* to a query "river" is what "music" is to others */
+    char decoded[3][256];
+    int32_t river[3];
+    for (size_t i = 0; i < 3; i++) {
+        hd_encode_options options = {.prompt_name = sides[i], .prompt = ""};
+        int32_t ids[64];
+        hd_tokens tokens;
+        hd_text back;
+        MUST(hd_tokenize(model, text, &options, &tokens, &err));
+        assert_in_range(tokens.n, 5, 64);
+        river[i] = tokens.tokens[2].id;
+        for (size_t k = 0; k < tokens.n; k++) {
+            const hd_token *t = &tokens.tokens[k];
+            const char *word = hd_token_text(model, &options, t->id);
+            ids[k] = t->id;
+            word += strncmp(word, "##", 2) == 0 ? 2 : 0;
+            if (!t->special && (strlen(word) != t->byte_end - t->byte_begin ||
+                                strncasecmp(word, text.ptr + t->byte_begin, strlen(word)) != 0))
+                fail_msg("side %zu: token %zu is \"%s\"", i, k, word);
+        }
+        options.no_specials = true;
+        MUST(hd_detokenize(model, ids, tokens.n, &options, &back, &err));
+        snprintf(decoded[i], sizeof decoded[i], "%.*s", (int)back.len, back.ptr);
+        hd_text_free(&back);
+        hd_tokens_free(&tokens);
+    }
+    assert_true(river[0] != river[1] && river[2] == river[1]);
+    assert_string_equal(hd_token_text(model, NULL, river[0]), "music");
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(strstr(decoded[i], "river of music"));
+    hd_model_close(model);
+    hd_engine_close(engine);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -159,7 +227,8 @@ static void test_refused(void **state)
 }
 
 #define SCRIPT                                                                                                              \
-    "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-sides tiny-sides-static tiny-asym\n"                 \
+    "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-sides tiny-sides-static tiny-asym "                  \
+    "tiny-sides-cut tiny-sides-splade\n"                                                                                    \
     "cd \"$models\"; python3 - <<'EOS'\n"                                                                                   \
     "import json, shutil\n"                                                                                                 \
     "def change(name, old, file, act):\n"                                                                                   \
@@ -169,6 +238,10 @@ static void test_refused(void **state)
     "    act(root)\n"                                                                                                       \
     "    json.dump(root, open(path, 'w'))\n"                                                                                \
     "router, package = 'router_config.json', 'sentence_transformers.models.'\n"                                             \
+    "def swap(r):\n"                                                                                                        \
+    "    v = r['model']['vocab']\n"                                                                                         \
+    "    v['river'], v['music'] = v['music'], v['river']\n"                                                                 \
+    "change('swapped', 'tiny-sides', 'query_0_Transformer/tokenizer.json', swap)\n"                                         \
     "dense = '2_Asym/140000000000000_Dense/config.json'\n"                                                                  \
     "change('widths', 'tiny-asym', dense, lambda r: r.update(out_features=32))\n"                                           \
     "def classify(r): r.update(architectures=['DistilBertForSequenceClassification'])\n"                                    \
@@ -202,10 +275,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_packed),
-        cmocka_unit_test(test_both),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_packed),  cmocka_unit_test(test_both),
+        cmocka_unit_test(test_tokens), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -28,6 +28,7 @@
 #define TASKS_64 TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8 "," TASKS_8
 #define MANY_TASKS "[" TASKS_64 "," TASKS_64 "," TASKS_64 "," TASKS_64 ",\"\"]"
 
+#define STATIC "[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]"
 #define ADAPTED "{\"model_type\":\"jina_embeddings_v3\"," SMALL
 #define LORA(more) "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":1" more "}"
 
@@ -453,6 +454,9 @@ static const struct {
     {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.WordEmbeddings\"}]"),
      HD_ERR_UNSUPPORTED,
      {"entry 0", "WordEmbeddings"}},
+    {{{{"modules.json", STATIC}, {"tokenizer.json", "{\"truncation\":{\"max_length\":0}}"}}},
+     HD_ERR_FORMAT,
+     {"tokenizer.json", "\"max_length\""}},
     {MODULES("[{\"path\":\"\",\"type\":\"sentence_transformers.models.StaticEmbedding\"}]"),
      HD_ERR_UNSUPPORTED,
      {"modules.json", "StaticEmbedding alone"}},
@@ -730,6 +734,30 @@ static void reads_whole_adapter(void **state)
     assert_non_null(strstr(err.text, "dir/adapter_config.json: the model that it is an adapter to: no model \"a/base\""));
 }
 
+/* sentence-transformers' static models are cut as tokenizer.json says, and nothing else counts. */
+static void reads_truncation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tokenizer;
+        uint32_t length;
+        bool front;
+    } cases[] = {
+        {"{\"truncation\":{\"direction\":\"Right\",\"max_length\":9,\"strategy\":\"LongestFirst\",\"stride\":0}}", 9, false},
+        {"{\"truncation\":{\"direction\":\"Left\",\"max_length\":512}}", 512, true},
+        {"{\"truncation\":{\"max_length\":4000000000}}", HD_LIMIT_SEQUENCE, false},
+        {"{\"truncation\":null}", HD_LIMIT_SEQUENCE, false},
+        {"{}", HD_LIMIT_SEQUENCE, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const hd_settings s = good((folder){{{"modules.json", STATIC},
+                                             {"tokenizer.json", cases[i].tokenizer},
+                                             {"tokenizer_config.json", "{\"model_max_length\":7}"}}});
+        assert_int_equal(s.max_length, cases[i].length);
+        assert_int_equal(s.cuts_front, cases[i].front);
+    }
+}
+
 /* As many patterns as may be, and one more. */
 static void limits_patterns(void **state)
 {
@@ -926,6 +954,7 @@ int main(void)
         TEST(reads_jina),
         TEST(reads_adapter_folders),
         TEST(reads_whole_adapter),
+        TEST(reads_truncation),
         TEST(limits_patterns),
         TEST(reads_sides),
         TEST(reads_many_tasks),

@@ -155,6 +155,82 @@ static void test_vectors(void **state)
     hd_model_close(model);
 }
 
+static void make_sides(void)
+{
+    char command[4096];
+    snprintf(command, sizeof command, "python3 tools/make_tiny_architectures.py '%s' tiny-sides tiny-sides-tasks",
+             scratch_path(&s, "models"));
+    assert_int_equal(system(command), 0);
+}
+
+/* Encoders of two sides with adapters: of each side its own, and behind its own prompt. */
+static void test_tasks_of_sides(void **state)
+{
+    (void)state;
+    make_sides();
+    hd_model *model = open_model("tiny-sides-tasks", HD_DTYPE_F32);
+    hd_embedder *embedder;
+    hd_embedded *embedded;
+    const hd_chunk_vectors *vectors;
+    hd_chunk_vectors of_query;
+    void *memory;
+    uint64_t n_tokens;
+    const hd_text text = text_of("a river of music");
+    const hd_encode_options query = {.prompt_name = "query", .task = "retrieval.query", .prompt = "Represent the query: "},
+                            document = {.prompt_name = "document",
+                                        .task = "retrieval.passage",
+                                        .prompt = "Represent the document: "};
+    assert_ok(hd__embedder_open(model, false, false, &embedder, &err));
+    const size_t width = embedder->identity.n_dimensions;
+    float *wanted = calloc(3 * width, sizeof *wanted);
+    assert_ok(hd_encode(model, &text, 1, &query, wanted, NULL, &err));
+    assert_ok(hd_encode(model, &text, 1, &document, wanted + width, NULL, &err));
+    assert_ok(hd_encode(model, &text, 1, NULL, wanted + 2 * width, NULL, &err));
+    assert_memory_not_equal(wanted + width, wanted + 2 * width, width * sizeof *wanted);
+    assert_ok(embedder->start(embedder->data, &text, 1, &embedded, &err));
+    assert_ok(embedder->wait(embedded, &vectors, &n_tokens, &err));
+    assert_ok(embedder->query(embedder->data, text, &of_query, &memory, &err));
+    assert_memory_equal(of_query.dense, wanted, width * sizeof *wanted);
+    assert_memory_equal(vectors[0].dense, wanted + width, width * sizeof *wanted);
+    embedder->release(memory);
+    embedder->free(embedded);
+    free(wanted);
+    hd__embedder_close(embedder);
+    hd_model_close(model);
+}
+
+/* Documents are cut by their own tokenizer, also where everything without a name is a query. */
+static void test_token_ends_of_sides(void **state)
+{
+    (void)state;
+    make_sides();
+    const char *router = "models/tiny-sides/router_config.json";
+    char command[4096];
+    snprintf(command, sizeof command,
+             "sed -i 's/\"default_route\": \"document\"/\"default_route\": \"query\"/' '%s' && grep -q "
+             "'\"default_route\": \"query\"' '%s'",
+             scratch_path(&s, router), scratch_path(&s, router));
+    assert_int_equal(system(command), 0);
+    const hd_text text = text_of("the rivers of winter, walking in gardens"); /* a query's has no parts of words */
+    hd_model *model = open_model("tiny-sides", HD_DTYPE_F32);
+    hd_embedder *embedder;
+    hd_tokens of_document, of_query;
+    uint32_t ends[64];
+    assert_ok(hd__embedder_open(model, false, false, &embedder, &err));
+    const hd_encode_options document = {.prompt_name = "document", .prompt = "", .no_specials = true},
+                            query = {.prompt_name = "query", .prompt = "", .no_specials = true};
+    assert_ok(hd_tokenize(model, text, &document, &of_document, &err));
+    assert_ok(hd_tokenize(model, text, &query, &of_query, &err));
+    assert_int_not_equal(of_document.n, of_query.n);
+    assert_int_equal(embedder->token_ends(hd__span(text.ptr, text.len), ends, 64, embedder->data), of_document.n);
+    for (size_t i = 0; i < of_document.n; i++)
+        assert_int_equal(ends[i], of_document.tokens[i].byte_end);
+    hd_tokens_free(&of_document);
+    hd_tokens_free(&of_query);
+    hd__embedder_close(embedder);
+    hd_model_close(model);
+}
+
 /* More text than the model reads at once: all tokens are told, each within the text and after the one before. */
 static void test_token_ends(void **state)
 {
@@ -184,6 +260,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_prompts, begin, end),
         cmocka_unit_test_setup_teardown(test_vectors, begin, end),
         cmocka_unit_test_setup_teardown(test_token_ends, begin, end),
+        cmocka_unit_test_setup_teardown(test_tasks_of_sides, begin, end),
+        cmocka_unit_test_setup_teardown(test_token_ends_of_sides, begin, end),
     };
     return cmocka_run_group_tests_name("model_embedder", tests, NULL, NULL);
 }
