@@ -265,8 +265,9 @@ static hd_status resolve_ref(const char *repo_dir, const char *revision, hd_aren
     return *commit != NULL ? HD_OK : no_memory(err);
 }
 
-hd_status hd__model_find_in_hf_cache(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
-                                     hd_error *err)
+/* check: whether all that Heddle reads of it must be there. */
+static hd_status find_snapshot(const hd_model_name *name, const char *cache_dir, bool check, hd_arena *arena,
+                               const char **path, hd_error *err)
 {
     const char *hub, *commit;
     HD_TRY(hf_cache_dir(arena, &hub, err));
@@ -283,7 +284,9 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, const char *cach
     hd_error problem;
     const char *found;
     HD_TRY(find_model(dir, arena, &found, err));
-    hd_status status = hd__model_check_folder(found != NULL ? found : dir, cache_dir, &problem);
+    hd_status status = HD_OK;
+    if (check || found == NULL)
+        status = hd__model_check_folder(found != NULL ? found : dir, cache_dir, &problem);
     if (status == HD_ERR_MEMORY)
         return no_memory(err);
     if (status != HD_OK)
@@ -292,19 +295,26 @@ hd_status hd__model_find_in_hf_cache(const hd_model_name *name, const char *cach
     return HD_OK;
 }
 
+hd_status hd__model_find_in_hf_cache(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
+                                     hd_error *err)
+{
+    return find_snapshot(name, cache_dir, true, arena, path, err);
+}
+
 /* ---- locate ---- */
 
 /* Looks for one name in both places; why receives what the Hugging Face cache lacks. */
-static hd_status find_name(const hd_model_name *name, const char *cache_dir, hd_arena *arena, const char **path,
+static hd_status find_name(const hd_model_name *name, const char *cache_dir, bool check, hd_arena *arena, const char **path,
                            hd_error *why)
 {
     const char *own;
     HD_TRY(hd__model_store_path(name, cache_dir, arena, &own, why));
     HD_TRY(find_model(own, arena, path, why));
-    return *path != NULL ? HD_OK : hd__model_find_in_hf_cache(name, cache_dir, arena, path, why);
+    return *path != NULL ? HD_OK : find_snapshot(name, cache_dir, check, arena, path, why);
 }
 
-hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path, hd_error *err)
+static hd_status locate(const char *name_or_dir, const char *cache_dir, bool check, hd_arena *arena, const char **path,
+                        hd_error *err)
 {
     HD_TRY(find_model(name_or_dir, arena, path, err));
     if (*path != NULL)
@@ -318,10 +328,10 @@ hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_ar
     hd_model_name name;
     HD_TRY(hd__model_name_parse(name_or_dir, arena, &name, err));
     hd_error why;
-    hd_status status = find_name(&name, cache_dir, arena, path, &why);
+    hd_status status = find_name(&name, cache_dir, check, arena, path, &why);
     if (status == HD_ERR_NOT_FOUND && name.owner[0] == '\0') {
         name.owner = "sentence-transformers";
-        status = find_name(&name, cache_dir, arena, path, &why);
+        status = find_name(&name, cache_dir, check, arena, path, &why);
     }
     if (status == HD_ERR_NOT_FOUND)
         return hd__fail(err, status,
@@ -330,6 +340,17 @@ hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_ar
                         name_or_dir, cache_dir, why.text, name.owner, name.owner[0] != '\0' ? "/" : "", name.name,
                         name.revision[0] != '\0' ? "@" : "", name.revision);
     return status == HD_OK ? HD_OK : hd__fail(err, status, "%s", why.text);
+}
+
+hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path, hd_error *err)
+{
+    return locate(name_or_dir, cache_dir, true, arena, path, err);
+}
+
+hd_status hd__model_locate_base(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path,
+                                hd_error *err)
+{
+    return locate(name_or_dir, cache_dir, false, arena, path, err);
 }
 
 /* ---- list ---- */

@@ -20,6 +20,11 @@ HD_MUST_USE hd_status hd__cache_dir(hd_arena *arena, const char **dir, hd_error 
 HD_MUST_USE hd_status hd__model_locate(const char *name_or_dir, const char *cache_dir, hd_arena *arena, const char **path,
                                        hd_error *err);
 
+/* The same, of the model that an adapter is for: what is in its folder is left to who reads it. To check it would follow
+ * adapters, whose names may lead around in a circle. */
+HD_MUST_USE hd_status hd__model_locate_base(const char *name_or_dir, const char *cache_dir, hd_arena *arena,
+                                            const char **path, hd_error *err);
+
 /* "owner/name@revision" in its parts. */
 typedef struct hd_model_name {
     const char *owner; /* "" for a bare name */

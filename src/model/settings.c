@@ -383,7 +383,7 @@ static hd_status read_from_folder(void *data, const char *path, json_t **root, h
 hd_settings_source hd__settings_source_folder(const char *dir, const char *cache_dir)
 {
     return (hd_settings_source){
-        .read = read_from_folder, .data = (void *)(uintptr_t)dir, .locate = hd__model_locate, .cache_dir = cache_dir};
+        .read = read_from_folder, .data = (void *)(uintptr_t)dir, .locate = hd__model_locate_base, .cache_dir = cache_dir};
 }
 
 bool hd__settings_have_tokenizer(const char *dir)

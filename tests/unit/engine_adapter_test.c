@@ -152,6 +152,31 @@ static void test_refused(void **state)
     hd_engine_close(engine);
 }
 
+/* Adapters in the Hugging Face cache that name each other, and one that names itself. */
+static void test_circle(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"o/a", "o/b", "o/c"};
+    char hub[sizeof folder.dir + 8];
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .cache_dir = cache});
+    run_script(
+        "for pair in a:b b:a c:c; do\n"
+        "  repo=\"$models/../hub/models--o--${pair%:*}\"; mkdir -p \"$repo/refs\" \"$repo/snapshots\"\n"
+        "  printf 0123456789abcdef0123456789abcdef01234567 >\"$repo/refs/main\"\n"
+        "  cp -r \"$models/tiny-modernbert-lora\" \"$repo/snapshots/0123456789abcdef0123456789abcdef01234567\"\n"
+        "  sed -i \"s|\\\"base_model_name_or_path\\\": \\\"[^\\\"]*|\\\"base_model_name_or_path\\\": \\\"o/${pair#*:}|\" "
+        "\"$repo/snapshots/0123456789abcdef0123456789abcdef01234567/adapter_config.json\"\n"
+        "done");
+    snprintf(hub, sizeof hub, "%s/hub", folder.dir);
+    assert_int_equal(setenv("HF_HUB_CACHE", hub, 1), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        hd_model *model;
+        must_fail(hd_model_open(engine, names[i], NULL, &model, &err), HD_ERR_NOT_FOUND, "config.json: no such file");
+    }
+    assert_int_equal(unsetenv("HF_HUB_CACHE"), 0);
+    hd_engine_close(engine);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -166,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_apart),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_circle),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }
