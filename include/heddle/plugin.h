@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised when anything below changes but for what is added at the end of hd_plugin, and for types, which devices name. */
-#define HD_PLUGIN_VERSION 2
+#define HD_PLUGIN_VERSION 3
 
 #define HD_PLUGIN_TEXT_BYTES 256
 
@@ -181,7 +181,8 @@ typedef struct hd_plugin_attention {
     float scale;                 /* positive */
     const float *bias;           /* NULL, or by distance, of the first head, bias[0] in the middle */
     size_t bias_stride;          /* elements from one head's to the next's */
-    float *out;                  /* [n_q, out_stride] */
+    hd_plugin_type out_type;     /* F32, or that of q */
+    void *out;                   /* [n_q, out_stride] */
     size_t out_stride;
 } hd_plugin_attention;
 

@@ -94,11 +94,12 @@ static __device__ void write_out(const hd_plugin_attention &t, const tile &s, in
     for (int32_t r = 0; r < EACH_WARP; r++) {
         if (first + r >= s.n_rows)
             continue;
-        float *out = t.out + (size_t)(s.first_row + first + r) * t.out_stride + (size_t)head * (size_t)t.head_dim;
+        const float share = known->sum[r] == 0.0f ? 0.0f : 1.0f / known->sum[r];
+        const size_t at = (size_t)(s.first_row + first + r) * t.out_stride + (size_t)head * (size_t)t.head_dim;
 #pragma unroll
         for (int32_t c = 0; c < EACH_LANE; c++) {
             if (c * LANES + lane < t.head_dim)
-                out[c * LANES + lane] = known->sum[r] == 0.0f ? 0.0f : known->out[r][c] / known->sum[r];
+                store_number(t.out_type, t.out, at + (size_t)(c * LANES + lane), known->out[r][c] * share);
         }
     }
 }

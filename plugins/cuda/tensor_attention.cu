@@ -162,11 +162,12 @@ static __device__ void write_out(const hd_plugin_attention &t, const tile &s, in
         const int32_t row = first + r * 8;
         if (row >= s.n_rows)
             continue; /* no lane waits below */
-        float *out = t.out + (size_t)(s.first_row + row) * t.out_stride + (size_t)(head * DIM + lane % 4 * 2);
+        const size_t at = (size_t)(s.first_row + row) * t.out_stride + (size_t)(head * DIM + lane % 4 * 2);
 #pragma unroll
         for (int32_t n = 0; n < DIM / 8; n++) {
-            out[n * 8] = sum == 0.0f ? 0.0f : known->out[n][2 * r] / sum;
-            out[n * 8 + 1] = sum == 0.0f ? 0.0f : known->out[n][2 * r + 1] / sum;
+            const size_t column = at + (size_t)(n * 8);
+            store_number(t.out_type, t.out, column, sum == 0.0f ? 0.0f : known->out[n][2 * r] / sum);
+            store_number(t.out_type, t.out, column + 1, sum == 0.0f ? 0.0f : known->out[n][2 * r + 1] / sum);
         }
     }
 }

@@ -31,7 +31,8 @@ static hd_plugin_act act_of(const hd_act *act)
                            .offset = act->offset};
 }
 
-/* The wide middle of a feed-forward stays whole: the device hides its memory behind many rows, not behind a cache. */
+/* The wide middle of a feed-forward is as large as scratch has room for: the device hides its memory behind many rows, not
+ * behind a cache. */
 static int block_rows(size_t row_bytes)
 {
     (void)row_bytes;
@@ -176,6 +177,7 @@ static void attention(const hd_kernels *kernels, hd_run *run, const hd_attention
                                 .scale = t->scale,
                                 .bias = t->bias,
                                 .bias_stride = t->bias_stride,
+                                .out_type = (hd_plugin_type)t->out_type,
                                 .out = t->out,
                                 .out_stride = t->out_stride});
 }
@@ -186,15 +188,19 @@ static void ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
     const k_type type = converts ? K_F32 : f->middle_act.type;
     void *middle = converts ? (void *)f->middle : f->middle_act.data;
     const size_t stride = converts ? f->middle_stride : f->middle_act.stride;
-    if (f->gate != NULL)
-        linear(kernels, run, f->gate, NULL, &f->act, f->n_rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle,
-               stride);
-    linear(kernels, run, f->up, &f->up_change, &f->act, f->n_rows, 0, f->up->n_pad / K_PANEL,
-           f->gate != NULL ? K_MUL : f->activation, type, middle, stride);
-    if (converts)
-        convert(kernels, run, f->middle, f->middle_stride, f->n_rows, f->up->n, &f->middle_act);
-    linear(kernels, run, f->down, &f->down_change, &f->middle_act, f->n_rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
-           f->x, f->x_stride);
+    const int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
+    for (int b = 0, row = 0, rows; b < n_blocks; b++, row += rows) {
+        rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
+        const hd_act in = hd__act_from(&f->act, (size_t)row);
+        if (f->gate != NULL)
+            linear(kernels, run, f->gate, NULL, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle, stride);
+        linear(kernels, run, f->up, &f->up_change, &in, rows, 0, f->up->n_pad / K_PANEL,
+               f->gate != NULL ? K_MUL : f->activation, type, middle, stride);
+        if (converts)
+            convert(kernels, run, f->middle, f->middle_stride, rows, f->up->n, &f->middle_act);
+        linear(kernels, run, f->down, &f->down_change, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
+               f->x + (size_t)row * f->x_stride, f->x_stride);
+    }
 }
 
 static void change_rows(const hd_kernels *kernels, hd_run *run, const hd_table_adapter *adapter, int task,
@@ -300,6 +306,7 @@ const hd_device_ops *hd__device_accelerator(void)
 {
     static const hd_device_ops ops = {
         .name = "accelerator",
+        .overlays = true,
         .block_rows = block_rows,
         .embed = embed,
         .norm = norm,

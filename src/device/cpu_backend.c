@@ -195,7 +195,7 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
     size_t bytes = k_type_bytes(t->type);
     k_attention_fn *attend = t->type == K_BF16 ? kernels->attention_bf16 : kernels->attention_f32;
     const int n_shared = t->n_heads / t->n_kv_heads;
-    assert(n_shared * t->n_kv_heads == t->n_heads);
+    assert(n_shared * t->n_kv_heads == t->n_heads && t->out_type == K_F32);
     for (hd_phase p = hd__phase_begin(run, (uint32_t)(t->n_sequences * t->n_kv_heads)); hd__phase_take(run, &p);) {
         for (uint32_t unit = p.begin; unit < p.end; unit++) {
             const uint32_t i = unit / (uint32_t)t->n_kv_heads;
@@ -205,7 +205,7 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
             const int q_first = t->q_first != NULL ? t->q_first[i] : 0, n_q = t->q_begin[i + 1] - t->q_begin[i];
             const int n_k = t->n_seen != NULL ? t->n_seen[i] : t->kv_begin[i + 1] - t->kv_begin[i];
             const int n_attending = n_seeing(t, q_first, n_q, n_k);
-            float *out = t->out + q_row * t->out_stride + q_column;
+            float *out = (float *)t->out + q_row * t->out_stride + q_column;
             for (int row = n_attending; row < n_q; row++)
                 memset(out + (size_t)row * t->out_stride, 0, (size_t)(n_shared * t->head_dim) * sizeof *out);
             if (n_attending == 0)

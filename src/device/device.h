@@ -77,7 +77,8 @@ typedef struct hd_attention {
     int reach_back, reach_ahead; /* kernel/attention.h; K_REACH_ALL as a rule */
     const float *bias;           /* NULL, or by distance, of the first head; bias_stride elements to the next */
     size_t bias_stride;
-    float *out; /* [n q rows, out_stride]; zeros for a query that sees no key */
+    k_type out_type; /* K_F32; on devices whose scratch overlays, also that of q */
+    void *out;       /* [n q rows, out_stride]; zeros for a query that sees no key */
     size_t out_stride;
     char *scratch; /* scratch_bytes for each member */
     size_t scratch_bytes;
@@ -85,7 +86,7 @@ typedef struct hd_attention {
 
 /* Two matrix products with an activation between, added to the residual stream:
  *   x += down(activation(up(act)))   or, gated (Shazeer 2020, "GLU Variants"),   x += down(activation(gate(act)) * up(act))
- * in blocks of rows, so that the wide middle stays in cache. */
+ * in blocks of rows, so that the wide middle stays in cache, or takes no more memory than there is. */
 typedef struct hd_ffn {
     const k_weights *gate; /* NULL: not gated */
     const k_weights *up, *down;
@@ -162,6 +163,7 @@ typedef struct hd_vocab_pool {
 
 typedef struct hd_device_ops {
     const char *name; /* "cpu" */
+    bool overlays;    /* parts of scratch lie over each other where they are not needed at once */
 
     /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic. */
     int (*block_rows)(size_t row_bytes);

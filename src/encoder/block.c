@@ -370,7 +370,8 @@ static void rotate(const hd_states *s, const hd_layer *layer, void *x, uint32_t 
                       });
 }
 
-static void attend(const hd_states *s, const hd_layer *layer, const char *keys, const char *values)
+/* Into rows of `out`. */
+static void attend(const hd_states *s, const hd_layer *layer, const char *keys, const char *values, const hd_act *out)
 {
     const hd_encoder *e = s->encoder;
     const hd_settings *set = e->settings;
@@ -396,8 +397,9 @@ static void attend(const hd_states *s, const hd_layer *layer, const char *keys, 
                              .reach_ahead = layer->rule->reach_ahead,
                              .bias = layer->rule->bias,
                              .bias_stride = layer->rule->bias_stride,
-                             .out = s->context,
-                             .out_stride = s->context_stride,
+                             .out_type = out->type,
+                             .out = out->data,
+                             .out_stride = out->stride,
                              .scratch = s->attention,
                              .scratch_bytes = s->attention_bytes,
                          });
@@ -450,10 +452,12 @@ void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
         project(s, layer, 0, 1);
     }
     rotate(s, layer, s->qkv, set->n_heads, layer->q_gamma);
-    attend(s, layer, keys, values);
-    const hd_act context = hd__states_input(&s->act, s->context, s->context_stride);
-    e->device->convert(&e->kernels, s->run, s->context, s->context_stride, s->n_rows, hd__q_width(set), &context);
-    project_out(s, layer, &context);
+    const hd_act context = {.type = K_F32, .data = s->context, .stride = s->context_stride};
+    const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
+    attend(s, layer, keys, values, hd__attends_narrow(e) ? &in : &context);
+    if (!hd__attends_narrow(e))
+        e->device->convert(&e->kernels, s->run, s->context, s->context_stride, s->n_rows, hd__q_width(set), &in);
+    project_out(s, layer, &in);
 }
 
 void hd__ffn_block(hd_states *s, const hd_layer *layer)
@@ -474,15 +478,14 @@ void hd__ffn_block(hd_states *s, const hd_layer *layer)
                        .middle = s->middle,
                        .middle_stride = s->middle_stride,
                        .middle_act = s->middle_act,
-                       .block_rows = e->block_rows,
+                       .block_rows = s->block_rows,
                    });
 }
 
-void hd__post_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                           char *scratch)
+void hd__post_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch)
 {
     hd_states s;
-    hd__states_begin(e, run, batch, max_tokens, n_members, scratch, &s);
+    hd__states_begin(e, run, batch, room, scratch, &s);
     const uint32_t n_layers = e->settings->n_layers, picked_layer = s.pick_pooling != 0 ? n_layers - 1 : n_layers;
     hd__embed(&s);
     hd__norm(&s, &e->embedding_norm);
@@ -496,11 +499,10 @@ void hd__post_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *bat
     hd__heads_forward(&s);
 }
 
-void hd__pre_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                          char *scratch)
+void hd__pre_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch)
 {
     hd_states s;
-    hd__states_begin(e, run, batch, max_tokens, n_members, scratch, &s);
+    hd__states_begin(e, run, batch, room, scratch, &s);
     const uint32_t n_layers = e->settings->n_layers, picked_layer = s.pick_pooling != 0 ? n_layers - 1 : n_layers;
     hd__embed(&s);
     if (e->embedding_norm.n > 0)

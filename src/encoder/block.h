@@ -89,7 +89,7 @@ void hd__ffn_block(hd_states *states, const hd_layer *layer);
  *
  * When the heads need one row of each sequence (CLS, last token), the last layer computes keys and values for all tokens
  * and everything else for those rows only. */
-void hd__post_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
+void hd__post_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const hd_room *room,
                            char *scratch);
 
 /* The same for pre-norm:
@@ -99,7 +99,6 @@ void hd__post_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batc
  *     x = x + Wo attention(split(Wqkv norm(x)))
  *     x = x + feed-forward(norm(x))
  *   heads(norm(x)) */
-void hd__pre_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                          char *scratch);
+void hd__pre_norm_forward(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch);
 
 #endif

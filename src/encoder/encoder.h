@@ -31,6 +31,11 @@ typedef struct hd_batch {
 
 typedef struct hd_encoder hd_encoder;
 
+/* What scratch is for: passes of up to so many tokens, in so many sequences or spans, by so many members. */
+typedef struct hd_room {
+    int n_tokens, n_rows, n_members;
+} hd_room;
+
 /* What an architecture implements. */
 typedef struct hd_architecture {
     const char *model_type; /* "bert" */
@@ -40,13 +45,11 @@ typedef struct hd_architecture {
     /* Binds weights. Called again on the same settings when a packed file takes the place of heap blobs. */
     hd_status (*bind)(hd_encoder *encoder, hd_weights *weights, hd_error *err);
 
-    /* Scratch for a pass of n_tokens in n_sequences, the longest of longest tokens, by n_members. */
-    size_t (*scratch_bytes)(const hd_encoder *encoder, int n_tokens, int n_members);
+    size_t (*scratch_bytes)(const hd_encoder *encoder, const hd_room *room);
 
     /* One member's part in a pass; scratch is shared by the team, zeroed once when allocated, and always of
-     * scratch_bytes(encoder, max_tokens, n_members). */
-    void (*forward)(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                    char *scratch);
+     * scratch_bytes(encoder, room). */
+    void (*forward)(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch);
 } hd_architecture;
 
 /* Which keys a query sees, and how places in the sequence take part in that. One for all layers, or a few. */

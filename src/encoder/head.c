@@ -162,12 +162,11 @@ static size_t most(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens)
+size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens, int n_rows)
 {
     const int vocab_rows = n_tokens < VOCAB_ROWS ? n_tokens : VOCAB_ROWS;
     const int token_rows = e->n_token_steps > 1 ? n_tokens : 0;
-    const size_t rows =
-        most(hd__row_head_scratch_bytes(&e->dense, n_tokens), hd__row_head_scratch_bytes(&e->scores, n_tokens));
+    const size_t rows = most(hd__row_head_scratch_bytes(&e->dense, n_rows), hd__row_head_scratch_bytes(&e->scores, n_rows));
     const size_t tokens = (size_t)token_rows * k_row_stride(hd__context_width(e), K_F32) * sizeof(float);
     const size_t vocab = (size_t)vocab_rows * k_row_stride(e->vocab.decoder.n, K_F32) * sizeof(float);
     return most(rows, most(tokens, vocab));

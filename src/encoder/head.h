@@ -47,8 +47,8 @@ uint32_t hd__picked_pooling(const hd_encoder *encoder, uint32_t heads);
 /* Values of the widest f32 row that attention or a head leaves in states->context. */
 int hd__context_width(const hd_encoder *encoder);
 
-/* Bytes of scratch the heads need for n_tokens. */
-size_t hd__head_scratch_bytes(const hd_encoder *encoder, int n_tokens);
+/* Bytes of scratch the heads need for n_tokens, and n_rows sequences or spans. */
+size_t hd__head_scratch_bytes(const hd_encoder *encoder, int n_tokens, int n_rows);
 
 /* Writes the wanted outputs of the batch. The states are not what they were afterwards. */
 void hd__heads_forward(hd_states *states);

@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "encoder/head.h"
 
+#define LEAST_BLOCK_ROWS 1024 /* of the middle, where it has the place of what attention had */
+
 static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int n, hd_act *act)
 {
     *act = (hd_act){.type = e->type, .act_max = e->kernels.i8_act_max, .stride = k_row_stride(n, e->type)};
@@ -14,52 +16,90 @@ static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int
     }
 }
 
-static size_t plan(const hd_encoder *e, int max_tokens, int n_members, char *base, hd_states *s)
+static size_t most(size_t a, size_t b)
 {
-    const int hidden = (int)e->settings->hidden, middle = (int)e->settings->intermediate;
-    const int q_width = hd__q_width(e->settings), context_width = hd__context_width(e);
-    const int block_rows = max_tokens < e->block_rows ? max_tokens : e->block_rows;
-    const size_t tokens = (size_t)max_tokens;
-    size_t at = 0;
-    s->x_stride = k_row_stride(hidden, K_F32);
-    s->context_stride = k_row_stride(context_width, K_F32);
-    s->qkv_stride = k_row_stride(k_padded(q_width) + 2 * k_padded(hd__kv_width(e->settings)), e->qkv_type);
+    return a > b ? a : b;
+}
+
+static bool has_normed_projections(const hd_encoder *e)
+{
+    return e->settings->n_layers > 0 && (e->layers[0].query_norm.n > 0 || e->layers[0].key_norm.n > 0);
+}
+
+static void plan_middle(const hd_encoder *e, int block_rows, char *base, size_t *at, hd_states *s)
+{
+    const int middle = (int)e->settings->intermediate;
+    s->block_rows = block_rows;
     s->middle_stride = k_row_stride(middle, K_F32);
+    s->middle = e->type == K_I8 ? hd__carve(base, at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
+    carve_act(base, at, e, block_rows, middle, &s->middle_act);
+}
+
+/* How many rows of the middle have room in so many bytes. */
+static int rows_in(const hd_encoder *e, size_t bytes, int n_tokens)
+{
+    hd_states one;
+    size_t row_bytes = 0;
+    plan_middle(e, 1, NULL, &row_bytes, &one);
+    const size_t fit = bytes / row_bytes, rows = most(fit, LEAST_BLOCK_ROWS);
+    return rows < (size_t)n_tokens ? (int)rows : n_tokens;
+}
+
+/* What heads have, what attention has, and what the feed-forward has, from *at on. */
+static void plan_parts(const hd_encoder *e, const hd_room *room, char *base, size_t *at, hd_states *s)
+{
+    const size_t tokens = (size_t)room->n_tokens, begin = *at;
+    const bool overlays = e->device->overlays;
+    s->context_stride = k_row_stride(hd__context_width(e), K_F32);
+    s->qkv_stride = k_row_stride(k_padded(hd__q_width(e->settings)) + 2 * k_padded(hd__kv_width(e->settings)), e->qkv_type);
+    s->context = hd__carve(base, at, tokens * s->context_stride * sizeof(float));
+    size_t attention_at = hd__attends_narrow(e) && !has_normed_projections(e) ? begin : *at;
+    s->head = hd__carve(base, at, hd__head_scratch_bytes(e, room->n_tokens, room->n_rows));
+    attention_at = overlays ? attention_at : *at;
+    s->qkv = hd__carve(base, &attention_at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
+    *at = most(*at, attention_at);
+    size_t middle_at = overlays ? begin : *at;
+    const int most_rows = room->n_tokens < e->block_rows ? room->n_tokens : e->block_rows;
+    plan_middle(e, overlays ? rows_in(e, *at - begin, room->n_tokens) : most_rows, base, &middle_at, s);
+    *at = most(*at, middle_at);
+}
+
+static size_t plan(const hd_encoder *e, const hd_room *room, char *base, hd_states *s)
+{
+    const size_t tokens = (size_t)room->n_tokens, rows = (size_t)room->n_rows;
+    size_t at = 0;
+    s->x_stride = k_row_stride((int)e->settings->hidden, K_F32);
     s->x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
-    s->qkv = hd__carve(base, &at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
-    s->context = hd__carve(base, &at, tokens * s->context_stride * sizeof(float));
-    s->picked_x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
+    s->picked_x = hd__carve(base, &at, rows * s->x_stride * sizeof(float));
     if (e->type == K_F32 && !e->architecture->pre_norm) {
         s->act = s->picked_act = (hd_act){.type = K_F32};
     } else {
-        carve_act(base, &at, e, max_tokens, context_width, &s->act);
-        carve_act(base, &at, e, max_tokens, context_width, &s->picked_act);
+        carve_act(base, &at, e, room->n_tokens, hd__context_width(e), &s->act);
+        carve_act(base, &at, e, room->n_rows, hd__context_width(e), &s->picked_act);
     }
-    s->middle = e->type == K_I8 ? hd__carve(base, &at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
-    carve_act(base, &at, e, block_rows, middle, &s->middle_act);
+    plan_parts(e, room, base, &at, s);
     const int low = e->settings->n_layers > 0 ? e->layers[0].qkv_adapter.down.n : 0; /* the widest of a layer's */
     s->low_stride = k_row_stride(low, K_F32);
     s->low = low > 0 ? hd__carve(base, &at, tokens * s->low_stride * sizeof(float)) : NULL;
-    s->picked_begin = hd__carve(base, &at, (tokens + 1) * sizeof(int32_t));
-    s->picked_positions = hd__carve(base, &at, tokens * sizeof(int32_t));
-    s->head = hd__carve(base, &at, hd__head_scratch_bytes(e, max_tokens));
-    s->attention_bytes = hd__round_up(k_attention_scratch_bytes(max_tokens, (int)e->settings->head_dim), 64);
-    s->attention = hd__carve(base, &at, hd__mul(s->attention_bytes, (size_t)n_members));
+    s->picked_begin = hd__carve(base, &at, (rows + 1) * sizeof(int32_t));
+    s->picked_positions = hd__carve(base, &at, rows * sizeof(int32_t));
+    s->attention_bytes = hd__round_up(k_attention_scratch_bytes(room->n_tokens, (int)e->settings->head_dim), 64);
+    s->attention = hd__carve(base, &at, hd__mul(s->attention_bytes, (size_t)room->n_members));
     return at;
 }
 
-size_t hd__states_bytes(const hd_encoder *e, int max_tokens, int n_members)
+size_t hd__states_bytes(const hd_encoder *e, const hd_room *room)
 {
     hd_states s;
-    return plan(e, max_tokens, n_members, NULL, &s);
+    return plan(e, room, NULL, &s);
 }
 
-void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members, char *scratch,
+void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch,
                       hd_states *s)
 {
     *s = (hd_states){.encoder = e, .run = run, .batch = batch, .n_rows = batch->n_tokens, .positions = batch->positions};
     s->pick_pooling = hd__picked_pooling(e, batch->heads);
-    plan(e, max_tokens, n_members, scratch, s);
+    plan(e, room, scratch, s);
 }
 
 void hd__states_pick(hd_states *s)

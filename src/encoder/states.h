@@ -1,15 +1,20 @@
 /* states.h - the hidden states of one pass: what an architecture's forward works on.
  *
  * Two copies of the hidden states are kept: x in f32, the residual stream, and act, x as the next matrix product
- * reads it (kernel/rows.h); each norm writes both. Scratch is one block, planned for max_tokens (T), each part at a
- * multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time (half of L2):
+ * reads it (kernel/rows.h); each norm writes both. Scratch is one block, planned for T tokens and S sequences or spans, each
+ * part at a multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time
+ * (half of L2):
  *
  *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   f32   [R, intermediate], int8 only      middle_act type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only
- *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1], S = T
+ *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1]
  *   head, and for each member the attention kernel's own
+ *
+ * Where memory is dear (hd_device_ops.overlays), what heads have, context and head, what attention has, qkv and where it
+ * writes f32, context, and what the feed-forward has, middle and middle_act, lie over each other, and R are as many rows as
+ * have room there. Attention of 16 bits writes act itself.
  *
  * Every member of a team has its own hd_states over the same scratch and makes the same calls.
  */
@@ -40,7 +45,8 @@ typedef struct hd_states {
     float *middle;
     size_t middle_stride;
     hd_act middle_act;
-    float *low; /* [n_rows, low_stride]: what adapters make of the rows that a product reads */
+    int block_rows; /* R */
+    float *low;     /* [n_rows, low_stride]: what adapters make of the rows that a product reads */
     size_t low_stride;
     char *head;
     char *attention;
@@ -52,11 +58,11 @@ typedef struct hd_states {
     int32_t *picked_positions;
 } hd_states;
 
-/* Bytes of scratch for a pass of max_tokens by n_members: every architecture's scratch_bytes. */
-size_t hd__states_bytes(const hd_encoder *encoder, int max_tokens, int n_members);
+/* Every architecture's scratch_bytes. */
+size_t hd__states_bytes(const hd_encoder *encoder, const hd_room *room);
 
-void hd__states_begin(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                      char *scratch, hd_states *states);
+void hd__states_begin(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch,
+                      hd_states *states);
 
 /* Values of a row of queries, and of a row of keys or values. */
 static inline int hd__q_width(const hd_settings *settings)
@@ -73,6 +79,12 @@ static inline int hd__kv_width(const hd_settings *settings)
 static inline hd_act hd__states_input(const hd_act *act, float *rows, size_t stride)
 {
     return act->type == K_F32 ? (hd_act){.type = K_F32, .data = rows, .stride = stride} : *act;
+}
+
+/* Whether attention writes what the product behind it reads, and not f32 rows to be converted. */
+static inline bool hd__attends_narrow(const hd_encoder *e)
+{
+    return e->device->overlays && (e->type == K_BF16 || e->type == K_F16);
 }
 
 /* Goes on with the one row of each sequence that the heads read: copies it out of x and in, which then are those rows

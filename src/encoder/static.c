@@ -18,10 +18,9 @@ static hd_status static_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     return hd__weights_static_words(w, (int)set->vocab_size, (int)set->hidden, &e->embedding, err);
 }
 
-static size_t static_scratch_bytes(const hd_encoder *e, int n_tokens, int n_members)
+static size_t static_scratch_bytes(const hd_encoder *e, const hd_room *room)
 {
-    (void)n_members;
-    return (size_t)n_tokens * k_row_stride((int)e->settings->hidden, K_F32) * sizeof(float);
+    return (size_t)room->n_tokens * k_row_stride((int)e->settings->hidden, K_F32) * sizeof(float);
 }
 
 /* out [n] = the mean of the tokens [begin, end) that count; the rows of others become zero. */
@@ -40,10 +39,9 @@ static void average(const hd_encoder *e, const hd_batch *batch, float *x, size_t
         out[j] /= (float)count;
 }
 
-static void static_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, int max_tokens, int n_members,
-                           char *scratch)
+static void static_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch)
 {
-    (void)max_tokens, (void)n_members;
+    (void)room;
     const size_t n = e->settings->hidden, stride = k_row_stride((int)n, K_F32);
     const bool spans = batch->n_spans > 0;
     const uint32_t n_tokens = (uint32_t)batch->n_tokens, n_rows = (uint32_t)(spans ? batch->n_spans : batch->n_sequences);

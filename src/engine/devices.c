@@ -31,6 +31,7 @@
 #define FIRST_PAUSE_MS 250
 #define LONGEST_PAUSE_MS 60000 /* and as long a model that did not fit is not tried again */
 #define NS_OF_MS UINT64_C(1000000)
+#define LEAST_ROWS 64       /* of results that there is room for, unless tokens are fewer */
 #define MOST_HALVED 6       /* 16384 >> 6 = 256 tokens */
 #define PASSES_TO_DOUBLE 32 /* that went well, before groups grow again */
 #define FAILURES_TO_CPU 2   /* of one job's groups */
@@ -162,12 +163,26 @@ bool hd__worker_may_take(const hd_worker *w, const hd_job *job)
     return true;
 }
 
-/* Bytes of a device's block for so many tokens. */
-static size_t block_bytes(const hd_model *m, const hd_encoder *encoder, int capacity, uint32_t heads)
+/* Room for a group of so many tokens: for as many rows of results as texts have that are not very short, which take as much
+ * as many tokens. */
+static hd_room room_for(int n_tokens)
+{
+    const int rows = n_tokens / HD_DEVICE_ROW_TOKENS, least = n_tokens < LEAST_ROWS ? n_tokens : LEAST_ROWS;
+    return (hd_room){.n_tokens = n_tokens, .n_rows = rows > least ? rows : least};
+}
+
+/* Bytes of a device's block. */
+static size_t block_bytes(const hd_model *m, const hd_encoder *encoder, const hd_room *room, uint32_t heads)
 {
     hd_slot plan;
-    return hd__add(hd__slot_plan(m, capacity, heads, NULL, &plan),
-                   encoder->architecture->scratch_bytes(encoder, capacity, 0));
+    return hd__add(hd__slot_plan(m, room, heads, NULL, &plan), encoder->architecture->scratch_bytes(encoder, room));
+}
+
+/* For groups of so many tokens. */
+static size_t group_bytes(const hd_model *m, const hd_encoder *encoder, int n_tokens, uint32_t heads)
+{
+    const hd_room room = room_for(n_tokens);
+    return block_bytes(m, encoder, &room, heads);
 }
 
 static uint64_t bytes_there(const hd_device *d, const hd_device_memory *memory)
@@ -191,7 +206,7 @@ static int group_tokens(const hd_device *d, const hd_model *m, uint32_t heads)
     const hd_encoder *encoder = m->on[d->number].encoder;
     const uint64_t share = block_share(d, m->engine);
     int n_tokens = (encoder != NULL ? HD_DEVICE_GROUP_TOKENS : HD_GROUP_TOKENS) >> d->n_halved;
-    while (encoder != NULL && n_tokens > 1 && block_bytes(m, encoder, n_tokens, heads) > share)
+    while (encoder != NULL && n_tokens > 1 && group_bytes(m, encoder, n_tokens, heads) > share)
         n_tokens /= 2;
     return n_tokens > 1 ? n_tokens : 1;
 }
@@ -209,6 +224,11 @@ uint64_t hd__worker_budget(const hd_worker *w, const hd_job *job)
         share = HD_DEVICE_SHARE_TOKENS;
     const uint64_t most = (uint64_t)(w->device != NULL ? group_tokens(w->device, m, job->heads) : m->group_tokens);
     return share < most ? share : most;
+}
+
+size_t hd__worker_rows(const hd_worker *w, uint64_t n_tokens)
+{
+    return w->device != NULL ? (size_t)room_for((int)n_tokens).n_rows : SIZE_MAX;
 }
 
 /* ---- a model's weights ---- */
@@ -317,7 +337,7 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *
     if (status == HD_OK)
         hd__log(HD_LOG_INFO, "%s has %s, %.0f MB, and room for %u x %d tokens, %.0f MB each", d->name, m->name,
                 (double)fresh.memory.bytes / 1e6, n_working, most,
-                (double)block_bytes(m, fresh.encoder, most, hd__usual_heads(m)) / 1e6);
+                (double)group_bytes(m, fresh.encoder, most, hd__usual_heads(m)) / 1e6);
     return status;
 }
 
@@ -326,8 +346,8 @@ static bool is_there(const hd_device *d, const hd_model *m, hd_device_copy *copy
 {
     pthread_mutex_lock(&m->engine->lock);
     *copy = m->on[d->number];
-    const bool is = copy->encoder != NULL && hd__accelerator_has(d->accelerator, &copy->memory) &&
-                    copy->encoder->type == type_on(d, m);
+    const bool is =
+        copy->encoder != NULL && hd__accelerator_has(d->accelerator, &copy->memory) && copy->encoder->type == type_on(d, m);
     pthread_mutex_unlock(&m->engine->lock);
     return is;
 }
@@ -355,21 +375,23 @@ static hd_status bring(hd_worker *w, hd_model *m, hd_device_copy *copy, hd_error
 
 /* ---- one group ---- */
 
-/* Makes the worker's slot hold n_tokens: the host's side of a batch. It is laid out for no more than the device has room
- * for. */
-static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, uint32_t heads, hd_error *err)
+/* Makes the worker's slot hold n_tokens and n_rows of results: the host's side of a batch. It is laid out for no more than
+ * the device has room for. */
+static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, int n_rows, uint32_t heads, hd_error *err)
 {
     hd_engine *e = w->crew->engine;
     hd_slot *slot = &w->slot, plan;
+    const int before = slot->room.n_tokens;
     const uint32_t all_heads = heads | slot->heads;
     pthread_mutex_lock(&e->lock);
     const int group = group_tokens(w->device, m, all_heads), most = n_tokens > group ? n_tokens : group;
     pthread_mutex_unlock(&e->lock);
-    if (n_tokens <= slot->capacity && slot->capacity <= most && all_heads == slot->heads)
+    if (n_tokens <= before && before <= most && n_rows <= slot->room.n_rows && all_heads == slot->heads)
         return HD_OK;
-    const int doubled = 2 * slot->capacity < most ? 2 * slot->capacity : most;
-    const int capacity = n_tokens > doubled ? n_tokens : doubled;
-    const size_t bytes = hd__slot_plan(m, capacity, all_heads, NULL, &plan);
+    const int doubled = 2 * before < most ? 2 * before : most;
+    hd_room room = room_for(n_tokens > doubled ? n_tokens : doubled);
+    room.n_rows = n_rows > room.n_rows ? n_rows : room.n_rows;
+    const size_t bytes = hd__slot_plan(m, &room, all_heads, NULL, &plan);
     if (bytes > slot->block_bytes) {
         pthread_mutex_lock(&e->lock);
         hd__slot_clear(slot);
@@ -377,8 +399,8 @@ static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, uint32_
         if (!hd__slot_map(e, slot, bytes, false))
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a batch of %d tokens", m->name, n_tokens);
     }
-    hd__slot_plan(m, capacity, all_heads, slot->block, slot);
-    slot->capacity = capacity;
+    hd__slot_plan(m, &room, all_heads, slot->block, slot);
+    slot->room = room;
     slot->heads = all_heads;
     return HD_OK;
 }
@@ -389,7 +411,7 @@ static hd_status fit_block(hd_worker *w, const hd_model *m, const hd_encoder *en
 {
     hd_device *d = w->device;
     hd_engine *e = m->engine;
-    const size_t bytes = block_bytes(m, encoder, w->slot.capacity, w->slot.heads);
+    const size_t bytes = block_bytes(m, encoder, &w->slot.room, w->slot.heads);
     pthread_mutex_lock(&e->lock);
     const uint64_t share = block_share(d, e);
     pthread_mutex_unlock(&e->lock);
@@ -479,20 +501,22 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_devi
     const hd_slot *slot = &w->slot;
     const struct {
         uint64_t model, weights, block;
-        int32_t capacity, n_tokens, n_sequences, n_spans;
-        uint32_t room, heads, task, parts;
+        int32_t room_tokens, room_rows, n_tokens, n_sequences, n_spans;
+        uint32_t room_heads, heads, task, type, parts;
     } all = {
         .model = m->id,
         .weights = (uintptr_t)copy->memory.address,
         .block = (uintptr_t)w->block.address,
-        .capacity = slot->capacity,
+        .room_tokens = slot->room.n_tokens,
+        .room_rows = slot->room.n_rows,
         .n_tokens = b->n_tokens,
         .n_sequences = b->n_sequences,
         .n_spans = b->n_spans,
-        .room = slot->heads,
+        .room_heads = slot->heads,
         .heads = b->heads,
         .task = b->task,
-        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1 | (uint32_t)copy->encoder->type << 2,
+        .type = (uint32_t)copy->encoder->type,
+        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1,
     };
     hd_plugin_key key = {0};
     _Static_assert(sizeof all <= sizeof key, "the key's words");
@@ -509,12 +533,12 @@ static bool forward(hd_worker *w, const hd_model *m, const hd_device_copy *copy,
     const hd_batch moved = batch_there(w, batch);
     const bool is_small = batch->n_tokens <= HD_DEVICE_REPLAY_TOKENS;
     hd_slot plan;
-    char *scratch = w->block.address + hd__slot_plan(m, slot->capacity, slot->heads, NULL, &plan);
+    char *scratch = w->block.address + hd__slot_plan(m, &slot->room, slot->heads, NULL, &plan);
     if (is_small && plugin->replay(slot->stream->stream, &key))
         return true;
     do {
         hd_run run = {.stream = slot->stream};
-        copy->encoder->architecture->forward(copy->encoder, &run, &moved, slot->capacity, 0, scratch);
+        copy->encoder->architecture->forward(copy->encoder, &run, &moved, &slot->room, scratch);
     } while (is_small && !plugin->recorded(slot->stream->stream));
     return false;
 }
@@ -525,9 +549,12 @@ static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, bool *r
     hd_slot *slot = &w->slot;
     hd_device_copy copy;
     hd_batch batch;
+    size_t n_rows = 0;
+    for (size_t i = 0; i < n; i++)
+        n_rows += hd__rows_of_sequence(w->taken[i]);
     HD_TRY(bring(w, m, &copy, err));
     const hd_encoder *encoder = copy.encoder;
-    HD_TRY(fit_slot(w, m, n_tokens, w->taken[0]->job->heads, err));
+    HD_TRY(fit_slot(w, m, n_tokens, (int)n_rows, w->taken[0]->job->heads, err));
     HD_TRY(fit_block(w, m, encoder, err));
     hd__device_stream_stage(slot->stream, slot->block, slot->block_bytes);
     hd__batch_fill(w, 0, n, slot, &batch);
@@ -616,7 +643,7 @@ static void run_group(hd_worker *w, size_t n, int n_tokens)
         d->n_halved--;
         d->n_passed = 0;
     }
-    hd__batch_count(e, n, (uint64_t)n_tokens, (uint64_t)w->slot.capacity);
+    hd__batch_count(e, n, (uint64_t)n_tokens, (uint64_t)w->slot.room.n_tokens);
     pthread_mutex_unlock(&e->lock);
     hd__batch_deliver(w, m, 0, n, &w->slot);
 }

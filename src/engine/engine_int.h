@@ -20,6 +20,7 @@
 
 #define HD_GROUP_TOKENS 512          /* tokens a worker takes at once: weights pass through the caches once for so many */
 #define HD_DEVICE_GROUP_TOKENS 16384 /* and most that one on a device takes, where its memory lets it */
+#define HD_DEVICE_ROW_TOKENS 8       /* of a group there, for each of its texts or spans: shorter ones are fewer tokens */
 #define HD_DEVICE_SHARE_TOKENS 2048  /* so many are not shared among a device's workers: it is no faster with fewer */
 #define HD_DEVICE_REPLAY_TOKENS 512  /* with more the calls of a pass cost nothing beside what they call */
 #define HD_VOCABULARY_GROUP 32       /* sequences at once that have a weight for each id of the vocabulary */
@@ -126,13 +127,13 @@ typedef struct hd_slot {
     hd_device_stream *stream; /* that copies from and to it; NULL: the CPU's */
     char *block;
     uint64_t block_bytes; /* an entry of the account of memory.c */
-    int capacity;         /* tokens; 0: not laid out */
+    hd_room room;         /* n_tokens 0: not laid out */
     uint32_t heads;       /* hd_head bits that there is room for */
     int32_t *ids, *positions, *types, *begin, *pool_begin, *n_seen, *span_begin, *span_end;
-    int32_t *vector_begin;                                        /* of each sequence, in out */
-    float *out;                                                   /* [capacity, n_out] */
-    float *token_states, *token_vectors, *token_weights, *scores; /* [capacity, …] */
-    float *vocab_weights; /* [the lesser of capacity and HD_VOCABULARY_GROUP, vocabulary] */
+    int32_t *vector_begin;                               /* of each sequence, in out */
+    float *out, *scores;                                 /* [room.n_rows, …] */
+    float *token_states, *token_vectors, *token_weights; /* [room.n_tokens, …] */
+    float *vocab_weights; /* [the lesser of room.n_rows and HD_VOCABULARY_GROUP, vocabulary] */
     char *scratch;
 } hd_slot;
 
@@ -338,6 +339,9 @@ uint32_t hd__usual_heads(const hd_model *model);
 /* How many sequences a pass for these heads may have. */
 size_t hd__most_sequences(const hd_model *model, uint32_t heads);
 
+/* How many rows of results a sequence has: itself, or spans of it. */
+size_t hd__rows_of_sequence(const hd_sequence *sequence);
+
 HD_MUST_USE hd_status hd__workers_start(hd_crew *crew, hd_error *err); /* idempotent */
 void hd__workers_stop(hd_engine *engine);                              /* of all crews */
 
@@ -345,7 +349,7 @@ void hd__workers_stop(hd_engine *engine);                              /* of all
  * unless that is NULL; `claim` and `clear`, with the lock, make it another model's and empty. batch: `fill` makes one of the
  * sequences taken, `count`, with the lock, counts it, `deliver` stores its results. call_back, with the lock, which is let
  * go meanwhile, tells those whose jobs are finished. */
-size_t hd__slot_plan(const hd_model *model, int capacity, uint32_t heads, char *base, hd_slot *slot);
+size_t hd__slot_plan(const hd_model *model, const hd_room *room, uint32_t heads, char *base, hd_slot *slot);
 void hd__slot_claim(hd_worker *worker, const hd_model *model);
 void hd__slot_clear(hd_slot *slot);
 
@@ -385,9 +389,10 @@ void hd__devices_stop(hd_engine *engine);
 /* Wakes whoever may take a crew's jobs. */
 void hd__crew_wake(hd_crew *crew);
 
-/* Whether a job is one for a worker, and how many tokens at once; with the lock. */
+/* Whether a job is one for a worker, and how many tokens at once, and rows of so many; with the lock. */
 bool hd__worker_may_take(const hd_worker *worker, const hd_job *job);
 uint64_t hd__worker_budget(const hd_worker *worker, const hd_job *job);
+size_t hd__worker_rows(const hd_worker *worker, uint64_t n_tokens);
 
 /* Frees what a model has on devices; nobody uses it. */
 void hd__devices_forget(hd_model *model);

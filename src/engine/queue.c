@@ -258,7 +258,7 @@ typedef struct group {
     hd_worker *worker;
     hd_model *model;      /* of the sequences it has */
     uint32_t heads, task; /* of their jobs */
-    size_t n, most;
+    size_t n, most, n_rows, most_rows;
     uint64_t n_tokens, budget;
     bool full;
 } group;
@@ -274,10 +274,12 @@ static void take_of_job(group *g, hd_lane *lane)
         g->task = job->task;
         g->most = hd__most_sequences(job->model, job->heads);
         g->budget = hd__worker_budget(g->worker, job);
+        g->most_rows = hd__worker_rows(g->worker, g->budget);
     }
     for (; job->next_sequence < job->n_sequences; skip_to_queued(job)) {
         hd_sequence *s = &job->sequences[job->next_sequence];
-        if (g->n > 0 && (g->n == g->most || g->n_tokens + (uint64_t)s->n_tokens > g->budget)) {
+        if (g->n > 0 && (g->n == g->most || g->n_rows + hd__rows_of_sequence(s) > g->most_rows ||
+                         g->n_tokens + (uint64_t)s->n_tokens > g->budget)) {
             g->full = true;
             return;
         }
@@ -293,6 +295,7 @@ static void take_of_job(group *g, hd_lane *lane)
         leave_queue(e, s);
         g->worker->taken[g->n++] = s;
         g->n_tokens += (uint64_t)s->n_tokens;
+        g->n_rows += hd__rows_of_sequence(s);
         lane->credit -= s->n_tokens;
     }
 }

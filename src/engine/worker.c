@@ -32,24 +32,31 @@ static float *carve_floats(char *base, size_t *at, size_t rows, size_t n)
     return hd__carve(base, at, hd__mul(hd__mul(rows, n), sizeof(float)));
 }
 
-size_t hd__slot_plan(const hd_model *m, int capacity, uint32_t heads, char *base, hd_slot *s)
+size_t hd__rows_of_sequence(const hd_sequence *s)
+{
+    return s->n_parts > 0 ? s->n_parts : 1;
+}
+
+size_t hd__slot_plan(const hd_model *m, const hd_room *room, uint32_t heads, char *base, hd_slot *s)
 {
     const hd_encoder *e = m->encoder;
-    const size_t rows = (size_t)capacity, most = hd__most_sequences(m, heads);
+    const size_t tokens = (size_t)room->n_tokens, rows = (size_t)room->n_rows, most = hd__most_sequences(m, heads);
     size_t at = 0;
-    int32_t **const ints[] = {&s->ids,        &s->positions, &s->types,      &s->begin,   &s->vector_begin,
-                              &s->pool_begin, &s->n_seen,    &s->span_begin, &s->span_end};
-    for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
-        *ints[i] = hd__carve(base, &at, (rows + 1) * sizeof(int32_t));
+    int32_t **const of_tokens[] = {&s->ids, &s->positions, &s->types};
+    int32_t **const of_rows[] = {&s->begin, &s->vector_begin, &s->pool_begin, &s->n_seen, &s->span_begin, &s->span_end};
+    for (size_t i = 0; i < sizeof of_tokens / sizeof of_tokens[0]; i++)
+        *of_tokens[i] = hd__carve(base, &at, tokens * sizeof(int32_t));
+    for (size_t i = 0; i < sizeof of_rows / sizeof of_rows[0]; i++)
+        *of_rows[i] = hd__carve(base, &at, (rows + 1) * sizeof(int32_t));
     s->out = s->token_states = s->token_vectors = s->token_weights = s->vocab_weights = s->scores = NULL;
     if ((heads & HD_HEAD_DENSE) != 0)
         s->out = carve_floats(base, &at, rows, (size_t)e->n_out);
     if ((heads & HD_HEAD_TOKENS) != 0)
-        s->token_states = carve_floats(base, &at, rows, m->settings.hidden);
+        s->token_states = carve_floats(base, &at, tokens, m->settings.hidden);
     if ((heads & HD_HEAD_MULTI) != 0)
-        s->token_vectors = carve_floats(base, &at, rows, (size_t)e->n_token_out);
+        s->token_vectors = carve_floats(base, &at, tokens, (size_t)e->n_token_out);
     if ((heads & HD_HEAD_SPARSE) != 0 && !e->sparse_by_vocabulary)
-        s->token_weights = carve_floats(base, &at, rows, 1);
+        s->token_weights = carve_floats(base, &at, tokens, 1);
     if ((heads & HD_HEAD_SPARSE) != 0 && e->sparse_by_vocabulary)
         s->vocab_weights = carve_floats(base, &at, rows < most ? rows : most, m->settings.vocab_size);
     if ((heads & HD_HEAD_SCORES) != 0)
@@ -61,8 +68,9 @@ size_t hd__slot_plan(const hd_model *m, int capacity, uint32_t heads, char *base
 static size_t plan_slot(const hd_model *m, int capacity, uint32_t heads, char *base, hd_slot *s)
 {
     const hd_encoder *e = m->encoder;
-    size_t at = hd__slot_plan(m, capacity, heads, base, s);
-    s->scratch = hd__carve(base, &at, e->architecture->scratch_bytes(e, capacity, (int)m->engine->n_threads));
+    s->room = (hd_room){.n_tokens = capacity, .n_rows = capacity, .n_members = (int)m->engine->n_threads};
+    size_t at = hd__slot_plan(m, &s->room, heads, base, s);
+    s->scratch = hd__carve(base, &at, e->architecture->scratch_bytes(e, &s->room));
     return at;
 }
 
@@ -120,7 +128,6 @@ static void lay_out(const hd_model *m, hd_slot *slot, int capacity, uint32_t hea
     const size_t bytes = plan_slot(m, capacity, heads, slot->block, slot);
     if (!is_zero)
         memset(slot->scratch, 0, (size_t)(slot->block + bytes - slot->scratch));
-    slot->capacity = capacity;
     slot->heads = heads;
 }
 
@@ -185,7 +192,7 @@ void hd__slot_claim(hd_worker *w, const hd_model *m)
     if (w->slot.model == m)
         return;
     w->slot.model = m;
-    w->slot.capacity = 0;
+    w->slot.room = (hd_room){0};
     w->slot.heads = 0;
 }
 
@@ -196,13 +203,13 @@ void hd__slot_claim(hd_worker *w, const hd_model *m)
 static hd_status fit_slot(const hd_model *m, hd_slot *slot, int n_tokens, uint32_t heads, hd_error *err)
 {
     const uint32_t all_heads = heads | slot->heads;
-    if (n_tokens <= slot->capacity && all_heads == slot->heads)
+    if (n_tokens <= slot->room.n_tokens && all_heads == slot->heads)
         return HD_OK;
     pthread_mutex_lock(&m->engine->lock);
     const int group = m->group_tokens;
     pthread_mutex_unlock(&m->engine->lock);
     hd_slot plan;
-    const int doubled = 2 * slot->capacity < group ? 2 * slot->capacity : group;
+    const int doubled = 2 * slot->room.n_tokens < group ? 2 * slot->room.n_tokens : group;
     const int capacity = n_tokens < doubled ? doubled : n_tokens;
     if (plan_slot(m, capacity, all_heads, NULL, &plan) <= slot->block_bytes) {
         lay_out(m, slot, capacity, all_heads, false);
@@ -227,7 +234,7 @@ static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const 
     const hd_architecture *a = m->encoder->architecture;
     if (alone) {
         hd_run run = {0};
-        a->forward(m->encoder, &run, batch, slot->capacity, (int)e->n_threads, slot->scratch);
+        a->forward(m->encoder, &run, batch, &slot->room, slot->scratch);
         return;
     }
     hd_offer offer = {.model = m, .batch = batch, .slot = slot, .n_joined = 1};
@@ -241,7 +248,7 @@ static void forward(hd_worker *w, const hd_model *m, const hd_slot *slot, const 
     pthread_mutex_unlock(&e->lock);
 
     hd_run run = {.team = open ? &offer.team : NULL};
-    a->forward(m->encoder, &run, batch, slot->capacity, (int)e->n_threads, slot->scratch);
+    a->forward(m->encoder, &run, batch, &slot->room, slot->scratch);
 
     if (open) {
         pthread_mutex_lock(&e->lock);
@@ -263,8 +270,7 @@ static void join(hd_crew *c)
     hd_run run = {.team = &offer->team, .rank = rank};
     const hd_model *m = offer->model;
     hd__no_alloc_begin("forward");
-    m->encoder->architecture->forward(m->encoder, &run, offer->batch, offer->slot->capacity, (int)e->n_threads,
-                                      offer->slot->scratch);
+    m->encoder->architecture->forward(m->encoder, &run, offer->batch, &offer->slot->room, offer->slot->scratch);
     hd__no_alloc_end();
     atomic_fetch_sub_explicit(&offer->n_inside, 1, memory_order_release);
     pthread_mutex_lock(&e->lock);

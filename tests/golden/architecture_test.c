@@ -129,7 +129,8 @@ static void check_rows(const fixture *f, const head *h, const float *got, const 
 static void run(const fixture *f, uint32_t heads, const hd_batch *outputs)
 {
     const hd_encoder *e = f->encoder;
-    const size_t bytes = e->architecture->scratch_bytes(e, input.n_tokens, 1);
+    const hd_room room = {input.n_tokens, input.n_tokens, 1};
+    const size_t bytes = e->architecture->scratch_bytes(e, &room);
     char *block = hd__map_alloc(bytes);
     assert_non_null(block);
     hd_batch batch = *outputs;
@@ -137,7 +138,7 @@ static void run(const fixture *f, uint32_t heads, const hd_batch *outputs)
     batch.task = f->task;
     hd_run alone = {0};
     hd__no_alloc_begin("forward");
-    e->architecture->forward(e, &alone, &batch, input.n_tokens, 1, block);
+    e->architecture->forward(e, &alone, &batch, &room, block);
     hd__no_alloc_end();
     hd__map_free(block, bytes);
 }
@@ -152,14 +153,16 @@ typedef struct member {
 static void *run_member(void *data)
 {
     member *m = data;
-    m->f->encoder->architecture->forward(m->f->encoder, &m->run, m->batch, input.n_tokens, 2, m->block);
+    const hd_room room = {input.n_tokens, input.n_tokens, 2};
+    m->f->encoder->architecture->forward(m->f->encoder, &m->run, m->batch, &room, m->block);
     return NULL;
 }
 
 /* All heads by a team of two. */
 static void run_team(const fixture *f, const hd_batch *outputs)
 {
-    const size_t bytes = f->encoder->architecture->scratch_bytes(f->encoder, input.n_tokens, 2);
+    const hd_room room = {input.n_tokens, input.n_tokens, 2};
+    const size_t bytes = f->encoder->architecture->scratch_bytes(f->encoder, &room);
     hd_team team = {.n_members = 2};
     hd_batch batch = *outputs;
     batch.heads = f->encoder->heads;

@@ -109,7 +109,8 @@ static hd_batch batch_of(const input *in, const outputs *o, const variant *v, ui
 
 static float *run_on_cpu(const hd_encoder *e, const input *in, const variant *v, uint32_t heads, uint32_t task)
 {
-    const size_t bytes = e->architecture->scratch_bytes(e, n_tokens, 1);
+    const hd_room room = {n_tokens, n_sequences, 1};
+    const size_t bytes = e->architecture->scratch_bytes(e, &room);
     outputs o = outputs_of(e);
     float *block = calloc(o.total, sizeof *block);
     char *scratch_block = hd__map_alloc(bytes);
@@ -117,14 +118,15 @@ static float *run_on_cpu(const hd_encoder *e, const input *in, const variant *v,
     place_outputs(&o, block);
     const hd_batch batch = batch_of(in, &o, v, heads, task);
     hd_run run = {0};
-    e->architecture->forward(e, &run, &batch, n_tokens, 1, scratch_block);
+    e->architecture->forward(e, &run, &batch, &room, scratch_block);
     hd__map_free(scratch_block, bytes);
     return block;
 }
 
 static float *run_on_device(const hd_encoder *e, const input *in, const variant *v, uint32_t heads, uint32_t task)
 {
-    const size_t bytes = e->architecture->scratch_bytes(e, n_tokens, 0);
+    const hd_room room = {n_tokens, n_sequences, 0};
+    const size_t bytes = e->architecture->scratch_bytes(e, &room);
     const hd_plugin *plugin = accelerator->plugin;
     outputs o = outputs_of(e);
     float *block = malloc(o.total * sizeof *block);
@@ -138,7 +140,7 @@ static float *run_on_device(const hd_encoder *e, const input *in, const variant 
     place_outputs(&o, (float *)(void *)results.address);
     const hd_batch batch = batch_of((const input *)(const void *)inputs.address, &o, v, heads, task);
     hd_run run = {.stream = &accelerator->streams[0]};
-    e->architecture->forward(e, &run, &batch, n_tokens, 0, scratch_block.address);
+    e->architecture->forward(e, &run, &batch, &room, scratch_block.address);
     plugin->download(accelerator->streams[0].stream, block, results.address, o.total * sizeof *block);
     MUST(hd__device_stream_wait(&accelerator->streams[0], &err));
     hd__accelerator_free(accelerator, &inputs);

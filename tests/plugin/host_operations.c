@@ -277,7 +277,8 @@ static void attend(const query *q)
         for (int64_t j = first; j <= last; j++)
             value +=
                 q->scores[j] * (double)host_load(t->type, t->v, (q->kv_row + (size_t)j) * t->kv_stride + kv_head * dim + i);
-        t->out[q->row * t->out_stride + q->head * dim + i] = last < first ? 0.0f : (float)(value / sum);
+        host_store(t->out_type, t->out, q->row * t->out_stride + q->head * dim + i,
+                   last < first ? 0.0f : (float)(value / sum));
     }
 }
 

@@ -465,6 +465,7 @@ static void fill_attention(hd_plugin_attention *t, int32_t *q_begin, int32_t *kv
     t->k = make_numbers(t->type, (size_t)kv_begin[t->n_sequences] * t->kv_stride);
     t->v = make_numbers(t->type, (size_t)kv_begin[t->n_sequences] * t->kv_stride);
     t->out_stride = wider(width);
+    t->out_type = maybe() ? t->type : HD_PLUGIN_F32;
     t->out = make((size_t)q_begin[t->n_sequences] * t->out_stride * sizeof(float));
 }
 
@@ -492,8 +493,8 @@ static void try_attention(void)
     MOVE(u.out);
     host_attention(&t);
     RUN(attention, u);
-    check("out", HD_PLUGIN_F32, t.out, (size_t)t.n_q, (size_t)(t.n_heads * t.head_dim), t.out_stride,
-          1e-5 + rounding_of(t.type));
+    check("out", t.out_type, t.out, (size_t)t.n_q, (size_t)(t.n_heads * t.head_dim), t.out_stride,
+          1e-5 + rounding_of(t.type) + rounding_of(t.out_type));
 }
 
 /* ---- heads ---- */

@@ -81,7 +81,7 @@ class Library(unittest.TestCase):
     def test_refuses_another_version(self):
         table, said, _ = self.begin(VERSION + 1)
         self.assertIsNone(table)
-        self.assertEqual(said, "this Heddle has version 3 of the plugin interface, version 2 is needed")
+        self.assertEqual(said, "this Heddle has version 4 of the plugin interface, version 3 is needed")
 
     @unittest.skipIf(has_driver(), "this machine has a driver")
     def test_says_what_is_missing(self):

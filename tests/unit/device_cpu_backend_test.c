@@ -103,7 +103,8 @@ static void expect_attention(const hd_attention *t, int i, int row, int position
             out[d] += p * (double)((const float *)t->v)[at + (size_t)d];
     }
     for (int d = 0; d < DIM; d++)
-        assert_float_equal(t->out[(size_t)row * t->out_stride + (size_t)(h * DIM + d)], (float)(out[d] / sum), 1e-5f);
+        assert_float_equal(((const float *)t->out)[(size_t)row * t->out_stride + (size_t)(h * DIM + d)],
+                           (float)(out[d] / sum), 1e-5f);
 }
 
 static void check_attention(int back, int ahead, bool biased)
@@ -111,6 +112,7 @@ static void check_attention(int back, int ahead, bool biased)
     const int n = begin[LENGTHS];
     const size_t bytes = hd__round_up(k_attention_scratch_bytes(n, DIM), 64);
     hd_attention t = {.type = K_F32, .q_stride = STRIDE, .kv_stride = KV_STRIDE, .q_begin = begin, .kv_begin = begin};
+    const size_t out_bytes = (size_t)(n * STRIDE) * sizeof(float);
     t.q = random_values((size_t)(n * STRIDE));
     t.k = random_values((size_t)(n * KV_STRIDE));
     t.v = random_values((size_t)(n * KV_STRIDE));
@@ -124,7 +126,7 @@ static void check_attention(int back, int ahead, bool biased)
     t.reach_ahead = ahead;
     t.bias = biased ? bias + 100 : NULL;
     t.bias_stride = 200;
-    t.out = zeros((size_t)(n * STRIDE) * sizeof *t.out);
+    t.out = zeros(out_bytes);
     t.out_stride = STRIDE;
     t.scratch = zeros(N_MEMBERS * bytes);
     t.scratch_bytes = bytes;
@@ -136,9 +138,9 @@ static void check_attention(int back, int ahead, bool biased)
         }
     }
     float *whole = t.out;
-    t.out = zeros((size_t)(n * STRIDE) * sizeof *t.out);
+    t.out = zeros(out_bytes);
     by(N_MEMBERS, attend, &t);
-    assert_memory_equal(t.out, whole, (size_t)(n * STRIDE) * sizeof *whole);
+    assert_memory_equal(t.out, whole, out_bytes);
 
     /* One picked query of each sequence, not the first, gives what it gave among the others. */
     const int32_t q_begin[] = {0, 1, 2}, q_first[] = {40, 3};
@@ -151,7 +153,7 @@ static void check_attention(int back, int ahead, bool biased)
     picked.q_first = q_first;
     by(N_MEMBERS, attend, &picked);
     for (int i = 0; i < LENGTHS; i++)
-        assert_memory_equal(picked.out + i * STRIDE, whole + (begin[i] + q_first[i]) * STRIDE, STRIDE * sizeof *q);
+        assert_memory_equal((float *)picked.out + i * STRIDE, whole + (begin[i] + q_first[i]) * STRIDE, STRIDE * sizeof *q);
     void *all[] = {q, whole, t.out, t.scratch, bias, (void *)(uintptr_t)t.q, (void *)(uintptr_t)t.k, (void *)(uintptr_t)t.v};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         hd__free(all[i]);
