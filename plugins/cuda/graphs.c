@@ -19,17 +19,32 @@ void graphs_close(graphs *g)
         clear(&g->passes[i]);
 }
 
-/* The key's, or, when there is none, the one that was used longest ago. */
+/* The key's; NULL: there is none. */
 static recorded_pass *find(graphs *g, const hd_plugin_key *key)
 {
-    recorded_pass *oldest = &g->passes[0];
     for (size_t i = 0; i < N_GRAPHS; i++) {
-        recorded_pass *pass = &g->passes[i];
-        if (pass->used_at != 0 && memcmp(&pass->key, key, sizeof *key) == 0)
-            return pass;
-        oldest = pass->used_at < oldest->used_at ? pass : oldest;
+        if (g->passes[i].used_at != 0 && memcmp(&g->passes[i].key, key, sizeof *key) == 0)
+            return &g->passes[i];
     }
-    return oldest;
+    return NULL;
+}
+
+/* An empty place, or that of the one used longest ago. */
+static recorded_pass *oldest(graphs *g)
+{
+    recorded_pass *pass = &g->passes[0];
+    for (size_t i = 1; i < N_GRAPHS; i++)
+        pass = g->passes[i].used_at < pass->used_at ? &g->passes[i] : pass;
+    return pass;
+}
+
+static bool was_seen(const graphs *g, const hd_plugin_key *key)
+{
+    for (size_t i = 0; i < N_SEEN && i < g->n_seen; i++) {
+        if (memcmp(&g->seen[i], key, sizeof *key) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void turn_off(hd_plugin_stream *s, const char *why)
@@ -47,20 +62,20 @@ bool graphs_replay(hd_plugin_stream *s, const hd_plugin_key *key)
     if (g->is_off || !stream_starts(s))
         return false;
     recorded_pass *pass = find(g, key);
-    if (pass->used_at == 0 || memcmp(&pass->key, key, sizeof *key) != 0) {
-        clear(pass);
-        *pass = (recorded_pass){.key = *key, .used_at = ++g->now};
-        return false;
-    }
-    pass->used_at = ++g->now;
-    if (pass->launch != NULL) {
+    if (pass != NULL) {
+        pass->used_at = ++g->now;
         stream_check(s, cuda.cuGraphLaunch(pass->launch, s->stream), "a graph");
         return true;
+    }
+    if (!was_seen(g, key)) {
+        g->seen[g->n_seen++ % N_SEEN] = *key;
+        return false;
     }
     /* Other threads go on allocating and waiting meanwhile: the capture forbids that to this one alone. */
     const CUresult result = cuda.cuStreamBeginCapture(s->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
     if (result == CUDA_SUCCESS) {
-        g->recording = pass;
+        g->recording = *key;
+        g->is_recording = true;
     } else {
         char why[HD_PLUGIN_TEXT_BYTES];
         driver_failure(result, "a capture", why);
@@ -69,30 +84,35 @@ bool graphs_replay(hd_plugin_stream *s, const hd_plugin_key *key)
     return false;
 }
 
-/* What was captured since the capture began, as something that can be launched, and launched. */
-static void end_capture(hd_plugin_stream *s, recorded_pass *pass)
+/* What was captured since the capture began, as something that can be launched, and launched; NULL after a failure. */
+static CUgraphExec end_capture(hd_plugin_stream *s)
 {
     CUgraph graph = NULL;
+    CUgraphExec launch = NULL;
     const CUresult ended = cuda.cuStreamEndCapture(s->stream, &graph);
     stream_check(s, ended, "the end of a capture"); /* unless a call within has failed */
     if (s->status == HD_PLUGIN_OK)
-        stream_check(s, cuda.cuGraphInstantiate(&pass->launch, graph, 0), "a graph");
+        stream_check(s, cuda.cuGraphInstantiate(&launch, graph, 0), "a graph");
     if (ended == CUDA_SUCCESS)
         (void)cuda.cuGraphDestroy(graph);
-    if (s->status == HD_PLUGIN_OK)
-        stream_check(s, cuda.cuGraphLaunch(pass->launch, s->stream), "a graph's first launch");
-    else
-        pass->launch = NULL;
+    if (s->status != HD_PLUGIN_OK)
+        return NULL;
+    stream_check(s, cuda.cuGraphLaunch(launch, s->stream), "a graph's first launch");
+    return launch;
 }
 
 bool graphs_recorded(hd_plugin_stream *s)
 {
     graphs *g = &s->graphs;
-    recorded_pass *pass = g->recording;
-    if (pass == NULL)
+    if (!g->is_recording)
         return true;
-    g->recording = NULL;
-    end_capture(s, pass);
+    g->is_recording = false;
+    CUgraphExec launch = end_capture(s);
+    if (launch != NULL) {
+        recorded_pass *pass = oldest(g);
+        clear(pass);
+        *pass = (recorded_pass){.key = g->recording, .used_at = ++g->now, .launch = launch};
+    }
     if (s->status == HD_PLUGIN_OK)
         return true;
     turn_off(s, s->why);

@@ -227,6 +227,13 @@ static void test_graphs_are_few(void **state)
     for (uint64_t k = MOST; k < 2 * MOST; k++)
         assert_true(plugin->replay(stream, &(hd_plugin_key){{k}}));
     assert_false(plugin->replay(stream, &(hd_plugin_key){{0}}));
+    assert_true(plugin->recorded(stream));
+    assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
+    for (uint64_t k = 0; k < 1000; k++) /* what comes once takes no room */
+        assert_false(plugin->replay(stream, &(hd_plugin_key){{0, k + 1}}));
+    for (uint64_t k = MOST + 1; k < 2 * MOST; k++)
+        assert_true(plugin->replay(stream, &(hd_plugin_key){{k}}));
+    assert_int_equal(counts_of_device().n_graphs, MOST);
     assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
     plugin->stream_close(stream);
     plugin->close(device);
