@@ -36,7 +36,7 @@ static void close_device(hd_accelerator *a)
     if (a->device != NULL)
         a->plugin->close(a->device);
     a->device = NULL;
-    a->used_bytes = 0;
+    a->used_bytes = a->usable_bytes = 0;
     a->generation++;
 }
 
@@ -126,11 +126,12 @@ hd_status hd__accelerator_alloc(hd_accelerator *a, size_t bytes, hd_device_memor
     void *address = NULL;
     hd_status status = HD_OK;
     pthread_mutex_lock(&a->lock);
+    const uint64_t usable = a->usable_bytes;
     if (a->device == NULL) {
         status = hd__fail(err, HD_ERR_IO, "device %u is not open", a->index);
-    } else if (bytes > a->usable_bytes - a->used_bytes) {
+    } else if (bytes > usable - a->used_bytes) {
         status = hd__fail(err, HD_ERR_MEMORY, "device %u: %zu bytes do not fit: %llu of %llu are taken", a->index, bytes,
-                          (unsigned long long)a->used_bytes, (unsigned long long)a->usable_bytes);
+                          (unsigned long long)a->used_bytes, (unsigned long long)usable);
     } else {
         const hd_plugin_status got = a->plugin->alloc(a->device, bytes, &address, why);
         if (got != HD_PLUGIN_OK)
@@ -155,20 +156,14 @@ void hd__accelerator_free(hd_accelerator *a, hd_device_memory *memory)
     *memory = (hd_device_memory){0};
 }
 
-bool hd__accelerator_has(hd_accelerator *a, const hd_device_memory *memory)
+bool hd__accelerator_has(const hd_accelerator *a, const hd_device_memory *memory)
 {
-    pthread_mutex_lock(&a->lock);
-    const bool has = memory->address != NULL && memory->generation == a->generation;
-    pthread_mutex_unlock(&a->lock);
-    return has;
+    return memory->address != NULL && memory->generation == a->generation;
 }
 
-uint64_t hd__accelerator_usable(hd_accelerator *a)
+uint64_t hd__accelerator_usable(const hd_accelerator *a)
 {
-    pthread_mutex_lock(&a->lock);
-    const uint64_t bytes = a->device != NULL ? a->usable_bytes : 0;
-    pthread_mutex_unlock(&a->lock);
-    return bytes;
+    return a->usable_bytes;
 }
 
 uint64_t hd__accelerator_used(hd_accelerator *a)

@@ -9,6 +9,7 @@
 #define HD_DEVICE_ACCELERATOR_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "device/device.h"
 #include "heddle/plugin.h"
@@ -27,15 +28,17 @@ typedef struct hd_device_stream {
 typedef struct hd_accelerator {
     const hd_plugin *plugin; /* these are constant */
     uint32_t index;
-    double memory_share;      /* of what is free when it is opened, */
-    uint64_t memory_limit;    /* or 0, or so many bytes */
-    pthread_mutex_t lock;     /* guards the rest, but for streams, which are their threads' */
+    double memory_share;   /* of what is free when it is opened, */
+    uint64_t memory_limit; /* or 0, or so many bytes */
+    pthread_mutex_t lock;  /* guards the rest, but for streams, which are their threads', and what is atomic. The driver is
+                               * called with it: nobody waits for it who has a lock that others are to get soon */
     hd_plugin_device *device; /* NULL: it failed and is not open again */
     hd_device_stream streams[HD_DEVICE_STREAMS];
     uint32_t n_streams;    /* that its memory is enough for */
     hd_plugin_state state; /* when it was opened */
-    uint64_t generation;
-    uint64_t usable_bytes, used_bytes; /* without what the plugin takes for streams */
+    _Atomic uint64_t generation;
+    _Atomic uint64_t usable_bytes; /* without what the plugin takes for streams; 0: it is not open */
+    uint64_t used_bytes;
 } hd_accelerator;
 
 /* Part of a device's memory. */
@@ -57,11 +60,12 @@ HD_MUST_USE hd_status hd__accelerator_renew(hd_accelerator *accelerator, hd_erro
 /* HD_ERR_MEMORY: it is full, or its limit is reached. */
 HD_MUST_USE hd_status hd__accelerator_alloc(hd_accelerator *accelerator, size_t bytes, hd_device_memory *memory,
                                             hd_error *err);
-void hd__accelerator_free(hd_accelerator *accelerator, hd_device_memory *memory);      /* none is allowed */
-bool hd__accelerator_has(hd_accelerator *accelerator, const hd_device_memory *memory); /* there is some, and not gone */
+void hd__accelerator_free(hd_accelerator *accelerator, hd_device_memory *memory); /* none is allowed */
+bool hd__accelerator_has(const hd_accelerator *accelerator,
+                         const hd_device_memory *memory); /* there is some, and not gone; without the lock */
 
-/* Bytes that may be taken in all, and those that are. */
-uint64_t hd__accelerator_usable(hd_accelerator *accelerator);
+/* Bytes that may be taken in all, without the lock, and those that are. */
+uint64_t hd__accelerator_usable(const hd_accelerator *accelerator);
 uint64_t hd__accelerator_used(hd_accelerator *accelerator);
 
 /* What is known of it now; false, and what was known when it was opened last, when it is not open. */

@@ -242,12 +242,6 @@ static void discard(const hd_device *d, hd_device_copy *copy)
     *copy = (hd_device_copy){0};
 }
 
-/* With the lock. */
-static void forget(const hd_device *d, hd_model *m)
-{
-    discard(d, &m->on[d->number]);
-}
-
 void hd__devices_forget(hd_model *m)
 {
     hd_engine *e = m->engine;
@@ -260,27 +254,41 @@ void hd__devices_forget(hd_model *m)
     }
 }
 
-/* Frees what nobody uses of a device's memory: models, and blocks of idle workers. Whether there was any. */
-static bool make_room(hd_device *d, hd_engine *e)
+/* With the lock: what is free to go of a device's memory, a model that nobody uses, or the block of an idle worker. Whether
+ * there was any. */
+static bool take_unused(hd_device *d, hd_engine *e, hd_device_copy *gone)
 {
-    bool any = false;
-    pthread_mutex_lock(&e->lock);
     for (hd_model *m = e->models; m != NULL; m = m->next) {
-        const hd_device_copy *copy = &m->on[d->number];
+        hd_device_copy *copy = &m->on[d->number];
         if (m->state != HD_LOADED || m->n_users > 0 || (copy->encoder == NULL && copy->before == NULL))
             continue;
-        forget(d, m);
-        any = true;
+        *gone = *copy;
+        *copy = (hd_device_copy){0};
+        return true;
     }
     for (uint32_t i = 0; i < d->n_started; i++) {
         hd_worker *w = &d->workers[i];
         if (w->is_busy || w->block.address == NULL)
             continue;
-        hd__device_clear_block(w);
-        any = true;
+        *gone = (hd_device_copy){.memory = w->block};
+        w->block = (hd_device_memory){0};
+        return true;
     }
-    pthread_mutex_unlock(&e->lock);
-    return any;
+    return false;
+}
+
+/* Frees what nobody uses of a device's memory. Whether there was any. */
+static bool make_room(hd_device *d, hd_engine *e)
+{
+    for (bool any = false;; any = true) {
+        hd_device_copy gone;
+        pthread_mutex_lock(&e->lock);
+        const bool found = take_unused(d, e, &gone);
+        pthread_mutex_unlock(&e->lock);
+        if (!found)
+            return any;
+        discard(d, &gone);
+    }
 }
 
 /* With the lock: whether no other worker is on the device. */
@@ -299,16 +307,38 @@ static uint64_t refusal_ns(const hd_worker *w)
     return (is_alone(w) ? LONGEST_PAUSE_MS : FIRST_PAUSE_MS) * NS_OF_MS;
 }
 
-/* With the lock: what there is of a model, in another type or of the device as it was before, goes, but for what another
- * worker may be in. */
-static void make_way(const hd_worker *w, hd_model *m)
+/* With the lock: whether a worker of the device computes with the encoder. */
+static bool is_in_use(const hd_device *d, const hd_encoder *encoder)
 {
-    hd_device *d = w->device;
-    hd_device_copy *copy = &m->on[d->number];
-    if (is_alone(w) || bytes_there(d, &copy->memory) + bytes_there(d, &copy->before_memory) == 0) {
-        forget(d, m);
-    } else if (copy->before == NULL) {
+    bool any = false;
+    for (uint32_t i = 0; i < d->n_started; i++)
+        any |= encoder != NULL && d->workers[i].inside == encoder;
+    return any;
+}
+
+/* With the lock: what there was of a model before, in another type, unless a worker is still in it. */
+static void take_before(const hd_device *d, hd_device_copy *copy, hd_device_copy *gone)
+{
+    *gone = (hd_device_copy){0};
+    if (is_in_use(d, copy->before))
+        return;
+    *gone = (hd_device_copy){.before = copy->before, .before_memory = copy->before_memory};
+    copy->before = NULL;
+    copy->before_memory = (hd_device_memory){0};
+}
+
+/* With the lock: what there is of a model, in another type or of the device as it was, goes, but for what another worker is
+ * in. There are two workers: of what is here and what was before, one is in use at most. */
+static void make_way(const hd_device *d, hd_device_copy *copy, hd_device_copy *gone)
+{
+    _Static_assert(HD_DEVICE_STREAMS == 2, "one other worker");
+    take_before(d, copy, gone);
+    if (is_in_use(d, copy->encoder)) {
         *copy = (hd_device_copy){.before = copy->encoder, .before_memory = copy->memory};
+    } else {
+        gone->encoder = copy->encoder;
+        gone->memory = copy->memory;
+        *copy = (hd_device_copy){.before = copy->before, .before_memory = copy->before_memory};
     }
 }
 
@@ -330,6 +360,7 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *
     fresh.before_memory = m->on[d->number].before_memory;
     fresh.refused_until_ns = status == HD_ERR_MEMORY ? hd__now_ns() + refusal_ns(w) : 0;
     m->on[d->number] = fresh;
+    w->inside = fresh.encoder;
     const int most = status == HD_OK ? group_tokens(d, m, hd__usual_heads(m)) : 0;
     const uint32_t n_working = d->n_working;
     pthread_mutex_unlock(&e->lock);
@@ -341,13 +372,16 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *
     return status;
 }
 
-/* Whether the model is on the device, and what is there: not when it went as the device was opened anew. */
-static bool is_there(const hd_device *d, const hd_model *m, hd_device_copy *copy)
+/* Whether the model is on the device, and what is there, in which the worker then is: not when it went as the device was
+ * opened anew. */
+static bool is_there(hd_worker *w, const hd_model *m, hd_device_copy *copy)
 {
+    const hd_device *d = w->device;
     pthread_mutex_lock(&m->engine->lock);
     *copy = m->on[d->number];
     const bool is =
         copy->encoder != NULL && hd__accelerator_has(d->accelerator, &copy->memory) && copy->encoder->type == type_on(d, m);
+    w->inside = is ? copy->encoder : NULL;
     pthread_mutex_unlock(&m->engine->lock);
     return is;
 }
@@ -357,16 +391,18 @@ static hd_status bring(hd_worker *w, hd_model *m, hd_device_copy *copy, hd_error
 {
     hd_device *d = w->device;
     hd_status status = HD_OK;
-    if (is_there(d, m, copy))
+    if (is_there(w, m, copy))
         return HD_OK;
     pthread_mutex_lock(&d->upload_lock);
-    if (!is_there(d, m, copy)) {
+    if (!is_there(w, m, copy)) {
+        hd_device_copy gone = {0};
         pthread_mutex_lock(&m->engine->lock);
         const bool refused = is_refused(d, m);
         const k_type type = type_on(d, m);
         if (!refused)
-            make_way(w, m);
+            make_way(d, &m->on[d->number], &gone);
         pthread_mutex_unlock(&m->engine->lock);
+        discard(d, &gone);
         status = refused ? hd__fail(err, HD_ERR_MEMORY, "%s does not fit", m->name) : upload(w, m, type, copy, err);
     }
     pthread_mutex_unlock(&d->upload_lock);
@@ -393,6 +429,7 @@ static hd_status fit_slot(hd_worker *w, const hd_model *m, int n_tokens, int n_r
     room.n_rows = n_rows > room.n_rows ? n_rows : room.n_rows;
     const size_t bytes = hd__slot_plan(m, &room, all_heads, NULL, &plan);
     if (bytes > slot->block_bytes) {
+        hd__device_stream_stage(slot->stream, NULL, 0);
         pthread_mutex_lock(&e->lock);
         hd__slot_clear(slot);
         pthread_mutex_unlock(&e->lock);
@@ -579,47 +616,82 @@ static void put_down(hd_device *d)
     d->retry_ns = hd__now_ns() + d->pause_ms * NS_OF_MS;
 }
 
+typedef enum cause { PAST_F16, NO_ROOM_FOR_WEIGHTS, NO_ROOM, FAILURE } cause;
+
+/* With the lock. */
+static cause cause_of(const hd_device *d, const hd_model *m, hd_status status)
+{
+    if (status == HD_ERR_NUMERIC)
+        return PAST_F16;
+    if (status != HD_ERR_MEMORY)
+        return FAILURE;
+    return is_refused(d, m) ? NO_ROOM_FOR_WEIGHTS : NO_ROOM;
+}
+
+/* With the lock: what follows of it, also in words. */
+static void react(hd_device *d, hd_model *m, cause why, bool is_first, char what[96])
+{
+    switch (why) {
+    case PAST_F16:
+        m->is_past_f16 = true;
+        snprintf(what, 96, "and the model goes on in bf16");
+        break;
+    case NO_ROOM_FOR_WEIGHTS: snprintf(what, 96, "and to the CPU for a while"); break;
+    case NO_ROOM:
+        d->n_halved += is_first && d->n_halved < MOST_HALVED;
+        d->n_passed = 0;
+        snprintf(what, 96, "groups are of up to %d tokens for a while", HD_DEVICE_GROUP_TOKENS >> d->n_halved);
+        break;
+    case FAILURE:
+        d->n_failures += d->is_up;
+        if (d->is_up)
+            put_down(d);
+        snprintf(what, 96, "it is opened again in %u ms", d->pause_ms);
+        break;
+    }
+}
+
 /* Gives the group back. A group that a model's weights left no room for, or f16 no range, says nothing of its jobs; groups
  * that were on the device together fail of one failure. */
-static void give_back(hd_worker *w, hd_model *m, size_t n, const hd_error *why)
+static void give_back(hd_worker *w, hd_model *m, size_t n, const hd_error *error)
 {
     hd_engine *e = w->crew->engine;
     hd_device *d = w->device;
     char what[96];
     pthread_mutex_lock(&e->lock);
-    const bool past_f16 = why->status == HD_ERR_NUMERIC, refused = why->status == HD_ERR_MEMORY && is_refused(d, m);
-    const bool is_first = !past_f16 && w->failure == d->failure;
+    const cause why = cause_of(d, m, error->status);
+    const bool is_first = why != PAST_F16 && w->failure == d->failure;
+    const bool counts = why == NO_ROOM || why == FAILURE;
     const uint64_t number = d->failure = is_first ? ++e->n_device_failures : d->failure;
-    d->n_out_of_memory += why->status == HD_ERR_MEMORY;
-    if (past_f16) {
-        m->is_past_f16 = true;
-        snprintf(what, sizeof what, "and the model goes on in bf16");
-    } else if (refused) {
-        snprintf(what, sizeof what, "and to the CPU for a while");
-    } else if (why->status == HD_ERR_MEMORY) {
-        d->n_halved += is_first && d->n_halved < MOST_HALVED;
-        d->n_passed = 0;
-        hd__accelerator_free(d->accelerator, &w->block);
-        snprintf(what, sizeof what, "groups are of up to %d tokens for a while", HD_DEVICE_GROUP_TOKENS >> d->n_halved);
-    } else {
-        if (d->is_up) {
-            d->n_failures++;
-            put_down(d);
-        }
-        snprintf(what, sizeof what, "it is opened again in %u ms", d->pause_ms);
-    }
+    d->n_out_of_memory += error->status == HD_ERR_MEMORY;
+    react(d, m, why, is_first, what);
     for (size_t i = 0; i < n; i++) {
         hd_job *job = w->taken[i]->job;
-        job->n_device_failures += job->last_device_failure != number && !refused && !past_f16;
+        job->n_device_failures += counts && job->last_device_failure != number;
         job->last_device_failure = number;
     }
     d->n_returned += n;
     pthread_mutex_unlock(&e->lock);
-    hd__log(HD_LOG_WARN, "%s: %s; %zu texts go back to the queue, %s", d->name, why->text, n, what);
+    if (why == NO_ROOM)
+        hd__accelerator_free(d->accelerator, &w->block);
+    hd__log(HD_LOG_WARN, "%s: %s; %zu texts go back to the queue, %s", d->name, error->text, n, what);
     pthread_mutex_lock(&e->lock);
     hd__queue_return(w, n);
     pthread_mutex_unlock(&e->lock);
     hd__crew_wake(w->crew);
+}
+
+/* The worker is in its encoder no more; what there was of the model before in another type goes with the last that was in
+ * it. The model is in use as long as the group is the worker's. */
+static void leave(hd_worker *w, hd_model *m)
+{
+    hd_engine *e = w->crew->engine;
+    hd_device_copy gone;
+    pthread_mutex_lock(&e->lock);
+    w->inside = NULL;
+    take_before(w->device, &m->on[w->device->number], &gone);
+    pthread_mutex_unlock(&e->lock);
+    discard(w->device, &gone);
 }
 
 static void run_group(hd_worker *w, size_t n, int n_tokens)
@@ -629,7 +701,9 @@ static void run_group(hd_worker *w, size_t n, int n_tokens)
     hd_model *m = w->taken[0]->job->model;
     hd_error why = {0};
     bool replayed = false;
-    if (pass(w, m, n, n_tokens, &replayed, &why) != HD_OK) {
+    const hd_status status = pass(w, m, n, n_tokens, &replayed, &why);
+    leave(w, m);
+    if (status != HD_OK) {
         give_back(w, m, n, &why);
         return;
     }
@@ -698,7 +772,7 @@ static bool is_next(const hd_worker *w)
         if (!d->workers[i].is_busy)
             return false;
     }
-    return d->is_up && w->number < d->n_working;
+    return d->is_up && w->number < d->n_working && !w->slot.is_emptied;
 }
 
 /* With the lock, which is let go meanwhile: a worker's stream is opened when the worker is needed. Without it the others do
@@ -801,8 +875,10 @@ void hd__devices_stop(hd_engine *e)
     pthread_cond_broadcast(&e->device_work);
     for (uint32_t i = 0; i < e->n_devices; i++) {
         hd_device *d = &e->devices[i];
-        for (uint32_t k = 0; k < d->n_started; k++)
+        for (uint32_t k = 0; k < d->n_started; k++) {
             pthread_join(d->workers[k].thread, NULL);
+            hd__device_stream_stage(d->workers[k].slot.stream, NULL, 0);
+        }
         pthread_mutex_lock(&e->lock);
         d->is_up = false;
         d->n_started = 0;
@@ -824,9 +900,24 @@ void hd__crew_wake(hd_crew *c)
         pthread_cond_broadcast(&c->engine->device_work);
 }
 
-void hd__device_clear_block(hd_worker *w)
+bool hd__device_clear_unused(hd_worker *w)
 {
-    hd__accelerator_free(w->device->accelerator, &w->block);
+    hd_slot *slot = &w->slot;
+    if (slot->model == NULL || slot->model->n_users > 0)
+        return false;
+    hd_engine *e = slot->model->engine;
+    hd_device_memory block = w->block;
+    const bool any = slot->block_bytes > 0;
+    slot->model = NULL;
+    slot->is_emptied = true;
+    w->block = (hd_device_memory){0};
+    pthread_mutex_unlock(&e->lock);
+    hd__device_stream_stage(slot->stream, NULL, 0);
+    hd__accelerator_free(w->device->accelerator, &block);
+    pthread_mutex_lock(&e->lock);
+    hd__slot_clear(slot);
+    pthread_cond_broadcast(&e->device_work);
+    return any;
 }
 
 /* ---- looking ---- */

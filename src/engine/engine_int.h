@@ -125,6 +125,7 @@ struct hd_job {
 typedef struct hd_slot {
     const hd_model *model;    /* it is laid out for; NULL: none. Changes with the lock */
     hd_device_stream *stream; /* that copies from and to it; NULL: the CPU's */
+    bool is_emptied;          /* by another thread than its worker, which takes nothing meanwhile */
     char *block;
     uint64_t block_bytes; /* an entry of the account of memory.c */
     hd_room room;         /* n_tokens 0: not laid out */
@@ -151,7 +152,7 @@ typedef enum hd_crew_kind { HD_CREW_FOREGROUND, HD_CREW_BACKGROUND, HD_N_CREWS }
 typedef struct hd_device_copy {
     hd_encoder *encoder; /* NULL: it is not there */
     hd_device_memory memory;
-    hd_encoder *before; /* in another type: a worker may still be in it; NULL: none */
+    hd_encoder *before; /* in another type: a worker is still in it; NULL: none */
     hd_device_memory before_memory;
     uint64_t refused_until_ns; /* it did not fit */
 } hd_device_copy;
@@ -216,10 +217,11 @@ typedef struct hd_worker {
     hd_sequence **taken; /* [taken_capacity] the group in hand */
     size_t taken_capacity;
     /* on a device: */
-    uint32_t number;        /* among its workers, and that of its stream */
-    bool is_busy;           /* it is on the device */
-    uint64_t failure;       /* the device's last when it took its group */
-    hd_device_memory block; /* the slot there, and scratch; the worker's while it is busy */
+    uint32_t number;          /* among its workers, and that of its stream */
+    bool is_busy;             /* it is on the device */
+    uint64_t failure;         /* the device's last when it took its group */
+    hd_device_memory block;   /* the slot there, and scratch; the worker's while it is busy */
+    const hd_encoder *inside; /* with the lock: what it computes with; NULL: nothing */
 } hd_worker;
 
 /* A device that is not the CPU, and its workers, which take from every crew's lanes, those in a hurry first: the first that
@@ -330,7 +332,7 @@ void hd__memory_plan(hd_engine *engine);
 /* Tokens a worker takes at once, so that its slot keeps within its share of the memory; call with the lock. */
 int hd__plan_group_tokens(const hd_model *model);
 
-/* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock. */
+/* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock, which is let go meanwhile. */
 bool hd__slots_clear_unused(hd_engine *engine);
 
 /* The heads that the memory is planned for: dense vectors where the model has them. */
@@ -346,7 +348,8 @@ HD_MUST_USE hd_status hd__workers_start(hd_crew *crew, hd_error *err); /* idempo
 void hd__workers_stop(hd_engine *engine);                              /* of all crews */
 
 /* What workers on devices do like others. slot: a worker's; `plan`, bytes of its arrays without scratch, laid out at base
- * unless that is NULL; `claim` and `clear`, with the lock, make it another model's and empty. batch: `fill` makes one of the
+ * unless that is NULL; `claim` and `clear`, with the lock, make it another model's and empty, when no stream copies from it
+ * any more. batch: `fill` makes one of the
  * sequences taken, `count`, with the lock, counts it, `deliver` stores its results. call_back, with the lock, which is let
  * go meanwhile, tells those whose jobs are finished. */
 size_t hd__slot_plan(const hd_model *model, const hd_room *room, uint32_t heads, char *base, hd_slot *slot);
@@ -397,8 +400,9 @@ size_t hd__worker_rows(const hd_worker *worker, uint64_t n_tokens);
 /* Frees what a model has on devices; nobody uses it. */
 void hd__devices_forget(hd_model *model);
 
-/* Frees the device's side of a worker's slot; with the lock, when the worker is idle or nobody uses the slot's model. */
-void hd__device_clear_block(hd_worker *worker);
+/* Frees a worker's slot, and the device's side of it, when nobody uses its model; whether there was any. With the lock, which
+ * is let go meanwhile. */
+bool hd__device_clear_unused(hd_worker *worker);
 
 /* ---- queue.c: all with the lock ---- */
 

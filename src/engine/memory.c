@@ -28,7 +28,8 @@ uint64_t hd__memory_of_weights(const hd_engine *e, bool also_unused)
 
 static uint64_t bytes_of(const hd_slot *slot, bool also_unused)
 {
-    return also_unused || (slot->model != NULL && slot->model->n_users > 0) ? slot->block_bytes : 0;
+    const bool is_used = slot->is_emptied || (slot->model != NULL && slot->model->n_users > 0);
+    return also_unused || is_used ? slot->block_bytes : 0;
 }
 
 uint64_t hd__memory_of_slots(const hd_engine *e, bool also_unused)

@@ -92,32 +92,29 @@ int hd__plan_group_tokens(const hd_model *m)
 
 void hd__slot_clear(hd_slot *slot)
 {
-    if (slot->stream != NULL)
-        hd__device_stream_stage(slot->stream, NULL, 0);
     hd__map_free(slot->block, slot->block_bytes);
     *slot = (hd_slot){.model = slot->model, .stream = slot->stream};
 }
 
-/* Whether the slot's model is one that nobody uses; there is nothing in it afterwards. */
-static bool clear_unused(hd_slot *slot, bool *any)
+/* Empties a slot whose model nobody uses; whether there was anything in it. */
+static bool clear_unused(hd_slot *slot)
 {
     if (slot->model == NULL || slot->model->n_users > 0)
         return false;
-    *any |= slot->block_bytes > 0;
+    const bool any = slot->block_bytes > 0;
     slot->model = NULL;
     hd__slot_clear(slot);
-    return true;
+    return any;
 }
 
 bool hd__slots_clear_unused(hd_engine *e)
 {
     bool any = false;
     for (uint32_t i = 0; i < e->n_workers; i++)
-        clear_unused(&e->workers[i].slot, &any);
+        any |= clear_unused(&e->workers[i].slot);
     for (uint32_t i = 0; i < e->n_devices; i++) {
         for (uint32_t k = 0; k < HD_DEVICE_STREAMS; k++)
-            if (clear_unused(&e->devices[i].workers[k].slot, &any))
-                hd__device_clear_block(&e->devices[i].workers[k]);
+            any |= hd__device_clear_unused(&e->devices[i].workers[k]);
     }
     return any;
 }
