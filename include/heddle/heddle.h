@@ -286,13 +286,14 @@ typedef struct hd_encode_options {
 } hd_encode_options;
 
 typedef struct hd_encode_stats {
-    uint64_t n_tokens;    /* computed, specials included */
-    uint64_t n_truncated; /* texts that were longer than max_length */
-    uint64_t n_cached;    /* texts answered from the vector cache */
-    uint64_t tokenize_ns; /* in start: loading, if need be, tokenising, asking the cache */
-    uint64_t queue_ns;    /* from there, the shared store being asked, to the first worker that took some of it; 0 when
+    uint64_t n_tokens;     /* computed, specials included */
+    uint64_t n_truncated;  /* texts that were longer than max_length */
+    uint64_t n_cached;     /* texts answered from the vector cache */
+    uint64_t tokenize_ns;  /* in start: loading, if need be, tokenising, asking the cache */
+    uint64_t queue_ns;     /* from there, the shared store being asked, to the first worker that took some of it; 0 when
                            * nothing was computed */
-    uint64_t compute_ns;  /* from there to the last vector */
+    uint64_t compute_ns;   /* from there to the last vector */
+    uint64_t n_on_devices; /* texts, or their windows, that a GPU computed */
 } hd_encode_stats;
 
 /* Encodes n texts. out is [n, dimensions] f32, rows in input order; every value is finite.

@@ -252,6 +252,7 @@ static hd_status encode(hd_model *m, const hd_job_request *r, hd_encode_stats *s
     }
     stats->n_tokens += more.n_tokens;
     stats->n_truncated += more.n_truncated;
+    stats->n_on_devices += more.n_on_devices;
     stats->n_cached += more.n_cached;
     return status;
 }

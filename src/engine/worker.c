@@ -347,14 +347,16 @@ static void count(hd_job *job, size_t n, const hd_error *error)
 }
 
 /* Gives results to the sequences that followed the one they were computed for. */
-static void share(hd_engine *e, hd_sequence *followers, const hd_rows *rows)
+static void share(const hd_worker *w, hd_sequence *followers, const hd_rows *rows)
 {
+    hd_engine *e = w->crew->engine;
     hd_error error;
     for (hd_sequence *f = followers, *next; f != NULL; f = next) {
         next = f->followers;
         const hd_status status = hd__job_store(f->job, f, rows, &error);
         pthread_mutex_lock(&e->lock);
         e->n_shared++;
+        f->job->stats.n_on_devices += w->device != NULL;
         count(f->job, 1, status != HD_OK ? &error : NULL);
         pthread_mutex_unlock(&e->lock);
     }
@@ -414,13 +416,14 @@ void hd__batch_deliver(hd_worker *w, const hd_model *m, size_t first, size_t n, 
         e->n_tokens += n_tokens;
         for (size_t k = 0; k < run; k++)
             taken[k] = hd__queue_land(e, taken[k]);
+        job->stats.n_on_devices += w->device != NULL ? run : 0;
         count(job, run, status != HD_OK ? &error : NULL);
         pthread_mutex_unlock(&e->lock);
         for (size_t k = 0; k < run; k++) {
             if (taken[k] == NULL) /* without followers the model, and with it the slot, may be gone */
                 continue;
             const hd_rows rows = rows_of(m, slot, i + k);
-            share(e, taken[k], &rows);
+            share(w, taken[k], &rows);
         }
     }
 }

@@ -140,6 +140,7 @@ typedef struct hd_result {
 
     const uint32_t *n_tokens; /* [n_inputs] specials included, cached ones too; RERANK: of the pair */
     uint64_t n_tokens_total, n_truncated;
+    bool on_gpu; /* some of it was computed there */
 
     struct { /* in nanoseconds, for protocols that report them */
         uint64_t total, read, load, tokenize, queue, compute;

@@ -218,8 +218,7 @@ static void write_headers(const hd_wire_request *request, const hd_call *call, c
         {"x-queue-time", result->times.queue / 1000000},
         {"x-inference-time", result->times.compute / 1000000},
     };
-    const char *device = hd_device_text(); /* "cpu (…" */
-    hd__http_setf(response, request->arena, "x-compute-type", "%.*s+optimized", (int)strcspn(device, " "), device);
+    hd__http_setf(response, request->arena, "x-compute-type", "%s+optimized", result->on_gpu ? "gpu" : "cpu");
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         hd__http_setf(response, request->arena, headers[i].name, "%llu", (unsigned long long)headers[i].n);
 }

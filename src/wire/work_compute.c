@@ -57,6 +57,7 @@ static void computed(hd_work *w)
     r->outputs = w->outputs;
     r->n_tokens = w->n_tokens;
     r->n_truncated = stats.n_truncated;
+    r->on_gpu = stats.n_on_devices > 0;
     for (size_t i = 0; i < w->call.n_inputs; i++)
         r->n_tokens_total += w->n_tokens[i];
     r->times.tokenize = x->record.tokenize_ns = stats.tokenize_ns;

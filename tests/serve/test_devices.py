@@ -77,6 +77,7 @@ class Healthy(DeviceTest):
         self.assertEqual(self.value("heddle_device_texts_total"), 3 * N_CLIENTS * N_REQUESTS)
         self.assertEqual(self.value("heddle_device_returned_texts_total"), 0)
         self.assertGreater(self.value("heddle_device_memory_used_bytes"), 0)
+        self.assertEqual(self.ask("/embed", {"inputs": "river"}).headers["x-compute-type"], "gpu+optimized")
 
 
 class Failing(DeviceTest):

@@ -352,12 +352,12 @@ static void vectors_and_headers(void **state)
     (void)state;
     static const float vectors[] = {0.5f, -1.0f, 0.25f, 1.0f};
     static const uint32_t n_tokens[] = {3, 5};
-    const hd_result result = {.model = &normalizing,
-                              .vectors = vectors,
-                              .n_dimensions = 2,
-                              .n_tokens = n_tokens,
-                              .n_tokens_total = 8,
-                              .times = {.total = 7999999, .tokenize = 1000000, .queue = 2999999, .compute = 3500000}};
+    hd_result result = {.model = &normalizing,
+                        .vectors = vectors,
+                        .n_dimensions = 2,
+                        .n_tokens = n_tokens,
+                        .n_tokens_total = 8,
+                        .times = {.total = 7999999, .tokenize = 1000000, .queue = 2999999, .compute = 3500000}};
     must_ask("/embed", "{'inputs': ['\xC3\xA9t\xC3\xA9', [7, 8]]}");
     answer(&result);
     must_be("[[0.5,-1.0],[0.25,1.0]]");
@@ -372,8 +372,10 @@ static void vectors_and_headers(void **state)
     assert_int_equal(response.n_headers, 8);
 
     must_ask("/embed", "{'inputs': ['a', 'b'], 'encoding_format': 'base64'}");
+    result.on_gpu = true;
     answer(&result);
     must_be("[\"AAAAPwAAgL8=\",\"AACAPgAAgD8=\"]");
+    assert_string_equal(header("x-compute-type"), "gpu+optimized");
 }
 
 static void vectors_of_models_that_do_not_normalize(void **state)
