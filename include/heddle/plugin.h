@@ -103,7 +103,7 @@ typedef struct hd_plugin_linear {
     size_t out_stride;
 } hd_plugin_linear;
 
-/* x[i] = words[ids[i]] + position_rows[positions[i]] + type_rows[types[i]]. */
+/* x[i] = words[ids[i]] + position_rows[positions[i]] + type_rows[types[i]]. Words may be x itself, of ids 0, 1, 2, … */
 typedef struct hd_plugin_embed {
     hd_plugin_type type; /* of the words */
     const void *words;   /* [.., word_stride] */

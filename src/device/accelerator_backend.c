@@ -43,21 +43,30 @@ static void embed(const hd_kernels *kernels, hd_run *run, const hd_embedding *e,
                   const int32_t *positions, const int32_t *types, int n_rows, float *x, size_t stride)
 {
     (void)kernels;
-    const bool own = e->words != NULL; /* or channels of a product's weights, which lie in rows as words do */
-    CALL(run, embed,
-         &(hd_plugin_embed){.type = (hd_plugin_type)(own ? e->type : e->tied->type),
-                            .words = own ? e->words : e->tied->panels,
-                            .word_stride = own ? e->word_stride : (size_t)e->tied->k_pad,
-                            .word_scale = own ? e->word_scale : e->tied->scale,
-                            .position_rows = e->positions,
-                            .type_rows = e->types,
-                            .ids = ids,
-                            .positions = positions,
-                            .types = types,
-                            .n_rows = n_rows,
-                            .n = e->n,
-                            .x = x,
-                            .stride = stride});
+    hd_plugin_embed t = {.type = (hd_plugin_type)e->type,
+                         .words = e->words,
+                         .word_stride = e->word_stride,
+                         .word_scale = e->word_scale,
+                         .position_rows = e->positions,
+                         .type_rows = e->types,
+                         .ids = ids,
+                         .positions = positions,
+                         .types = types,
+                         .n_rows = n_rows,
+                         .n = e->n,
+                         .x = x,
+                         .stride = stride};
+    if (e->is_gathered) {
+        t.type = HD_PLUGIN_F32;
+        t.words = x;
+        t.word_stride = stride;
+    } else if (e->words == NULL) { /* channels of a product's weights lie in rows, as words do */
+        t.type = (hd_plugin_type)e->tied->type;
+        t.words = e->tied->panels;
+        t.word_stride = (size_t)e->tied->k_pad;
+        t.word_scale = e->tied->scale;
+    }
+    CALL(run, embed, &t);
 }
 
 static void norm(const hd_kernels *kernels, hd_run *run, const hd_norm *t, float *x, size_t stride, int n_rows, bool keep,

@@ -23,8 +23,9 @@ typedef struct hd_norm {
 
 typedef struct hd_embedding {
     k_type type;       /* of the words */
-    const void *words; /* [vocab, stride], or NULL: they are the channels of `tied` */
+    const void *words; /* [vocab, stride], or NULL: they are the channels of `tied`, */
     const k_weights *tied;
+    bool is_gathered; /* or the device does not have them: x begins with those of its rows, and ids are 0, 1, 2, … */
     const float *word_scale; /* [vocab], K_I8 */
     const float *positions;  /* [n_positions, n], or NULL */
     const float *types;      /* [n_types, n], or NULL */

@@ -16,6 +16,8 @@
  * writes f32, context, and what the feed-forward has, middle and middle_act, lie over each other, and R are as many rows as
  * have room there. Attention of 16 bits writes act itself.
  *
+ * x is the first, so that rows of words can be sent there before a pass (hd_embedding.is_gathered).
+ *
  * Every member of a team has its own hd_states over the same scratch and makes the same calls.
  */
 #ifndef HD_ENCODER_STATES_H

@@ -5,18 +5,21 @@
 
 #include "base/alloc.h"
 #include "base/half.h"
+#include "base/parallel.h"
 
-#define STAGING_BYTES (16u << 20) /* panels made rows at a time */
+#define STAGING_BYTES (16u << 20) /* what is made anew at a time; one half is sent while the other is made */
+#define TURN_BYTES (64u << 10)    /* of it by one thread at a time */
 
 /* On the way through an encoder's pointers: once to add up their bytes, once to copy what they point to. */
 typedef struct mover {
     hd_device_stream *stream;
     k_type type; /* of the products there */
-    char *base;  /* of the device; NULL: bytes are added up */
+    uint32_t n_threads;
+    char *base; /* of the device; NULL: bytes are added up */
     size_t at;
-    char *staging;
-    size_t staging_bytes;
-    hd_status status; /* the first failure; nothing is copied after it */
+    char *staging;                /* two halves */
+    size_t staging_bytes, n_sent; /* of a half; how many have left */
+    hd_status status;             /* the first failure; nothing is copied after it */
     hd_error *err;
 } mover;
 
@@ -96,6 +99,13 @@ typedef struct pieces {
     size_t from_bytes, bytes; /* of a piece */
 } pieces;
 
+/* Some of them on their way to the staging area. */
+typedef struct some_pieces {
+    const pieces *all;
+    size_t first, n, each; /* each: of a thread's turn */
+    char *to;
+} some_pieces;
+
 static void make_piece(const pieces *p, size_t i, char *to)
 {
     const char *from = p->from + i * p->from_bytes;
@@ -107,7 +117,29 @@ static void make_piece(const pieces *p, size_t i, char *to)
         panel_to_narrow_rows(p->type, from, p->width, to);
 }
 
-/* The staging area is written again only when what was in it has left. */
+static hd_status make_some(void *data, size_t turn, uint32_t worker, hd_error *err)
+{
+    (void)worker, (void)err;
+    const some_pieces *s = data;
+    const size_t begin = turn * s->each, end = begin + s->each < s->n ? begin + s->each : s->n;
+    for (size_t i = begin; i < end; i++)
+        make_piece(s->all, s->first + i, s->to + i * s->all->bytes);
+    return HD_OK;
+}
+
+/* A half of the staging area is written again only when what was in it has left: the other is sent after that. */
+static void send_some(mover *m, some_pieces *s, char *to)
+{
+    const size_t turn = TURN_BYTES / s->all->bytes, bytes = s->n * s->all->bytes;
+    s->each = turn > 0 ? turn : 1;
+    s->to = m->staging + m->n_sent++ % 2 * m->staging_bytes;
+    m->status = hd__parallel(m->n_threads, (s->n + s->each - 1) / s->each, make_some, s, m->err);
+    if (m->status == HD_OK)
+        m->status = hd__device_stream_wait(m->stream, m->err);
+    if (m->status == HD_OK)
+        send(m, to, s->to, bytes);
+}
+
 static void move_pieces(mover *m, const pieces *p, const void **pointer)
 {
     char *to = place(m, hd__mul(p->n, p->bytes));
@@ -116,12 +148,9 @@ static void move_pieces(mover *m, const pieces *p, const void **pointer)
         return;
     }
     const size_t at_once = m->staging_bytes / p->bytes;
-    for (size_t first = 0, n; first < p->n && m->status == HD_OK; first += n) {
-        n = p->n - first < at_once ? p->n - first : at_once;
-        for (size_t i = 0; i < n; i++)
-            make_piece(p, first + i, m->staging + i * p->bytes);
-        send(m, to + first * p->bytes, m->staging, n * p->bytes);
-        m->status = hd__device_stream_wait(m->stream, m->err);
+    for (size_t first = 0; first < p->n && m->status == HD_OK; first += at_once) {
+        some_pieces some = {.all = p, .first = first, .n = p->n - first < at_once ? p->n - first : at_once};
+        send_some(m, &some, to + first * p->bytes);
     }
     *pointer = to;
 }
@@ -266,7 +295,7 @@ static void move_encoder(mover *m, hd_encoder *e)
 }
 
 /* A copy on the heap that shares no memory with its original but for settings and what is about to be moved. */
-static hd_encoder *copy_of(const hd_encoder *e, k_type type)
+static hd_encoder *copy_of(const hd_encoder *e, k_type type, bool gathers)
 {
     hd_encoder *copy = hd__malloc(sizeof *copy);
     if (copy == NULL)
@@ -284,6 +313,9 @@ static hd_encoder *copy_of(const hd_encoder *e, k_type type)
     }
     if (e->embedding.tied != NULL)
         copy->embedding.tied = &copy->vocab.decoder;
+    copy->embedding.is_gathered = gathers;
+    copy->embedding.words = gathers ? NULL : e->embedding.words;
+    copy->embedding.word_scale = gathers ? NULL : e->embedding.word_scale;
     copy->device = hd__device_accelerator();
     copy->type = type;
     copy->qkv_type = type == K_I8 ? K_BF16 : type;
@@ -297,33 +329,55 @@ bool hd__encoder_fits(const hd_encoder *e, k_type type, const hd_accelerator *a)
     return !e->architecture->no_device && (a->state.types & needed) == needed;
 }
 
-hd_status hd__encoder_upload(const hd_encoder *e, k_type type, hd_device_stream *stream, hd_encoder **out,
+bool hd__encoder_can_gather(const hd_encoder *e)
+{
+    return e->embedding.words != NULL && e->word_adapter.low == NULL;
+}
+
+hd_status hd__encoder_measure_there(const hd_encoder *e, const hd_upload *how, const hd_room *room, uint64_t *weights,
+                                    uint64_t *scratch, hd_error *err)
+{
+    mover m = {.type = how->type, .err = err};
+    hd_encoder *copy = copy_of(e, how->type, how->gathers);
+    if (copy == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a device's encoder", e->settings->dir);
+    move_encoder(&m, copy);
+    *weights = m.at;
+    *scratch = e->architecture->scratch_bytes(copy, room);
+    hd__encoder_close(copy);
+    return HD_OK;
+}
+
+hd_status hd__encoder_upload(const hd_encoder *e, const hd_upload *how, hd_device_stream *stream, hd_encoder **out,
                              hd_device_memory *memory, hd_error *err)
 {
-    mover m = {.stream = stream, .type = type, .err = err, .staging_bytes = STAGING_BYTES};
+    mover m = {.stream = stream, .type = how->type, .n_threads = how->n_threads, .err = err, .staging_bytes = STAGING_BYTES};
     hd_accelerator *a = stream->accelerator;
     hd_device_memory block = {0};
     hd_error why;
     hd_status status = HD_OK;
-    assert(type == e->type || (e->type == K_F32 && type != K_I8));
-    hd_encoder *copy = copy_of(e, type);
+    assert((how->type == e->type || (e->type == K_F32 && how->type != K_I8)) &&
+           (!how->gathers || hd__encoder_can_gather(e)));
+    hd_encoder *copy = copy_of(e, how->type, how->gathers);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a device's encoder", e->settings->dir);
     move_encoder(&m, copy);
     const size_t bytes = m.at;
-    m.staging = hd__malloc_aligned(m.staging_bytes);
+    m.staging = hd__map_alloc(2 * m.staging_bytes);
     if (m.staging == NULL) {
         status = hd__fail(err, HD_ERR_MEMORY, "%s: no memory to upload weights", e->settings->dir);
         goto out;
     }
     HD_TRY_OUT(hd__accelerator_alloc(a, bytes, &block, err));
+    hd__device_stream_stage(stream, m.staging, 2 * m.staging_bytes);
     m.base = block.address;
     m.at = 0;
     move_encoder(&m, copy);
     status = hd__device_stream_wait(stream, m.status == HD_OK ? err : &why);
     status = m.status != HD_OK ? m.status : status;
+    hd__device_stream_stage(stream, NULL, 0);
 out:
-    hd__free(m.staging);
+    hd__map_free(m.staging, 2 * m.staging_bytes);
     if (status != HD_OK) {
         hd__accelerator_free(a, &block);
         hd__encoder_close(copy);

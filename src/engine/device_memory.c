@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "encoder/upload.h"
 
+#define ROOMY_TOKENS                                                                                                        \
+    4096              /* a group of so many computes as fast as a larger one: words stay behind for it, and not for more */
 #define LEAST_ROWS 64 /* of results that there is room for, unless tokens are fewer */
 
 /* ---- what a model is there ---- */
@@ -184,6 +186,23 @@ static void make_way(const hd_device *d, hd_device_copy *copy, hd_device_copy *g
     }
 }
 
+/* Whether a model's words are to stay behind. Not when that is no help. */
+static bool leaves_words(const hd_device *d, const hd_model *m, const hd_upload *whole)
+{
+    const uint32_t heads = hd__usual_heads(m);
+    const hd_room room = hd__device_room(ROOMY_TOKENS);
+    uint64_t weights, scratch;
+    hd_error err;
+    hd_slot plan;
+    if (!hd__encoder_can_gather(m->encoder) ||
+        hd__encoder_measure_there(m->encoder, whole, &room, &weights, &scratch, &err) != HD_OK)
+        return false;
+    pthread_mutex_lock(&m->engine->lock);
+    const uint64_t share = block_share(d, m->engine), n_working = d->n_working;
+    pthread_mutex_unlock(&m->engine->lock);
+    return weights + n_working * (scratch + hd__slot_plan(m, &room, heads, NULL, &plan)) > n_working * share;
+}
+
 static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *copy, hd_error *err)
 {
     hd_device *d = w->device;
@@ -191,11 +210,13 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *
     hd_device_stream *stream = w->slot.stream;
     hd_device_copy fresh = {0};
     const bool had_block = w->block.address != NULL;
-    hd_status status = hd__encoder_upload(m->encoder, type, stream, &fresh.encoder, &fresh.memory, err);
+    hd_upload how = {.type = type, .n_threads = e->n_threads};
+    how.gathers = leaves_words(d, m, &how);
+    hd_status status = hd__encoder_upload(m->encoder, &how, stream, &fresh.encoder, &fresh.memory, err);
     if (status == HD_ERR_MEMORY) {
         hd__accelerator_free(d->accelerator, &w->block);
         if (make_room(d, e) || had_block)
-            status = hd__encoder_upload(m->encoder, type, stream, &fresh.encoder, &fresh.memory, err);
+            status = hd__encoder_upload(m->encoder, &how, stream, &fresh.encoder, &fresh.memory, err);
     }
     pthread_mutex_lock(&e->lock);
     fresh.before = m->on[d->number].before;
@@ -208,8 +229,8 @@ static hd_status upload(hd_worker *w, hd_model *m, k_type type, hd_device_copy *
     pthread_mutex_unlock(&e->lock);
     *copy = fresh;
     if (status == HD_OK)
-        hd__log(HD_LOG_INFO, "%s has %s, %.0f MB, and room for %u x %d tokens, %.0f MB each", d->name, m->name,
-                (double)fresh.memory.bytes / 1e6, n_working, most,
+        hd__log(HD_LOG_INFO, "%s has %s%s, %.0f MB, and room for %u x %d tokens, %.0f MB each", d->name, m->name,
+                how.gathers ? " without its words" : "", (double)fresh.memory.bytes / 1e6, n_working, most,
                 (double)group_bytes(m, fresh.encoder, most, hd__usual_heads(m)) / 1e6);
     return status;
 }
@@ -266,9 +287,19 @@ void hd__device_leave(hd_worker *w, hd_model *m)
 
 /* ---- a worker's room ---- */
 
-/* Makes the worker's slot hold n_tokens and n_rows of results: the host's side of a batch. It is laid out for no more than
- * the device has room for. */
-hd_status hd__device_fit_slot(hd_worker *w, const hd_model *m, int n_tokens, int n_rows, uint32_t heads, hd_error *err)
+/* The host's side: arrays, and rows of words where x is there. */
+static size_t lay_out(const hd_model *m, const hd_encoder *encoder, const hd_room *room, uint32_t heads, char *base,
+                      hd_slot *slot)
+{
+    const size_t row = k_row_stride(encoder->embedding.n, K_F32) * sizeof(float);
+    size_t at = hd__slot_plan(m, room, heads, base, slot);
+    slot->scratch = hd__carve(base, &at, encoder->embedding.is_gathered ? (size_t)room->n_tokens * row : 0);
+    return at;
+}
+
+/* It is laid out for no more than the device has room for. */
+hd_status hd__device_fit_slot(hd_worker *w, const hd_model *m, const hd_encoder *encoder, int n_tokens, int n_rows,
+                              uint32_t heads, hd_error *err)
 {
     hd_engine *e = w->crew->engine;
     hd_slot *slot = &w->slot, plan;
@@ -277,12 +308,13 @@ hd_status hd__device_fit_slot(hd_worker *w, const hd_model *m, int n_tokens, int
     pthread_mutex_lock(&e->lock);
     const int group = hd__device_group_tokens(w->device, m, all_heads), most = n_tokens > group ? n_tokens : group;
     pthread_mutex_unlock(&e->lock);
-    if (n_tokens <= before && before <= most && n_rows <= slot->room.n_rows && all_heads == slot->heads)
+    if (n_tokens <= before && before <= most && n_rows <= slot->room.n_rows && all_heads == slot->heads &&
+        lay_out(m, encoder, &slot->room, all_heads, NULL, &plan) <= slot->block_bytes)
         return HD_OK;
     const int doubled = 2 * before < most ? 2 * before : most;
     hd_room room = hd__device_room(n_tokens > doubled ? n_tokens : doubled);
     room.n_rows = n_rows > room.n_rows ? n_rows : room.n_rows;
-    const size_t bytes = hd__slot_plan(m, &room, all_heads, NULL, &plan);
+    const size_t bytes = lay_out(m, encoder, &room, all_heads, NULL, &plan);
     if (bytes > slot->block_bytes) {
         hd__device_stream_stage(slot->stream, NULL, 0);
         pthread_mutex_lock(&e->lock);
@@ -291,7 +323,7 @@ hd_status hd__device_fit_slot(hd_worker *w, const hd_model *m, int n_tokens, int
         if (!hd__slot_map(e, slot, bytes, false))
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a batch of %d tokens", m->name, n_tokens);
     }
-    hd__slot_plan(m, &room, all_heads, slot->block, slot);
+    lay_out(m, encoder, &room, all_heads, slot->block, slot);
     slot->room = room;
     slot->heads = all_heads;
     return HD_OK;

@@ -1,5 +1,6 @@
-/* device_memory.h - what of a device's memory its models and workers have: each model once, in its type there, and what those
- * leave divided among the workers, for the group that each has in hand.
+/* device_memory.h - what of a device's memory its models and workers have: each model once, in its type there, and what
+ * those leave divided among the workers, for the group that each has in hand. Where a model's words would leave too little
+ * for that, they stay on the host, which sends those of each batch's tokens: 4 bytes of each of a token's values.
  */
 #ifndef HD_ENGINE_DEVICE_MEMORY_H
 #define HD_ENGINE_DEVICE_MEMORY_H
@@ -27,9 +28,10 @@ int hd__device_group_tokens(const hd_device *device, const hd_model *model, uint
 HD_MUST_USE hd_status hd__device_bring(hd_worker *worker, hd_model *model, hd_device_copy *copy, hd_error *err);
 void hd__device_leave(hd_worker *worker, hd_model *model);
 
-/* Makes the worker's slot hold n_tokens and n_rows of results: the host's side of a batch; and then the device's. */
-HD_MUST_USE hd_status hd__device_fit_slot(hd_worker *worker, const hd_model *model, int n_tokens, int n_rows, uint32_t heads,
-                                          hd_error *err);
+/* Makes the worker's slot hold n_tokens and n_rows of results: the host's side of a batch for the device's encoder; and then
+ * the device's. */
+HD_MUST_USE hd_status hd__device_fit_slot(hd_worker *worker, const hd_model *model, const hd_encoder *encoder, int n_tokens,
+                                          int n_rows, uint32_t heads, hd_error *err);
 HD_MUST_USE hd_status hd__device_fit_block(hd_worker *worker, const hd_model *model, const hd_encoder *encoder,
                                            hd_error *err);
 

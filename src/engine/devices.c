@@ -174,11 +174,11 @@ static void *there(const hd_worker *w, const void *part)
     return part != NULL ? w->block.address + ((const char *)part - w->slot.block) : NULL;
 }
 
-static void send(const hd_worker *w, const int32_t *values, int n)
+static void send(const hd_worker *w, const void *part, size_t bytes)
 {
     const hd_device_stream *s = w->slot.stream;
-    if (values != NULL)
-        s->accelerator->plugin->upload(s->stream, there(w, values), values, (size_t)n * sizeof *values);
+    if (part != NULL)
+        s->accelerator->plugin->upload(s->stream, there(w, part), part, bytes);
 }
 
 static void fetch(const hd_worker *w, float *values, size_t n_rows, size_t n)
@@ -188,16 +188,38 @@ static void fetch(const hd_worker *w, float *values, size_t n_rows, size_t n)
         s->accelerator->plugin->download(s->stream, values, there(w, values), n_rows * n * sizeof *values);
 }
 
+/* The words of the batch's tokens, each to its row of x. The ids count them from then on. */
+static void send_words(const hd_worker *w, const hd_model *m, const hd_batch *b)
+{
+    const hd_embedding *words = &m->encoder->embedding;
+    const hd_slot *slot = &w->slot;
+    const size_t stride = k_row_stride(words->n, K_F32);
+    m->encoder->kernels.embed(&(k_embed){.type = words->type,
+                                         .words = words->words,
+                                         .word_stride = words->word_stride,
+                                         .word_scale = words->word_scale,
+                                         .ids = slot->ids,
+                                         .n_rows = b->n_tokens,
+                                         .n = words->n,
+                                         .out = (float *)(void *)slot->scratch,
+                                         .stride = stride});
+    send(w, slot->scratch, (size_t)b->n_tokens * stride * sizeof(float));
+    for (int i = 0; i < b->n_tokens; i++)
+        slot->ids[i] = i;
+}
+
 static void send_batch(const hd_worker *w, const hd_batch *b)
 {
-    send(w, b->begin, b->n_sequences + 1);
-    send(w, b->ids, b->n_tokens);
-    send(w, b->positions, b->n_tokens);
-    send(w, b->types, b->n_tokens);
-    send(w, b->pool_begin, b->n_sequences);
-    send(w, b->span_begin, b->n_spans);
-    send(w, b->span_end, b->n_spans);
-    send(w, b->n_seen, b->n_sequences);
+    const size_t of_sequences = (size_t)b->n_sequences * sizeof(int32_t), of_tokens = (size_t)b->n_tokens * sizeof(int32_t);
+    const size_t of_spans = (size_t)b->n_spans * sizeof(int32_t);
+    send(w, b->begin, of_sequences + sizeof(int32_t));
+    send(w, b->ids, of_tokens);
+    send(w, b->positions, of_tokens);
+    send(w, b->types, of_tokens);
+    send(w, b->pool_begin, of_sequences);
+    send(w, b->span_begin, of_spans);
+    send(w, b->span_end, of_spans);
+    send(w, b->n_seen, of_sequences);
 }
 
 static void fetch_rows(const hd_worker *w, const hd_encoder *e, const hd_batch *b)
@@ -298,10 +320,12 @@ static hd_status pass(hd_worker *w, hd_model *m, size_t n, int n_tokens, bool *r
         n_rows += hd__rows_of_sequence(w->taken[i]);
     HD_TRY(hd__device_bring(w, m, &copy, err));
     const hd_encoder *encoder = copy.encoder;
-    HD_TRY(hd__device_fit_slot(w, m, n_tokens, (int)n_rows, w->taken[0]->job->heads, err));
+    HD_TRY(hd__device_fit_slot(w, m, encoder, n_tokens, (int)n_rows, w->taken[0]->job->heads, err));
     HD_TRY(hd__device_fit_block(w, m, encoder, err));
     hd__device_stream_stage(slot->stream, slot->block, slot->block_bytes);
     hd__batch_fill(w, 0, n, slot, &batch);
+    if (encoder->embedding.is_gathered)
+        send_words(w, m, &batch);
     send_batch(w, &batch);
     *replayed = forward(w, m, &copy, &batch);
     fetch_rows(w, encoder, &batch);

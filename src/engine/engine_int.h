@@ -135,7 +135,7 @@ typedef struct hd_slot {
     float *out, *scores;                                 /* [room.n_rows, …] */
     float *token_states, *token_vectors, *token_weights; /* [room.n_tokens, …] */
     float *vocab_weights; /* [the lesser of room.n_rows and HD_VOCABULARY_GROUP, vocabulary] */
-    char *scratch;
+    char *scratch;        /* on a device: where x is in its block, and rows of words before they are sent there */
 } hd_slot;
 
 #define HD_UNWEIGHTED_TOKENS 4 /* cls, eos, pad, unk */
@@ -332,7 +332,8 @@ void hd__memory_plan(hd_engine *engine);
 /* Tokens a worker takes at once, so that its slot keeps within its share of the memory; call with the lock. */
 int hd__plan_group_tokens(const hd_model *model);
 
-/* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock, which is let go meanwhile. */
+/* Frees the blocks of slots whose model nobody uses; whether there were any. Call with the lock, which is let go
+ * meanwhile. */
 bool hd__slots_clear_unused(hd_engine *engine);
 
 /* The heads that the memory is planned for: dense vectors where the model has them. */
@@ -400,8 +401,8 @@ size_t hd__worker_rows(const hd_worker *worker, uint64_t n_tokens);
 /* Frees what a model has on devices; nobody uses it. */
 void hd__devices_forget(hd_model *model);
 
-/* Frees a worker's slot, and the device's side of it, when nobody uses its model; whether there was any. With the lock, which
- * is let go meanwhile. */
+/* Frees a worker's slot, and the device's side of it, when nobody uses its model; whether there was any. With the lock,
+ * which is let go meanwhile. */
 bool hd__device_clear_unused(hd_worker *worker);
 
 /* ---- queue.c: all with the lock ---- */

@@ -208,7 +208,8 @@ static void check_model(const char *name, const hd_settings *s, k_type cpu_type,
     MUST(hd__encoder_open(s, weights, hd__device_cpu(), cpu_type, &cpu, &err));
     if (hd__encoder_fits(cpu, type, accelerator)) {
         const uint64_t before = hd__accelerator_used(accelerator);
-        MUST(hd__encoder_upload(cpu, type, &accelerator->streams[0], &device, &memory, &err));
+        MUST(hd__encoder_upload(cpu, &(hd_upload){.type = type, .n_threads = 2}, &accelerator->streams[0], &device, &memory,
+                                &err));
         assert_true(hd__accelerator_used(accelerator) == before + memory.bytes);
         for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
             const variant *v = &variants[i];

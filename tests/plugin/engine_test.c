@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "cuda/products.h"
+#include "device/accelerator.h"
 #include "host_plugin.h"
 #include "sanitized.h"
 
@@ -481,6 +482,52 @@ static void test_past_f16(void **state)
     check_nothing_is_left();
 }
 
+/* Groups of both workers are past the range at once: what there was of the model in f16 goes when the last has left it. */
+static void test_one_type_stays(void **state)
+{
+    (void)state;
+    enum { N_JOBS = 16 };
+    hd_job *jobs[N_JOBS];
+    if (is_simulated)
+        skip(); /* it has memory of its own for streams, and takes long */
+    float *out = malloc(N_JOBS * N * WIDTH * sizeof *out);
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cuda");
+    hd_model *model = open_model(engine, "tiny-wide", HD_DTYPE_F16);
+    for (int i = 0; i < N_JOBS; i++)
+        MUST(hd_job_submit(model, some_texts(N_JOBS * N) + i * N, N, NULL, NULL, out + i * N * WIDTH, &jobs[i], &err));
+    for (int i = 0; i < N_JOBS; i++)
+        MUST(hd_job_wait(jobs[i], NULL, &err));
+    assert_int_equal(device_of(engine, 0).n_texts, N_JOBS * N);
+    assert_true(counts_of_plugin().n_allocated <= 1 + HD_DEVICE_STREAMS); /* weights, and a block for each worker */
+    free(out);
+    hd_engine_close(engine);
+    check_nothing_is_left();
+}
+
+/* Where a model's words would leave too little room they stay on the host, and where they would not, they do not. */
+static void test_words_stay(void **state)
+{
+    (void)state;
+    bool stayed = false, went = false;
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd__log_set_level(HD_LOG_INFO);
+    for (uint64_t room = 1 << 18; room <= 1 << 26; room *= 4) {
+        hd_engine *engine =
+            open_engine((hd_engine_options){.n_threads = 2, .device = "cuda", .device_memory_bytes = stream_bytes + room});
+        logged[0] = '\0';
+        encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_F32), "in little memory");
+        const hd_device_info info = device_of(engine, 0);
+        assert_true(info.used_bytes <= room);
+        stayed |= info.n_texts == N && strstr(logged, " without its words, ") != NULL;
+        went |= info.n_texts == N && strstr(logged, " without its words, ") == NULL;
+        hd_engine_close(engine);
+        check_nothing_is_left();
+    }
+    hd__log_set_level(HD_LOG_WARN);
+    assert_true(stayed && went);
+}
+
 /* What cannot be used is said in one line, and the CPU computes. */
 static void test_unusable(void **state)
 {
@@ -586,6 +633,8 @@ int main(void)
         cmocka_unit_test(test_recordings_and_pins),
         cmocka_unit_test(test_f16),
         cmocka_unit_test(test_past_f16),
+        cmocka_unit_test(test_one_type_stays),
+        cmocka_unit_test(test_words_stay),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }
