@@ -191,27 +191,6 @@ static void attention(const hd_kernels *kernels, hd_run *run, const hd_attention
                                 .out_stride = t->out_stride});
 }
 
-static void ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
-{
-    const bool converts = f->middle_act.type == K_I8;
-    const k_type type = converts ? K_F32 : f->middle_act.type;
-    void *middle = converts ? (void *)f->middle : f->middle_act.data;
-    const size_t stride = converts ? f->middle_stride : f->middle_act.stride;
-    const int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
-    for (int b = 0, row = 0, rows; b < n_blocks; b++, row += rows) {
-        rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
-        const hd_act in = hd__act_from(&f->act, (size_t)row);
-        if (f->gate != NULL)
-            linear(kernels, run, f->gate, NULL, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle, stride);
-        linear(kernels, run, f->up, &f->up_change, &in, rows, 0, f->up->n_pad / K_PANEL,
-               f->gate != NULL ? K_MUL : f->activation, type, middle, stride);
-        if (converts)
-            convert(kernels, run, f->middle, f->middle_stride, rows, f->up->n, &f->middle_act);
-        linear(kernels, run, f->down, &f->down_change, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
-               f->x + (size_t)row * f->x_stride, f->x_stride);
-    }
-}
-
 static void change_rows(const hd_kernels *kernels, hd_run *run, const hd_table_adapter *adapter, int task,
                         const int32_t *ids, int n_rows, int n, float *x, size_t stride)
 {
@@ -323,7 +302,6 @@ const hd_device_ops *hd__device_accelerator(void)
         .linear = linear,
         .rotate = rotate,
         .attention = attention,
-        .ffn = ffn,
         .change_rows = change_rows,
         .pick = pick,
         .copy = copy,

@@ -234,29 +234,6 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
     }
 }
 
-static void cpu_ffn(const hd_kernels *kernels, hd_run *run, const hd_ffn *f)
-{
-    const int n_blocks = (f->n_rows + f->block_rows - 1) / f->block_rows;
-    const bool convert = f->middle_act.type == K_I8;
-    const k_type type = convert ? K_F32 : f->middle_act.type;
-    void *middle = convert ? (void *)f->middle : f->middle_act.data;
-    const size_t stride = convert ? f->middle_stride : f->middle_act.stride;
-    for (int b = 0, row = 0; b < n_blocks; b++) {
-        int rows = (f->n_rows - row) / (n_blocks - b); /* even blocks */
-        hd_act in = hd__act_from(&f->act, (size_t)row);
-        if (f->gate != NULL)
-            cpu_linear(kernels, run, f->gate, NULL, &in, rows, 0, f->gate->n_pad / K_PANEL, f->activation, type, middle,
-                       stride);
-        cpu_linear(kernels, run, f->up, &f->up_change, &in, rows, 0, f->up->n_pad / K_PANEL,
-                   f->gate != NULL ? K_MUL : f->activation, type, middle, stride);
-        if (convert)
-            cpu_convert(kernels, run, f->middle, f->middle_stride, rows, f->up->n, &f->middle_act);
-        cpu_linear(kernels, run, f->down, &f->down_change, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD, K_F32,
-                   f->x + (size_t)row * f->x_stride, f->x_stride);
-        row += rows;
-    }
-}
-
 const hd_device_ops *hd__device_cpu(void)
 {
     static const hd_device_ops ops = {
@@ -268,7 +245,6 @@ const hd_device_ops *hd__device_cpu(void)
         .linear = cpu_linear,
         .rotate = cpu_rotate,
         .attention = cpu_attention,
-        .ffn = cpu_ffn,
         .change_rows = hd__cpu_change_rows,
         .pick = hd__cpu_pick,
         .copy = hd__cpu_copy,

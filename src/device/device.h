@@ -191,7 +191,6 @@ typedef struct hd_device_ops {
     void (*rotate)(const hd_kernels *kernels, hd_run *run, const k_rotary *rotary);
 
     void (*attention)(const hd_kernels *kernels, hd_run *run, const hd_attention *attention);
-    void (*ffn)(const hd_kernels *kernels, hd_run *run, const hd_ffn *ffn);
 
     /* x[i] += what a task's adapter adds to row ids[i] of a table, ids NULL: to row 0. */
     void (*change_rows)(const hd_kernels *kernels, hd_run *run, const hd_table_adapter *adapter, int task,
@@ -212,5 +211,8 @@ typedef struct hd_device_ops {
 
 /* The CPU, with the kernels chosen for it. */
 const hd_device_ops *hd__device_cpu(void);
+
+/* The feed-forward, by any device's products. */
+void hd__device_ffn(const hd_device_ops *device, const hd_kernels *kernels, hd_run *run, const hd_ffn *ffn);
 
 #endif

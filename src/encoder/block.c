@@ -463,7 +463,7 @@ void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
 void hd__ffn_block(hd_states *s, const hd_layer *layer)
 {
     const hd_encoder *e = s->encoder;
-    e->device->ffn(&e->kernels, s->run,
+    hd__device_ffn(e->device, &e->kernels, s->run,
                    &(hd_ffn){
                        .gate = layer->gate.n > 0 ? &layer->gate : NULL,
                        .up = &layer->up,

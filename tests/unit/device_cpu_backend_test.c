@@ -238,7 +238,7 @@ static void pre_norm_ffn(const hd_kernels *kernels, hd_run *run, void *arguments
     const ffn_arguments *a = arguments;
     const hd_ffn *f = &a->ffn;
     hd__device_cpu()->norm(kernels, run, &a->norm, f->x, f->x_stride, ROWS, true, &f->act);
-    hd__device_cpu()->ffn(kernels, run, f);
+    hd__device_ffn(hd__device_cpu(), kernels, run, f);
 }
 
 static void expect_ffn(const ffn_arguments *a, float *const weights[3], const float *before, const float *after,
