@@ -4,12 +4,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/regex_memory.h"
 
 #define MAX_ALPHA 1e6
 
@@ -204,18 +202,6 @@ static hd_status add_tensor(hd_peft *p, const hd_tensor *t, const hd_peft_config
 
 /* ---- patterns ---- */
 
-static void *allocate(size_t bytes, void *unused)
-{
-    (void)unused;
-    return hd__malloc(bytes);
-}
-
-static void release(void *memory, void *unused)
-{
-    (void)unused;
-    hd__free(memory);
-}
-
 static hd_status compile(pcre2_general_context *memory, const char *pattern, const char *dir, hd_arena *arena,
                          pcre2_code **code, hd_error *err)
 {
@@ -277,7 +263,7 @@ static hd_status set_scales(hd_peft *p, const hd_peft_config *config, const char
     if (config->n_alphas == 0)
         return HD_OK;
     bool *has_own = hd__arena_calloc(&p->arena, p->n + 1, sizeof *has_own);
-    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    pcre2_general_context *memory = hd__regex_memory();
     hd_status status = has_own != NULL && memory != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", dir);
     for (uint32_t i = 0; i < config->n_alphas && status == HD_OK; i++) {
         pcre2_code *code = NULL;

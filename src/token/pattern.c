@@ -1,12 +1,10 @@
 /* pattern.c - see pattern.h. PCRE2: https://www.pcre.org; Oniguruma's syntax: doc/RE of its sources. */
 #include "token/pattern.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/limits.h"
+#include "base/regex_memory.h"
 #include "base/utf8.h"
 #include "token/unicode.h"
 
@@ -167,18 +165,6 @@ static hd_status translate(hd_span regex, hd_buffer *out, hd_error *err)
     return out->failed ? hd__fail(err, HD_ERR_MEMORY, "no memory for a regular expression of %zu bytes", regex.len) : HD_OK;
 }
 
-static void *allocate(size_t bytes, void *unused)
-{
-    (void)unused;
-    return hd__malloc(bytes);
-}
-
-static void release(void *ptr, void *unused)
-{
-    (void)unused;
-    hd__free(ptr);
-}
-
 static void free_pattern(void *data)
 {
     hd_pattern *pattern = data;
@@ -192,7 +178,7 @@ static hd_status compile(hd_span regex, const char *file, const char *where, hd_
     int number = 0;
     size_t place = 0;
     hd__buffer_init(&text);
-    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    pcre2_general_context *memory = hd__regex_memory();
     pcre2_compile_context *settings = memory != NULL ? pcre2_compile_context_create(memory) : NULL;
     hd_status status = settings != NULL ? translate(regex, &text, err) : HD_ERR_MEMORY;
     if (status == HD_OK) {
