@@ -288,7 +288,7 @@ static void check_type(const char *level, const json_t *entry, k_type type)
 
 static void test_level(void **state)
 {
-    const level *l = *state;
+    const tested_level *l = *state;
     if (hd__isa_set_mask(l->mask, &err) != HD_OK)
         fail_msg("%s", err.text);
     const bool here = hd__isa_has(l->isa);

@@ -258,7 +258,7 @@ static void test_tokens(void **state)
 
 static void test_level(void **state)
 {
-    const level *l = *state;
+    const tested_level *l = *state;
     hd_engine *engine;
     if (hd__isa_set_mask(l->mask, &err) != HD_OK)
         fail_msg("%s", err.text);

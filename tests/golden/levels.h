@@ -6,12 +6,12 @@
 
 #include "kernel/kernels.h"
 
-typedef struct level {
+typedef struct tested_level {
     hd_isa isa;
     const char *mask; /* leaves this level and those it is built on */
-} level;
+} tested_level;
 
-static level levels[] = {
+static tested_level levels[] = {
     {HD_ISA_BASE, "-avx2,-neon"},
     {HD_ISA_NEON, "-dotprod"},
     {HD_ISA_DOTPROD, ""},
