@@ -92,6 +92,7 @@ typedef struct run {
     slot slots[MAX_WINDOWS];
     size_t oldest, n_started;
     uint64_t n_texts, n_tokens, n_truncated;
+    uint64_t n_bytes; /* of the input, whose texts are done */
     cli_progress progress;
 } run;
 
@@ -123,6 +124,7 @@ static hd_status wait_slot(run *r, slot *s, hd_error *err)
     r->n_started--;
     r->oldest = (r->oldest + 1) % r->n_slots;
     r->n_texts += s->window.n;
+    r->n_bytes = s->window.end_byte;
     r->n_tokens += stats.n_tokens;
     r->n_truncated += stats.n_truncated;
     return status;
@@ -139,7 +141,7 @@ static void draw_progress(run *r)
         return;
     char text[160], texts[32], texts_rate[32], tokens_rate[32];
     double seconds = cli_progress_seconds(&r->progress);
-    double share = r->input.n_bytes_total != 0 ? (double)r->input.n_bytes / (double)r->input.n_bytes_total : -1;
+    double share = r->input.n_bytes_total != 0 ? (double)r->n_bytes / (double)r->input.n_bytes_total : -1;
     snprintf(text, sizeof text, "%s docs  %s docs/s  %s tokens/s", cli_count_text(r->n_texts, texts),
              rate_text(r->n_texts, seconds, texts_rate), rate_text(r->n_tokens, seconds, tokens_rate));
     cli_progress_draw(&r->progress, share, text);
@@ -231,7 +233,11 @@ static hd_status check_usage(int n_args, bool *jsonl, cli_format *format, hd_err
     if (flag_prompt != NULL && flag_prompt_name != NULL)
         return hd__fail(err, HD_ERR_ARG, "embed: give --prompt or --prompt-name, not both");
     HD_TRY(cli_input_format(flag_input_format, flag_input, jsonl, err));
-    return cli_format_parse(flag_output_format, flag_output, format, err);
+    HD_TRY(cli_format_parse(flag_output_format, flag_output, format, err));
+    const bool to_stdout = flag_output == NULL || strcmp(flag_output, "-") == 0;
+    if (*format != CLI_JSONL && to_stdout && isatty(STDOUT_FILENO) == 1)
+        return hd__fail(err, HD_ERR_ARG, "embed: npy and f32 are not for a terminal to show: use --output FILE or a pipe");
+    return HD_OK;
 }
 
 static hd_status parse_heads(uint32_t *heads, hd_error *err)

@@ -228,6 +228,7 @@ hd_status cli_input_fill(cli_input *input, cli_window *window, size_t max_texts,
     }
     if (window->bytes.failed || input->line.failed)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a line", input->name);
+    window->end_byte = input->n_bytes - (input->end - input->at);
     const char *at = window->bytes.ptr;
     for (size_t i = 0; i < window->n; i++) {
         window->texts[i].ptr = at;

@@ -17,6 +17,7 @@ typedef struct cli_window {
     hd_text *texts; /* [n], valid after a fill */
     size_t n, capacity;
     uint64_t first_line; /* of the first text, counted from 1 */
+    uint64_t end_byte;   /* of the input: what has been read up to the window's end */
 } cli_window;
 
 void cli_window_clear(cli_window *window);
@@ -27,7 +28,8 @@ typedef struct cli_input {
     bool jsonl, strict;
     const char *const *members; /* of a JSON line, whose texts follow each other in a window; ends with NULL. NULL: "text" */
     bool at_end;
-    uint64_t n_lines, n_bytes;
+    uint64_t n_lines;
+    uint64_t n_bytes;       /* read so far, the chunk included */
     uint64_t n_bytes_total; /* 0: unknown, as of a pipe */
     char *chunk;
     size_t at, end;  /* what is left of the chunk */

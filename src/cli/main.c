@@ -10,10 +10,10 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 
-static const cli_command *const commands[] = {&cli_index_folders, &cli_embed,  &cli_rerank,  &cli_serve,    &cli_health,
-                                              &cli_tokenize,      &cli_models, &cli_pull,    &cli_info,     &cli_search,
-                                              &cli_eval,          &cli_tune,   &cli_convert, &cli_quantize, &cli_db,
-                                              &cli_bench,         &cli_kcheck};
+static const cli_command *const commands[] = {&cli_embed,  &cli_rerank,  &cli_index_folders, &cli_search,   &cli_eval,
+                                              &cli_tune,   &cli_db,      &cli_serve,         &cli_health,   &cli_pull,
+                                              &cli_models, &cli_convert, &cli_quantize,      &cli_tokenize, &cli_info,
+                                              &cli_bench,  &cli_kcheck};
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
 int cli_exit_code(hd_status status, const hd_error *err)
@@ -69,8 +69,19 @@ static int run_command(const cli_command *command, int n_args, char **args)
     return command->run(n_args, args);
 }
 
+static int run_named(const char *name, int n_args, char **args)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i]->name) == 0)
+            return run_command(commands[i], n_args, args);
+    return unknown_command(name);
+}
+
 static int run_program(int argc, char **argv)
 {
+    static char help_option[] = "--help";
+    if (argc > 2 && strcmp(argv[1], "help") == 0)
+        return run_named(argv[2], 1, (char *[]){argv[2], help_option, NULL} + 1);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return CLI_EXIT_OK;
@@ -79,10 +90,7 @@ static int run_program(int argc, char **argv)
         printf("heddle %s\n", hd_version());
         return CLI_EXIT_OK;
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return run_command(commands[i], argc - 2, argv + 2);
-    return unknown_command(argv[1]);
+    return run_named(argv[1], argc - 2, argv + 2);
 }
 
 int main(int argc, char **argv)

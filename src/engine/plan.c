@@ -41,6 +41,15 @@ static hd_status check_long_text(const hd_model *m, const hd_plan *plan, hd_erro
     return HD_OK;
 }
 
+#define NAMES_BYTES 256
+
+/* Appends to a list for a message, as far as there is room. */
+static void add_name(char names[NAMES_BYTES], const char *name)
+{
+    const size_t at = strlen(names);
+    snprintf(names + at, NAMES_BYTES - at, "%s%s", at > 0 ? ", " : "", name);
+}
+
 static hd_status find_task(const hd_model *m, const char *name, uint32_t *task, hd_error *err)
 {
     const hd_settings *s = &m->settings;
@@ -53,10 +62,11 @@ static hd_status find_task(const hd_model *m, const char *name, uint32_t *task, 
             return HD_OK;
         }
     }
-    char names[256] = "none";
-    for (size_t i = 0, at = 0; i < s->n_tasks && at < sizeof names; i++)
-        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i > 0 ? ", " : "", s->tasks[i]);
-    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no task named \"%s\"; it has: %s", m->name, name, names);
+    char names[NAMES_BYTES] = "";
+    for (uint32_t i = 0; i < s->n_tasks; i++)
+        add_name(names, s->tasks[i]);
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no task named \"%s\"; it has: %s", m->name, name,
+                    names[0] != '\0' ? names : "none");
 }
 
 static const char *name_of_prompt(const hd_model *m, const hd_encode_options *o)
@@ -77,6 +87,15 @@ hd_model *hd__model_of_side(hd_model *m, const hd_encode_options *options)
 }
 
 /* NULL: there is none of that name. */
+static hd_status no_prompt(const hd_model *m, const char *name, hd_error *err)
+{
+    char names[NAMES_BYTES] = "";
+    for (uint32_t i = 0; i < m->settings.n_prompts; i++)
+        add_name(names, m->settings.prompts[i].name);
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"; it has: %s", m->name, name,
+                    names[0] != '\0' ? names : "none");
+}
+
 static const char *text_of_prompt(const hd_model *m, const char *name)
 {
     for (uint32_t i = 0; i < m->settings.n_prompts; i++)
@@ -98,7 +117,7 @@ static hd_status find_prompt(const hd_model *m, const hd_encode_options *o, uint
     }
     const char *text = name[0] != '\0' ? text_of_prompt(m, name) : "";
     if (text == NULL && o->prompt_name != NULL)
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no prompt named \"%s\"", m->name, name);
+        return no_prompt(m, name, err);
     const bool by_task = task > 0 && (o->prompt_name == NULL || (m->settings.has_sides && text[0] == '\0'));
     *prompt = by_task ? m->settings.task_prompts[task - 1] : text != NULL ? text : "";
     return HD_OK;

@@ -21,11 +21,13 @@ class HelpTest(CommandTest):
                 text = self.heddle(command, "--help")[0].decode()
                 self.matches(f"help-{command}.txt", text)
                 self.assertEqual(self.heddle(command, "-h")[0].decode(), text)
+                self.assertEqual(self.heddle("help", command)[0].decode(), text)
                 self.assertLessEqual(max(map(len, text.splitlines())), 105)
 
     def test_kcheck(self):
         text = self.heddle("kcheck", "--help")[0].decode()
         self.assertEqual(self.heddle("kcheck", "-h")[0].decode(), text)
+        self.assertEqual(self.heddle("help", "kcheck")[0].decode(), text)
         source = (ROOT / "tests/kernel/kcheck.c").read_text()
         options = set(re.findall(r'"(--\w+)"', source))
         self.assertGreater(len(options), 7)
@@ -37,6 +39,7 @@ class HelpTest(CommandTest):
 
     def test_unknown_command(self):
         self.fails("embd", code=2, says="unknown command 'embd': did you mean 'embed'?")
+        self.fails("help", "embd", code=2, says="unknown command 'embd': did you mean 'embed'?")
         self.fails("frobnicate", code=2, says="unknown command 'frobnicate' (see 'heddle --help')")
 
     def test_unknown_option(self):
