@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 build: ## build/heddle, build/libheddle.so (default)
 	@tools/setup.sh build
 	@[ -f build/build.ninja ] || cmake --preset release --log-level=WARNING
-	@cmake --build --preset release
+	@cmake --build --preset release --target product
 
 demo: build ## embed real text with real MiniLM weights, index the documents of this folder, and search both
 	@model=$$(tools/fetch_model.sh) && build/examples/nearest "$$model" examples/sentences.txt && rm -f build/demo.db && \
@@ -24,6 +24,7 @@ test: ## everything: all tests, sanitizers, 64-bit Arm kernels
 check: build ## the quick part of the tests: lint and unit
 	@tools/setup.sh check
 	@tools/fetch_model.sh >/dev/null
+	@cmake --build --preset release
 	@ctest --test-dir build -L 'lint|unit' -j "$$(nproc)" --output-on-failure
 
 bench: build ## against ONNX Runtime, OpenVINO, sentence-transformers, side by side
