@@ -143,6 +143,41 @@ bool hd__dir_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* How many files there are in folder a; *same becomes false when one is not in folder b. A folder that cannot be read is
+ * like no other. */
+static size_t count_files(const char *a, const char *b, bool *same)
+{
+    size_t n_files = 0;
+    DIR *dir = opendir(a);
+    if (dir == NULL) {
+        *same = false;
+        return 0;
+    }
+    for (const struct dirent *entry; *same && (entry = readdir(dir)) != NULL;) {
+        char path[HD_LIMIT_PATH_BYTES], other[HD_LIMIT_PATH_BYTES];
+        struct stat st, other_st;
+        const int n = snprintf(path, sizeof path, "%s/%s", a, entry->d_name);
+        const int n_other = snprintf(other, sizeof other, "%s/%s", b, entry->d_name);
+        const bool fits = n > 0 && n_other > 0 && (size_t)n < sizeof path && (size_t)n_other < sizeof other;
+        if (fits && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+            continue;
+        n_files++;
+        *same = fits && stat(path, &st) == 0 && stat(other, &other_st) == 0 && st.st_dev == other_st.st_dev &&
+                st.st_ino == other_st.st_ino;
+    }
+    closedir(dir);
+    return n_files;
+}
+
+bool hd__dir_is_same(const char *a, const char *b)
+{
+    bool same = true;
+    if (strcmp(a, b) == 0)
+        return true;
+    const size_t n = count_files(a, b, &same), n_other = same ? count_files(b, a, &same) : 0;
+    return same && n > 0 && n == n_other;
+}
+
 hd_status hd__dir_make(const char *path, hd_error *err)
 {
     char part[HD_LIMIT_PATH_BYTES];

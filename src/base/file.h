@@ -34,6 +34,10 @@ bool hd__path_is_below(hd_span path);
 
 bool hd__file_exists(const char *path);
 bool hd__dir_exists(const char *path);
+
+/* Whether two folders are one, or have files of the same names that are one file each, by links, as the Hugging Face cache
+ * keeps equal files. What is in their subfolders does not matter. */
+bool hd__dir_is_same(const char *a, const char *b);
 HD_MUST_USE hd_status hd__dir_make(const char *path, hd_error *err); /* with parents; fine when it exists */
 
 /* A file under a temporary name beside `path` ("<path>.XXXXXX.tmp"), moved into place by commit (fsync + rename) and

@@ -21,6 +21,7 @@ typedef struct hd_batch {
     const int32_t *n_seen;                /* [n_sequences]: how many tokens of each others see, the first; NULL: all */
     uint32_t heads;                       /* HD_HEAD_* bits, all of them of encoder->heads */
     uint32_t task;                        /* 1 + that of settings->tasks whose adapters change the weights; 0: none */
+    bool of_queries;                      /* DENSE: by query_dense, of settings->queries */
     float *out;                           /* HD_HEAD_DENSE: [n_sequences, n_out] */
     float *token_states;                  /* HD_HEAD_TOKENS: [n_tokens, hidden], as pooling reads them */
     float *token_vectors;                 /* HD_HEAD_MULTI: [n_tokens, n_token_out], the row of every token */
@@ -117,7 +118,7 @@ struct hd_encoder {
     bool sparse_by_vocabulary; /* SPARSE: weights for each id of the vocabulary, not for each token */
     bool skip_first_token;     /* MULTI: the first token's vector does not count (bge-m3's CLS) */
 
-    hd_row_head dense, scores;
+    hd_row_head dense, query_dense, scores;
     hd_vocab_head vocab;
     k_weights token_weight; /* SPARSE by token: f32, one channel */
     uint32_t n_token_steps; /* MULTI */

@@ -79,10 +79,9 @@ hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names
     return HD_OK;
 }
 
-static hd_status bind_dense(hd_encoder *e, hd_weights *w, hd_error *err)
+/* Modules are called by numbers from `first` on. */
+static hd_status bind_dense(hd_row_head *head, const hd_settings *set, uint32_t first, hd_weights *w, hd_error *err)
 {
-    const hd_settings *set = e->settings;
-    hd_row_head *head = &e->dense;
     head->pooling = set->pooling;
     head->n_pooled = head->n_out = (int)set->hidden * __builtin_popcount(set->pooling);
     head->n_steps = set->n_dense;
@@ -91,7 +90,7 @@ static hd_status bind_dense(hd_encoder *e, hd_weights *w, hd_error *err)
         if ((int)dense->n_in != head->n_out)
             return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
                             dense->n_in, head->n_out);
-        HD_TRY(hd__weights_dense(w, dense, i, K_F32, &head->steps[i].linear, &head->steps[i].residual, err));
+        HD_TRY(hd__weights_dense(w, dense, first + i, K_F32, &head->steps[i].linear, &head->steps[i].residual, err));
         head->steps[i].activation = hd__epilogue_of(dense->activation);
         head->n_out = (int)dense->n_out;
     }
@@ -126,7 +125,9 @@ hd_status hd__bind_heads(hd_encoder *e, hd_weights *w, hd_error *err)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s/config.json: Heddle does not run the head of \"%s\"", set->dir,
                         set->architecture);
     if ((set->heads & HD_HEAD_DENSE) != 0)
-        HD_TRY(bind_dense(e, w, err));
+        HD_TRY(bind_dense(&e->dense, set, 0, w, err));
+    if ((set->heads & HD_HEAD_DENSE) != 0 && set->queries != NULL)
+        HD_TRY(bind_dense(&e->query_dense, set->queries, HD_LIMIT_DENSE_MODULES, w, err));
     if (set->sparse_linear != NULL)
         HD_TRY(hd__weights_file_linear(w, set->sparse_linear, "sparse", K_F32, 1, hidden, &e->token_weight, err));
     if ((set->heads & HD_HEAD_MULTI) != 0)
@@ -142,9 +143,16 @@ hd_status hd__bind_heads(hd_encoder *e, hd_weights *w, hd_error *err)
 
 /* ---- planning ---- */
 
-uint32_t hd__picked_pooling(const hd_encoder *e, uint32_t heads)
+static const hd_row_head *dense_of(const hd_encoder *e, const hd_batch *batch)
 {
-    const uint32_t pooling = heads == HD_HEAD_DENSE ? e->dense.pooling : heads == HD_HEAD_SCORES ? e->scores.pooling : 0;
+    return batch->of_queries ? &e->query_dense : &e->dense;
+}
+
+uint32_t hd__picked_pooling(const hd_encoder *e, const hd_batch *batch)
+{
+    const uint32_t pooling = batch->heads == HD_HEAD_DENSE    ? dense_of(e, batch)->pooling
+                             : batch->heads == HD_HEAD_SCORES ? e->scores.pooling
+                                                              : 0;
     return hd__pools_one_row(pooling) ? pooling : 0;
 }
 
@@ -166,7 +174,9 @@ size_t hd__head_scratch_bytes(const hd_encoder *e, int n_tokens, int n_rows)
 {
     const int vocab_rows = n_tokens < VOCAB_ROWS ? n_tokens : VOCAB_ROWS;
     const int token_rows = e->n_token_steps > 1 ? n_tokens : 0;
-    const size_t rows = most(hd__row_head_scratch_bytes(&e->dense, n_rows), hd__row_head_scratch_bytes(&e->scores, n_rows));
+    const size_t dense =
+        most(hd__row_head_scratch_bytes(&e->dense, n_rows), hd__row_head_scratch_bytes(&e->query_dense, n_rows));
+    const size_t rows = most(dense, hd__row_head_scratch_bytes(&e->scores, n_rows));
     const size_t tokens = (size_t)token_rows * k_row_stride(hd__context_width(e), K_F32) * sizeof(float);
     const size_t vocab = (size_t)vocab_rows * k_row_stride(e->vocab.decoder.n, K_F32) * sizeof(float);
     return most(rows, most(tokens, vocab));
@@ -253,7 +263,7 @@ void hd__heads_forward(hd_states *s)
     const hd_batch *batch = s->batch;
     const uint32_t heads = batch->heads;
     if ((heads & HD_HEAD_DENSE) != 0)
-        hd__row_head_forward(e, &e->dense, s->run, batch, s->x, s->x_stride, s->picked, s->head, batch->out);
+        hd__row_head_forward(e, dense_of(e, batch), s->run, batch, s->x, s->x_stride, s->picked, s->head, batch->out);
     if ((heads & HD_HEAD_SCORES) != 0)
         hd__row_head_forward(e, &e->scores, s->run, batch, s->x, s->x_stride, s->picked, s->head, batch->scores);
     if ((heads & HD_HEAD_TOKENS) != 0)

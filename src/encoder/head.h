@@ -40,9 +40,9 @@ HD_MUST_USE hd_status hd__bind_vocab(hd_encoder *encoder, hd_weights *weights, c
  * HD_ERR_UNSUPPORTED when the architecture lacks a head that the settings ask for. */
 HD_MUST_USE hd_status hd__bind_heads(hd_encoder *encoder, hd_weights *weights, hd_error *err);
 
-/* The pooling whose one row of each sequence is all that the wanted heads read, so that the last layer need compute no
+/* The pooling whose one row of each sequence is all that the batch's heads read, so that the last layer need compute no
  * other; 0 when they read more. */
-uint32_t hd__picked_pooling(const hd_encoder *encoder, uint32_t heads);
+uint32_t hd__picked_pooling(const hd_encoder *encoder, const hd_batch *batch);
 
 /* Values of the widest f32 row that attention or a head leaves in states->context. */
 int hd__context_width(const hd_encoder *encoder);

@@ -98,7 +98,7 @@ void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, c
                       hd_states *s)
 {
     *s = (hd_states){.encoder = e, .run = run, .batch = batch, .n_rows = batch->n_tokens, .positions = batch->positions};
-    s->pick_pooling = hd__picked_pooling(e, batch->heads);
+    s->pick_pooling = hd__picked_pooling(e, batch);
     plan(e, room, scratch, s);
 }
 

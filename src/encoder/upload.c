@@ -286,6 +286,7 @@ static void move_encoder(mover *m, hd_encoder *e)
     for (uint32_t i = 0; i < s->n_layers; i++)
         move_layer(m, &e->layers[i], s);
     move_steps(m, e->dense.steps, e->dense.n_steps, K_F32);
+    move_steps(m, e->query_dense.steps, e->query_dense.n_steps, K_F32);
     move_steps(m, e->scores.steps, e->scores.n_steps, K_F32);
     move_steps(m, e->token_steps, e->n_token_steps, m->type);
     move_linear(m, &e->vocab.dense, m->type);

@@ -45,6 +45,20 @@ static const char *type_name(k_type type)
     return type == K_F32 ? "f32" : type == K_BF16 ? "bf16" : "int8";
 }
 
+/* Of the modules behind the transformer. *key is NULL when there is no memory. */
+static hd_status add_dense_key(hd_weights *w, const hd_settings *s, const char **key, hd_error *err)
+{
+    for (uint32_t i = 0; i < s->n_dense && *key != NULL; i++) {
+        const hd_dense_settings *d = &s->dense[i];
+        hd_tensors *dense;
+        HD_TRY(hd__tensors_open(d->dir, &dense, err));
+        *key = hd__arena_printf(&w->arena, "%s dense=%u>%u bias=%d%s %s", *key, d->n_in, d->n_out, d->has_bias,
+                                d->has_residual ? " residual" : "", hd__tensors_identity(dense));
+        hd__tensors_close(dense);
+    }
+    return HD_OK;
+}
+
 /* Everything the blobs depend on. Sizes are among it although blobs have theirs: those are rounded up, so that a blob made
  * for other settings may fit. */
 static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
@@ -62,13 +76,10 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
                                s->adapter_scale);
     if (key != NULL && s->judges)
         key = hd__arena_printf(&w->arena, "%s answers=%d,%d", key, s->answers[0], s->answers[1]);
-    for (uint32_t i = 0; i < s->n_dense && key != NULL; i++) {
-        const hd_dense_settings *d = &s->dense[i];
-        hd_tensors *dense;
-        HD_TRY(hd__tensors_open(d->dir, &dense, err));
-        key = hd__arena_printf(&w->arena, "%s dense=%u>%u bias=%d%s %s", key, d->n_in, d->n_out, d->has_bias,
-                               d->has_residual ? " residual" : "", hd__tensors_identity(dense));
-        hd__tensors_close(dense);
+    HD_TRY(add_dense_key(w, s, &key, err));
+    if (key != NULL && s->queries != NULL) {
+        key = hd__arena_printf(&w->arena, "%s queries:", key);
+        HD_TRY(add_dense_key(w, s->queries, &key, err));
     }
     for (uint32_t i = 0; i < w->n_adapters && key != NULL; i++)
         key = hd__arena_printf(&w->arena, "%s adapter=%s", key, hd__peft_identity(w->adapters[i]));

@@ -128,7 +128,7 @@ bool hd__devices_have(hd_engine *e, k_type type)
 
 static bool is_for(const hd_device *d, const hd_job *job)
 {
-    const hd_model *m = job->model;
+    const hd_model *m = job->model->base;
     return d->is_up && job->n_device_failures < FAILURES_TO_CPU && !hd__device_refuses(d, m) &&
            hd__encoder_fits(m->encoder, hd__device_type(d, m), d->accelerator);
 }
@@ -148,8 +148,8 @@ bool hd__worker_may_take(const hd_worker *w, const hd_job *job)
 uint64_t hd__worker_budget(const hd_worker *w, const hd_job *job)
 {
     const hd_engine *e = w->crew->engine;
-    const hd_model *m = job->model;
-    const uint64_t pending = m->pending_tokens[job->crew->kind];
+    const hd_model *m = job->model->base;
+    const uint64_t pending = job->model->pending_tokens[job->crew->kind];
     uint32_t n_workers = w->device != NULL ? 0 : e->n_threads;
     for (uint32_t i = 0; i < e->n_devices && w->device != NULL; i++)
         n_workers += e->devices[i].is_up ? e->devices[i].n_working : 0;
@@ -282,7 +282,7 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_devi
         .heads = b->heads,
         .task = b->task,
         .type = (uint32_t)copy->encoder->type,
-        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1,
+        .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1 | (uint32_t)b->of_queries << 2,
     };
     hd_plugin_key key = {0};
     _Static_assert(sizeof all <= sizeof key, "the key's words");
@@ -416,7 +416,7 @@ static void run_group(hd_worker *w, size_t n, int n_tokens)
 {
     hd_engine *e = w->crew->engine;
     hd_device *d = w->device;
-    hd_model *m = w->taken[0]->job->model;
+    hd_model *m = w->taken[0]->job->model->base;
     hd_error why = {0};
     bool replayed = false;
     const hd_status status = pass(w, m, n, n_tokens, &replayed, &why);
@@ -543,7 +543,7 @@ static void *device_main(void *data)
             retry(d, e);
         const size_t n = is_next(w) && e->queue_texts > 0 && has_stream(w, e) ? take(w, e, &n_tokens) : 0;
         if (n > 0) {
-            hd__slot_claim(w, w->taken[0]->job->model);
+            hd__slot_claim(w, w->taken[0]->job->model->base);
             pthread_mutex_unlock(&e->lock);
             run_group(w, n, n_tokens);
             pthread_mutex_lock(&e->lock);

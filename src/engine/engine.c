@@ -107,7 +107,7 @@ void hd_engine_get_stats(hd_engine *e, hd_engine_stats *stats)
     stats->n_batch_capacity = e->n_batch_capacity;
     stats->scratch_bytes = hd__memory_of_slots(e, true);
     for (const hd_model *m = e->models; m != NULL; m = m->next) {
-        if (m->state != HD_LOADED)
+        if (m->base != m || m->state != HD_LOADED)
             continue;
         stats->n_models_loaded++;
         stats->weights_bytes += m->weights_bytes;

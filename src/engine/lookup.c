@@ -117,11 +117,11 @@ static hd_status add_adapter(hd_sha256 *hash, const char *dir, hd_buffer *files,
     return add_tensors(hash, tensors, dir, files, err);
 }
 
-static hd_status add_all_weights(hd_sha256 *hash, const hd_model *m, hd_buffer *files, hd_error *err)
+/* What is behind the transformer. */
+static hd_status add_dense(hd_sha256 *hash, const hd_settings *s, hd_buffer *files, hd_error *err)
 {
-    HD_TRY(add_weights(hash, m->settings.dir, files, err));
-    for (uint32_t i = 0; i < m->settings.n_dense; i++) {
-        const hd_dense_settings *d = &m->settings.dense[i];
+    for (uint32_t i = 0; i < s->n_dense; i++) {
+        const hd_dense_settings *d = &s->dense[i];
         if (hash != NULL) {
             add_number(hash, d->n_in);
             add_number(hash, d->n_out);
@@ -130,23 +130,53 @@ static hd_status add_all_weights(hd_sha256 *hash, const hd_model *m, hd_buffer *
         }
         HD_TRY(add_weights(hash, d->dir, files, err));
     }
+    return HD_OK;
+}
+
+static hd_status add_all_weights(hd_sha256 *hash, const hd_model *m, hd_buffer *files, hd_error *err)
+{
+    HD_TRY(add_weights(hash, m->settings.dir, files, err));
+    HD_TRY(add_dense(hash, &m->settings, files, err));
+    if (m->settings.queries != NULL)
+        HD_TRY(add_dense(hash, m->settings.queries, files, err));
     for (uint32_t i = 0; m->settings.task_dirs != NULL && i < m->settings.n_tasks; i++)
         HD_TRY(add_adapter(hash, m->settings.task_dirs[i], files, err));
     return m->settings.adapter_dir != NULL ? add_adapter(hash, m->settings.adapter_dir, files, err) : HD_OK;
 }
 
+/* Queries that share the model's transformer are known by its identity and their pooling. */
+static hd_status identify_queries(hd_model *m, hd_error *err)
+{
+    hd_sha256 *hash;
+    HD_TRY(hd__sha256_new(&hash, err));
+    add_text(hash, m->shared_id);
+    add_text(hash, "queries");
+    add_number(hash, m->settings.queries->pooling);
+    hd__sha256_end(hash, m->queries->shared_id);
+    return HD_OK;
+}
+
+static void forget_identity(hd_model *m)
+{
+    m->shared_id[0] = '\0';
+    if (m->settings.queries != NULL)
+        m->queries->shared_id[0] = '\0';
+}
+
 hd_status hd__identity_begin(hd_model *m, hd_buffer *files, hd_error *err)
 {
     hd_sha256 *hash;
-    m->shared_id[0] = '\0';
+    forget_identity(m);
     if (m->engine->store == NULL)
         return HD_OK;
     HD_TRY(hd__sha256_new(&hash, err));
     add_settings(hash, m);
-    const hd_status status = add_all_weights(hash, m, files, err);
+    hd_status status = add_all_weights(hash, m, files, err);
     hd__sha256_end(hash, m->shared_id);
+    if (status == HD_OK && m->settings.queries != NULL)
+        status = identify_queries(m, err);
     if (status != HD_OK)
-        m->shared_id[0] = '\0';
+        forget_identity(m);
     return status;
 }
 
@@ -159,7 +189,7 @@ hd_status hd__identity_end(hd_model *m, const hd_buffer *files, hd_error *err)
     const hd_status status = add_all_weights(NULL, m, &now, err);
     if (status == HD_OK && (now.len != files->len || memcmp(now.ptr, files->ptr, now.len) != 0)) {
         hd__log(HD_LOG_WARN, "%s: its files changed while it was loaded: its vectors are not shared", m->name);
-        m->shared_id[0] = '\0';
+        forget_identity(m);
     }
     hd__buffer_clear(&now);
     return status;

@@ -13,7 +13,7 @@ static uint64_t left_of(uint64_t limit, uint64_t bytes)
 
 static bool is_unused(const hd_model *m)
 {
-    return m->state == HD_LOADED && m->n_users == 0;
+    return m->base == m && m->state == HD_LOADED && m->n_users == 0;
 }
 
 uint64_t hd__memory_of_weights(const hd_engine *e, bool also_unused)

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "engine/engine_int.h"
 #include "engine/model_tokenizer.h"
@@ -61,12 +62,16 @@ static hd_status packed_paths(hd_model *m, hd_error *err)
                                                                : hd__fail(err, HD_ERR_MEMORY, "%s: no memory", m->name);
 }
 
+/* Values of a vector as the last module gives it. */
+static uint32_t width_of(const hd_settings *s)
+{
+    return s->n_dense > 0 ? s->dense[s->n_dense - 1].n_out : s->hidden * (uint32_t)__builtin_popcount(s->pooling);
+}
+
 static void fill_info(hd_model *m, const char *path)
 {
     const hd_settings *s = &m->settings;
-    uint32_t n = s->hidden * (uint32_t)__builtin_popcount(s->pooling);
-    for (uint32_t i = 0; i < s->n_dense; i++)
-        n = s->dense[i].n_out;
+    uint32_t n = width_of(s);
     if (s->truncate_dim > 0 && s->truncate_dim < n)
         n = s->truncate_dim;
     m->info = (hd_model_info){
@@ -163,6 +168,7 @@ static hd_status open_side(hd_engine *engine, const char *name_or_dir, const hd_
     pthread_cond_init(&m->loaded, NULL);
     m->engine = engine;
     m->documents = documents;
+    m->base = m;
     m->id = atomic_fetch_add(&last_id, 1) + 1;
     m->name = hd__arena_strndup(&m->arena, name_or_dir, strlen(name_or_dir));
     hd_status status =
@@ -179,6 +185,19 @@ static hd_status open_side(hd_engine *engine, const char *name_or_dir, const hd_
     pthread_mutex_unlock(&engine->lock);
     *out = m;
     return HD_OK;
+}
+
+static bool is_same_dir(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : hd__dir_is_same(a, b);
+}
+
+/* Whether both sides read the same files, but for modules behind the transformer that give vectors as wide. */
+static bool share_transformer(const hd_settings *d, const hd_settings *q)
+{
+    return is_same_dir(d->dir, q->dir) && is_same_dir(d->tokenizer_dir, q->tokenizer_dir) &&
+           is_same_dir(d->adapter_dir, q->adapter_dir) && width_of(d) == width_of(q) &&
+           d->sparse_log_twice == q->sparse_log_twice && d->sparse_sums == q->sparse_sums;
 }
 
 /* The encoder of queries, whose vectors are to be compared with those of documents. */
@@ -202,6 +221,10 @@ static hd_status open_queries(hd_model *m, const hd_model_options *o, hd_error *
     if (status != HD_OK) {
         hd_model_close(queries);
         return status;
+    }
+    if (share_transformer(&m->settings, &queries->settings)) {
+        queries->base = m;
+        m->settings.queries = &queries->settings;
     }
     m->queries = queries;
     m->info.n_query_tasks = q->n_tasks;
@@ -245,18 +268,34 @@ static void free_loaded(hd_model *m)
     hd__query_table_close(m);
     hd__tokenizer_close(m->tokenizer);
     m->tokenizer = NULL;
+    if (m->settings.queries != NULL) {
+        m->queries->encoder = NULL;
+        m->queries->tokenizer = NULL;
+    }
+}
+
+/* With the lock. */
+static void set_state(hd_model *m, hd_load_state state)
+{
+    m->state = state;
+    m->info.dtype = m->dtype;
+    m->info.loaded = state == HD_LOADED;
+    if (m->settings.queries != NULL) {
+        m->queries->state = state;
+        m->queries->info.dtype = m->dtype;
+        m->queries->info.loaded = m->info.loaded;
+    }
 }
 
 /* With the lock, which is let go while memory is freed; the state keeps everybody else away. */
 static void unload_locked(hd_model *m)
 {
-    m->state = HD_LOADING;
-    m->info.loaded = false;
+    set_state(m, HD_LOADING);
     hd__slots_clear_unused(m->engine);
     pthread_mutex_unlock(&m->engine->lock);
     free_loaded(m);
     pthread_mutex_lock(&m->engine->lock);
-    m->state = HD_UNLOADED;
+    set_state(m, HD_UNLOADED);
     hd__memory_plan(m->engine);
     pthread_cond_broadcast(&m->loaded);
 }
@@ -266,12 +305,13 @@ void hd_model_close(hd_model *m)
     if (m == NULL)
         return;
     hd_engine *engine = m->engine;
+    hd_model *base = m->base;
     hd_model_close(m->queries);
     pthread_mutex_lock(&engine->lock);
-    while (m->state == HD_LOADING) /* or being unloaded for idleness */
-        pthread_cond_wait(&m->loaded, &engine->lock);
-    if (m->state == HD_LOADED)
-        unload_locked(m);
+    while (base->state == HD_LOADING) /* or being unloaded for idleness */
+        pthread_cond_wait(&base->loaded, &engine->lock);
+    if (base->state == HD_LOADED)
+        unload_locked(base);
     hd_model **link = &engine->models;
     while (*link != m)
         link = &(*link)->next;
@@ -343,7 +383,7 @@ static hd_status open_identified(hd_model *m, hd_error *err)
 /* Vectors in the cache are those of the weights that made them: other files than at the last load make another model. */
 static void renew_id(hd_model *m)
 {
-    const uint64_t hash = hd__hash64(hd__span_of(hd__weights_key(m->weights)), 1) | 1;
+    const uint64_t hash = hd__hash64(hd__span_of(hd__weights_key(m->base->weights)), 1) | 1;
     if (m->weights_hash != 0 && m->weights_hash != hash)
         m->id = atomic_fetch_add(&last_id, 1) + 1;
     m->weights_hash = hash;
@@ -405,6 +445,16 @@ static hd_status choose_dtype(hd_model *m, hd_error *err)
     return packed_paths(m, err);
 }
 
+/* What queries have of the model that is loaded for them, too. */
+static void lend_to_queries(hd_model *m)
+{
+    hd_model *q = m->queries;
+    q->dtype = m->dtype;
+    q->tokenizer = m->tokenizer;
+    q->encoder = m->encoder;
+    renew_id(q);
+}
+
 static hd_status load(hd_model *m, hd_error *err)
 {
     uint64_t start_ns = hd__now_ns();
@@ -419,6 +469,8 @@ static hd_status load(hd_model *m, hd_error *err)
         read_plainly(m);
     HD_TRY(open_identified(m, err));
     renew_id(m);
+    if (m->settings.queries != NULL)
+        lend_to_queries(m);
     if (m->engine->idle_unload_s > 0) /* workers look for idle models */
         HD_TRY(hd__workers_start(&m->engine->crews[HD_CREW_FOREGROUND], err));
     hd__log(HD_LOG_INFO, "%s: loaded as %s in %.0f ms, %.1f MB of weights%s", m->name, dtype_name(m->dtype),
@@ -432,15 +484,13 @@ static void load_locked(hd_model *m)
 {
     hd_engine *engine = m->engine;
     hd_error error = {0};
-    m->state = HD_LOADING;
+    set_state(m, HD_LOADING);
     pthread_mutex_unlock(&engine->lock);
     hd_status status = load(m, &error);
     if (status != HD_OK)
         free_loaded(m);
     pthread_mutex_lock(&engine->lock);
-    m->state = status == HD_OK ? HD_LOADED : HD_UNLOADED;
-    m->info.dtype = m->dtype;
-    m->info.loaded = status == HD_OK;
+    set_state(m, status == HD_OK ? HD_LOADED : HD_UNLOADED);
     m->info.load_failed = status != HD_OK;
     if (status == HD_OK) {
         hd__memory_plan(engine);
@@ -451,8 +501,9 @@ static void load_locked(hd_model *m)
     pthread_cond_broadcast(&m->loaded);
 }
 
-hd_status hd__model_acquire(hd_model *m, hd_error *err)
+hd_status hd__model_acquire(hd_model *model, hd_error *err)
 {
+    hd_model *m = model->base;
     hd_engine *engine = m->engine;
     pthread_mutex_lock(&engine->lock);
     const uint64_t n_failed = m->n_failed;
@@ -472,8 +523,9 @@ hd_status hd__model_acquire(hd_model *m, hd_error *err)
     return status;
 }
 
-void hd__model_release(hd_model *m)
+void hd__model_release(hd_model *model)
 {
+    hd_model *m = model->base;
     pthread_mutex_lock(&m->engine->lock);
     m->n_users--;
     m->last_used_ns = hd__now_ns();
@@ -525,7 +577,7 @@ hd_status hd_model_unload(hd_model *m, hd_error *err)
     pthread_mutex_unlock(&m->engine->lock);
     if (n_users > 0) /* before either side goes */
         return hd__fail(err, HD_ERR_BUSY, "%s: in use by %u jobs", m->name, n_users);
-    HD_TRY(q != NULL ? unload_side(q, err) : HD_OK);
+    HD_TRY(q != NULL && q->base == q ? unload_side(q, err) : HD_OK);
     return unload_side(m, err);
 }
 
@@ -536,7 +588,7 @@ void hd__models_unload_idle(hd_engine *engine)
         return;
     engine->next_idle_check_ns = now_ns + SECOND_NS;
     for (hd_model *m = engine->models; m != NULL;) {
-        if (m->state == HD_LOADED && m->n_users == 0 && m->last_used_ns + patience_ns <= now_ns) {
+        if (m->base == m && m->state == HD_LOADED && m->n_users == 0 && m->last_used_ns + patience_ns <= now_ns) {
             hd__log(HD_LOG_INFO, "%s: unloading after %u s without use", m->name, engine->idle_unload_s);
             unload_locked(m);
             m = engine->models; /* the list may have changed meanwhile */

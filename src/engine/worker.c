@@ -328,6 +328,7 @@ void hd__batch_fill(const hd_worker *w, size_t first, size_t n, hd_slot *slot, h
         .n_seen = has_unseen ? slot->n_seen : NULL,
         .heads = w->taken[first]->job->heads,
         .task = w->taken[first]->job->task,
+        .of_queries = w->taken[first]->job->model != w->taken[first]->job->model->base,
         .out = slot->out,
         .token_states = slot->token_states,
         .token_vectors = slot->token_vectors,
@@ -451,7 +452,7 @@ void hd__batch_count(hd_engine *e, size_t n_texts, uint64_t n_tokens, uint64_t c
 static void run_group(hd_worker *w, size_t first, size_t n, int n_tokens, bool alone)
 {
     hd_engine *e = w->crew->engine;
-    hd_model *m = w->taken[first]->job->model;
+    hd_model *m = w->taken[first]->job->model->base;
     hd_slot *slot = &w->slot;
     hd_error error;
     if (fit_slot(m, slot, n_tokens, w->taken[first]->job->heads, &error) != HD_OK) {
@@ -528,7 +529,7 @@ static void *worker_main(void *data)
         size_t n = hd__queue_take(w, &n_tokens);
         if (n > 0) {
             bool alone = c->n_idle == 0 || c->lanes != NULL || c->offer != NULL;
-            hd__slot_claim(w, w->taken[0]->job->model);
+            hd__slot_claim(w, w->taken[0]->job->model->base);
             pthread_mutex_unlock(&e->lock);
             run_group(w, 0, n, n_tokens, alone);
             pthread_mutex_lock(&e->lock);

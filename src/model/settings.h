@@ -97,28 +97,30 @@ typedef struct hd_settings {
     int32_t unknown_id; /* static models: the token that does not count; -1: none, or the tokenizer was not asked yet */
 
     /* what happens to its output */
-    uint32_t heads;                 /* HD_HEAD_* bits of what the files ask for */
-    bool sparse_by_vocabulary;      /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
-    bool sparse_log_twice;          /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
-    bool sparse_sums;               /* SPLADE: of that the sum over the tokens, else the greatest */
-    const char *query_table;        /* SPLADE: the folder of the weights that a query's tokens have, without the transformer;
+    uint32_t heads;            /* HD_HEAD_* bits of what the files ask for */
+    bool sparse_by_vocabulary; /* SPARSE: a masked-language head, SPLADE; else a weight for each token */
+    bool sparse_log_twice;     /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
+    bool sparse_sums;          /* SPLADE: of that the sum over the tokens, else the greatest */
+    const char *query_table;   /* SPLADE: the folder of the weights that a query's tokens have, without the transformer;
                                      * NULL: queries are read as documents are */
-    uint32_t query_length;          /* tokens of such a query, without specials */
-    bool has_sides;                 /* queries and documents have encoders of their own; this is one of them */
-    const char *sparse_linear;      /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
-    const char *colbert_linear;     /* MULTI: the same */
-    uint32_t n_token_out;           /* MULTI: values of a token's vector */
-    hd_late_settings *late;         /* MULTI: its Dense modules are for tokens; NULL: colbert_linear, or none */
-    uint32_t n_labels;              /* SCORES */
-    const char *const *labels;      /* [n_labels] */
-    bool labels_are_independent;    /* problem_type "multi_label_classification": a text may have several of them */
-    bool judges;                    /* SCORES: logit of the answer "yes" less that of "no", as Qwen3-Reranker's */
-    int32_t answers[2];             /* ids of "no" and "yes"; -1 until the tokenizer was asked */
-    bool answers_alone;             /* the head has the rows of "yes" and "no" alone, in this order, as GGUF's */
-    hd_activation score_activation; /* where the architecture leaves it to config.json */
-    uint32_t score_pooling;         /* one of hd_pooling */
-    uint32_t pooling;               /* hd_pooling bits, at least one */
-    bool include_prompt;            /* pooled together with the prompt's tokens; false leaves them out */
+    uint32_t query_length;     /* tokens of such a query, without specials */
+    bool has_sides;            /* queries and documents have encoders of their own; this is one of them */
+    const struct hd_settings *queries; /* of documents: those of queries, which share the transformer and have other modules
+                                        * behind it; NULL: none do */
+    const char *sparse_linear;         /* SPARSE by token: the file of bge-m3's linear layer, or NULL */
+    const char *colbert_linear;        /* MULTI: the same */
+    uint32_t n_token_out;              /* MULTI: values of a token's vector */
+    hd_late_settings *late;            /* MULTI: its Dense modules are for tokens; NULL: colbert_linear, or none */
+    uint32_t n_labels;                 /* SCORES */
+    const char *const *labels;         /* [n_labels] */
+    bool labels_are_independent;       /* problem_type "multi_label_classification": a text may have several of them */
+    bool judges;                       /* SCORES: logit of the answer "yes" less that of "no", as Qwen3-Reranker's */
+    int32_t answers[2];                /* ids of "no" and "yes"; -1 until the tokenizer was asked */
+    bool answers_alone;                /* the head has the rows of "yes" and "no" alone, in this order, as GGUF's */
+    hd_activation score_activation;    /* where the architecture leaves it to config.json */
+    uint32_t score_pooling;            /* one of hd_pooling */
+    uint32_t pooling;                  /* hd_pooling bits, at least one */
+    bool include_prompt;               /* pooled together with the prompt's tokens; false leaves them out */
     uint32_t n_dense;
     hd_dense_settings dense[HD_LIMIT_DENSE_MODULES];
     bool normalize;

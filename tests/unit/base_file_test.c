@@ -104,6 +104,28 @@ static void makes_folders(void **state)
     assert_int_equal(hd__dir_make(longest, &err), HD_ERR_LIMIT);
 }
 
+/* By links file for file, as the Hugging Face cache has them. */
+static void knows_the_same_folder(void **state)
+{
+    (void)state;
+    char a[HD_LIMIT_PATH_BYTES], b[HD_LIMIT_PATH_BYTES];
+    snprintf(a, sizeof a, "%s", scratch_path(&s, "same/a"));
+    snprintf(b, sizeof b, "%s", scratch_path(&s, "same/b"));
+    assert_int_equal(hd__dir_make(scratch_path(&s, "same/a/deeper"), &err), HD_OK);
+    assert_int_equal(hd__dir_make(b, &err), HD_OK);
+    assert_true(hd__dir_is_same(a, a));
+    assert_false(hd__dir_is_same(a, b)); /* without files nothing is the same */
+    const char *file = scratch_text(&s, "same/a/config.json", "{}");
+    assert_false(hd__dir_is_same(a, b) || hd__dir_is_same(b, a));
+    assert_int_equal(symlink(file, scratch_path(&s, "same/b/config.json")), 0);
+    assert_true(hd__dir_is_same(a, b) && hd__dir_is_same(b, a));
+    scratch_text(&s, "same/b/more", "");
+    assert_false(hd__dir_is_same(a, b) || hd__dir_is_same(b, a));
+    scratch_text(&s, "same/a/more", ""); /* equal is not the same */
+    assert_false(hd__dir_is_same(a, b));
+    assert_false(hd__dir_is_same(a, scratch_path(&s, "same/c")));
+}
+
 /* The scratch folder holds this one file with this text, and nothing else. */
 static void assert_only(const char *file, const char *text)
 {
@@ -329,6 +351,7 @@ int main(void)
         TEST(reads_whole_files_up_to_a_limit),
         TEST(maps_files),
         TEST(makes_folders),
+        TEST(knows_the_same_folder),
         TEST(writes_aligned_and_whole),
         TEST(abandons_without_a_trace),
         TEST(a_full_disk_leaves_the_old_file),

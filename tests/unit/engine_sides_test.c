@@ -3,6 +3,7 @@
  */
 #include "unit/engine_fixture.h"
 
+#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 #define GOLDEN "tests/golden/sides/"
 
-enum { MOST_TEXTS = 4, MOST_VALUES = 64 };
+enum { MOST_TEXTS = 4, MOST_VALUES = 64, WIDTH = 64 };
 
 static json_t *manifest;
 
@@ -163,6 +164,84 @@ static void test_both(void **state)
     hd_engine_close(engine);
 }
 
+/* How many files of packed weights there are. */
+static size_t count_packed(const char *cache)
+{
+    char path[512];
+    size_t n = 0;
+    snprintf(path, sizeof path, "%s/packed", cache);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        n += strstr(entry->d_name, "-f32") != NULL;
+    closedir(dir);
+    return n;
+}
+
+/* Loads both sides and gives what each makes of a text; bytes of their weights. */
+static uint64_t load_both(const char *name, const char *side_first, uint32_t n_models, size_t n_files,
+                          float out[2][MOST_VALUES])
+{
+    const hd_text text = text_of("the river and the sea of light in winter");
+    char cache[256];
+    hd_model_info info;
+    snprintf(cache, sizeof cache, "%s/cache-%s", folder.dir, name);
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2, .cache_dir = cache});
+    hd_model *model = open_model(engine, name, HD_DTYPE_F32);
+    encode(model, side_first, &text, 1, out[0], NULL);
+    assert_int_equal(is_loaded(model), n_models == 1); /* both at once, or one */
+    encode(model, "query", &text, 1, out[0], NULL);
+    encode(model, "document", &text, 1, out[1], NULL);
+    hd_model_get_info(model, &info);
+    assert_true(info.loaded);
+    assert_int_equal(stats_of(engine).n_models_loaded, n_models);
+    assert_int_equal(stats_of(engine).weights_bytes, info.weights_bytes);
+    assert_int_equal(count_packed(cache), n_files);
+    MUST(hd_model_begin(model, &err));
+    must_fail(hd_model_unload(model, &err), HD_ERR_BUSY, "in use");
+    hd_model_end(model);
+    MUST(hd_model_unload(model, &err));
+    assert_int_equal(stats_of(engine).weights_bytes, 0);
+    encode(model, "query", &text, 1, out[0], NULL);
+    hd_engine_close(engine);
+    return info.weights_bytes;
+}
+
+/* A transformer of both sides is packed and loaded once: where both name one folder, and where the files of two are the same
+ * files. Copies of the files are two transformers, with the same vectors. */
+static void test_shared(void **state)
+{
+    (void)state;
+    float linked[2][MOST_VALUES], copied[2][MOST_VALUES], behind[2][MOST_VALUES];
+    const uint64_t once = load_both("linked", "query", 1, 1, linked), twice = load_both("copied", "query", 2, 2, copied);
+    const uint64_t with_dense = load_both("tiny-asym", "document", 1, 1, behind);
+    assert_int_equal(2 * once, twice);
+    assert_true(with_dense > once && with_dense < once + once / 2);
+    assert_memory_equal(linked[0], copied[0], WIDTH * sizeof(float));
+    assert_memory_equal(linked[1], copied[1], WIDTH * sizeof(float));
+    assert_true(memcmp(linked[0], linked[1], WIDTH * sizeof(float)) != 0);
+}
+
+/* What one transformer takes is enough for two sides that share it, and not for two copies. */
+static void test_shared_memory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"linked", "linked", "copied"};
+    uint64_t limit = 0;
+    for (size_t i = 0; i < 3; i++) {
+        hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1, .memory_limit_bytes = limit});
+        hd_model *model = open_model(engine, names[i], HD_DTYPE_F32);
+        if (i == 2) {
+            must_fail(hd_model_begin(model, &err), HD_ERR_MEMORY, "weights do not fit in the memory limit");
+        } else {
+            MUST(hd_model_begin(model, &err));
+            limit = stats_of(engine).weights_bytes * 3 / 2;
+            hd_model_end(model);
+        }
+        hd_engine_close(engine);
+    }
+}
+
 /* Tokens are told in the words of the side that they are of. */
 static void test_tokens(void **state)
 {
@@ -230,7 +309,7 @@ static void test_refused(void **state)
     "set -e; python3 tools/make_tiny_architectures.py \"$models\" tiny-sides tiny-sides-static tiny-asym "                  \
     "tiny-sides-cut tiny-sides-splade\n"                                                                                    \
     "cd \"$models\"; python3 - <<'EOS'\n"                                                                                   \
-    "import json, shutil\n"                                                                                                 \
+    "import json, os, shutil\n"                                                                                             \
     "def change(name, old, file, act):\n"                                                                                   \
     "    if name != old: shutil.copytree(old, name)\n"                                                                      \
     "    path = name + '/' + file\n"                                                                                        \
@@ -252,6 +331,12 @@ static void test_refused(void **state)
     "def strange(r): r['types']['query_1_Pooling'] = package + 'LSTM'\n"                                                    \
     "change('strange', 'tiny-sides', router, strange)\n"                                                                    \
     "change('three', 'tiny-sides', router, lambda r: r['structure'].update(image=['query_1_Pooling']))\n"                   \
+    "shutil.copytree('tiny-sides', 'copied'); shutil.rmtree('copied/query_0_Transformer')\n"                                \
+    "shutil.copytree('copied/document_0_Transformer', 'copied/query_0_Transformer')\n"                                      \
+    "change('copied', 'copied', 'query_1_Pooling/config.json', lambda r: r.update(word_embedding_dimension=64))\n"          \
+    "change('copied', 'copied', router, lambda r: r['structure']['query'].pop())\n"                                         \
+    "shutil.copytree('copied', 'linked'); shutil.rmtree('linked/query_0_Transformer')\n"                                    \
+    "shutil.copytree('linked/document_0_Transformer', 'linked/query_0_Transformer', copy_function=os.link)\n"               \
     "shutil.copytree('tiny-sides', 'no-side'); shutil.rmtree('no-side/query_0_Transformer')\n"                              \
     "EOS"
 
@@ -275,8 +360,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_packed),  cmocka_unit_test(test_both),
-        cmocka_unit_test(test_tokens), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_golden),  cmocka_unit_test(test_packed),        cmocka_unit_test(test_both),
+        cmocka_unit_test(test_shared),  cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
