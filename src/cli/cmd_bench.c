@@ -205,7 +205,10 @@ static void print_table(const bench *b, const result results[N_CASES], const jso
            json_string_value(json_object_get(before, "dtype")));
     for (size_t i = 0; i < N_CASES; i++) {
         double was = number_of(json_object_get(json_object_get(before, "cases"), results[i].name), "p50_ms");
-        printf("%-28s %12.3f %12.3f %8.2fx\n", results[i].what, was, results[i].p50_ms, was / results[i].p50_ms);
+        if (was > 0)
+            printf("%-28s %12.3f %12.3f %8.2fx\n", results[i].what, was, results[i].p50_ms, was / results[i].p50_ms);
+        else /* a reranker has another last case than other models */
+            printf("%-28s %12s %12.3f %9s\n", results[i].what, "-", results[i].p50_ms, "-");
     }
 }
 
@@ -285,6 +288,8 @@ static hd_status run_bench(bench *b, int n_args, char **args, json_t **before, h
 {
     if (n_args > 0)
         return hd__fail(err, HD_ERR_ARG, "bench: unexpected argument '%s'", args[0]);
+    if (flag_sweep + flag_json + (flag_compare != NULL) > 1)
+        return hd__fail(err, HD_ERR_ARG, "bench: give one of --json, --compare and --sweep");
     cli_config config;
     HD_TRY(cli_config_load(&config, err));
     if (flag_compare != NULL)

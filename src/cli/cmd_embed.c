@@ -214,9 +214,10 @@ static void summarise(const run *r)
     hd_model_get_info(r->model, &info);
     char device[CLI_DEVICE_TEXT_BYTES], texts[32], tokens[32], texts_rate[32], tokens_rate[32];
     double seconds = cli_progress_seconds(&r->progress);
-    fprintf(stderr, "%s docs, %s tokens in %.2f s: %s docs/s, %s tokens/s (%s, %s)\n", cli_count_text(r->n_texts, texts),
-            cli_count_text(r->n_tokens, tokens), seconds, rate_text(r->n_texts, seconds, texts_rate),
-            rate_text(r->n_tokens, seconds, tokens_rate), cli_dtype_name(info.dtype), cli_device_text(r->engine, device));
+    fprintf(stderr, "%s doc%s, %s tokens in %.2f s: %s docs/s, %s tokens/s (%s, %s)\n", cli_count_text(r->n_texts, texts),
+            r->n_texts == 1 ? "" : "s", cli_count_text(r->n_tokens, tokens), seconds,
+            rate_text(r->n_texts, seconds, texts_rate), rate_text(r->n_tokens, seconds, tokens_rate),
+            cli_dtype_name(info.dtype), cli_device_text(r->engine, device));
     if (r->n_truncated > 0)
         fprintf(stderr, "%s of them were longer than the model takes and were cut\n", cli_count_text(r->n_truncated, texts));
 }

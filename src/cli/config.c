@@ -311,7 +311,7 @@ const char *cli_device_text(hd_engine *engine, char text[CLI_DEVICE_TEXT_BYTES])
         return text;
     }
     hd_engine_get_stats(engine, &stats);
-    snprintf(text, CLI_DEVICE_TEXT_BYTES, "%u threads", stats.n_threads);
+    snprintf(text, CLI_DEVICE_TEXT_BYTES, "%u thread%s", stats.n_threads, stats.n_threads == 1 ? "" : "s");
     return text;
 }
 

@@ -40,11 +40,20 @@ class BenchTest(CommandTest):
         path = self.write("before.json", out)
         text = self.heddle("bench", "-m", self.tiny(), "--seconds", "1", "--compare", path)[0].decode()
         self.assertIn("speed-up", text)
+        self.assertRegex(text, r"a query with five passages +[\d.]+ +[\d.]+ +[\d.]+x\n\Z")
+        report["cases"]["rerank"] = report["cases"].pop("similarity")
+        path = self.write("reranker.json", json.dumps(report))
+        text = self.heddle("bench", "-m", self.tiny(), "--seconds", "1", "--compare", path)[0].decode()
+        self.assertRegex(text, r"a query with five passages +- +[\d.]+ +-\n\Z")
         self.assertIn("share", self.heddle("bench", "--help")[0].decode())
 
     def test_compare_with_nonsense(self):
         self.fails("bench", "-m", self.tiny(), "--compare", "none.json", says="none.json")
         self.fails("bench", "-m", self.tiny(), "--compare", self.write("a.json", "{}"), says="a.json: not what 'heddle bench --json' writes")
+
+    def test_one_report_at_a_time(self):
+        for args in (["--sweep", "--json"], ["--sweep", "--compare", "a.json"], ["--json", "--compare", "a.json"]):
+            self.fails("bench", *args, code=2, says="bench: give one of --json, --compare and --sweep")
 
     def test_sweep(self):
         text = self.heddle("bench", "-m", self.tiny(), "--sweep", "--threads", "1")[0].decode()
@@ -54,6 +63,13 @@ class BenchTest(CommandTest):
 class KcheckTest(CommandTest):
     def test_arguments_are_handed_on(self):
         self.assertIn("k_gemm_i8_ref", self.heddle("kcheck", "--list")[0].decode())
+
+    def test_what_is_not_there(self):
+        for args in (["nothing"], ["--bench", "nothing"]):
+            self.assertIn("heddle-kcheck: no such kernel", self.heddle("kcheck", *args, code=1)[1])
+        stdout, stderr = self.heddle("kcheck", "--require", "avx2", "--require", "neon", code=1)
+        self.assertEqual(stdout, b"")
+        self.assertRegex(stderr, r"heddle-kcheck: (avx2|neon) is required: belongs to another architecture\n")
 
 
 if __name__ == "__main__":

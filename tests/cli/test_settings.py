@@ -10,7 +10,7 @@ class SettingsTest(CommandTest):
     def summary(self, *args, **env):
         """What --verbose says was used: (dtype, threads)."""
         stderr = self.heddle("embed", "-v", "x", *args, env={"HEDDLE_MODEL": str(self.tiny()), **env})[1]
-        found = re.search(r"\((\w+), (\d+) threads\)", stderr)
+        found = re.search(r"\((\w+), (\d+) threads?\)", stderr)
         return found[1], int(found[2])
 
     def test_order(self):

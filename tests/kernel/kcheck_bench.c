@@ -474,5 +474,7 @@ int kc_bench(const char *filter, const char *json_path)
         perror(json_path);
         return 2;
     }
+    if (lines == 0)
+        fprintf(stderr, "heddle-kcheck: no such kernel is timed (--list shows all)\n");
     return lines > 0 ? 0 : 1;
 }
