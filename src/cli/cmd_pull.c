@@ -30,8 +30,12 @@ static bool show(const hd_pull_progress *now, void *data)
 {
     char text[160], done[32], total[32];
     double share = now->bytes_total != 0 ? (double)now->bytes_done / (double)now->bytes_total : -1;
-    snprintf(text, sizeof text, "%u/%u %-24.60s %s of %s", now->file_index + 1, now->n_files, now->file,
-             cli_bytes_text(now->bytes_done, done), now->bytes_total != 0 ? cli_bytes_text(now->bytes_total, total) : "?");
+    if (now->n_files == 0) /* the list of them is still to come */
+        snprintf(text, sizeof text, "%s", now->file);
+    else
+        snprintf(text, sizeof text, "%u/%u %-24.60s %s of %s", now->file_index + 1, now->n_files, now->file,
+                 cli_bytes_text(now->bytes_done, done),
+                 now->bytes_total != 0 ? cli_bytes_text(now->bytes_total, total) : "?");
     cli_progress_draw(data, share, text);
     return cli_interrupted() == 0;
 }

@@ -10,6 +10,7 @@
 #include "cli/args.h"
 
 #define BAR_CELLS 24
+#define LEAST_SHARE 0.02 /* from which on the time left is told: before, it is that of the beginning many times over */
 
 void cli_progress_begin(cli_progress *progress)
 {
@@ -51,7 +52,7 @@ void cli_progress_draw(cli_progress *progress, double share, const char *text)
         append_bar(line, sizeof line, share);
         size_t at = strlen(line);
         snprintf(line + at, sizeof line - at, "\xE2\x96\x8F %3.0f %%", 100 * share);
-        if (share > 0 && seconds > 1) {
+        if (share >= LEAST_SHARE && seconds > 1) {
             at = strlen(line);
             snprintf(line + at, sizeof line - at, "  %s left", cli_duration_text(seconds * (1 - share) / share, left));
         }

@@ -4,12 +4,15 @@ Run through ctest, or by hand:  HEDDLE_BUILD=build python3 -m unittest discover 
 With HEDDLE_REFRESH=1 the files in expected/ are rewritten instead of compared.
 """
 
+import fcntl
 import os
+import pty
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 from pathlib import Path
 
@@ -93,6 +96,23 @@ class CommandTest(unittest.TestCase):
         for text in [says] if isinstance(says, str) else says:
             self.assertIn(text, stderr)
         return stderr
+
+    def on_terminal(self, *args, streams=("stdout", "stderr"), code=0, env=None):
+        """What the program leaves on a terminal of 120 columns that these streams of it are."""
+        screen, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+        process = subprocess.Popen([str(PROGRAM), *map(str, args)], cwd=self.work, env=self.env(**(env or {})), stdin=subprocess.DEVNULL,
+                                   **{name: terminal for name in streams})
+        os.close(terminal)
+        text = b""
+        try:
+            while block := os.read(screen, 4096):
+                text += block
+        except OSError:  # the program was the last that had it open
+            pass
+        os.close(screen)
+        self.assertEqual(process.wait(), code, text)
+        return text.decode()
 
     def vectors(self, *args, dimensions, **options):
         stdout, _ = self.heddle("embed", *args, "--output-format", "f32", **options)

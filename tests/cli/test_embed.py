@@ -1,14 +1,11 @@
 """heddle embed: what goes in, what comes out, in which order and shape."""
 
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
 import struct
 import subprocess
-import termios
 import time
 import unittest
 
@@ -160,30 +157,10 @@ class EmbedTest(CommandTest):
 
 
 class TerminalTest(CommandTest):
-    def setUp(self):
-        super().setUp()
-        self.screen, self.terminal = pty.openpty()
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
-        self.addCleanup(os.close, self.screen)
-
-    def shown(self, code, *args, streams):
-        """What the program leaves on the terminal that these streams of it are."""
-        process = subprocess.Popen([str(PROGRAM), "embed", "-m", str(self.tiny()), *args], cwd=self.work, env=self.env(),
-                                   **{"stdin": subprocess.DEVNULL, **{name: self.terminal for name in streams}})
-        os.close(self.terminal)
-        text = b""
-        try:
-            while block := os.read(self.screen, 4096):
-                text += block
-        except OSError:  # the program was the last that had it open
-            pass
-        self.assertEqual(process.wait(timeout=60), code, text)
-        return text.decode()
-
     def test_the_bar_tells_what_is_done(self):
         """And not what has been read, which is windows ahead."""
         n = 20000
-        text = self.shown(0, "-i", str(self.write("n.txt", "water\n" * n)), "-o", "v.f32", streams=["stderr"])
+        text = self.on_terminal("embed", "-m", self.tiny(), "-i", self.write("n.txt", "water\n" * n), "-o", "v.f32", streams=["stderr"])
         bars = re.findall(r"([\d,]+) docs  [\d,]+ docs/s  [\d,]+ tokens/s  .* (\d+) %", text)
         self.assertGreater(len(bars), 0, text)
         for done, percent in bars:
@@ -191,7 +168,7 @@ class TerminalTest(CommandTest):
         self.assertRegex(text, r"\r\x1b\[K20,000 docs, 60,000 tokens in ")
 
     def test_no_binary_on_a_terminal(self):
-        text = self.shown(2, "--output-format", "npy", "water", streams=["stdout", "stderr"])
+        text = self.on_terminal("embed", "-m", self.tiny(), "--output-format", "npy", "water", code=2)
         self.assertEqual(text, "heddle: embed: npy and f32 are not for a terminal to show: use --output FILE or a pipe\r\n")
 
 

@@ -1,9 +1,13 @@
-"""heddle info, bench and kcheck: shape of the answers, not their figures."""
+"""heddle info, bench, pull and kcheck: shape of the answers, not their figures."""
 
 import json
+import sys
 import unittest
 
-from harness import CommandTest
+from harness import ROOT, CommandTest
+
+sys.path.insert(0, str(ROOT / "tests/remote"))
+import fake_hub
 
 
 class InfoTest(CommandTest):
@@ -58,6 +62,15 @@ class BenchTest(CommandTest):
     def test_sweep(self):
         text = self.heddle("bench", "-m", self.tiny(), "--sweep", "--threads", "1")[0].decode()
         self.assertRegex(text, r"best: [\d.]+ documents/s with --batch \d+ --threads 1\n\Z")
+
+
+class PullTest(CommandTest):
+    def test_on_a_terminal(self):
+        with fake_hub.FakeHub() as hub:
+            hub.add("me/model", {str(path.relative_to(self.tiny())): path.read_bytes() for path in self.tiny().rglob("*") if path.is_file()})
+            text = self.on_terminal("pull", "me/model", env={"HF_ENDPOINT": hub.endpoint})
+        self.assertTrue(text.startswith("\rlist of files\x1b[K\r"), text)
+        self.assertTrue(text.endswith(f"\r\x1b[K{self.cache}/models/me/model\r\n"), text)
 
 
 class KcheckTest(CommandTest):
