@@ -23,22 +23,31 @@ static hd_status get_u32(const json_t *root, const char *key, uint32_t min, uint
 
 /* ---- config.json ---- */
 
+/* Where config.json and the weights are. */
+typedef struct base_folder {
+    hd_settings_source source;
+    hd_settings_reader reader;
+    const char *path;  /* below the reader's folder */
+    json_t *config;    /* what config.json holds, where it has been read already; else NULL */
+    const char *shown; /* its name */
+} base_folder;
+
 /* sentence-transformers writes none for a static model of its own, of which every token counts. */
-static hd_status read_config(const hd_settings_reader *reader, const hd_modules *modules, const char *path,
-                             hd_settings *settings)
+static hd_status read_config(base_folder *base, const hd_modules *modules, hd_settings *settings)
 {
-    json_t *root;
-    const char *shown;
+    const hd_settings_reader *reader = &base->reader;
     const bool is_static = hd__modules_have(modules, "StaticEmbedding");
-    HD_TRY(hd__settings_file(reader, path, "config.json", !is_static, &root, &shown));
-    if (root == NULL) {
+    if (base->config == NULL)
+        HD_TRY(hd__settings_file(reader, base->path, "config.json", !is_static, &base->config, &base->shown));
+    if (base->config == NULL) {
         settings->counts_unknown = true;
-        root = json_pack("{s:s}", "model_type", "model2vec");
+        base->config = json_pack("{s:s}", "model_type", "model2vec");
     }
-    if (root == NULL)
+    if (base->config == NULL)
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
-    hd_status status = hd__transformer_config(reader, path, root, shown, settings);
-    json_decref(root);
+    hd_status status = hd__transformer_config(reader, base->path, base->config, base->shown, settings);
+    json_decref(base->config);
+    base->config = NULL;
     return status;
 }
 
@@ -267,13 +276,6 @@ out:
 
 /* ---- the whole ---- */
 
-/* Where config.json and the weights are. */
-typedef struct base_folder {
-    hd_settings_source source;
-    hd_settings_reader reader;
-    const char *path; /* below the reader's folder */
-} base_folder;
-
 /* The folder of the model that an adapter names. */
 static hd_status find_base(const hd_settings_reader *reader, const char *path, const hd_peft_config *adapter,
                            base_folder *base)
@@ -300,13 +302,11 @@ static hd_status find_base(const hd_settings_reader *reader, const char *path, c
     return HD_OK;
 }
 
-/* Whether there is an adapter for the whole model, and to which weights. */
+/* Whether there is an adapter for the whole model, and to which weights; config.json beside it has then been read. */
 static hd_status read_adapter(const hd_settings_reader *reader, const char *path, hd_settings *settings, base_folder *base)
 {
     hd_peft_config config;
     bool present;
-    json_t *root;
-    const char *shown;
     HD_TRY(hd__peft_config_read(reader, path, &present, &config));
     if (!present)
         return HD_OK;
@@ -316,9 +316,8 @@ static hd_status read_adapter(const hd_settings_reader *reader, const char *path
     *kept = config;
     settings->adapter = kept;
     settings->adapter_dir = settings->dir;
-    HD_TRY(hd__settings_file(reader, path, "config.json", false, &root, &shown));
-    json_decref(root);
-    if (root != NULL)
+    HD_TRY(hd__settings_file(reader, path, "config.json", false, &base->config, &base->shown));
+    if (base->config != NULL)
         return HD_OK;
     HD_TRY(find_base(reader, path, kept, base));
     settings->dir = base->reader.dir;
@@ -336,7 +335,7 @@ static hd_status read_all(const hd_settings_reader *reader, hd_settings *setting
         return hd__fail(reader->err, HD_ERR_MEMORY, "%s: no memory for its settings", reader->dir);
     settings->tokenizer_dir = settings->dir;
     HD_TRY(read_adapter(reader, path, settings, &base));
-    HD_TRY(read_config(&base.reader, &modules, base.path, settings));
+    HD_TRY(read_config(&base, &modules, settings));
     if (settings->adapter != NULL && settings->n_tasks > 0)
         return hd__fail(reader->err, HD_ERR_UNSUPPORTED, "%s: an adapter for a model that has one for each of its tasks",
                         settings->adapter_dir);

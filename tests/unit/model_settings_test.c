@@ -40,10 +40,13 @@ typedef struct folder {
     file files[8]; /* ends at a NULL path */
 } folder;
 
+static size_t n_parsed[8]; /* of a folder's files, how often */
+
 static hd_status read_file(void *data, const char *path, json_t **root, hd_error *err)
 {
     const folder *f = data;
     for (size_t i = 0; i < 8 && f->files[i].path != NULL; i++) {
+        n_parsed[i] += strcmp(f->files[i].path, path) == 0;
         if (strcmp(f->files[i].path, path) == 0)
             return hd__json_parse(hd__span_of(f->files[i].text), path, root, err);
     }
@@ -58,14 +61,19 @@ static hd_status read_folder(const folder *f, hd_settings *settings)
     hd_settings_source source = {.read = read_file, .data = (void *)(uintptr_t)f};
     memset(settings, 0, sizeof *settings);
     memset(&err, 0, sizeof err);
+    memset(n_parsed, 0, sizeof n_parsed);
     return hd__settings_read_from(&source, "dir", &arena, settings, &err);
 }
 
+/* Each file is read once at most. */
 static hd_settings good(folder f)
 {
     hd_settings settings;
     if (read_folder(&f, &settings) != HD_OK)
         fail_msg("%s", err.text);
+    for (size_t i = 0; i < 8; i++)
+        if (n_parsed[i] > 1)
+            fail_msg("%s was read %zu times", f.files[i].path, n_parsed[i]);
     return settings;
 }
 
