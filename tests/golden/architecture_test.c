@@ -1,6 +1,7 @@
 /* architecture_test.c - what every architecture and head makes of token ids, beside the reference libraries
  * (tests/golden/architectures), in every type at every level of this processor that has kernels for it; each head alone, and
- * all of them in one pass of two threads. Instrumented builds see the shorter sequences.
+ * all of them in one pass of two threads. Instrumented builds see the shorter sequences. No encoder may call kernels that
+ * levels.h does not know of, since it leaves out the levels at which those alone are others.
  *
  * The models have random weights, which are harder on few bits than trained ones: bounds for bf16 and int8 only tell
  * lost bits from a wrong graph.
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +39,40 @@ static struct {
     int32_t begin[MAX_SEQUENCES + 1], pool_begin[MAX_SEQUENCES];
     int32_t ids[MAX_TOKENS], positions[MAX_TOKENS], types[MAX_TOKENS];
 } input;
+
+/* ---- kernels that an encoder is not to call ---- */
+
+static atomic_int n_forbidden;
+
+static void forbidden_product(const k_gemm *gemm)
+{
+    (void)gemm;
+    n_forbidden++;
+}
+
+static void forbidden_attention(const k_attention *attention)
+{
+    (void)attention;
+    n_forbidden++;
+}
+
+/* Leaves what levels.h says an encoder of the type computes with. Rows that no encoder has anything to do with are gone. */
+static void forbid_others(k_type type, hd_kernels *kernels)
+{
+    hd_kernels left = *kernels;
+#define K(entry, type_of_entry, isa, symbol)                                                                                \
+    if (!is_used(type, #entry))                                                                                             \
+        left.entry = NULL;
+#include "kernel/kernels.inc"
+#undef K
+    k_gemm_fn **const products[] = {&left.gemm_f32, &left.gemm_bf16, &left.gemm_i8};
+    k_attention_fn **const attentions[] = {&left.attention_f32, &left.attention_bf16};
+    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
+        *products[i] = *products[i] != NULL ? *products[i] : forbidden_product;
+    for (size_t i = 0; i < sizeof attentions / sizeof attentions[0]; i++)
+        *attentions[i] = *attentions[i] != NULL ? *attentions[i] : forbidden_attention;
+    *kernels = left;
+}
 
 /* ---- one model ---- */
 
@@ -230,7 +266,9 @@ static void check_model(fixture *f, const json_t *entry, const float *wanted)
     head heads[N_HEADS];
     uint32_t seen = HD_HEAD_TOKENS;
     list_heads(f->encoder, heads);
-    run_team(f, &together);
+    run_team(f, &together); /* all that the encoder can do */
+    if (n_forbidden > 0)
+        fail_msg("%s %s, type %d: kernels are called that levels.h does not have for it", f->level, f->name, f->type);
     const char *name;
     json_t *count;
     json_object_foreach ((json_t *)(uintptr_t)values, name, count) {
@@ -277,6 +315,7 @@ static void check_type(const char *level, const json_t *entry, k_type type)
         hd__encoder_open(&f.settings, f.weights, hd__device_cpu(), type, &f.encoder, &err) != HD_OK)
         fail_msg("%s: %s", f.name, err.text);
     find_task(&f, json_string_value(json_object_get(entry, "task")));
+    forbid_others(type, &f.encoder->kernels);
     check_model(&f, entry, (const float *)(const void *)map.bytes.ptr);
     hd__encoder_close(f.encoder);
     hd__weights_close(f.weights);

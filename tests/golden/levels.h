@@ -4,6 +4,8 @@
 #ifndef HD_TESTS_LEVELS_H
 #define HD_TESTS_LEVELS_H
 
+#include <string.h>
+
 #include "kernel/kernels.h"
 
 typedef struct tested_level {
@@ -25,19 +27,33 @@ static tested_level levels[] = {
 
 enum { N_LEVELS = sizeof levels / sizeof levels[0] };
 
-/* Whether an encoder of this type, f32 to int8, computes with other kernels than at the last level asked for; else it makes
- * the same bits once more. */
+/* What an encoder of a type, f32 to int8, computes with; architecture_test.c makes sure that nothing else is called. Heads
+ * are f32 in each of them. */
+enum { N_USED = 11 };
+static const char *const used[K_I8 + 1][N_USED] = {
+#define FOR_ALL "gemm_f32", "attention_f32", "norm", "convert", "embed", "rotary", "pool_sum", "pool_max", "dot"
+    [K_F32] = {FOR_ALL},
+    [K_BF16] = {FOR_ALL, "gemm_bf16", "attention_bf16"},
+    [K_I8] = {FOR_ALL, "gemm_i8", "attention_bf16"},
+#undef FOR_ALL
+};
+
+static inline bool is_used(k_type type, const char *entry)
+{
+    bool is = false;
+    for (size_t i = 0; i < N_USED && used[type][i] != NULL; i++)
+        is = is || strcmp(used[type][i], entry) == 0;
+    return is;
+}
+
+/* Whether an encoder of this type computes with other kernels than at the last level asked for; else it makes the same bits
+ * once more. */
 static inline bool level_differs(k_type type)
 {
-    static const char *const products[] = {[K_F32] = "gemm_f32", [K_BF16] = "gemm_bf16", [K_I8] = "gemm_i8"};
-    static const char *const others[] = {"attention_f32", "norm",     "convert", "embed",      "rotary",
-                                         "pool_sum",      "pool_max", "dot",     "maxsim_f32", "maxsim_bf16"};
-    enum { N_OTHERS = sizeof others / sizeof others[0] };
-    static const hd_kernel_row *chosen[K_I8 + 1][N_OTHERS + 2];
+    static const hd_kernel_row *chosen[K_I8 + 1][N_USED];
     bool differs = false;
-    for (size_t i = 0; i < N_OTHERS + 2; i++) {
-        const char *entry = i < N_OTHERS ? others[i] : i == N_OTHERS ? products[type] : "attention_bf16";
-        const hd_kernel_row *row = type == K_F32 && i > N_OTHERS ? NULL : hd__kernel_chosen(entry); /* f32 has its own */
+    for (size_t i = 0; i < N_USED && used[type][i] != NULL; i++) {
+        const hd_kernel_row *row = hd__kernel_chosen(used[type][i]);
         differs = differs || row != chosen[type][i];
         chosen[type][i] = row;
     }
