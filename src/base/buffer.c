@@ -73,6 +73,8 @@ void hd__buffer_append_uint(hd_buffer *buffer, uint64_t value, size_t n_bytes)
 
 void hd__buffer_append_json(hd_buffer *buffer, hd_span text)
 {
+    static const char after_backslash[] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
     hd__buffer_append_char(buffer, '"');
     for (size_t at = 0; at < text.len;) {
         size_t plain = at; /* most text is ASCII without anything to escape */
@@ -86,9 +88,9 @@ void hd__buffer_append_json(hd_buffer *buffer, hd_span text)
         size_t len;
         bool valid;
         const uint32_t c = hd__utf8_decode(text, at, &len, &valid);
-        if (c == '"' || c == '\\') {
+        if (c < sizeof after_backslash && after_backslash[c] != '\0') {
             hd__buffer_append_char(buffer, '\\');
-            hd__buffer_append_char(buffer, (char)c);
+            hd__buffer_append_char(buffer, after_backslash[c]);
         } else if (c < 0x20) {
             hd__buffer_printf(buffer, "\\u%04x", c);
         } else if (valid) {

@@ -41,7 +41,7 @@ static void test_json(void **state)
         {"", 0, "\"\""},
         {"plain", 5, "\"plain\""},
         {"a\"b\\c", 5, "\"a\\\"b\\\\c\""},
-        {"\0\x1F\n\x7F", 4, "\"\\u0000\\u001f\\u000a\x7F\""},
+        {"\0\x1F\x7F\b\t\n\v\f\r", 9, "\"\\u0000\\u001f\x7F\\b\\t\\n\\u000b\\f\\r\""},
         {"\xC3\xA9\xF0\x9F\x90\x91", 6, "\"\xC3\xA9\xF0\x9F\x90\x91\""},
         {"x\xFFy", 3, "\"x\xEF\xBF\xBDy\""},                               /* no first byte */
         {"\xE2\x82", 2, "\"\xEF\xBF\xBD\""},                               /* cut short */

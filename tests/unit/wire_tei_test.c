@@ -433,7 +433,7 @@ static void rankings_and_predictions(void **state)
     assert_string_equal(header("x-compute-characters"), "7"); /* the query counts for each text */
     must_ask("/rerank", "{'query': 'ab', 'texts': ['c', 'd\\n'], 'return_text': true}");
     answer(&(hd_result){.model = &plain, .scores = scores, .n_scores = 2});
-    must_be("[{\"index\":1,\"text\":\"d\\u000a\",\"score\":0.75},{\"index\":0,\"text\":\"c\",\"score\":0.5}]");
+    must_be("[{\"index\":1,\"text\":\"d\\n\",\"score\":0.75},{\"index\":0,\"text\":\"c\",\"score\":0.5}]");
 
     const hd_result classified = {.model = &plain, .scores = predictions, .n_scores = 4, .labels = labels, .n_labels = 2};
     must_ask("/predict", "{'inputs': 'a'}");
