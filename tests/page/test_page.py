@@ -108,6 +108,7 @@ class PageTest(unittest.TestCase):
             b = self.browser
             b.size(width, b.eval("document.documentElement.scrollHeight"), mobile)
             time.sleep(0.3)
+            Path(folder).mkdir(parents=True, exist_ok=True)
             b.picture(Path(folder) / f"{name}.png")
 
     def contrast(self, scheme):
