@@ -86,13 +86,14 @@ static void norm(const hd_kernels *kernels, hd_run *run, const hd_norm *t, float
                            .act = act_of(act)});
 }
 
-static void convert(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n,
-                    const hd_act *act)
+static void convert(const hd_kernels *kernels, hd_run *run, const hd_act *x, int n_rows, int n, const hd_act *act)
 {
     (void)kernels;
     if (act->type == K_F32)
         return; /* the product reads x itself */
-    CALL(run, convert, &(hd_plugin_convert){.x = x, .stride = stride, .n_rows = n_rows, .n = n, .act = act_of(act)});
+    assert(x->type == K_F32);
+    CALL(run, convert,
+         &(hd_plugin_convert){.x = x->data, .stride = x->stride, .n_rows = n_rows, .n = n, .act = act_of(act)});
 }
 
 /* A product without a change. */

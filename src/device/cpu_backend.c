@@ -95,14 +95,13 @@ static void cpu_norm(const hd_kernels *kernels, hd_run *run, const hd_norm *norm
     }
 }
 
-static void cpu_convert(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n,
-                        const hd_act *act)
+static void cpu_convert(const hd_kernels *kernels, hd_run *run, const hd_act *x, int n_rows, int n, const hd_act *act)
 {
     if (act->type == K_F32)
         return; /* the product reads x itself */
     for (hd_phase p = hd__phase_begin(run, (uint32_t)n_rows); hd__phase_take(run, &p);) {
-        hd_act part = hd__act_from(act, p.begin);
-        kernels->convert(x + p.begin * stride, stride, (int)(p.end - p.begin), n, &part);
+        const hd_act rows = hd__act_from(x, p.begin), part = hd__act_from(act, p.begin);
+        kernels->convert(&rows, (int)(p.end - p.begin), n, &part);
     }
 }
 

@@ -97,9 +97,8 @@ typedef struct hd_ffn {
     float *x;   /* [n_rows, x_stride] */
     size_t x_stride;
     int n_rows;
-    float *middle; /* [block_rows, middle_stride], when it is converted (K_I8) */
-    size_t middle_stride;
-    hd_act middle_act; /* the middle as `down` reads it; all but K_I8 are written there at once */
+    hd_act middle_act; /* the middle as `down` reads it, [block_rows, ..]; all but K_I8 are written there at once, */
+    hd_act middle;     /* that here, as K_F32 or, on the CPU, K_BF16, to be converted */
     int block_rows;
 } hd_ffn;
 
@@ -177,9 +176,8 @@ typedef struct hd_device_ops {
     void (*norm)(const hd_kernels *kernels, hd_run *run, const hd_norm *norm, float *x, size_t stride, int n_rows, bool keep,
                  const hd_act *act);
 
-    /* act = convert(x). */
-    void (*convert)(const hd_kernels *kernels, hd_run *run, const float *x, size_t stride, int n_rows, int n,
-                    const hd_act *act);
+    /* act = convert(x), x of K_F32 or, on the CPU, for an act of K_I8, K_BF16. */
+    void (*convert)(const hd_kernels *kernels, hd_run *run, const hd_act *x, int n_rows, int n, const hd_act *act);
 
     /* out = epilogue(act . w + bias), output channels [16 * panel_begin, 16 * panel_end) into the same columns of out;
      * change NULL: w as it is. */

@@ -456,7 +456,7 @@ void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
     const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
     attend(s, layer, keys, values, hd__attends_narrow(e) ? &in : &context);
     if (!hd__attends_narrow(e))
-        e->device->convert(&e->kernels, s->run, s->context, s->context_stride, s->n_rows, hd__q_width(set), &in);
+        e->device->convert(&e->kernels, s->run, &context, s->n_rows, hd__q_width(set), &in);
     project_out(s, layer, &in);
 }
 
@@ -476,7 +476,6 @@ void hd__ffn_block(hd_states *s, const hd_layer *layer)
                        .x_stride = s->x_stride,
                        .n_rows = s->n_rows,
                        .middle = s->middle,
-                       .middle_stride = s->middle_stride,
                        .middle_act = s->middle_act,
                        .block_rows = s->block_rows,
                    });

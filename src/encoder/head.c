@@ -220,8 +220,9 @@ static void project_tokens(const hd_states *s)
         rows = other;
         other = before;
         if (k > 0) {
+            const hd_act wide = {.type = K_F32, .data = before, .stride = s->context_stride};
             in = hd__states_input(&s->act, before, s->context_stride);
-            e->device->convert(&e->kernels, s->run, before, s->context_stride, s->n_rows, step->linear.k, &in);
+            e->device->convert(&e->kernels, s->run, &wide, s->n_rows, step->linear.k, &in);
         }
         hd__step_forward(e, s->run, step, &in, s->n_rows, rows, s->context_stride);
     }

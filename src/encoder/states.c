@@ -30,8 +30,9 @@ static void plan_middle(const hd_encoder *e, int block_rows, char *base, size_t 
 {
     const int middle = (int)e->settings->intermediate;
     s->block_rows = block_rows;
-    s->middle_stride = k_row_stride(middle, K_F32);
-    s->middle = e->type == K_I8 ? hd__carve(base, at, (size_t)block_rows * s->middle_stride * sizeof(float)) : NULL;
+    s->middle = (hd_act){.type = e->middle_type, .stride = k_row_stride(middle, e->middle_type)};
+    if (e->type == K_I8)
+        s->middle.data = hd__carve(base, at, (size_t)block_rows * s->middle.stride * k_type_bytes(s->middle.type));
     carve_act(base, at, e, block_rows, middle, &s->middle_act);
 }
 

@@ -7,7 +7,7 @@
  *
  *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
- *   middle   f32   [R, intermediate], int8 only      middle_act type [R, intermediate] (+ scale, offset [R])
+ *   middle   middle_type [R, intermediate], int8     middle_act type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only
  *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1]
  *   head, and for each member the attention kernel's own
@@ -44,11 +44,9 @@ typedef struct hd_states {
     size_t qkv_stride;
     float *context; /* [n_rows, context_stride]: what attention read; heads put their rows here */
     size_t context_stride;
-    float *middle;
-    size_t middle_stride;
-    hd_act middle_act;
-    int block_rows; /* R */
-    float *low;     /* [n_rows, low_stride]: what adapters make of the rows that a product reads */
+    hd_act middle, middle_act; /* device.h's hd_ffn */
+    int block_rows;            /* R */
+    float *low;                /* [n_rows, low_stride]: what adapters make of the rows that a product reads */
     size_t low_stride;
     char *head;
     char *attention;

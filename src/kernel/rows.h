@@ -1,6 +1,6 @@
 /* rows.h - what happens to rows of hidden states between matrix products: the contract of the rows family.
  *
- * All rows are f32 with a stride in elements that is a multiple of 16 and at least n; rows start at 64-byte
+ * All rows are f32 unless said, with a stride in elements that is a multiple of 16 and at least n; rows start at 64-byte
  * boundaries. n is any size from 1. Sums of norm run over ascending lanes and are folded in a fixed order, so
  * a row's bits depend on that row and the level alone.
  */
@@ -41,8 +41,8 @@ typedef struct k_norm {
 } k_norm;
 typedef void k_norm_fn(const k_norm *norm);
 
-/* Conversion alone: act = convert(x). */
-typedef void k_convert_fn(const float *x /* [n_rows, stride] */, size_t stride, int n_rows, int n, const k_act *act);
+/* Conversion alone: act = convert(x). x is K_F32 or, where act is K_I8, also K_BF16; its padding is not read. */
+typedef void k_convert_fn(const k_act *x, int n_rows, int n, const k_act *act);
 
 /* Embedding sum: out[i] = words[ids[i]] + positions[pos[i]] + types[type_ids[i]]; words in f32, bf16, or int8 with
  * a scale for each row. Ids were checked by the caller. A word in f32 may lie where its sum will. Tolerance class:

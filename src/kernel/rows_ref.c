@@ -15,7 +15,8 @@ k_dot_fn k_dot_ref;
 
 /* Values of a row: x as it stands, or what normalisation makes of it. */
 typedef struct row_values {
-    const float *x;
+    k_type type; /* of x: K_F32 or K_BF16 */
+    const void *x;
     const k_norm *norm; /* NULL: as it stands */
     double mean, root;
 } row_values;
@@ -23,10 +24,12 @@ typedef struct row_values {
 static float value_at(const row_values *values, int j)
 {
     const k_norm *norm = values->norm;
+    const float x =
+        values->type == K_F32 ? ((const float *)values->x)[j] : k_f32_from_bf16(((const uint16_t *)values->x)[j]);
     if (norm == NULL)
-        return values->x[j];
+        return x;
     double beta = norm->beta != NULL ? (double)norm->beta[j] : 0.0;
-    return (float)(((double)values->x[j] - values->mean) / values->root * (double)norm->gamma[j] + beta);
+    return (float)(((double)x - values->mean) / values->root * (double)norm->gamma[j] + beta);
 }
 
 static void convert_bf16(const row_values *values, int n, uint16_t *out)
@@ -67,10 +70,12 @@ static void convert_row(const row_values *values, int n, const k_act *act, int r
         convert_u8(values, n, act->act_max, (uint8_t *)act->data + at, act->scale + row, act->offset + row);
 }
 
-void k_convert_ref(const float *x, size_t stride, int n_rows, int n, const k_act *act)
+void k_convert_ref(const k_act *x, int n_rows, int n, const k_act *act)
 {
-    for (int row = 0; row < n_rows; row++)
-        convert_row(&(row_values){.x = x + (size_t)row * stride}, n, act, row);
+    for (int row = 0; row < n_rows; row++) {
+        const char *from = (const char *)x->data + (size_t)row * x->stride * k_type_bytes(x->type);
+        convert_row(&(row_values){.type = x->type, .x = from}, n, act, row);
+    }
 }
 
 void k_norm_ref(const k_norm *norm)
@@ -85,7 +90,7 @@ void k_norm_ref(const k_norm *norm)
             variance += ((double)x[j] - mean) * ((double)x[j] - mean);
         variance /= n;
         double root = sqrt(variance + (double)norm->eps) + (variance - variance); /* infinity: NaN */
-        row_values values = {x, norm, mean, root};
+        row_values values = {K_F32, x, norm, mean, root};
         if (norm->keep && norm->act.type == K_F32) {
             float *out = (float *)norm->act.data + (size_t)row * norm->act.stride;
             for (int j = 0; j < k_padded(n); j++)

@@ -71,17 +71,30 @@ static inline float extent_max(const extent *e)
 
 /* ---- conversion ---- */
 
+/* The first n of a vector of bf16, widened; the rest are zero and not read. */
+static inline vf load_bf16_n(const uint16_t *x, int n)
+{
+    uint16_t half[VF_LANES] = {0};
+    if (n == VF_LANES)
+        return vf_load_bf16(x);
+    memcpy(half, x, (size_t)n * sizeof *half);
+    return vf_load_bf16(half);
+}
+
 /* What becomes of x before it is stored: nothing, or x * scale + shift, times gamma, plus beta. */
-typedef enum row_kind { ROW_PLAIN, ROW_SCALED, ROW_SHIFTED } row_kind; /* SHIFTED: with beta */
+typedef enum row_kind { ROW_PLAIN, ROW_HALF, ROW_SCALED, ROW_SHIFTED } row_kind; /* HALF: x is bf16; SHIFTED: with beta */
 typedef struct row_values {
-    const float *x, *gamma, *beta;
+    const void *x; /* f32, or bf16 */
+    const float *gamma, *beta;
     vf scale, shift;
 } row_values;
 
 /* A vector of values from the j-th on; kind is a constant after inlining. */
 static inline vf value_of(const row_values y, const row_kind kind, int j)
 {
-    vf x = vf_load(y.x + j);
+    if (kind == ROW_HALF)
+        return vf_load_bf16((const uint16_t *)y.x + j);
+    vf x = vf_load((const float *)y.x + j);
     if (kind == ROW_PLAIN)
         return x;
     x = vf_fma(x, y.scale, y.shift);
@@ -91,7 +104,9 @@ static inline vf value_of(const row_values y, const row_kind kind, int j)
 /* The first n of them. */
 static inline vf value_n(const row_values y, const row_kind kind, int j, int n)
 {
-    vf x = vf_load_n(y.x + j, n);
+    if (kind == ROW_HALF)
+        return load_bf16_n((const uint16_t *)y.x + j, n);
+    vf x = vf_load_n((const float *)y.x + j, n);
     if (kind == ROW_PLAIN)
         return x;
     x = vf_fma(x, y.scale, y.shift);
@@ -99,9 +114,11 @@ static inline vf value_n(const row_values y, const row_kind kind, int j, int n)
                               : vf_fma(x, vf_load_n(y.gamma + j, n), vf_load_n(y.beta + j, n));
 }
 
-static inline row_values values_as_is(const float *x)
+/* Row `row` of x as it is: ROW_HALF or ROW_PLAIN. */
+static inline row_values values_as_is(const k_act *x, int row)
 {
-    return (row_values){x, NULL, NULL, vf_zero(), vf_zero()};
+    const size_t at = (size_t)row * x->stride * k_type_bytes(x->type);
+    return (row_values){(const char *)x->data + at, NULL, NULL, vf_zero(), vf_zero()};
 }
 
 /* u = x / scale - min / scale. min > max says that the row holds nothing but NaN, a NaN max that it holds one. */
@@ -134,14 +151,15 @@ static inline __attribute__((always_inline)) void store_u8(const row_values x, c
 }
 
 /* The extent of a row; max is NaN when the row holds one. */
-static inline void extent_of(const float *x, int n, float *min, float *max)
+static inline __attribute__((always_inline)) void extent_of(const row_values x, const row_kind kind, int n, float *min,
+                                                            float *max)
 {
     extent e = extent_none();
     vf_ordered even = vf_ordered_all(), odd = even;
     int j = 0;
     for (; j + BLOCK <= n; j += BLOCK) {
-        vf v0 = vf_load(x + j), v1 = vf_load(x + j + VF_LANES);
-        vf v2 = vf_load(x + j + 2 * VF_LANES), v3 = vf_load(x + j + 3 * VF_LANES);
+        vf v0 = value_of(x, kind, j), v1 = value_of(x, kind, j + VF_LANES);
+        vf v2 = value_of(x, kind, j + 2 * VF_LANES), v3 = value_of(x, kind, j + 3 * VF_LANES);
         extent_add(&e, 0, v0);
         extent_add(&e, 1, v1);
         extent_add(&e, 2, v2);
@@ -151,7 +169,7 @@ static inline void extent_of(const float *x, int n, float *min, float *max)
     }
     for (; j < n; j += VF_LANES) {
         int left = lanes_left(n, j);
-        vf v = vf_load_n(x + j, left);
+        vf v = value_n(x, kind, j, left);
         extent_add_n(&e, v, left);
         even = vf_ordered_and(even, v, v);
     }
@@ -185,22 +203,27 @@ static inline __attribute__((always_inline)) void store_f32(const row_values x, 
     }
 }
 
-void ROWS(convert)(const float *x, size_t stride, int n_rows, int n, const k_act *act)
+static inline __attribute__((always_inline)) void convert_u8(const k_act *x, const row_kind kind, int n_rows, int n,
+                                                             const k_act *act)
 {
-    for (int row = 0; row < n_rows && act->type == K_BF16; row++) {
-        row_values values = values_as_is(x + (size_t)row * stride);
-        store_bf16(values, ROW_PLAIN, n, act, row);
-    }
-    for (int row = 0; row < n_rows && act->type == K_I8; row += CONVERT_ROWS) {
+    for (int row = 0; row < n_rows; row += CONVERT_ROWS) {
         float min[CONVERT_ROWS], max[CONVERT_ROWS];
         int end = n_rows - row < CONVERT_ROWS ? n_rows - row : CONVERT_ROWS;
         for (int r = 0; r < end; r++)
-            extent_of(x + (size_t)(row + r) * stride, n, &min[r], &max[r]);
-        for (int r = 0; r < end; r++) {
-            row_values values = values_as_is(x + (size_t)(row + r) * stride);
-            store_u8(values, ROW_PLAIN, n, min[r], max[r], act, row + r);
-        }
+            extent_of(values_as_is(x, row + r), kind, n, &min[r], &max[r]);
+        for (int r = 0; r < end; r++)
+            store_u8(values_as_is(x, row + r), kind, n, min[r], max[r], act, row + r);
     }
+}
+
+void ROWS(convert)(const k_act *x, int n_rows, int n, const k_act *act)
+{
+    for (int row = 0; row < n_rows && act->type == K_BF16; row++)
+        store_bf16(values_as_is(x, row), ROW_PLAIN, n, act, row);
+    if (act->type == K_I8 && x->type == K_BF16)
+        convert_u8(x, ROW_HALF, n_rows, n, act);
+    else if (act->type == K_I8)
+        convert_u8(x, ROW_PLAIN, n_rows, n, act);
 }
 
 /* ---- layer normalisation ---- */
@@ -396,13 +419,7 @@ void ROWS(embed)(const k_embed *embed)
 /* The first n lanes of a vector of the type at element i. */
 static inline vf rotary_load(k_type type, const void *x, int i, int n)
 {
-    if (type == K_F32)
-        return vf_load_n((const float *)x + i, n);
-    uint16_t half[VF_LANES] = {0};
-    if (n == VF_LANES)
-        return vf_load_bf16((const uint16_t *)x + i);
-    memcpy(half, (const uint16_t *)x + i, (size_t)n * sizeof *half);
-    return vf_load_bf16(half);
+    return type == K_F32 ? vf_load_n((const float *)x + i, n) : load_bf16_n((const uint16_t *)x + i, n);
 }
 
 static inline void rotary_store(k_type type, void *x, int i, vf y, int n)

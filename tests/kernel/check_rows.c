@@ -92,10 +92,36 @@ static void compare_acts(kc *c, const k_act *one, int a, const k_act *other, int
 
 /* ---- convert ---- */
 
-static void check_convert(kc *c, kc_data data, k_type type, int act_max, int n_rows, int n, float shift, float poison)
+/* Rows of f32 as bf16, and x as they then are. */
+static k_act narrow_rows(kc *c, float *x, int n_rows, int n, size_t stride)
 {
-    if (!kc_case(c, "convert %d rows of %d to %s, act_max %d, %s, shift %g, poison %g", n_rows, n,
-                 type == K_BF16 ? "bf16" : "u8", act_max, kc_data_names[data], (double)shift, (double)poison))
+    k_act rows = {.type = K_BF16, .stride = (stride + 31) / 32 * 32};
+    const size_t count = n_rows == 0 ? 0 : (size_t)(n_rows - 1) * rows.stride + (size_t)n;
+    uint16_t *half = rows.data = kc_buffer(c, count * sizeof *half, 64);
+    for (int i = 0; i < n_rows; i++) {
+        for (int j = 0; j < n; j++) {
+            float *value = x + (size_t)i * stride + (size_t)j;
+            uint16_t *bits = half + (size_t)i * rows.stride + (size_t)j;
+            *bits = k_bf16_from_f32(*value);
+            *value = k_f32_from_bf16(*bits);
+        }
+    }
+    return rows;
+}
+
+static k_act row_alone(const k_act *rows, int row)
+{
+    k_act alone = *rows;
+    alone.data = (char *)rows->data + (size_t)row * rows->stride * k_type_bytes(rows->type);
+    return alone;
+}
+
+static void check_convert_of(kc *c, kc_data data, k_type from, k_type type, int act_max, int n_rows, int n, float shift,
+                             float poison)
+{
+    if (!kc_case(c, "convert %d rows of %d from %s to %s, act_max %d, %s, shift %g, poison %g", n_rows, n,
+                 from == K_BF16 ? "bf16" : "f32", type == K_BF16 ? "bf16" : "u8", act_max, kc_data_names[data],
+                 (double)shift, (double)poison))
         return;
     k_convert_fn *convert = (k_convert_fn *)c->row->function;
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 2);
@@ -106,15 +132,25 @@ static void check_convert(kc *c, kc_data data, k_type type, int act_max, int n_r
     }
     if (poison != 0.0f)
         x[(size_t)(n_rows / 2) * stride + (size_t)kc_below(c, n)] = poison;
+    const k_act wide = {.type = K_F32, .data = x, .stride = stride};
+    const k_act rows = from == K_BF16 ? narrow_rows(c, x, n_rows, n, stride) : wide;
     k_act act = make_act(c, type, act_max, n_rows, n);
-    convert(x, stride, n_rows, n, &act);
+    convert(&rows, n_rows, n, &act);
     for (int i = 0; i < n_rows; i++)
         compare_act(c, &act, x + (size_t)i * stride, i, n);
     for (int i = 0; i < n_rows; i += 1 + n_rows / 3) {
+        const k_act row = row_alone(&rows, i);
         k_act alone = make_act(c, type, act_max, 1, n);
-        convert(x + (size_t)i * stride, stride, 1, n, &alone);
+        convert(&row, 1, n, &alone);
         compare_acts(c, &alone, 0, &act, i, n);
     }
+}
+
+static void check_convert(kc *c, kc_data data, k_type type, int act_max, int n_rows, int n, float shift, float poison)
+{
+    check_convert_of(c, data, K_F32, type, act_max, n_rows, n, shift, poison);
+    if (type == K_I8)
+        check_convert_of(c, data, K_BF16, type, act_max, n_rows, n, shift, poison);
 }
 
 static void check_converts(kc *c)

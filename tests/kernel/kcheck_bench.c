@@ -24,7 +24,7 @@
 typedef struct bench {
     const char *entry, *shape;
     int rows, n, k; /* gemm: a [rows, k]; attention: length, head_dim, reach to both sides, -1 causal; maxsim: rows of q and
-                       d, values; others: rows of n */
+                       d, values; convert: 1 from bf16; others: rows of n */
     k_type act;     /* norm, convert: what to; embed: words */
     k_epilogue epilogue; /* gemm */
     bool is_flops;       /* else bytes */
@@ -33,6 +33,7 @@ typedef struct bench {
     k_weights weights;
     k_attention attention;
     k_norm norm;
+    k_act converted; /* convert: what from */
     k_embed embed;
     k_rotary rotary;
     k_maxsim maxsim;
@@ -90,6 +91,7 @@ static const bench cases[] = {
     {"norm", "8 rows of 1024 to u8", 8, 1024, 0, K_I8, K_STORE, .is_flops = false},
     {"convert", "4 rows of 1536 to bf16", 4, 1536, 0, K_BF16, K_STORE, .is_flops = false},
     {"convert", "4 rows of 1536 to u8", 4, 1536, 0, K_I8, K_STORE, .is_flops = false},
+    {"convert", "same from bf16", 4, 1536, 1, K_I8, K_STORE, .is_flops = false},
     {"embed", "64 rows of 384 from f32", 64, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"embed", "64 rows of 384 from bf16", 64, 384, 0, K_BF16, K_STORE, .is_flops = false},
     {"embed", "64 rows of 384 from int8", 64, 384, 0, K_I8, K_STORE, .is_flops = false},
@@ -297,9 +299,13 @@ static void set_up_rows(bench *b, store *s)
                              .out = b->out,
                              .stride = n};
     b->halves = take_bf16(s, cells); /* any bits do */
+    const k_type from = b->k == 1 ? K_BF16 : K_F32;
+    b->converted = (k_act){.type = from, .data = (void *)(uintptr_t)take_type(s, from, cells), .stride = n};
     size_t read = strcmp(b->entry, "dot") == 0 ? 2 : 1, element = b->act == K_F32 ? 0 : k_type_bytes(b->act);
     size_t written = strcmp(b->entry, "norm") == 0 || strcmp(b->entry, "embed") == 0 ? 1 : 0;
     b->work = (double)cells * (4.0 * (double)(read + written) + (double)element);
+    if (strcmp(b->entry, "convert") == 0)
+        b->work = (double)cells * (double)(k_type_bytes(from) + k_type_bytes(b->act));
     if (strcmp(b->entry, "half_dot") == 0)
         b->work = (double)cells * 6.0;
 }
@@ -330,7 +336,7 @@ static void call(const bench *b, k_any_fn *function)
     else if (strcmp(b->entry, "norm") == 0)
         ((k_norm_fn *)function)(&b->norm);
     else if (strcmp(b->entry, "convert") == 0)
-        ((k_convert_fn *)function)(b->x, (size_t)b->n, b->rows, b->n, &b->norm.act);
+        ((k_convert_fn *)function)(&b->converted, b->rows, b->n, &b->norm.act);
     else if (strcmp(b->entry, "embed") == 0)
         ((k_embed_fn *)function)(&b->embed);
     else if (strcmp(b->entry, "pool_sum") == 0)

@@ -261,7 +261,8 @@ static void expect_ffn(const ffn_arguments *a, float *const weights[3], const fl
     }
 }
 
-static void check_ffn(k_type type, bool gated, double bound)
+/* middle: what is written of the wide middle of K_I8 before it is converted. */
+static void check_ffn(k_type type, k_type middle, bool gated, double bound)
 {
     float *weights[3], *x = zeros(ROWS * k_row_stride(HIDDEN, K_F32) * sizeof *x);
     k_weights gate = pack(type, MIDDLE, HIDDEN, &weights[0]), up = pack(type, MIDDLE, HIDDEN, &weights[1]);
@@ -278,8 +279,7 @@ static void check_ffn(k_type type, bool gated, double bound)
     a.ffn.act = make_act(type, ROWS, HIDDEN);
     a.ffn.x_stride = stride;
     a.ffn.n_rows = ROWS;
-    a.ffn.middle_stride = k_row_stride(MIDDLE, K_F32);
-    a.ffn.middle = zeros(BLOCK_ROWS * a.ffn.middle_stride * sizeof *x);
+    a.ffn.middle = make_act(middle, BLOCK_ROWS, MIDDLE);
     a.ffn.middle_act = make_act(type, BLOCK_ROWS, MIDDLE);
     a.ffn.block_rows = BLOCK_ROWS;
     by(1, pre_norm_ffn, &a);
@@ -287,7 +287,7 @@ static void check_ffn(k_type type, bool gated, double bound)
     for (int i = 0; i < ROWS; i++)
         expect_ffn(&a, weights, before + (size_t)i * stride, x + (size_t)i * stride, &worst);
     if (worst > bound)
-        fail_msg("type %d%s: off by %g", (int)type, gated ? ", gated" : "", worst);
+        fail_msg("type %d by %d%s: off by %g", (int)type, (int)middle, gated ? ", gated" : "", worst);
     memcpy(alone, x, bytes);
     memcpy(x, before, bytes);
     by(N_MEMBERS, pre_norm_ffn, &a);
@@ -296,8 +296,9 @@ static void check_ffn(k_type type, bool gated, double bound)
     unpack(&up, weights[1]);
     unpack(&down, weights[2]);
     free_act(&a.ffn.act);
+    free_act(&a.ffn.middle);
     free_act(&a.ffn.middle_act);
-    void *all[] = {x, gamma, before, alone, a.ffn.middle};
+    void *all[] = {x, gamma, before, alone};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         hd__free(all[i]);
 }
@@ -307,9 +308,10 @@ static void ffn_test(void **state)
 {
     (void)state;
     for (int gated = 0; gated < 2; gated++) {
-        check_ffn(K_F32, gated != 0, 2e-4);
-        check_ffn(K_BF16, gated != 0, 1.5);
-        check_ffn(K_I8, gated != 0, 6.0);
+        check_ffn(K_F32, K_F32, gated != 0, 2e-4);
+        check_ffn(K_BF16, K_BF16, gated != 0, 1.5);
+        check_ffn(K_I8, K_F32, gated != 0, 6.0);
+        check_ffn(K_I8, K_BF16, gated != 0, 6.0);
     }
 }
 
@@ -330,7 +332,7 @@ static void convert_and_multiply(const hd_kernels *kernels, hd_run *run, void *a
     const linear_arguments *a = arguments;
     const size_t stride = k_row_stride(HIDDEN, K_F32);
     const hd_act as_it_is = {.type = K_F32, .data = a->x, .stride = stride};
-    hd__device_cpu()->convert(kernels, run, a->x, stride, ROWS, HIDDEN, &a->act);
+    hd__device_cpu()->convert(kernels, run, &as_it_is, ROWS, HIDDEN, &a->act);
     hd__device_cpu()->linear(kernels, run, &a->w, &a->change, a->act.type == K_F32 ? &as_it_is : &a->act, ROWS, 0,
                              a->w.n_pad / K_PANEL, K_STORE, K_F32, a->out, (size_t)a->w.n_pad);
 }
