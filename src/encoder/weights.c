@@ -84,7 +84,8 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
     for (uint32_t i = 0; i < w->n_adapters && key != NULL; i++)
         key = hd__arena_printf(&w->arena, "%s adapter=%s", key, hd__peft_identity(w->adapters[i]));
     if (key != NULL && w->adapter != NULL)
-        key = hd__arena_printf(&w->arena, "%s merged=%s by %s", key, hd__peft_identity(w->adapter), s->adapter->text);
+        key = hd__arena_printf(&w->arena, "%s merged=%s by %s, %s", key, hd__peft_identity(w->adapter), s->adapter->text,
+                               hd__kernel_chosen("gemm_f32")->symbol);
     const char *const files[] = {s->sparse_linear, s->colbert_linear};
     for (size_t i = 0; i < sizeof files / sizeof *files && key != NULL; i++) {
         hd_tensors *linear;
