@@ -4,8 +4,7 @@
 
 #include "engine/engine_int.h"
 
-static const char *const head_names[] = {"dense", "sparse", "multi", "scores", "tokens"};
-enum { N_HEADS = sizeof head_names / sizeof head_names[0] };
+enum { N_HEADS = 5 };
 
 /* "dense, tokens" */
 static const char *name_heads(uint32_t heads, char text[64])
@@ -14,7 +13,7 @@ static const char *name_heads(uint32_t heads, char text[64])
     text[0] = '\0';
     for (size_t i = 0; i < N_HEADS; i++)
         if ((heads >> i & 1) != 0)
-            at += (size_t)snprintf(text + at, 64 - at, "%s%s", at > 0 ? ", " : "", head_names[i]);
+            at += (size_t)snprintf(text + at, 64 - at, "%s%s", at > 0 ? ", " : "", hd_head_name(1u << i));
     return text;
 }
 

@@ -38,6 +38,8 @@ static const char no_memory[] = "%s: no memory for its list of tensors";
 
 static hd_status parse_file(hd_span bytes, const char *path, hd_arena *arena, hd_tensor **tensors, size_t *n, hd_error *err)
 {
+    if (bytes.len == 0)
+        return hd__fail(err, HD_ERR_FORMAT, "%s: the file is empty", path);
     if (hd__torch_zip_is(bytes))
         return hd__torch_zip_parse(bytes, path, arena, tensors, n, err);
     if (bytes.len > 1 && bytes.ptr[0] == '\x80' && bytes.ptr[1] <= 5) /* a bare pickle */

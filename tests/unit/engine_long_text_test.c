@@ -285,6 +285,9 @@ static void test_refused(void **state)
     const hd_encode_options scores = {.heads = HD_HEAD_SCORES};
     must_fail(hd_encode_outputs(model, texts, NULL, 2, &scores, NULL, outputs, NULL, &err), HD_ERR_UNSUPPORTED,
               "no head \"scores\"; it has: dense, tokens");
+    const hd_encode_options vectors = {.heads = HD_HEAD_SPARSE | HD_HEAD_MULTI}; /* by the names that callers know */
+    must_fail(hd_encode_outputs(model, texts, NULL, 2, &vectors, NULL, outputs, NULL, &err), HD_ERR_UNSUPPORTED,
+              "no head \"sparse, colbert\"; it has: dense, tokens");
     const hd_encode_options unknown = {.heads = 64};
     must_fail(hd_encode_outputs(model, texts, NULL, 2, &unknown, NULL, outputs, NULL, &err), HD_ERR_ARG, "heads 0x40");
     const hd_encode_options tokens = {.heads = HD_HEAD_TOKENS};
