@@ -1,7 +1,7 @@
 /* merge.c - see merge.h.
  *
- * Inputs of a product are padded to 64 (gemm.h), so that a rank of 16 costs as much as one of 64: still a fifth of what plain
- * loops take. Products are of blocks that have room on the stack.
+ * Inputs of a product are padded to 64 (gemm.h), so that a rank of 16 costs as much as one of 64: still a fifth of what
+ * plain loops take. Products are of blocks that have room on the stack.
  */
 #include "encoder/merge.h"
 
