@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised when anything below changes but for what is added at the end of hd_plugin, and for types, which devices name. */
-#define HD_PLUGIN_VERSION 3
+#define HD_PLUGIN_VERSION 4
 
 #define HD_PLUGIN_TEXT_BYTES 256
 
@@ -46,8 +46,9 @@ typedef enum hd_plugin_type {
     HD_PLUGIN_F32 = 0,
     HD_PLUGIN_BF16 = 1, /* rounded to nearest even */
     HD_PLUGIN_I8 = 2,
-    HD_PLUGIN_F16 = 3 /* IEEE 754's half, rounded to nearest even. What is past 65504, infinities too, becomes a NaN, so that
-                       * no result hides it: Heddle computes such a batch again, in another type */
+    HD_PLUGIN_F16 = 3 /* IEEE 754's half, rounded to nearest even. What is past 65504, infinities too, becomes a NaN or an
+                       * infinity, which is read as a NaN, so that no result hides it: Heddle computes such a batch again,
+                       * in another type */
 } hd_plugin_type;
 
 /* What happens to a product y on its way to where it is stored. */
@@ -84,6 +85,7 @@ typedef struct hd_plugin_weights {
     const void *rows; /* [channels, stride] */
     size_t stride;    /* at least k, a multiple of 64; zeros from k on */
     const float *bias;
+    const void *rounded_bias; /* the same in BF16 or F16, for products of that type that are stored in it; NULL: none */
     const float *scale, *channel_sum; /* I8 */
 } hd_plugin_weights;
 

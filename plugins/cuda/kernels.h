@@ -39,8 +39,9 @@
 typedef struct product_part {
     hd_plugin_linear linear;
     int32_t first_row, n_rows;
-    void *sums;         /* [n_rows, sums_stride] f32, of I8 int32; column 0 is channel `first` */
-    size_t sums_stride; /* elements */
+    hd_plugin_type sums_type; /* I8: int32; otherwise F32, or that of weights and out */
+    void *sums;               /* [n_rows, sums_stride]; column 0 is channel `first` */
+    size_t sums_stride;       /* elements */
 } product_part;
 
 enum {
@@ -49,6 +50,9 @@ enum {
 
     PRODUCT_TILE = 64, /* rows and channels of a block .. */
     PRODUCT_SIDE = 16, /* .. of 16 x 16 threads */
+
+    EPILOGUE_THREADS = 128, /* of a block, at most .. */
+    EPILOGUE_EACH = 8,      /* .. each with so many values, which are 16 bytes of 16 bits */
 
     ATTENTION_QUERIES = 16, /* of a block */
     ATTENTION_KEYS = 32,    /* looked at at once: one for each lane */

@@ -41,19 +41,20 @@ NUMBER uint16_t bf16_of_f32(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* Exact. As an f32's, a half's exponent and fraction are 2^112 too small, subnormal ones too. */
+/* Exact, and of an infinity a NaN. As an f32's, a half's exponent and fraction are 2^112 too small, subnormal ones too. */
 NUMBER float f32_of_f16(uint16_t value)
 {
     float f;
 #ifdef __CUDA_ARCH__
     asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(value));
+    f = fmaf(f, 0.0f, f); /* infinity times 0 */
 #else
     const uint32_t sign = (uint32_t)(value & 0x8000) << 16;
     uint32_t bits = (uint32_t)(value & 0x7fff) << 13;
     memcpy(&f, &bits, sizeof f);
     f *= 5192296858534827628530496329220096.0f; /* 2^112 */
     memcpy(&bits, &f, sizeof bits);
-    bits = sign | ((value & 0x7c00) == 0x7c00 ? bits | 0x7f800000 : bits);
+    bits = sign | ((value & 0x7c00) == 0x7c00 ? bits | 0x7fc00000 : bits);
     memcpy(&f, &bits, sizeof f);
 #endif
     return f;
@@ -82,13 +83,37 @@ NUMBER uint16_t f16_of_f32(float value)
 #endif
 }
 
-/* Of arrays of F32, BF16 or F16. */
+/* Of two f16, side by side in a word: infinities become NaNs. */
+NUMBER uint32_t without_infinities(uint32_t pair)
+{
+#ifdef __CUDA_ARCH__
+    asm("fma.rn.f16x2 %0, %0, %1, %0;" : "+r"(pair) : "r"(0));
+#else
+    pair |= (pair & 0x7c00) == 0x7c00 ? 0x200 : 0;
+    pair |= (pair & 0x7c000000) == 0x7c000000 ? 0x2000000 : 0;
+#endif
+    return pair;
+}
+
+/* Of F32, BF16 or F16, in the lower bits of a word. */
+NUMBER float number_of_bits(hd_plugin_type type, uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return type == HD_PLUGIN_F32 ? value : type == HD_PLUGIN_F16 ? f32_of_f16((uint16_t)bits) : f32_of_bf16((uint16_t)bits);
+}
+
+NUMBER uint32_t bits_of_number(hd_plugin_type type, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return type == HD_PLUGIN_F32 ? bits : type == HD_PLUGIN_F16 ? f16_of_f32(value) : bf16_of_f32(value);
+}
+
+/* Of arrays of them. */
 NUMBER float load_number(hd_plugin_type type, const void *values, size_t i)
 {
-    if (type == HD_PLUGIN_F32)
-        return ((const float *)values)[i];
-    const uint16_t half = ((const uint16_t *)values)[i];
-    return type == HD_PLUGIN_F16 ? f32_of_f16(half) : f32_of_bf16(half);
+    return type == HD_PLUGIN_F32 ? ((const float *)values)[i] : number_of_bits(type, ((const uint16_t *)values)[i]);
 }
 
 NUMBER void store_number(hd_plugin_type type, void *values, size_t i, float value)
@@ -96,7 +121,7 @@ NUMBER void store_number(hd_plugin_type type, void *values, size_t i, float valu
     if (type == HD_PLUGIN_F32)
         ((float *)values)[i] = value;
     else
-        ((uint16_t *)values)[i] = type == HD_PLUGIN_F16 ? f16_of_f32(value) : bf16_of_f32(value);
+        ((uint16_t *)values)[i] = (uint16_t)bits_of_number(type, value);
 }
 
 /* A row's scale and offset from its least and greatest value. */

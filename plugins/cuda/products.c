@@ -1,6 +1,9 @@
 /* products.c - see products.h. Which of its kernels cuBLASLt would take for a shape is asked once and kept, as asking costs
  * more than a small product; two shapes that meet in one place of the table drive each other out.
  *
+ * Products of 16 bits are stored in f32 or in their own type, and a bias is of the type that is stored: cublasLtMatmul's
+ * table of types has no others.
+ *
  * Source: cuBLAS reference manual 13.0, "Using the cuBLASLt API".
  */
 #include "products.h"
@@ -18,7 +21,8 @@
 /* All that the choice of a kernel depends on. */
 typedef struct product_shape {
     uint64_t w_stride, a_stride, sums_stride;
-    int32_t type, channels, rows, k;
+    int16_t type, sums_type;
+    int32_t channels, rows, k;
     uint32_t w_alignment, a_alignment, sums_alignment, bias_alignment; /* 0: no bias. No byte of a key is padding */
 } product_shape;
 
@@ -39,14 +43,14 @@ struct products {
 
 typedef struct arithmetic {
     cublasComputeType_t compute;
-    cudaDataType_t values, sums;
+    cudaDataType_t scale, values, sums; /* sums: in memory, where product_part's sums_type is this one */
 } arithmetic;
 
 static const arithmetic arithmetics[N_TYPES] = {
-    [HD_PLUGIN_F32] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_32F},
-    [HD_PLUGIN_BF16] = {CUBLAS_COMPUTE_32F, CUDA_R_16BF, CUDA_R_32F},
-    [HD_PLUGIN_I8] = {CUBLAS_COMPUTE_32I, CUDA_R_8I, CUDA_R_32I},
-    [HD_PLUGIN_F16] = {CUBLAS_COMPUTE_32F, CUDA_R_16F, CUDA_R_32F},
+    [HD_PLUGIN_F32] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_32F, CUDA_R_32F},
+    [HD_PLUGIN_BF16] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_16BF, CUDA_R_16BF},
+    [HD_PLUGIN_I8] = {CUBLAS_COMPUTE_32I, CUDA_R_32I, CUDA_R_8I, CUDA_R_32I},
+    [HD_PLUGIN_F16] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_16F, CUDA_R_16F},
 };
 
 /* ---- opening ---- */
@@ -55,7 +59,7 @@ static cublasStatus_t open_operation(cublasLtMatmulDesc_t *operation, const arit
 {
     const cublasOperation_t transposed = CUBLAS_OP_T;
     const uint32_t after = (uint32_t)epilogue;
-    cublasStatus_t status = cuda.cublasLtMatmulDescCreate(operation, types->compute, types->sums);
+    cublasStatus_t status = cuda.cublasLtMatmulDescCreate(operation, types->compute, types->scale);
     if (status == CUBLAS_STATUS_SUCCESS)
         status =
             cuda.cublasLtMatmulDescSetAttribute(*operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
@@ -158,8 +162,13 @@ void products_close(products *p)
 typedef struct operands {
     const void *w, *a;
     void *sums;
-    const float *bias; /* that cuBLASLt adds; NULL: none */
+    const void *bias; /* that cuBLASLt adds, of the type of the sums; NULL: none */
 } operands;
+
+static size_t bytes_of(hd_plugin_type type)
+{
+    return type == HD_PLUGIN_F32 ? 4 : type == HD_PLUGIN_I8 ? 1 : 2;
+}
 
 static uint32_t alignment_of(const void *address)
 {
@@ -167,17 +176,22 @@ static uint32_t alignment_of(const void *address)
     return lowest == 0 || lowest > MOST_ALIGNMENT ? MOST_ALIGNMENT : (uint32_t)lowest;
 }
 
+static const void *bias_of(const product_part *part)
+{
+    const hd_plugin_weights *w = &part->linear.weights;
+    const void *bias = part->sums_type == HD_PLUGIN_F32 ? (const void *)w->bias : w->rounded_bias;
+    return (const char *)bias + (size_t)part->linear.first * bytes_of(part->sums_type);
+}
+
 static operands operands_of(const product_part *part, bool is_biased)
 {
-    static const size_t value_bytes[N_TYPES] = {
-        [HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1, [HD_PLUGIN_F16] = 2};
     const hd_plugin_linear *t = &part->linear;
-    const size_t bytes = value_bytes[t->weights.type];
+    const size_t bytes = bytes_of(t->weights.type);
     return (operands){
         .w = (const char *)t->weights.rows + (size_t)t->first * t->weights.stride * bytes,
         .a = (const char *)t->in.data + (size_t)part->first_row * t->in.stride * bytes,
         .sums = part->sums,
-        .bias = is_biased ? t->weights.bias + t->first : NULL,
+        .bias = is_biased ? bias_of(part) : NULL,
     };
 }
 
@@ -191,7 +205,8 @@ static product_shape shape_of(const product_part *part, const operands *o)
         .w_stride = t->weights.stride,
         .a_stride = t->in.stride,
         .sums_stride = part->sums_stride,
-        .type = (int32_t)t->weights.type,
+        .type = (int16_t)t->weights.type,
+        .sums_type = (int16_t)part->sums_type,
         .channels = t->end - t->first,
         .rows = part->n_rows,
         .k = widens ? wide_k : k,
@@ -236,7 +251,7 @@ static cublasStatus_t set_layouts(products *p, const product_shape *s)
     if (status == CUBLAS_STATUS_SUCCESS)
         status = set_layout(p->a, types->values, s->k, s->rows, s->a_stride);
     if (status == CUBLAS_STATUS_SUCCESS)
-        status = set_layout(p->sums, types->sums, s->channels, s->rows, s->sums_stride);
+        status = set_layout(p->sums, arithmetics[s->sums_type].sums, s->channels, s->rows, s->sums_stride);
     return status;
 }
 
@@ -335,37 +350,58 @@ static bool multiply(hd_plugin_stream *s, const product_part *part, bool is_bias
 /* The product where it goes, by cuBLASLt alone; false: it has nothing that does all of it. */
 static bool multiply_at_once(hd_plugin_stream *s, const hd_plugin_linear *t)
 {
-    const product_part whole = {
-        .linear = *t, .n_rows = t->n_rows, .sums = (float *)t->out + t->first, .sums_stride = t->out_stride};
-    return t->weights.type != HD_PLUGIN_I8 && t->out_type == HD_PLUGIN_F32 && t->rank == 0 &&
+    const hd_plugin_weights *w = &t->weights;
+    const product_part whole = {.linear = *t,
+                                .n_rows = t->n_rows,
+                                .sums_type = t->out_type,
+                                .sums = (char *)t->out + (size_t)t->first * bytes_of(t->out_type),
+                                .sums_stride = t->out_stride};
+    const bool has_bias = t->out_type == HD_PLUGIN_F32 || (t->out_type == w->type && w->rounded_bias != NULL);
+    return w->type != HD_PLUGIN_I8 && has_bias && t->rank == 0 &&
            (t->epilogue == HD_PLUGIN_STORE || t->epilogue == HD_PLUGIN_ADD) && multiply(s, &whole, true);
+}
+
+/* The sums of a product, and then what becomes of them. */
+static void multiply_and_finish(hd_plugin_stream *s, const product_part *part)
+{
+    const size_t channels = (size_t)(part->linear.end - part->linear.first);
+    const size_t pieces = (channels + EPILOGUE_EACH - 1) / EPILOGUE_EACH;
+    const size_t threads = pieces < EPILOGUE_THREADS ? (pieces + 31) / 32 * 32 : EPILOGUE_THREADS;
+    const grid g = {
+        .x = (size_t)part->n_rows, .y = (pieces + threads - 1) / threads, .threads_x = (unsigned)threads, .threads_y = 1};
+    if (!multiply(s, part, false))
+        multiply_ours(s, part);
+    stream_launch(s, ID_k_epilogue, g, part);
 }
 
 void products_linear(hd_plugin_stream *s, const hd_plugin_linear *t)
 {
     const bool reads = t->epilogue == HD_PLUGIN_ADD || t->epilogue == HD_PLUGIN_MUL;
-    const bool in_place = t->out_type == HD_PLUGIN_F32 && !reads;
+    const hd_plugin_type type = t->weights.type;
+    const hd_plugin_type sums_type = type == HD_PLUGIN_I8 || type == t->out_type ? type : HD_PLUGIN_F32;
+    const size_t sum_bytes = type == HD_PLUGIN_I8 ? sizeof(int32_t) : bytes_of(sums_type);
+    const bool in_place = sum_bytes == bytes_of(t->out_type) && !reads;
     if (t->n_rows <= 0 || t->end <= t->first || !stream_starts(s) || multiply_at_once(s, t))
         return;
     const size_t channels = (size_t)(t->end - t->first), stride = in_place ? t->out_stride : (channels + 63) / 64 * 64;
-    const size_t room = in_place ? (size_t)t->n_rows : SUMS_BYTES / sizeof(float) / stride;
+    const size_t room = in_place ? (size_t)t->n_rows : SUMS_BYTES / sum_bytes / stride;
     if (room == 0) {
         char why[HD_PLUGIN_TEXT_BYTES];
         snprintf(why, sizeof why, "a product of %zu channels is more than the %zu that there is room for", channels,
-                 SUMS_BYTES / sizeof(float));
+                 SUMS_BYTES / sum_bytes);
         stream_fail(s, HD_PLUGIN_FAILED, why);
         return;
     }
     for (size_t row = 0, n; row < (size_t)t->n_rows && s->status == HD_PLUGIN_OK; row += n) {
         n = (size_t)t->n_rows - row < room ? (size_t)t->n_rows - row : room;
-        product_part part = {.linear = *t, .first_row = (int32_t)row, .n_rows = (int32_t)n, .sums_stride = stride};
-        part.sums = in_place ? (void *)((float *)t->out + row * stride + (size_t)t->first)
-                             : (void *)(uintptr_t)s->products->sums_memory;
-        if (!multiply(s, &part, false))
-            multiply_ours(s, &part);
-        stream_launch(
-            s, ID_k_epilogue,
-            (grid){.x = n, .y = (channels + ROW_THREADS - 1) / ROW_THREADS, .threads_x = ROW_THREADS, .threads_y = 1},
-            &part);
+        product_part part = {.linear = *t,
+                             .first_row = (int32_t)row,
+                             .n_rows = (int32_t)n,
+                             .sums_type = sums_type,
+                             .sums = (void *)(uintptr_t)s->products->sums_memory,
+                             .sums_stride = stride};
+        if (in_place)
+            part.sums = (char *)t->out + (row * stride + (size_t)t->first) * sum_bytes;
+        multiply_and_finish(s, &part);
     }
 }

@@ -1,11 +1,12 @@
-/* products.h - products of a stream: cuBLASLt's, or our own where it has none, then our epilogue. Where f32 is stored or
- * added to, of products of floats, and nothing else is to be done but to add the bias, cuBLASLt does all of it.
+/* products.h - products of a stream: cuBLASLt's, or our own where it has none, then our epilogue. Where nothing but a bias
+ * is to be added to products of floats, and f32 or their own 16 bits are stored, or f32 is added to, cuBLASLt does all.
  *
  * out = a w^T with rows of w as channels is, in cuBLASLt's columns, sums (channels x rows) = w^T a, where w is k x channels
  * and a is k x rows: both as they lie. The one operation that is transposed is also the only one it has for bytes.
  * f32 without TF32, bf16 and f16 with sums in f32, bytes with sums in int32.
  *
- * Sums are written where the epilogue stores them when what is there before is not needed and as wide as they are; otherwise
+ * What products of 16 bits come to is rounded to their type before the epilogue where that is stored in the end; other sums
+ * are written as they are. They go where the epilogue stores when what is there before is not needed and as wide; otherwise
  * to memory of the stream, as many rows at a time as it has room for.
  */
 #ifndef HD_CUDA_PRODUCTS_H

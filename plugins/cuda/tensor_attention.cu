@@ -6,6 +6,8 @@
  * so that eight rows of a tile lie in different banks. Sums of scores are where the product with the values reads its first
  * factor: they are rounded to the values' type and stay where they are. Powers are of 2: scores are scaled by log2 e.
  *
+ * Infinities among f16 are read as NaNs: a score of -inf would be one of a key that is not seen.
+ *
  * A key that a query does not see has weight 0, and its value is multiplied by that: a NaN among a sequence's values reaches
  * queries of the same sequence that do not see it. Their sequence fails anyway, having a token with a NaN.
  */
@@ -24,8 +26,15 @@ template <int DIM> struct running {
     float most[2], sum[2]; /* of scores; of this lane's columns of exp(score - most) */
 };
 
+/* Two values as they are read. */
+template <hd_plugin_type TYPE> static __device__ uint32_t read_pair(uint32_t pair)
+{
+    return TYPE == HD_PLUGIN_F16 ? without_infinities(pair) : pair;
+}
+
 /* Rows of one head to shared memory, 16 bytes at a time, the last ones zeros. */
-template <int DIM> static __device__ void bring(uint16_t *to, const void *from, size_t at, size_t stride, int32_t n_there)
+template <hd_plugin_type TYPE, int DIM>
+static __device__ void bring(uint16_t *to, const void *from, size_t at, size_t stride, int32_t n_there)
 {
     enum { PIECES = DIM / 8 };
     const uint16_t *rows = (const uint16_t *)from + at;
@@ -34,12 +43,13 @@ template <int DIM> static __device__ void bring(uint16_t *to, const void *from, 
         uint4 piece = {0, 0, 0, 0};
         if (row < n_there)
             piece = *(const uint4 *)(rows + (size_t)row * stride + (size_t)column);
-        *(uint4 *)(to + row * (DIM + PAD) + column) = piece;
+        *(uint4 *)(to + row * (DIM + PAD) + column) = {read_pair<TYPE>(piece.x), read_pair<TYPE>(piece.y),
+                                                       read_pair<TYPE>(piece.z), read_pair<TYPE>(piece.w)};
     }
 }
 
 /* The warp's rows of q as a product reads them; zeros where there are none. */
-template <int DIM>
+template <hd_plugin_type TYPE, int DIM>
 static __device__ void bring_queries(const hd_plugin_attention &t, const tile &s, int32_t head, running<DIM> *known)
 {
     const int32_t lane = (int32_t)(threadIdx.x % LANES), first = (int32_t)(threadIdx.x / LANES) * OF_WARP + lane / 4;
@@ -50,7 +60,7 @@ static __device__ void bring_queries(const hd_plugin_attention &t, const tile &s
             const int32_t row = first + i % 2 * 8, column = step * 16 + lane % 4 * 2 + i / 2 * 8;
             const uint16_t *q =
                 (const uint16_t *)t.q + (size_t)(s.first_row + row) * t.q_stride + (size_t)(head * DIM + column);
-            known->queries[step][i] = row < s.n_rows ? *(const uint32_t *)q : 0;
+            known->queries[step][i] = row < s.n_rows ? read_pair<TYPE>(*(const uint32_t *)q) : 0;
         }
     }
 }
@@ -84,19 +94,20 @@ static __device__ void finish_scores(const hd_plugin_attention &t, const tile &s
     const bool is_whole = t.bias == NULL && key + KEYS - 1 <= s.last_key && s.place + s.n_rows - 1 - key <= t.reach_back &&
                           key + KEYS - 1 - s.place <= t.reach_ahead;
     const float *bias = t.bias != NULL ? t.bias + (size_t)head * t.bias_stride : NULL;
+    const float scale = t.scale * LOG2_E;
 #pragma unroll
     for (int32_t n = 0; n < KEYS / 8; n++) {
 #pragma unroll
         for (int32_t i = 0; i < 4; i++) {
             const int32_t row = first + i / 2 * 8, column = n * 8 + lane % 4 * 2 + i % 2;
             const int64_t distance = s.place + row - (key + column);
-            float score = t.scale * scores[n][i];
+            float score = scale * scores[n][i];
             if (!is_whole) {
                 const bool sees =
                     row < s.n_rows && key + column <= s.last_key && distance <= t.reach_back && -distance <= t.reach_ahead;
-                score = sees ? score + (bias != NULL ? bias[distance] : 0.0f) : -INFINITY;
+                score = sees ? score + (bias != NULL ? bias[distance] * LOG2_E : 0.0f) : -INFINITY;
             }
-            scores[n][i] = score * LOG2_E;
+            scores[n][i] = score;
         }
     }
 }
@@ -182,14 +193,14 @@ template <hd_plugin_type TYPE, int DIM> static __device__ void attend(const hd_p
     if (s.n_rows <= 0)
         return; /* the whole block */
     known.most[0] = known.most[1] = -INFINITY;
-    bring_queries<DIM>(t, s, head, &known);
+    bring_queries<TYPE, DIM>(t, s, head, &known);
     for (int64_t key = s.first_key; key <= s.last_key; key += KEYS) {
         const size_t at = (s.kv_row + (size_t)key) * t.kv_stride + (size_t)(kv_head * DIM);
         const int64_t left = s.last_key - key + 1;
         const int32_t n = left < KEYS ? (int32_t)left : KEYS;
         float scores[KEYS / 8][4];
-        bring<DIM>(keys, t.k, at, t.kv_stride, n);
-        bring<DIM>(values, t.v, at, t.kv_stride, n);
+        bring<TYPE, DIM>(keys, t.k, at, t.kv_stride, n);
+        bring<TYPE, DIM>(values, t.v, at, t.kv_stride, n);
         __syncthreads();
         multiply_keys<TYPE, DIM>(scores, &known, keys);
         finish_scores(t, s, head, key, scores);

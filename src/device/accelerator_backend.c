@@ -104,6 +104,7 @@ static hd_plugin_linear product_of(const k_weights *w, const hd_act *act, int n_
                                           .rows = w->panels,
                                           .stride = (size_t)w->k_pad,
                                           .bias = w->bias,
+                                          .rounded_bias = w->rounded_bias,
                                           .scale = w->scale,
                                           .channel_sum = w->channel_sum},
                               .in = act_of(act),

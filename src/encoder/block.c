@@ -313,6 +313,7 @@ static k_weights part_of(const k_weights *w, int first, int end)
     part.n = part.n_pad = (end - first) * K_PANEL;
     part.panels = (const char *)w->panels + channel * (size_t)w->k_pad * k_type_bytes(w->type);
     part.bias = w->bias + channel;
+    part.rounded_bias = w->rounded_bias != NULL ? (const char *)w->rounded_bias + channel * k_type_bytes(w->type) : NULL;
     part.scale = w->scale != NULL ? w->scale + channel : NULL;
     part.channel_sum = w->channel_sum != NULL ? w->channel_sum + channel : NULL;
     return part;

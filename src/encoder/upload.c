@@ -170,6 +170,21 @@ static void move_panels(mover *m, k_weights *w, k_type type)
     w->type = m->base != NULL ? type : w->type;
 }
 
+/* The bias as products of 16 bits add it that are stored in those. To be called before the bias itself has moved. */
+static void move_rounded_bias(mover *m, k_weights *w, k_type type)
+{
+    const size_t n = (size_t)w->n_pad;
+    const pieces one = {.from_type = K_F32,
+                        .type = type,
+                        .from = (const char *)w->bias,
+                        .n = 1,
+                        .width = n,
+                        .from_bytes = n * sizeof(float),
+                        .bytes = n * k_type_bytes(type)};
+    if (type == K_BF16 || type == K_F16)
+        move_pieces(m, &one, &w->rounded_bias);
+}
+
 /* `type`: what it is there. */
 static void move_linear(mover *m, k_weights *w, k_type type)
 {
@@ -256,6 +271,7 @@ static void move_layer(mover *m, hd_layer *layer, const hd_settings *s)
     k_weights *const products[] = {&layer->qkv, &layer->attention_out, &layer->up, &layer->down, &layer->gate};
     hd_norm *const norms[] = {&layer->attention_norm, &layer->output_norm, &layer->query_norm, &layer->key_norm,
                               &layer->inner_norm};
+    move_rounded_bias(m, &layer->qkv, m->type);
     for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
         move_linear(m, products[i], m->type);
     for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++)

@@ -59,6 +59,7 @@ typedef struct k_weights {
     int n, k, n_pad, k_pad;
     const void *panels;       /* as above, 64-byte aligned */
     const float *bias;        /* [n_pad] */
+    const void *rounded_bias; /* [n_pad] of the type, on devices that are not the CPU; NULL: none */
     const float *scale;       /* [n_pad], int8 only */
     const float *channel_sum; /* [n_pad], int8 only */
 } k_weights;

@@ -60,6 +60,12 @@ static void test_f16(void **state)
         const bool is_finite = (i & 0x7c00) != 0x7c00;
         assert_int_equal(f16_of_f32(f32_of_f16((uint16_t)i)), is_finite ? i : 0x7fff);
     }
+    for (uint32_t i = 0; i < 0x10000; i++) {
+        const uint32_t pair = without_infinities(i << 16 | (0xffff - i)), halves[] = {pair & 0xffff, pair >> 16};
+        const uint32_t were[] = {0xffff - i, i};
+        for (size_t k = 0; k < 2; k++)
+            assert_true((were[k] & 0x7c00) == 0x7c00 ? (halves[k] & 0x7fff) > 0x7c00 : halves[k] == were[k]);
+    }
     assert_true(f32_of_f16(1) == 0x1p-24f && f32_of_f16(0xbc00) == -1.0f && f32_of_f16(0x7bff) == 65504.0f);
 }
 

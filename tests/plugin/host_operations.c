@@ -25,14 +25,14 @@ static uint16_t bf16_of(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float f16_values[1 << 16]; /* of each half: made once, for one is looked at very often */
+static float f16_values[1 << 16]; /* of each half as it is read: made once, for one is looked at very often */
 
 __attribute__((constructor)) static void list_f16_values(void)
 {
     for (int value = 0; value < 1 << 16; value++) {
         const int exponent = value >> 10 & 31, fraction = value & 1023;
         const double size = exponent == 31
-                                ? fraction != 0 ? (double)NAN : (double)INFINITY
+                                ? (double)NAN
                                 : ldexp(exponent > 0 ? fraction + 1024 : fraction, (exponent > 0 ? exponent : 1) - 25);
         f16_values[value] = (float)(value >> 15 != 0 ? -size : size);
     }

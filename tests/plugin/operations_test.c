@@ -267,6 +267,12 @@ static hd_plugin_weights make_weights(hd_plugin_type type, int k, int channels)
 {
     hd_plugin_weights w = {.type = type, .k = k, .stride = ((size_t)k + 63) / 64 * 64};
     w.bias = make_floats((size_t)channels);
+    if ((type == HD_PLUGIN_BF16 || type == HD_PLUGIN_F16) && maybe()) {
+        void *rounded = make((size_t)channels * width_of(type));
+        for (size_t c = 0; c < (size_t)channels; c++)
+            host_store(type, rounded, c, w.bias[c]);
+        w.rounded_bias = rounded;
+    }
     if (type != HD_PLUGIN_I8) {
         void *rows = make_numbers(type, (size_t)channels * w.stride);
         for (size_t c = 0; c < (size_t)channels; c++)
@@ -291,7 +297,7 @@ static hd_plugin_weights make_weights(hd_plugin_type type, int k, int channels)
 
 static hd_plugin_weights weights_there(hd_plugin_weights w)
 {
-    MOVE(w.rows), MOVE(w.bias), MOVE(w.scale), MOVE(w.channel_sum);
+    MOVE(w.rows), MOVE(w.bias), MOVE(w.rounded_bias), MOVE(w.scale), MOVE(w.channel_sum);
     return w;
 }
 
@@ -301,7 +307,10 @@ static double rounding_of(hd_plugin_type type)
     return type == HD_PLUGIN_BF16 ? 0.01 : type == HD_PLUGIN_F16 ? 0.01 / 8.0 : 0.0;
 }
 
-/* Bytes may be off by one where a half is rounded, and 16 bits by one: what a product of k of them may differ by. */
+/* Bytes may be off by one where a half is rounded, and 16 bits by one: what a product of k of them may differ by. A product
+ * of 16 bits may be rounded once more before its epilogue: by 0.4 of this where the sum is sqrt(k), which is three times
+ * what sums of k of these products deviate by. So may its bias, which is below 1. No epilogue makes a difference larger by
+ * more than an eighth. */
 static double allowed_of(hd_plugin_type type, int k)
 {
     return type == HD_PLUGIN_I8 ? 0.06 : (2e-5 + rounding_of(type)) * sqrt((double)k + 1.0);
@@ -424,6 +433,48 @@ static void try_linear(void)
     check("out", t.out_type, t.out, (size_t)n_rows, (size_t)channels, t.out_stride, allowed);
 }
 
+/* Sums around the end of the range of f16: what is past it is noticed. */
+static void try_range(void)
+{
+    enum { K = 64, CHANNELS = 8 };
+    static const float sums[CHANNELS] = {65504.0f, 65519.0f, 65520.0f, 1e6f, -65504.0f, -65520.0f, -1e6f, 1.0f};
+    static const float factors[K] = {8192.0f, 16.0f, 1.0f};
+    static const hd_plugin_epilogue epilogues[] = {HD_PLUGIN_STORE, HD_PLUGIN_MUL, HD_PLUGIN_GELU};
+    hd_plugin_linear t = {.in = {.type = HD_PLUGIN_F16, .data = make(sizeof factors / 2), .stride = K},
+                          .weights = make_weights(HD_PLUGIN_F16, K, CHANNELS),
+                          .n_rows = 1,
+                          .end = CHANNELS,
+                          .epilogue = epilogues[below(3)],
+                          .out_type = HD_PLUGIN_F16,
+                          .out = make(CHANNELS * sizeof(uint16_t)),
+                          .out_stride = CHANNELS};
+    uint16_t *rows = (void *)(uintptr_t)t.weights.rows;
+    SAY("range: epilogue %d, rounded bias %d", (int)t.epilogue, t.weights.rounded_bias != NULL);
+    for (size_t i = 0; i < K; i++)
+        host_store(HD_PLUGIN_F16, t.in.data, i, factors[i]);
+    memset(rows, 0, CHANNELS * t.weights.stride * sizeof *rows);
+    memset((void *)(uintptr_t)t.weights.bias, 0, CHANNELS * sizeof(float));
+    if (t.weights.rounded_bias != NULL)
+        memset((void *)(uintptr_t)t.weights.rounded_bias, 0, CHANNELS * sizeof(uint16_t));
+    for (size_t c = 0; c < CHANNELS; c++) {
+        float left = t.epilogue == HD_PLUGIN_GELU ? fabsf(sums[c]) : sums[c]; /* below 0 it is 0, or a NaN as well */
+        for (size_t i = 0; i < 3; i++) {
+            const float weight = truncf(left / factors[i]);
+            host_store(HD_PLUGIN_F16, rows, c * t.weights.stride + i, weight);
+            left -= weight * factors[i];
+        }
+        host_store(HD_PLUGIN_F16, t.out, c, 1.0f);
+    }
+    hd_plugin_linear u = t;
+    upload_from(0);
+    u.weights = weights_there(t.weights);
+    u.in = act_there(t.in);
+    MOVE(u.out);
+    host_linear(&t);
+    RUN(linear, u);
+    check("out", HD_PLUGIN_F16, t.out, 1, CHANNELS, CHANNELS, 0.0);
+}
+
 /* ---- attention ---- */
 
 static void try_rotate(void)
@@ -469,6 +520,18 @@ static void fill_attention(hd_plugin_attention *t, int32_t *q_begin, int32_t *kv
     t->out = make((size_t)q_begin[t->n_sequences] * t->out_stride * sizeof(float));
 }
 
+/* What a product left that was past its range: a NaN for all that see it. Weights of 0 times a value are one, too, or none:
+ * values are left alone. */
+static void put_infinity(const hd_plugin_attention *t, int n_rows)
+{
+    const bool is_query = maybe();
+    const size_t rows = (size_t)(is_query ? t->n_q : n_rows), stride = is_query ? t->q_stride : t->kv_stride;
+    const int width = (is_query ? t->n_heads : t->n_kv_heads) * t->head_dim;
+    uint16_t *to = (void *)(uintptr_t)(is_query ? t->q : t->k);
+    if (rows > 0)
+        to[(size_t)below((int)rows) * stride + (size_t)below(width)] = maybe() ? 0x7c00 : 0xfc00;
+}
+
 static void try_attention(void)
 {
     static const int dims[] = {32, 64, 128, 16, 2, 80, 256};
@@ -485,6 +548,8 @@ static void try_attention(void)
     SAY("attention: type %d, %d sequences, %d heads (%d) of %d, reach %d and %d", (int)t.type, t.n_sequences, t.n_heads,
         t.n_kv_heads, t.head_dim, t.reach_back, t.reach_ahead);
     fill_attention(&t, q_begin, kv_begin);
+    if (t.type == HD_PLUGIN_F16 && maybe())
+        put_infinity(&t, kv_begin[t.n_sequences]);
     t.bias_stride = 2 * REACH + 1;
     t.bias = maybe() ? make_floats((size_t)t.n_heads * t.bias_stride) + REACH : NULL;
     hd_plugin_attention u = t;
@@ -683,9 +748,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        OPERATION(embed),  OPERATION(change_rows), OPERATION(norm),      OPERATION(convert),
-        OPERATION(linear), OPERATION(rotate),      OPERATION(attention), OPERATION(pick),
-        OPERATION(copy),   OPERATION(pool),        OPERATION(unit),      OPERATION(vocab_pool),
+        OPERATION(embed), OPERATION(change_rows), OPERATION(norm),       OPERATION(convert), OPERATION(linear),
+        OPERATION(range), OPERATION(rotate),      OPERATION(attention),  OPERATION(pick),    OPERATION(copy),
+        OPERATION(pool),  OPERATION(unit),        OPERATION(vocab_pool),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "plugins/cuda"
 DECLARED = ROOT / "tests/plugin/cuda_sim/include"
 HEADERS = next(ROOT.glob("build/venv-cuda/lib/python3*/site-packages/nvidia/cu13/include"), None)  # tools/cuda_toolkit.sh
-VERSION, TEXT_BYTES = 2, 256
+VERSION = int(re.search(r"#define HD_PLUGIN_VERSION (\d+)", (ROOT / "include/heddle/plugin.h").read_text())[1])
+TEXT_BYTES = 256
 
 ALLOC = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_size_t)
 FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -81,7 +82,7 @@ class Library(unittest.TestCase):
     def test_refuses_another_version(self):
         table, said, _ = self.begin(VERSION + 1)
         self.assertIsNone(table)
-        self.assertEqual(said, "this Heddle has version 4 of the plugin interface, version 3 is needed")
+        self.assertEqual(said, f"this Heddle has version {VERSION + 1} of the plugin interface, version {VERSION} is needed")
 
     @unittest.skipIf(has_driver(), "this machine has a driver")
     def test_says_what_is_missing(self):

@@ -2,6 +2,9 @@
  * beta C, and a bias for each row, in plain loops. A choice of a kernel serves the layouts, types and alignments that it was
  * asked for, and no others, and the memory it is lent is overwritten.
  *
+ * What it has is in the table of types of the manual's "cublasLtMatmul": products of floats are stored in f32, those of bf16
+ * and f16 also in their own type, which C and the bias are of, too; past the range of f16 is an infinity.
+ *
  * Of products of bytes the manual says: sums are int32, A is transposed and B is not, addresses are multiples of 4, and so
  * are leading dimensions and the sizes of D and of what is summed over.
  */
@@ -15,6 +18,9 @@
 #include "access.h"
 #include "driver.h"
 #include "grid.h"
+#include "halves.h"
+
+#define WORKSPACE_ALIGNMENT 256
 
 struct cublasLtContext {
     CUcontext context;
@@ -30,7 +36,7 @@ typedef struct layout {
 typedef struct operation {
     uint32_t compute, scale, transposes_a, transposes_b, epilogue;
     uint32_t bias_alignment; /* of a choice */
-    const float *bias;       /* of a product; NULL in a choice */
+    const void *bias;        /* of a product, of D's type; NULL in a choice */
 } operation;
 
 typedef struct preference {
@@ -197,7 +203,9 @@ static bool are_bytes(const algorithm *w)
 static bool are_floats(const algorithm *w)
 {
     return w->operation.compute == CUBLAS_COMPUTE_32F && w->operation.scale == CUDA_R_32F && w->a.type == w->b.type &&
-           (w->a.type == CUDA_R_32F || w->a.type == CUDA_R_16BF || w->a.type == CUDA_R_16F) && w->d.type == CUDA_R_32F;
+           (w->a.type == CUDA_R_32F || w->a.type == CUDA_R_16BF || w->a.type == CUDA_R_16F) &&
+           (w->d.type == CUDA_R_32F || w->d.type == w->a.type) &&
+           (w->operation.epilogue == CUBLASLT_EPILOGUE_DEFAULT || w->operation.epilogue == CUBLASLT_EPILOGUE_BIAS);
 }
 
 /* Sizes fit each other, and a column its leading dimension. */
@@ -223,6 +231,8 @@ static bool is_supported(const algorithm *w)
         if (alignment % least != 0 || leading % least != 0)
             return false;
     }
+    if (w->operation.bias_alignment % (aligned_only ? 16 : (uint32_t)value_bytes(w->d.type)) != 0) /* 0: none, or more */
+        return false;
     if (are_bytes(w) && (w->operation.transposes_a != CUBLAS_OP_T || w->operation.transposes_b != CUBLAS_OP_N ||
                          w->a.rows % 4 != 0 || w->d.rows % 4 != 0))
         return false;
@@ -240,7 +250,7 @@ static uint64_t hash_of(const algorithm *w)
 }
 
 /* NULL: none. */
-static const float *bias_of(cublasLtMatmulDesc_t description)
+static const void *bias_of(cublasLtMatmulDesc_t description)
 {
     const operation *o = (const operation *)(const void *)description;
     return o->epilogue == CUBLASLT_EPILOGUE_BIAS ? o->bias : NULL;
@@ -289,31 +299,25 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 typedef struct product {
     algorithm what;
     const void *a, *b;
-    const float *bias; /* NULL: none */
-    bool adds;         /* to what is there */
+    const void *bias; /* NULL: none */
+    bool adds;        /* to what is there */
     void *d, *workspace;
     size_t workspace_bytes;
 } product;
 
-static float f32_of_f16(uint32_t bits)
-{
-    const uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
-    const float size = exponent == 31  ? fraction != 0 ? NAN : INFINITY
-                       : exponent == 0 ? (float)fraction * 0x1p-24f
-                                       : (float)(fraction + 1024) * 0x1p-25f * (float)(1u << exponent);
-    return bits >> 15 != 0 ? -size : size;
-}
-
 static float value_at(uint32_t type, const void *values, size_t i)
 {
+    return type == CUDA_R_32F   ? ((const float *)values)[i]
+           : type == CUDA_R_16F ? sim_f32_of_f16(((const uint16_t *)values)[i])
+                                : sim_f32_of_bf16(((const uint16_t *)values)[i]);
+}
+
+static void put(uint32_t type, void *values, size_t i, float value)
+{
     if (type == CUDA_R_32F)
-        return ((const float *)values)[i];
-    const uint32_t half = ((const uint16_t *)values)[i], bits = half << 16;
-    float value;
-    if (type == CUDA_R_16F)
-        return f32_of_f16(half);
-    memcpy(&value, &bits, sizeof value);
-    return value;
+        ((float *)values)[i] = value;
+    else
+        ((uint16_t *)values)[i] = (uint16_t)(type == CUDA_R_16F ? sim_f16_of(value) : sim_bf16_of(value));
 }
 
 /* Element k of the sum's first or second factor. */
@@ -367,7 +371,7 @@ static void run_product(const void *data)
     if (p->adds)
         check_operand("what a product adds to", &w->d, p->d, false);
     if (p->bias != NULL)
-        sim_check_range("a product's bias", p->bias, (size_t)w->d.rows * sizeof *p->bias, false);
+        sim_check_range("a product's bias", p->bias, (size_t)w->d.rows * value_bytes(w->d.type), false);
     check_operand("what a product writes", &w->d, p->d, true);
     if (p->workspace_bytes > 0)
         memset(p->workspace, 0xff, p->workspace_bytes < 4096 ? p->workspace_bytes : 4096);
@@ -377,8 +381,9 @@ static void run_product(const void *data)
             if (are_bytes(w))
                 ((int32_t *)p->d)[at] = sum_of_bytes(p, row, column);
             else
-                ((float *)p->d)[at] = (p->adds ? ((const float *)p->d)[at] : 0.0f) + sum_of_floats(p, row, column, ta, tb) +
-                                      (p->bias != NULL ? p->bias[row] : 0.0f);
+                put(w->d.type, p->d, at,
+                    (p->adds ? value_at(w->d.type, p->d, at) : 0.0f) + sum_of_floats(p, row, column, ta, tb) +
+                        (p->bias != NULL ? value_at(w->d.type, p->bias, (size_t)row) : 0.0f));
         }
     }
     sim_count_product();
@@ -419,7 +424,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     const uint32_t *alignments = p.what.alignments;
     if (handle->context != sim_current_context() || c != d || c_layout != d_layout || workspace_bytes < choice->data[0] ||
         hash_of(&p.what) != choice->data[3] || !are_scales_plain(&p.what, alpha, beta, &p.adds) ||
-        !is_aligned(a, alignments[0]) || !is_aligned(b, alignments[1]) || !is_aligned(d, alignments[3]))
+        !is_aligned(a, alignments[0]) || !is_aligned(b, alignments[1]) || !is_aligned(d, alignments[3]) ||
+        !is_aligned(workspace, WORKSPACE_ALIGNMENT))
         return CUBLAS_STATUS_INVALID_VALUE;
     return sim_stream_add(stream, run_product, &p, sizeof p) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

@@ -1,5 +1,6 @@
 /* failures_test.c - plugins/cuda on the simulated GPU while calls of the driver and of cuBLASLt fail: what the plugin says
- * of each failure, that nothing is left behind on the device, and that it works when it is opened again.
+ * of each failure, that nothing is left behind on the device, and that it works when it is opened again. And how many calls
+ * a layer is, which nobody sees from what it computes.
  */
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -286,6 +287,103 @@ static void test_the_first_is_kept(void **state)
     check_nothing_is_left("afterwards", 0);
 }
 
+/* ---- how many calls ---- */
+
+enum { HIDDEN = 1024, MIDDLE = 4096, HEAD_DIM = 64, TOKENS = 5 };
+
+/* Of zeros. */
+static void *zeros(hd_plugin_device *device, hd_plugin_stream *stream, size_t bytes)
+{
+    void *memory = NULL;
+    assert_int_equal(plugin->alloc(device, bytes, &memory, why), HD_PLUGIN_OK);
+    plugin->clear(stream, memory, bytes);
+    return memory;
+}
+
+/* From rows of f16 to rows as wide as the channels. */
+static hd_plugin_linear product_of_f16(hd_plugin_device *device, hd_plugin_stream *stream, const hd_plugin_act *in,
+                                       int32_t channels, hd_plugin_epilogue epilogue, hd_plugin_type out_type)
+{
+    const size_t n = (size_t)channels, k = in->stride;
+    return (hd_plugin_linear){
+        .weights = {.type = HD_PLUGIN_F16,
+                    .k = (int32_t)k,
+                    .rows = zeros(device, stream, n * k * sizeof(uint16_t)),
+                    .stride = k,
+                    .bias = zeros(device, stream, n * sizeof(float)),
+                    .rounded_bias = epilogue == HD_PLUGIN_STORE ? zeros(device, stream, n * sizeof(uint16_t)) : NULL},
+        .in = *in,
+        .n_rows = TOKENS,
+        .end = channels,
+        .epilogue = epilogue,
+        .out_type = out_type,
+        .out = zeros(device, stream, TOKENS * n * (out_type == HD_PLUGIN_F32 ? sizeof(float) : sizeof(uint16_t))),
+        .out_stride = n};
+}
+
+/* A layer of BERT in bge-m3's size: four products, and a kernel each for attention, the activation and two norms. */
+static void test_a_layer(void **state)
+{
+    (void)state;
+    hd_plugin_device *device;
+    hd_plugin_stream *stream;
+    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
+    assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+    const hd_plugin_act in = {
+        .type = HD_PLUGIN_F16, .data = zeros(device, stream, TOKENS * HIDDEN * sizeof(uint16_t)), .stride = HIDDEN};
+    const hd_plugin_linear qkv = product_of_f16(device, stream, &in, 3 * HIDDEN, HD_PLUGIN_STORE, HD_PLUGIN_F16);
+    const hd_plugin_linear out = product_of_f16(device, stream, &in, HIDDEN, HD_PLUGIN_ADD, HD_PLUGIN_F32);
+    const hd_plugin_linear up = product_of_f16(device, stream, &in, MIDDLE, HD_PLUGIN_GELU, HD_PLUGIN_F16);
+    const hd_plugin_act middle = {.type = HD_PLUGIN_F16, .data = up.out, .stride = MIDDLE};
+    hd_plugin_linear down = product_of_f16(device, stream, &middle, HIDDEN, HD_PLUGIN_ADD, HD_PLUGIN_F32);
+    const int32_t ends[] = {0, TOKENS};
+    int32_t *begin = zeros(device, stream, sizeof ends);
+    plugin->upload(stream, begin, ends, sizeof ends);
+    const uint16_t *heads = qkv.out;
+    const hd_plugin_attention attention = {.type = HD_PLUGIN_F16,
+                                           .q = heads,
+                                           .k = heads + HIDDEN,
+                                           .v = heads + 2 * HIDDEN,
+                                           .q_stride = 3 * HIDDEN,
+                                           .kv_stride = 3 * HIDDEN,
+                                           .q_begin = begin,
+                                           .kv_begin = begin,
+                                           .n_sequences = 1,
+                                           .n_q = TOKENS,
+                                           .n_heads = HIDDEN / HEAD_DIM,
+                                           .n_kv_heads = HIDDEN / HEAD_DIM,
+                                           .head_dim = HEAD_DIM,
+                                           .reach_back = INT32_MAX,
+                                           .reach_ahead = INT32_MAX,
+                                           .scale = 0.125f,
+                                           .out_type = HD_PLUGIN_F16,
+                                           .out = in.data,
+                                           .out_stride = HIDDEN};
+    const hd_plugin_norm norm = {.gamma = zeros(device, stream, HIDDEN * sizeof(float)),
+                                 .eps = 1e-5f,
+                                 .x = out.out,
+                                 .stride = HIDDEN,
+                                 .n_rows = TOKENS,
+                                 .n = HIDDEN,
+                                 .act = in};
+    down.out = out.out;
+    assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
+    const cuda_sim_counts before = counts_of_device();
+    plugin->linear(stream, &qkv);
+    plugin->attention(stream, &attention);
+    plugin->linear(stream, &out);
+    plugin->norm(stream, &norm);
+    plugin->linear(stream, &up);
+    plugin->linear(stream, &down);
+    plugin->norm(stream, &norm);
+    assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
+    assert_int_equal(counts_of_device().n_products - before.n_products, 4);
+    assert_int_equal(counts_of_device().n_launches - before.n_launches, 4);
+    plugin->stream_close(stream);
+    plugin->close(device);
+    check_nothing_is_left("afterwards", 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -316,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_graphs_are_few),
         cmocka_unit_test(test_it_comes_back),
         cmocka_unit_test(test_the_first_is_kept),
+        cmocka_unit_test(test_a_layer),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
