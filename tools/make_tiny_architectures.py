@@ -547,6 +547,8 @@ MODELS = {
     "tiny-lookup-default": ("the encoder in a folder of its own; what is not said to be a document is a query, of 9 tokens",
                             distilbert, dict(DISTILBERT, architectures=["DistilBertForMaskedLM"], tie_word_embeddings=False),
                             dict(splade="relu", router=dict(document="document_0_MLMTransformer", default="query", length=9))),
+    # Its markers, as mteb (model_implementations/pylate_models.py) runs jina-colbert-v2, with queries that see their masks;
+    # fastembed (late_interaction/jina_colbert.py) has them as the two ids behind XLM-RoBERTa's vocabulary.
     "tiny-colbert-flash": ("jina-colbert-v2: ColBERT's layout around Jina's XLM-RoBERTa, rotary, with markers of its own",
                            xlm_roberta_flash,
                            dict(FLASH, model_type="xlm-roberta", architectures=["HF_ColBERT"], position_embedding_type="rotary",
