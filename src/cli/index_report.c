@@ -25,7 +25,7 @@ bool cli_index_report_progress(const hd_ingest_progress *p, void *data)
         cli_progress_begin(&r->progress); /* each state has its own time left */
     r->state = p->state;
     switch (p->state) {
-    case HD_INGEST_SCAN: snprintf(text, sizeof text, "looking  %s files", cli_count_text(p->n_files, a)); break;
+    case HD_INGEST_SCAN: snprintf(text, sizeof text, "looking for files: %s", cli_count_text(p->n_files, a)); break;
     case HD_INGEST_READ:
         snprintf(text, sizeof text, "%s of %s files  %s chunks", cli_count_text(p->n_files_done, a),
                  cli_count_text(p->n_files, b), cli_count_text(p->n_chunks, c));
