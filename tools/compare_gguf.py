@@ -25,6 +25,8 @@ TEXTS = ["the wind blew over the hills", "A river of cold water.", "who wrote th
 BEFORE = ('<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. '
           'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n')
 AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+SILU_BOUND = 1e-4  # of logits; found: 1e-5, and each of the two within 1.2e-5 of the same sums in double
+GELU_BOUND = 2e-3  # llama.cpp's GELU is a table in f16; found: 5e-4
 INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 
 
@@ -142,7 +144,7 @@ def compare_scores(program, name, config, llama, folder, others):
     wanted = logits(program, folder)
     far = lambda a: max(abs(x - y) for x, y in zip(a, wanted))
     if theirs is not None:
-        good &= check(name, "llama.cpp: largest difference", far(theirs), 2e-3)  # its GELU is a table
+        good &= check(name, "llama.cpp: largest difference", far(theirs), SILU_BOUND if config["model_type"] == "qwen3" else GELU_BOUND)
     for model in others:
         good &= check(name, f"{model.name}: largest difference", far(logits(program, model)), 1e-5)
     return good
