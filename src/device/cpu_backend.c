@@ -7,14 +7,15 @@
 #include "cpu/machine.h"
 #include "device/cpu_rows.h"
 
-/* Half of L2, in steps of the tallest register tile; the weights pass through the other half. Wide rows are allowed more:
- * the weights of a large model come from L3 or memory once for each block, and fewer rows than LEAST would wait for them. */
+/* Three eighths of L2, in steps of the tallest register tile: the weights pass through the rest, of which a thread beside
+ * ours may take its share. Wide rows are allowed more: the weights of a large model come from L3 or memory once for each
+ * block, and fewer rows than LEAST would wait for them. */
 static int cpu_block_rows(size_t row_bytes)
 {
-    enum { STEP = 32, LEAST = 128, MOST = 256 };
+    enum { STEP = 32, LEAST = 96, MOST = 256 };
     hd_machine machine;
     hd__machine_get(&machine);
-    size_t rows = machine.l2_bytes / 2 / row_bytes / STEP * STEP;
+    size_t rows = machine.l2_bytes / 8 * 3 / row_bytes / STEP * STEP;
     return rows < LEAST ? LEAST : rows > MOST ? MOST : (int)rows;
 }
 
@@ -238,6 +239,7 @@ const hd_device_ops *hd__device_cpu(void)
     static const hd_device_ops ops = {
         .name = "cpu",
         .block_rows = cpu_block_rows,
+        .head_columns = 128,
         .embed = cpu_embed,
         .norm = cpu_norm,
         .convert = cpu_convert,

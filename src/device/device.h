@@ -165,8 +165,10 @@ typedef struct hd_device_ops {
     const char *name; /* "cpu" */
     bool overlays;    /* parts of scratch lie over each other where they are not needed at once */
 
-    /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic. */
+    /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic, and how many columns of
+     * keys: those of a batch then stay there from their product to attention. 0: all. */
     int (*block_rows)(size_t row_bytes);
+    int head_columns;
 
     /* x[i] = word + position + type, for rows [0, n_rows); types NULL: all 0. */
     void (*embed)(const hd_kernels *kernels, hd_run *run, const hd_embedding *embedding, const int32_t *ids,

@@ -332,24 +332,74 @@ static void project_normed(const hd_states *s, const hd_layer *layer, int first,
     e->device->norm(&e->kernels, s->run, norm, s->context, s->context_stride, s->n_rows, true, &to);
 }
 
-/* Sections [first, end) of the product for queries (0), keys (1) and values (2), into their columns of qkv. */
-static void project(const hd_states *s, const hd_layer *layer, int first, int end)
+/* Heads whose queries, keys and values are computed and used before those of the next take their place in qkv: a row of
+ * theirs is [queries | keys | values]. */
+typedef struct qkv_heads {
+    int first, n;           /* heads of keys and values, with the heads of queries that read them */
+    bool is_all;            /* of the layer: the columns of qkv are the channels of the product */
+    int begin[3], width[3]; /* channels of queries, keys and values, whole panels */
+    char *columns[3];
+    size_t stride;
+} qkv_heads;
+
+static qkv_heads qkv_of(const hd_states *s, int first, int n)
+{
+    const hd_settings *set = s->encoder->settings;
+    const int dim = (int)set->head_dim, n_shared = (int)(set->n_heads / set->n_kv_heads);
+    const int q_width = k_padded(hd__q_width(set)), kv_width = k_padded(hd__kv_width(set));
+    const size_t bytes = k_type_bytes(s->encoder->qkv_type);
+    qkv_heads h = {.first = first, .n = n, .is_all = n == (int)set->n_kv_heads};
+    char *column = s->qkv;
+    for (int i = 0, section = 0; i < 3; section += i++ == 0 ? q_width : kv_width) {
+        const int heads = i == 0 ? n_shared : 1;
+        h.begin[i] = section + first * heads * dim;
+        h.width[i] = k_padded(n * heads * dim);
+        h.columns[i] = column;
+        column += (size_t)h.width[i] * bytes;
+    }
+    h.stride = k_row_stride(h.width[0] + h.width[1] + h.width[2], s->encoder->qkv_type);
+    return h;
+}
+
+/* How many heads of keys and values at a time. All of them in a team, which would wait for its slowest member after each
+ * step, and where a change or a norm is of the whole product. */
+static int heads_at_a_time(const hd_states *s, const hd_layer *layer)
+{
+    const hd_settings *set = s->encoder->settings;
+    const int dim = (int)set->head_dim, all = (int)set->n_kv_heads;
+    if (s->run->team != NULL || change_of(s, &layer->qkv_adapter).adapter != NULL || layer->query_norm.n > 0 ||
+        layer->key_norm.n > 0)
+        return all;
+    for (int n = s->encoder->device->head_columns / dim; n > 0; n--) {
+        if (all % n == 0 && n * dim % (K_PANEL * K_PANEL_STEP) == 0)
+            return n;
+    }
+    return all;
+}
+
+/* Sections [first, end) of the product, queries (0), keys (1) and values (2), into their columns. */
+static void project(const hd_states *s, const hd_layer *layer, const qkv_heads *heads, int first, int end)
 {
     const hd_encoder *e = s->encoder;
-    const int q_panels = k_padded(hd__q_width(e->settings)) / K_PANEL,
-              kv_panels = k_padded(hd__kv_width(e->settings)) / K_PANEL;
-    const int panels[] = {0, q_panels, q_panels + kv_panels, q_panels + 2 * kv_panels};
     const hd_norm *norms[] = {&layer->query_norm, &layer->key_norm};
     const hd_change change = change_of(s, &layer->qkv_adapter);
     for (; first < 2 && first < end && norms[first]->n > 0; first++)
-        project_normed(s, layer, panels[first], panels[first + 1], norms[first]);
-    if (first < end)
-        e->device->linear(&e->kernels, s->run, &layer->qkv, &change, &s->in, s->n_rows, panels[first], panels[end], K_STORE,
-                          e->qkv_type, s->qkv, s->qkv_stride);
+        project_normed(s, layer, heads->begin[first] / K_PANEL, (heads->begin[first] + heads->width[first]) / K_PANEL,
+                       norms[first]);
+    if (heads->is_all && first < end)
+        e->device->linear(&e->kernels, s->run, &layer->qkv, &change, &s->in, s->n_rows, heads->begin[first] / K_PANEL,
+                          (heads->begin[end - 1] + heads->width[end - 1]) / K_PANEL, K_STORE, e->qkv_type, s->qkv,
+                          heads->stride);
+    for (; !heads->is_all && first < end; first++) {
+        const int panel = heads->begin[first] / K_PANEL, n_panels = heads->width[first] / K_PANEL;
+        const k_weights part = part_of(&layer->qkv, panel, panel + n_panels);
+        e->device->linear(&e->kernels, s->run, &part, NULL, &s->in, s->n_rows, 0, n_panels, K_STORE, e->qkv_type,
+                          heads->columns[first], heads->stride);
+    }
 }
 
-/* Norm and rotary positions of the heads of queries or keys, whose rows begin at `x`. */
-static void rotate(const hd_states *s, const hd_layer *layer, void *x, uint32_t n_heads, const float *gamma)
+/* Norm and rotary positions of n_heads heads of queries or keys, whose rows begin at `x`. */
+static void rotate(const hd_states *s, const hd_layer *layer, void *x, size_t stride, int n_heads, const float *gamma)
 {
     const hd_encoder *e = s->encoder;
     if (layer->rule->cos == NULL)
@@ -358,9 +408,9 @@ static void rotate(const hd_states *s, const hd_layer *layer, void *x, uint32_t 
                       &(k_rotary){
                           .type = e->qkv_type,
                           .x = x,
-                          .stride = s->qkv_stride,
+                          .stride = stride,
                           .n_rows = s->n_rows,
-                          .n_heads = (int)n_heads,
+                          .n_heads = n_heads,
                           .head_dim = (int)e->settings->head_dim,
                           .rotary_dim = (int)e->settings->head_dim,
                           .cos = layer->rule->cos,
@@ -371,35 +421,37 @@ static void rotate(const hd_states *s, const hd_layer *layer, void *x, uint32_t 
                       });
 }
 
-/* Into rows of `out`. */
-static void attend(const hd_states *s, const hd_layer *layer, const char *keys, const char *values, const hd_act *out)
+/* Into the heads' columns of rows of `out`. */
+static void attend(const hd_states *s, const hd_layer *layer, const qkv_heads *heads, const hd_act *out)
 {
     const hd_encoder *e = s->encoder;
     const hd_settings *set = e->settings;
+    const int n_shared = (int)(set->n_heads / set->n_kv_heads);
+    const size_t first = (size_t)(heads->first * n_shared), bias_stride = layer->rule->bias_stride;
     e->device->attention(&e->kernels, s->run,
                          &(hd_attention){
                              .type = e->qkv_type,
-                             .q = s->qkv,
-                             .k = keys,
-                             .v = values,
-                             .q_stride = s->qkv_stride,
-                             .kv_stride = s->qkv_stride,
+                             .q = heads->columns[0],
+                             .k = heads->columns[1],
+                             .v = heads->columns[2],
+                             .q_stride = heads->stride,
+                             .kv_stride = heads->stride,
                              .q_begin = s->picked ? s->picked_begin : s->batch->begin,
                              .kv_begin = s->batch->begin,
                              .q_first = s->picked ? s->picked_positions : NULL,
                              .n_seen = s->batch->n_seen,
                              .n_sequences = s->batch->n_sequences,
                              .n_q = s->n_rows,
-                             .n_heads = (int)set->n_heads,
-                             .n_kv_heads = (int)set->n_kv_heads,
+                             .n_heads = heads->n * n_shared,
+                             .n_kv_heads = heads->n,
                              .head_dim = (int)set->head_dim,
                              .scale = 1.0f / sqrtf((float)set->head_dim),
                              .reach_back = layer->rule->reach_back,
                              .reach_ahead = layer->rule->reach_ahead,
-                             .bias = layer->rule->bias,
-                             .bias_stride = layer->rule->bias_stride,
+                             .bias = layer->rule->bias != NULL ? layer->rule->bias + first * bias_stride : NULL,
+                             .bias_stride = bias_stride,
                              .out_type = out->type,
-                             .out = out->data,
+                             .out = (char *)out->data + first * set->head_dim * k_type_bytes(out->type),
                              .out_stride = out->stride,
                              .scratch = s->attention,
                              .scratch_bytes = s->attention_bytes,
@@ -440,24 +492,34 @@ static void project_out(hd_states *s, const hd_layer *layer, const hd_act *in)
     }
 }
 
+/* Queries are of the rows worked on, keys and values of all tokens. */
+static void attend_heads(const hd_states *s, const hd_states *all, const hd_layer *layer, const qkv_heads *heads,
+                         const hd_act *out)
+{
+    const int n_shared = (int)(s->encoder->settings->n_heads / s->encoder->settings->n_kv_heads);
+    project(all, layer, heads, s->picked ? 1 : 0, 3);
+    if (s->picked)
+        project(s, layer, heads, 0, 1);
+    rotate(all, layer, heads->columns[1], heads->stride, heads->n, layer->k_gamma);
+    rotate(s, layer, heads->columns[0], heads->stride, heads->n * n_shared, layer->q_gamma);
+    attend(s, layer, heads, out);
+}
+
 void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
 {
     const hd_encoder *e = s->encoder;
-    const hd_settings *set = e->settings;
-    const size_t bytes = k_type_bytes(e->qkv_type), kv_bytes = (size_t)k_padded(hd__kv_width(set)) * bytes;
-    char *keys = (char *)s->qkv + (size_t)k_padded(hd__q_width(set)) * bytes, *values = keys + kv_bytes;
-    project(s, layer, pick ? 1 : 0, 3);
-    rotate(s, layer, keys, set->n_kv_heads, layer->k_gamma);
-    if (pick) {
+    const hd_states all = *s;
+    const int n_heads = (int)e->settings->n_kv_heads, step = heads_at_a_time(s, layer);
+    if (pick)
         hd__states_pick(s);
-        project(s, layer, 0, 1);
-    }
-    rotate(s, layer, s->qkv, set->n_heads, layer->q_gamma);
     const hd_act context = {.type = K_F32, .data = s->context, .stride = s->context_stride};
     const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
-    attend(s, layer, keys, values, hd__attends_narrow(e) ? &in : &context);
+    for (int first = 0; first < n_heads; first += step) {
+        const qkv_heads heads = qkv_of(s, first, step);
+        attend_heads(s, &all, layer, &heads, hd__attends_narrow(e) ? &in : &context);
+    }
     if (!hd__attends_narrow(e))
-        e->device->convert(&e->kernels, s->run, &context, s->n_rows, hd__q_width(set), &in);
+        e->device->convert(&e->kernels, s->run, &context, s->n_rows, hd__q_width(e->settings), &in);
     project_out(s, layer, &in);
 }
 

@@ -71,8 +71,7 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     hd__kernels_fill(&e->kernels);
     e->qkv_type = type != K_F32 && e->kernels.bf16_attention_fast ? K_BF16 : K_F32;
     e->middle_type = type == K_I8 ? e->kernels.i8_out_type : type;
-    e->block_rows =
-        device->block_rows(k_row_stride((int)settings->intermediate, e->middle_type) * k_type_bytes(e->middle_type));
+    e->block_rows = device->block_rows(hd__middle_row_bytes(e));
     hd_status status = e->architecture->bind(e, weights, err);
     if (status == HD_OK)
         status = hd__bind_heads(e, weights, err);

@@ -36,13 +36,18 @@ static void plan_middle(const hd_encoder *e, int block_rows, char *base, size_t 
     carve_act(base, at, e, block_rows, middle, &s->middle_act);
 }
 
+size_t hd__middle_row_bytes(const hd_encoder *e)
+{
+    hd_states one;
+    size_t bytes = 0;
+    plan_middle(e, 1, NULL, &bytes, &one);
+    return bytes;
+}
+
 /* How many rows of the middle have room in so many bytes. */
 static int rows_in(const hd_encoder *e, size_t bytes, int n_tokens)
 {
-    hd_states one;
-    size_t row_bytes = 0;
-    plan_middle(e, 1, NULL, &row_bytes, &one);
-    const size_t fit = bytes / row_bytes, rows = most(fit, LEAST_BLOCK_ROWS);
+    const size_t fit = bytes / hd__middle_row_bytes(e), rows = most(fit, LEAST_BLOCK_ROWS);
     return rows < (size_t)n_tokens ? (int)rows : n_tokens;
 }
 

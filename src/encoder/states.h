@@ -3,7 +3,7 @@
  * Two copies of the hidden states are kept: x in f32, the residual stream, and act, x as the next matrix product
  * reads it (kernel/rows.h); each norm writes both. Scratch is one block, planned for T tokens and S sequences or spans, each
  * part at a multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time
- * (half of L2):
+ * (hd_device_ops.block_rows):
  *
  *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
@@ -40,7 +40,8 @@ typedef struct hd_states {
     bool picked;
     const int32_t *positions; /* [n_rows]: of the rows in their sequences */
 
-    void *qkv; /* [n_tokens, qkv_stride] qkv_type: queries, keys, values, each padded to whole panels */
+    void *qkv; /* [n_tokens, qkv_stride] qkv_type: queries, keys, values, each padded to whole panels; some heads' at a time
+                * (hd_device_ops.head_columns), in rows of their own stride, or all heads' */
     size_t qkv_stride;
     float *context; /* [n_rows, context_stride]: what attention read; heads put their rows here */
     size_t context_stride;
@@ -60,6 +61,9 @@ typedef struct hd_states {
 
 /* Every architecture's scratch_bytes. */
 size_t hd__states_bytes(const hd_encoder *encoder, const hd_room *room);
+
+/* Of a row of the middle, with its copy for the next product. */
+size_t hd__middle_row_bytes(const hd_encoder *encoder);
 
 void hd__states_begin(const hd_encoder *encoder, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch,
                       hd_states *states);
