@@ -159,13 +159,13 @@ class EmbedTest(CommandTest):
 class TerminalTest(CommandTest):
     def test_the_bar_tells_what_is_done(self):
         """And not what has been read, which is windows ahead."""
-        n = 20000
+        n = 2000
         text = self.on_terminal("embed", "-m", self.tiny(), "-i", self.write("n.txt", "water\n" * n), "-o", "v.f32", streams=["stderr"])
         bars = re.findall(r"([\d,]+) docs  [\d,]+ docs/s  [\d,]+ tokens/s  .* (\d+) %", text)
         self.assertGreater(len(bars), 0, text)
         for done, percent in bars:
             self.assertLessEqual(abs(int(percent) - 100 * int(done.replace(",", "")) / n), 1, text)
-        self.assertRegex(text, r"\r\x1b\[K20,000 docs, 60,000 tokens in ")
+        self.assertRegex(text, r"\r\x1b\[K2,000 docs, 6,000 tokens in ")
 
     def test_no_binary_on_a_terminal(self):
         text = self.on_terminal("embed", "-m", self.tiny(), "--output-format", "npy", "water", code=2)
