@@ -180,6 +180,29 @@ static void test_apart(void **state)
     }
 }
 
+/* Both sides of a model with one transformer are in the store, each with its own vectors. */
+static void test_sides(void **state)
+{
+    (void)state;
+    enum { OUT = 40 };
+    static const char *const sides[] = {"query", "document"};
+    float vectors[2][2][OUT];
+    reset();
+    for (int turn = 0; turn < 2; turn++) {
+        hd_engine *engine = open_sharing(0);
+        hd_model *model = open_model(engine, "tiny-asym", HD_DTYPE_F32);
+        for (int i = 0; i < 2; i++) {
+            const hd_encode_options options = {.prompt_name = sides[i]};
+            MUST(hd_encode(model, some_texts(1), 1, &options, vectors[turn][i], NULL, &err));
+        }
+        assert_int_equal(stats_of(engine).store_hits, 2 * turn);
+        hd_engine_close(engine);
+    }
+    assert_int_equal(store_data.n, 2);
+    assert_memory_equal(vectors[0], vectors[1], sizeof vectors[0]);
+    assert_memory_not_equal(vectors[0][0], vectors[0][1], sizeof vectors[0][0]);
+}
+
 /* Cancelled while the store is asked: the job ends when it has answered, and computes nothing. */
 static void test_cancel(void **state)
 {
@@ -245,15 +268,15 @@ static int set_up(void **state)
     (void)state;
     scratch_begin(&folder);
     tiny_models_make(&folder, "tiny-cls tiny-mrl");
-    return 0;
+    return run_in_models("python3 tools/make_tiny_architectures.py \"$models\" tiny-asym");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared), cmocka_unit_test(test_mixed),  cmocka_unit_test(test_away),
-        cmocka_unit_test(test_apart),  cmocka_unit_test(test_cancel), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_shared),    cmocka_unit_test(test_mixed), cmocka_unit_test(test_away),
+        cmocka_unit_test(test_apart),     cmocka_unit_test(test_sides), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }
