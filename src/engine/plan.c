@@ -4,22 +4,30 @@
 
 #include "engine/engine_int.h"
 
+#define NAMES_BYTES 256
+
 enum { N_HEADS = 5 };
 
-/* "dense, tokens" */
-static const char *name_heads(uint32_t heads, char text[64])
+/* Appends to a list for a message, as far as there is room. */
+static void add_name(char names[NAMES_BYTES], const char *name)
 {
-    size_t at = 0;
-    text[0] = '\0';
+    const size_t at = strlen(names);
+    snprintf(names + at, NAMES_BYTES - at, "%s%s", at > 0 ? ", " : "", name);
+}
+
+/* "dense, tokens" */
+static const char *name_heads(uint32_t heads, char names[NAMES_BYTES])
+{
+    names[0] = '\0';
     for (size_t i = 0; i < N_HEADS; i++)
         if ((heads >> i & 1) != 0)
-            at += (size_t)snprintf(text + at, 64 - at, "%s%s", at > 0 ? ", " : "", hd_head_name(1u << i));
-    return text;
+            add_name(names, hd_head_name(1u << i));
+    return names;
 }
 
 static hd_status check_heads(const hd_model *m, uint32_t heads, hd_error *err)
 {
-    char has[64], lacks[64];
+    char has[NAMES_BYTES], lacks[NAMES_BYTES];
     if (heads >> N_HEADS != 0)
         return hd__fail(err, HD_ERR_ARG, "heads 0x%x: there is no such head", heads);
     if ((heads & ~m->info.heads) == 0)
@@ -38,15 +46,6 @@ static hd_status check_long_text(const hd_model *m, const hd_plan *plan, hd_erro
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: late chunking needs a model with mean pooling; this one's is \"%s\"",
                         m->name, m->info.pooling);
     return HD_OK;
-}
-
-#define NAMES_BYTES 256
-
-/* Appends to a list for a message, as far as there is room. */
-static void add_name(char names[NAMES_BYTES], const char *name)
-{
-    const size_t at = strlen(names);
-    snprintf(names + at, NAMES_BYTES - at, "%s%s", at > 0 ? ", " : "", name);
 }
 
 static hd_status find_task(const hd_model *m, const char *name, uint32_t *task, hd_error *err)
@@ -85,7 +84,6 @@ hd_model *hd__model_of_side(hd_model *m, const hd_encode_options *options)
     return m->queries != NULL && is_query(m, options != NULL ? options : &defaults) ? m->queries : m;
 }
 
-/* NULL: there is none of that name. */
 static hd_status no_prompt(const hd_model *m, const char *name, hd_error *err)
 {
     char names[NAMES_BYTES] = "";
@@ -95,6 +93,7 @@ static hd_status no_prompt(const hd_model *m, const char *name, hd_error *err)
                     names[0] != '\0' ? names : "none");
 }
 
+/* NULL: there is none of that name. */
 static const char *text_of_prompt(const hd_model *m, const char *name)
 {
     for (uint32_t i = 0; i < m->settings.n_prompts; i++)
