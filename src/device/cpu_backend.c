@@ -192,10 +192,10 @@ static int n_seeing(const hd_attention *t, int q_first, int n_q, int n_k)
 /* One unit is one head of keys and values of one sequence, with the query heads that read it. */
 static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_attention *t)
 {
-    size_t bytes = k_type_bytes(t->type);
+    const size_t bytes = k_type_bytes(t->type), out_bytes = k_type_bytes(t->out_type);
     k_attention_fn *attend = t->type == K_BF16 ? kernels->attention_bf16 : kernels->attention_f32;
     const int n_shared = t->n_heads / t->n_kv_heads;
-    assert(n_shared * t->n_kv_heads == t->n_heads && t->out_type == K_F32);
+    assert(n_shared * t->n_kv_heads == t->n_heads && (t->out_type == K_F32 || t->out_type == t->type));
     for (hd_phase p = hd__phase_begin(run, (uint32_t)(t->n_sequences * t->n_kv_heads)); hd__phase_take(run, &p);) {
         for (uint32_t unit = p.begin; unit < p.end; unit++) {
             const uint32_t i = unit / (uint32_t)t->n_kv_heads;
@@ -205,9 +205,9 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
             const int q_first = t->q_first != NULL ? t->q_first[i] : 0, n_q = t->q_begin[i + 1] - t->q_begin[i];
             const int n_k = t->n_seen != NULL ? t->n_seen[i] : t->kv_begin[i + 1] - t->kv_begin[i];
             const int n_attending = n_seeing(t, q_first, n_q, n_k);
-            float *out = (float *)t->out + q_row * t->out_stride + q_column;
+            char *out = (char *)t->out + (q_row * t->out_stride + q_column) * out_bytes;
             for (int row = n_attending; row < n_q; row++)
-                memset(out + (size_t)row * t->out_stride, 0, (size_t)(n_shared * t->head_dim) * sizeof *out);
+                memset(out + (size_t)row * t->out_stride * out_bytes, 0, (size_t)(n_shared * t->head_dim) * out_bytes);
             if (n_attending == 0)
                 continue;
             attend(&(k_attention){
@@ -226,6 +226,7 @@ static void cpu_attention(const hd_kernels *kernels, hd_run *run, const hd_atten
                 .reach_ahead = t->reach_ahead,
                 .bias = t->bias != NULL ? t->bias + q_head * t->bias_stride : NULL,
                 .bias_stride = t->bias_stride,
+                .out_type = t->out_type,
                 .out = out,
                 .out_stride = t->out_stride,
                 .scratch = t->scratch + run->rank * t->scratch_bytes,

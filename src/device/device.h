@@ -78,7 +78,7 @@ typedef struct hd_attention {
     int reach_back, reach_ahead; /* kernel/attention.h; K_REACH_ALL as a rule */
     const float *bias;           /* NULL, or by distance, of the first head; bias_stride elements to the next */
     size_t bias_stride;
-    k_type out_type; /* K_F32; on devices whose scratch overlays, also that of q */
+    k_type out_type; /* K_F32, or of 16 bits that of q */
     void *out;       /* [n q rows, out_stride]; zeros for a query that sees no key */
     size_t out_stride;
     char *scratch; /* scratch_bytes for each member */

@@ -101,10 +101,11 @@ struct hd_encoder {
     const hd_settings *settings;
     const hd_device_ops *device;
     hd_kernels kernels;
-    k_type type;        /* of the matrix products */
-    k_type qkv_type;    /* of queries, keys and values: what attention is fastest on here */
-    k_type middle_type; /* of the feed-forward's wide middle, as products write it */
-    int block_rows;     /* rows of the feed-forward's wide middle at a time */
+    k_type type;         /* of the matrix products */
+    k_type qkv_type;     /* of queries, keys and values: what attention is fastest on here */
+    k_type context_type; /* of what attention writes */
+    k_type middle_type;  /* of the feed-forward's wide middle, as products write it */
+    int block_rows;      /* rows of the feed-forward's wide middle at a time */
 
     hd_embedding embedding;
     hd_table_adapter word_adapter, type_adapter;

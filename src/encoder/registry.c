@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "encoder/encoder.h"
 #include "encoder/head.h"
+#include "encoder/states.h"
 
 static const hd_architecture *const architectures[] = {
     &hd__bert,       &hd__roberta, &hd__xlm_roberta, &hd__camembert, &hd__distilbert,        &hd__mpnet,  &hd__nomic_bert,
@@ -56,6 +57,15 @@ uint64_t hd__encoder_flops_per_token(const hd_settings *s)
     return 2 * s->n_layers * s->hidden * (heads * s->head_dim + products * s->intermediate);
 }
 
+/* Rows that a product reads as they are need zeros behind them, up to a whole step of k, and attention writes none. */
+static k_type context_type_of(const hd_encoder *e)
+{
+    const int width = hd__q_width(e->settings);
+    if (e->type == K_I8)
+        return e->qkv_type == K_BF16 ? e->kernels.i8_out_type : K_F32;
+    return e->qkv_type == e->type && k_padded(width) == width ? e->type : K_F32;
+}
+
 hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
                            hd_encoder **out, hd_error *err)
 {
@@ -70,6 +80,7 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     e->type = type;
     hd__kernels_fill(&e->kernels);
     e->qkv_type = type != K_F32 && e->kernels.bf16_attention_fast ? K_BF16 : K_F32;
+    e->context_type = context_type_of(e);
     e->middle_type = type == K_I8 ? e->kernels.i8_out_type : type;
     e->block_rows = device->block_rows(hd__middle_row_bytes(e));
     hd_status status = e->architecture->bind(e, weights, err);

@@ -59,7 +59,7 @@ static void plan_parts(const hd_encoder *e, const hd_room *room, char *base, siz
     s->context_stride = k_row_stride(hd__context_width(e), K_F32);
     s->qkv_stride = k_row_stride(k_padded(hd__q_width(e->settings)) + 2 * k_padded(hd__kv_width(e->settings)), e->qkv_type);
     s->context = hd__carve(base, at, tokens * s->context_stride * sizeof(float));
-    size_t attention_at = hd__attends_narrow(e) && !has_normed_projections(e) ? begin : *at;
+    size_t attention_at = hd__attends_into_act(e) && !has_normed_projections(e) ? begin : *at;
     s->head = hd__carve(base, at, hd__head_scratch_bytes(e, room->n_tokens, room->n_rows));
     attention_at = overlays ? attention_at : *at;
     s->qkv = hd__carve(base, &attention_at, tokens * s->qkv_stride * k_type_bytes(e->qkv_type));
@@ -106,6 +106,13 @@ void hd__states_begin(const hd_encoder *e, hd_run *run, const hd_batch *batch, c
     *s = (hd_states){.encoder = e, .run = run, .batch = batch, .n_rows = batch->n_tokens, .positions = batch->positions};
     s->pick_pooling = hd__picked_pooling(e, batch);
     plan(e, room, scratch, s);
+}
+
+hd_act hd__states_attended(const hd_states *s)
+{
+    const k_type type = s->encoder->context_type;
+    const size_t stride = k_row_stride(hd__context_width(s->encoder), type);
+    return hd__attends_into_act(s->encoder) ? s->act : (hd_act){.type = type, .data = s->context, .stride = stride};
 }
 
 void hd__states_pick(hd_states *s)

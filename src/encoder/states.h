@@ -14,7 +14,8 @@
  *
  * Where memory is dear (hd_device_ops.overlays), what heads have, context and head, what attention has, qkv and where it
  * writes f32, context, and what the feed-forward has, middle and middle_act, lie over each other, and R are as many rows as
- * have room there. Attention of 16 bits writes act itself.
+ * have room there. Attention of 16 bits writes act itself; elsewhere it writes context_type, rows of context or, in 16 bits,
+ * narrower ones in their place.
  *
  * x is the first, so that rows of words can be sent there before a pass (hd_embedding.is_gathered).
  *
@@ -43,7 +44,7 @@ typedef struct hd_states {
     void *qkv; /* [n_tokens, qkv_stride] qkv_type: queries, keys, values, each padded to whole panels; some heads' at a time
                 * (hd_device_ops.head_columns), in rows of their own stride, or all heads' */
     size_t qkv_stride;
-    float *context; /* [n_rows, context_stride]: what attention read; heads put their rows here */
+    float *context; /* [n_rows, context_stride]: heads put their rows here, and attention (hd__states_attended) */
     size_t context_stride;
     hd_act middle, middle_act; /* device.h's hd_ffn */
     int block_rows;            /* R */
@@ -85,11 +86,14 @@ static inline hd_act hd__states_input(const hd_act *act, float *rows, size_t str
     return act->type == K_F32 ? (hd_act){.type = K_F32, .data = rows, .stride = stride} : *act;
 }
 
-/* Whether attention writes what the product behind it reads, and not f32 rows to be converted. */
-static inline bool hd__attends_narrow(const hd_encoder *e)
+/* Whether attention writes act, and not where context is. */
+static inline bool hd__attends_into_act(const hd_encoder *e)
 {
-    return e->device->overlays && (e->type == K_BF16 || e->type == K_F16);
+    return e->device->overlays && e->context_type != K_F32;
 }
+
+/* Where attention writes its rows. */
+hd_act hd__states_attended(const hd_states *states);
 
 /* Goes on with the one row of each sequence that the heads read: copies it out of x and in, which then are those rows
  * alone. */

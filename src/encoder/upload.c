@@ -336,7 +336,7 @@ static hd_encoder *copy_of(const hd_encoder *e, k_type type, bool gathers)
     copy->device = hd__device_accelerator();
     copy->type = type;
     copy->qkv_type = type == K_I8 ? K_BF16 : type;
-    copy->middle_type = type == K_I8 ? K_F32 : type;
+    copy->context_type = copy->middle_type = type == K_I8 ? K_F32 : type;
     copy->block_rows = copy->device->block_rows(0);
     return copy;
 }

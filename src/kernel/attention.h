@@ -39,7 +39,8 @@ typedef struct k_attention {
     int reach_back, reach_ahead; /* 0 to K_REACH_ALL */
     const float *bias;           /* NULL, or of the first head, by distance: for all of query and key, finite */
     size_t bias_stride;          /* elements from one head's to the next's */
-    float *out;                  /* [n_q, out_stride]; n_heads * head_dim values of each row are written */
+    k_type out_type;             /* K_F32, or of q, k and v in bf16 also K_BF16, rounded to nearest even */
+    void *out;                   /* [n_q, out_stride]; n_heads * head_dim values of each row are written */
     size_t out_stride;           /* elements */
     void *scratch;               /* k_attention_scratch_bytes(n_k, head_dim), 64-byte aligned */
 } k_attention;

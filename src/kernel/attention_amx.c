@@ -127,9 +127,7 @@ static void keys(void *state, const k_span *span)
 
 static void end(void *state, const k_span *span)
 {
-    const pairs_head *h = state;
-    pairs_unpack_o(pairs_o(h->t, span), h->sum[span->block], span->n, h->t->head_dim, pairs_out(h->t, span),
-                   h->t->out_stride);
+    pairs_unpack_o(state, span);
 }
 
 void k_attention_bf16_amx(const k_attention *t)

@@ -109,22 +109,6 @@ static inline __attribute__((always_inline)) void pairs_softmax(const float *s, 
     }
 }
 
-/* out[i][d] = o[d][i] / sum[i] */
-static inline void pairs_unpack_o(const float *o, const vf *sum, int n_queries, int head_dim, float *out, size_t stride)
-{
-    for (int i = 0; i < n_queries; i += 16) {
-        vf inverse = vf_div(vf_set1(1.0f), sum[i / 16]);
-        for (int d = 0; d < head_dim; d += 16) {
-            vf block[16];
-            for (int c = 0; c < 16; c++)
-                block[c] = vf_mul(inverse, vf_load(o + (d + c) * PAIRS_WIDTH + i));
-            vf_transpose(block);
-            for (int r = 0; r < 16 && i + r < n_queries; r++)
-                vf_store(out + (size_t)(i + r) * stride + d, block[r]);
-        }
-    }
-}
-
 /* One head: its keys and values as the level packed them, and what each block of queries has so far. */
 typedef struct pairs_head {
     const k_attention *t;
@@ -153,15 +137,51 @@ static inline float *pairs_o(const k_attention *t, const k_span *span)
     return k_span_memory(t, span, PAIRS_WIDTH) + PAIRS_WIDTH * t->head_dim;
 }
 
-/* Where the block's head begins in its first row of q, and of the output. */
+/* Where the block's head begins in its first row of q, and the element of the output where it does. */
 static inline const uint16_t *pairs_q_rows(const k_attention *t, const k_span *span)
 {
     return (const uint16_t *)t->q + (size_t)span->row * t->q_stride + (size_t)(span->head * t->head_dim);
 }
 
-static inline float *pairs_out(const k_attention *t, const k_span *span)
+static inline size_t pairs_out(const k_attention *t, const k_span *span)
 {
-    return t->out + (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim);
+    return (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim);
+}
+
+/* Into the output's elements from `to` on. */
+static inline void pairs_put(k_type type, void *out, size_t to, vf x)
+{
+    if (type == K_F32)
+        vf_store((float *)out + to, x);
+    else
+        vf_store_bf16((uint16_t *)out + to, x);
+}
+
+/* out[i][d] = o[d][i] / sum[i]; type, the output's, is a constant after inlining. */
+static inline __attribute__((always_inline)) void pairs_unpack_to(const k_type type, const k_attention *t,
+                                                                  const k_span *span, const vf *sum)
+{
+    const float *o = pairs_o(t, span);
+    const size_t to = pairs_out(t, span);
+    for (int i = 0; i < span->n; i += 16) {
+        vf inverse = vf_div(vf_set1(1.0f), sum[i / 16]);
+        for (int d = 0; d < t->head_dim; d += 16) {
+            vf block[16];
+            for (int c = 0; c < 16; c++)
+                block[c] = vf_mul(inverse, vf_load(o + (d + c) * PAIRS_WIDTH + i));
+            vf_transpose(block);
+            for (int r = 0; r < 16 && i + r < span->n; r++)
+                pairs_put(type, t->out, to + (size_t)(i + r) * t->out_stride + (size_t)d, block[r]);
+        }
+    }
+}
+
+static inline void pairs_unpack_o(const pairs_head *h, const k_span *span)
+{
+    if (h->t->out_type == K_F32)
+        pairs_unpack_to(K_F32, h->t, span, h->sum[span->block]);
+    else
+        pairs_unpack_to(K_BF16, h->t, span, h->sum[span->block]);
 }
 
 /* Two rows of 16 bf16 interleaved: lane d = (even[d], odd[d]). */

@@ -30,7 +30,8 @@ static inline double score(k_type type, const k_attention *at, const at_query *q
     return dot * (double)at->scale + (query->bias != NULL ? (double)query->bias[query->position - j] : 0.0);
 }
 
-static inline void attend(k_type type, const k_attention *at, const at_query *query, float *to)
+/* Into the output's elements from `to` on. */
+static inline void attend(k_type type, const k_attention *at, const at_query *query, size_t to)
 {
     const int p = query->position;
     const int begin = p > at->reach_back ? p - at->reach_back : 0;
@@ -47,8 +48,13 @@ static inline void attend(k_type type, const k_attention *at, const at_query *qu
         for (int d = 0; d < at->head_dim; d++)
             out[d] += weight * element(type, at->v, (size_t)j * at->kv_stride + (size_t)d);
     }
-    for (int d = 0; d < at->head_dim; d++)
-        to[d] = (float)(out[d] / sum);
+    for (size_t d = 0; d < (size_t)at->head_dim; d++) {
+        const float value = (float)(out[d] / sum);
+        if (at->out_type == K_BF16)
+            ((uint16_t *)at->out)[to + d] = k_bf16_from_f32(value);
+        else
+            ((float *)at->out)[to + d] = value;
+    }
 }
 
 static inline void attention(k_type type, const k_attention *at)
@@ -60,7 +66,7 @@ static inline void attention(k_type type, const k_attention *at)
             query.bias = at->bias != NULL ? at->bias + head * at->bias_stride : NULL;
             for (size_t d = 0; d < dim; d++)
                 query.q[d] = element(type, at->q, (size_t)i * at->q_stride + head * dim + d);
-            attend(type, at, &query, at->out + (size_t)i * at->out_stride + head * dim);
+            attend(type, at, &query, (size_t)i * at->out_stride + head * dim);
         }
     }
 }

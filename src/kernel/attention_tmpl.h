@@ -10,6 +10,8 @@
  * Both products broadcast one value of k or v and multiply with a vector of queries; the register tile is
  * AT_ROWS rows (keys, then head dimensions) by the query vectors.
  */
+#include <string.h>
+
 #include "kernel/attention_span_tmpl.h"
 #include "kernel/product_tmpl.h"
 
@@ -17,9 +19,22 @@
 #define AT_PASTE(a, b) AT_PASTE_(a, b)
 #define AT_KEYS 128 /* keys in a block: scores stay in L1 */
 
-/* out[i][d] = o[d][i] / sum[i] */
-static void at_unpack_o(const float *o, const vf *sum, int n_queries, int head_dim, float *out, size_t stride)
+/* The first n lanes into the output's elements from `to` on. */
+static inline void at_put(const k_attention *t, size_t to, vf x, int n)
 {
+    uint16_t half[VF_LANES];
+    if (t->out_type == K_F32) {
+        vf_store_n((float *)t->out + to, x, n);
+    } else {
+        vf_store_bf16(half, x);
+        memcpy((uint16_t *)t->out + to, half, (size_t)n * sizeof *half);
+    }
+}
+
+/* out[i][d] = o[d][i] / sum[i], rows from element `to` of the output on. */
+static void at_unpack_o(const k_attention *t, const float *o, const vf *sum, int n_queries, size_t to)
+{
+    const int head_dim = t->head_dim;
     for (int i = 0; i < n_queries; i += VF_LANES) {
         vf inverse = vf_div(vf_set1(1.0f), sum[i / VF_LANES]);
         for (int d = 0; d < head_dim; d += VF_LANES) {
@@ -29,7 +44,7 @@ static void at_unpack_o(const float *o, const vf *sum, int n_queries, int head_d
                 block[c] = c < n ? vf_mul(inverse, vf_load(o + (d + c) * AT_WIDTH + i)) : vf_zero();
             vf_transpose(block);
             for (int r = 0; r < VF_LANES && i + r < n_queries; r++)
-                vf_store_n(out + (size_t)(i + r) * stride + d, block[r], n);
+                at_put(t, to + (size_t)(i + r) * t->out_stride + (size_t)d, block[r], n);
         }
     }
 }
@@ -131,8 +146,7 @@ static void at_end(void *state, const k_span *span)
     const at_head *h = state;
     const k_attention *t = h->t;
     const float *o = k_span_memory(t, span, AT_WIDTH) + t->head_dim * AT_WIDTH;
-    at_unpack_o(o, h->sum[span->block], span->n, t->head_dim,
-                t->out + (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim), t->out_stride);
+    at_unpack_o(t, o, h->sum[span->block], span->n, (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim));
 }
 
 static inline __attribute__((always_inline)) void at_attend(const k_attention *t, const float *k, const float *v,

@@ -121,8 +121,10 @@ typedef struct mix {
     int n_pairs, dim, n_rows;
     bool first, last; /* block of keys */
     float shrink[PAIRS_WIDTH], factor[PAIRS_WIDTH];
-    float *o, *out; /* [PAIRS_WIDTH][dim], [n_rows][out_stride] */
-    size_t out_stride;
+    float *o; /* [PAIRS_WIDTH][dim] */
+    k_type out_type;
+    void *out; /* its elements from `to` on: [n_rows][out_stride] */
+    size_t to, out_stride;
 } mix;
 
 /* acc[r, :] = sum_i (a[r * row_step + i * step], the one after it) . b[i * b_step, :] */
@@ -212,7 +214,8 @@ static inline __attribute__((always_inline)) void mix_tile(const mix *m, int row
          2);
 #pragma GCC unroll 12
     for (int r = 0; r < n_rows; r++) {
-        float *o = m->o + (row + r) * m->dim + d, *out = m->out + (size_t)(row + r) * m->out_stride + d;
+        float *o = m->o + (row + r) * m->dim + d;
+        const size_t to = m->to + (size_t)(row + r) * m->out_stride + (size_t)d;
         vf shrink = vf_set1(m->shrink[row + r]), factor = vf_set1(m->factor[row + r]);
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++) {
@@ -222,7 +225,7 @@ static inline __attribute__((always_inline)) void mix_tile(const mix *m, int row
             if (!m->last)
                 vf_store(o + i * 16, value);
             else if (row + r < m->n_rows)
-                vf_store(out + i * 16, vf_mul(value, factor));
+                pairs_put(m->out_type, m->out, to + (size_t)(i * 16), vf_mul(value, factor));
         }
     }
 }
@@ -284,7 +287,9 @@ static inline __attribute__((always_inline)) void keys_of(head *h, const k_span 
     m.last = k_span_is_last(span);
     m.v = h->v + (size_t)(span->key / 2) * (size_t)dim;
     m.o = pairs_o(t, span);
-    m.out = pairs_out(t, span);
+    m.out_type = t->out_type;
+    m.out = t->out;
+    m.to = pairs_out(t, span);
     scores(h->k + (size_t)span->key * (size_t)dim, n_keys, dim, pairs_q(t, span), factor, s, most, n_vecs);
     if (bias != NULL || k_span_cuts(span)) {
         k_span_scores(span, bias, 1.0f, s, PAIRS_WIDTH);

@@ -24,7 +24,7 @@ typedef struct hd_kernels {
     k_codes_flip_fn *codes_flip;
     k_half_dot_fn *half_dot;
     int i8_act_max, i8_weight_max; /* largest activation and weight of the int8 gemm (gemm.h) */
-    k_type i8_out_type;            /* what an int8 product had best write for rows that are converted for the next */
+    k_type i8_out_type;            /* what had best be written for rows that are converted for an int8 product */
     bool bf16_native;              /* bf16 products are at least twice as fast as f32 ones */
     bool bf16_attention_fast;      /* attention_bf16 is faster than attention_f32 */
 } hd_kernels;

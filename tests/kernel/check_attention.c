@@ -8,6 +8,7 @@
  * k adds scale (sum |k| max |q| + sum |q| max |k|) / 2 Q to e; half a unit of p, 2^-14 of the largest weight, in the
  * sum and its divisor, adds 2^-13 sum |v| / sum p; half a unit of v adds max |v| / 2 V.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -95,26 +96,47 @@ static void make(kc *c, const problem *p, operands *o)
     }
 }
 
-/* Queries [first, first + n) alone; the gaps between rows of the output must stay NaN. */
-static float *call(kc *c, const operands *o, int first, int n)
+/* Queries [first, first + n) alone; the gaps between rows of the output must stay as they were, all bits set. */
+static void *call_to(kc *c, const operands *o, k_type out_type, int first, int n)
 {
     k_attention at = o->at;
+    const size_t element = k_type_bytes(out_type);
     size_t width = (size_t)(at.n_heads * at.head_dim), count = (size_t)(n - 1) * at.out_stride + width;
     at.scratch = kc_buffer(c, k_attention_scratch_bytes(at.n_k, at.head_dim), 64);
-    at.out = kc_buffer_skewed(c, count * sizeof *at.out, 4 * (size_t)kc_below(c, 16));
+    at.out_type = out_type;
+    at.out = kc_buffer_skewed(c, count * element, element * (size_t)kc_below(c, 16));
     at.q = (const char *)at.q + (size_t)first * at.q_stride * (is_bf16(c) ? 2 : 4);
     at.q_first += first;
     at.n_q = n;
     ((k_attention_fn *)c->row->function)(&at);
     for (int i = 0; i + 1 < n; i++) {
-        for (size_t j = width; j < at.out_stride; j++) {
-            uint32_t bits;
-            memcpy(&bits, &at.out[(size_t)i * at.out_stride + j], sizeof bits);
-            if (bits != UINT32_MAX)
+        const uint8_t *row = (const uint8_t *)at.out + (size_t)i * at.out_stride * element;
+        for (size_t j = width * element; j < at.out_stride * element; j++) {
+            if (row[j] != UINT8_MAX)
                 kc_fail(c, "wrote between rows %d and %d of the output", i, i + 1);
         }
     }
     return at.out;
+}
+
+static float *call(kc *c, const operands *o, int first, int n)
+{
+    return call_to(c, o, K_F32, first, n);
+}
+
+/* Written as bf16, the output is what it is in f32, rounded. */
+static void compare_narrow(kc *c, const operands *o, const float *wide, int n)
+{
+    const size_t width = (size_t)(o->at.n_heads * o->at.head_dim);
+    const uint16_t *out = is_bf16(c) ? call_to(c, o, K_BF16, 0, n) : NULL;
+    for (int i = 0; i < n && out != NULL; i++) {
+        for (size_t j = 0; j < width; j++) {
+            const float value = wide[(size_t)i * o->at.out_stride + j];
+            const double tiny = fabsf(value) < FLT_MIN ? (double)FLT_MIN : 0.0; /* the native conversion flushes denormals */
+            kc_near(c, "bf16", i, (int)j, (double)k_f32_from_bf16(out[(size_t)i * o->at.out_stride + j]),
+                    (double)k_f32_from_bf16(k_bf16_from_f32(value)), tiny);
+        }
+    }
 }
 
 /* Whether the query at a position sees a key. */
@@ -198,6 +220,7 @@ static void check(kc *c, problem p)
     make(c, &p, &o);
     const float *whole = call(c, &o, 0, p.n_q);
     compare(c, &o, whole);
+    compare_narrow(c, &o, whole, p.n_q);
     if ((p.limited || p.biased) && p.q_first + p.n_q > p.n_k)
         return;
     compare_queries(c, &o, whole, 0, p.n_q);
@@ -238,6 +261,7 @@ static void check_nan(kc *c, int n, int head_dim)
         for (int d = 0; d < head_dim && i == bad; d++)
             kc_near(c, "query with NaN", i, d, (double)row[d], NAN, 0.0);
     }
+    compare_narrow(c, &o, out, n);
     put(c, o.at.q, at, 0.5f);
     put(c, o.at.v, at, NAN);
     out = call(c, &o, 0, n);

@@ -159,6 +159,48 @@ static void check_attention(int back, int ahead, bool biased)
         hd__free(all[i]);
 }
 
+/* Queries, keys and values in bf16: what is written as bf16 is what is written as f32, rounded, and zeros where a query sees
+ * no key. */
+static void narrow_attention_test(void **state)
+{
+    (void)state;
+    enum { ROWS_ALL = 75, SEEN = 3, FAR = SEEN + 4 };
+    const int32_t n_seen[LENGTHS] = {SEEN, 5};
+    const size_t bytes = hd__round_up(k_attention_scratch_bytes(ROWS_ALL, DIM), 64), n = ROWS_ALL * STRIDE;
+    uint16_t *rows = zeros(n * sizeof *rows), *narrow = zeros(n * sizeof *narrow);
+    float *wide = zeros(n * sizeof *wide);
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = k_bf16_from_f32(random_value());
+        narrow[i] = UINT16_MAX;
+    }
+    hd_attention t = {.type = K_BF16, .q = rows, .k = rows, .v = rows + KV_STRIDE, .q_begin = begin, .kv_begin = begin};
+    t.q_stride = t.kv_stride = t.out_stride = STRIDE;
+    t.n_seen = n_seen;
+    t.n_sequences = LENGTHS;
+    t.n_heads = HEADS;
+    t.n_kv_heads = KV_HEADS;
+    t.head_dim = DIM;
+    t.scale = 0.2f;
+    t.reach_back = FAR - SEEN;
+    t.reach_ahead = K_REACH_ALL;
+    t.out = wide;
+    t.scratch = zeros(N_MEMBERS * bytes);
+    t.scratch_bytes = bytes;
+    by(1, attend, &t);
+    t.out = narrow;
+    t.out_type = K_BF16;
+    by(N_MEMBERS, attend, &t);
+    for (int row = 0; row < ROWS_ALL; row++) {
+        for (size_t at = (size_t)row * STRIDE; at < (size_t)(row + 1) * STRIDE; at++) {
+            assert_int_equal(narrow[at], k_bf16_from_f32(wide[at]));
+            assert_true((narrow[at] == 0) == (row >= FAR && row < begin[1]));
+        }
+    }
+    void *all[] = {rows, narrow, wide, t.scratch};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        hd__free(all[i]);
+}
+
 static void attention_test(void **state)
 {
     (void)state;
@@ -541,9 +583,10 @@ int main(void)
     if (hd__isa_init(NULL) != HD_OK)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_test),  cmocka_unit_test(ffn_test),        cmocka_unit_test(change_test),
-        cmocka_unit_test(rows_test),       cmocka_unit_test(tied_words_test), cmocka_unit_test(pick_test),
-        cmocka_unit_test(block_rows_test),
+        cmocka_unit_test(attention_test), cmocka_unit_test(narrow_attention_test),
+        cmocka_unit_test(ffn_test),       cmocka_unit_test(change_test),
+        cmocka_unit_test(rows_test),      cmocka_unit_test(tied_words_test),
+        cmocka_unit_test(pick_test),      cmocka_unit_test(block_rows_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
