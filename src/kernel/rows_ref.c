@@ -1,4 +1,5 @@
 /* rows_ref.c - the formulas of rows.h as they stand there, with sums in double. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ static void convert_bf16(const row_values *values, int n, uint16_t *out)
 
 static void convert_u8(const row_values *values, int n, int act_max, uint8_t *out, float *scale, float *offset)
 {
+    assert(n > 0);
     float min = value_at(values, 0), max = min;
     bool ordered = true;
     for (int j = 0; j < n; j++) {

@@ -82,7 +82,7 @@ static inline uint32_t mask_above(const uint32_t numbers[GROUP], uint32_t bound)
     const lanes bounds = (lanes){0} + (int32_t)bound;
     lanes values[GROUP / 4], found = {0};
     memcpy(values, numbers, sizeof values);
-    for (int i = 0; i < GROUP / 4; i++)
+    for (size_t i = 0; i < GROUP / 4; i++)
         found |= (values[i] > bounds) & bits[i];
     const uint64_t both = (uint64_t)(((halves)found)[0] | ((halves)found)[1]);
     return (uint32_t)(both | both >> 32);
