@@ -236,13 +236,22 @@ template <hd_plugin_epilogue EPILOGUE> static __device__ void finish(const float
         y[i] = epilogue_of(EPILOGUE, y[i], before[i]);
 }
 
-static __device__ void finish(hd_plugin_epilogue epilogue, const float before[EACH], float y[EACH])
+static __device__ void gelu(hd_plugin_type out_type, float y[EACH])
+{
+    if (out_type == HD_PLUGIN_F32)
+        return finish<HD_PLUGIN_GELU>(y, y);
+#pragma unroll
+    for (int32_t i = 0; i < EACH; i++)
+        y[i] = gelu_for_16_bits(y[i]);
+}
+
+static __device__ void finish(hd_plugin_epilogue epilogue, hd_plugin_type out_type, const float before[EACH], float y[EACH])
 {
     switch (epilogue) {
     case HD_PLUGIN_STORE: return;
     case HD_PLUGIN_ADD: return finish<HD_PLUGIN_ADD>(before, y);
     case HD_PLUGIN_MUL: return finish<HD_PLUGIN_MUL>(before, y);
-    case HD_PLUGIN_GELU: return finish<HD_PLUGIN_GELU>(before, y);
+    case HD_PLUGIN_GELU: return gelu(out_type, y);
     case HD_PLUGIN_GELU_TANH: return finish<HD_PLUGIN_GELU_TANH>(before, y);
     case HD_PLUGIN_RELU: return finish<HD_PLUGIN_RELU>(before, y);
     case HD_PLUGIN_SILU: return finish<HD_PLUGIN_SILU>(before, y);
@@ -270,6 +279,6 @@ extern "C" __global__ void k_epilogue(const product_part p)
         add_floats(t.lift, (size_t)r * t.lift_stride + (size_t)c, n, t.low[row * t.low_stride + (size_t)r], y);
     if (t.epilogue == HD_PLUGIN_ADD || t.epilogue == HD_PLUGIN_MUL)
         load_numbers(t.out_type, t.out, at, n, before);
-    finish(t.epilogue, before, y);
+    finish(t.epilogue, t.out_type, before, y);
     store_numbers(t.out_type, t.out, at, n, y);
 }

@@ -2,7 +2,8 @@
  * more than a small product; two shapes that meet in one place of the table drive each other out.
  *
  * Products of 16 bits are stored in f32 or in their own type, and a bias is of the type that is stored: cublasLtMatmul's
- * table of types has no others.
+ * table of types has no others. Parts of a sum, where there are some (split k), are kept in f32 in either case: schemes of
+ * reduction that keep them in the type that is stored are not asked for.
  *
  * Source: cuBLAS reference manual 13.0, "Using the cuBLASLt API".
  */
@@ -82,6 +83,7 @@ static cublasStatus_t open_operations(products *p)
 static cublasStatus_t open_all(products *p)
 {
     const size_t bytes = WORKSPACE_BYTES;
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     cublasStatus_t status = cuda.cublasLtCreate(&p->handle);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = open_operations(p);
@@ -96,6 +98,9 @@ static cublasStatus_t open_all(products *p)
     if (status == CUBLAS_STATUS_SUCCESS)
         status = cuda.cublasLtMatmulPreferenceSetAttribute(p->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes,
                                                            sizeof bytes);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatmulPreferenceSetAttribute(p->preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                                           &reductions, sizeof reductions);
     return status;
 }
 

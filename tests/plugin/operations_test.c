@@ -433,12 +433,12 @@ static void try_linear(void)
     check("out", t.out_type, t.out, (size_t)n_rows, (size_t)channels, t.out_stride, allowed);
 }
 
-/* Sums around the end of the range of f16: what is past it is noticed. */
+/* Sums around the end of the range of f16: what is past it is noticed. On their way all are past it. */
 static void try_range(void)
 {
     enum { K = 64, CHANNELS = 8 };
     static const float sums[CHANNELS] = {65504.0f, 65519.0f, 65520.0f, 1e6f, -65504.0f, -65520.0f, -1e6f, 1.0f};
-    static const float factors[K] = {8192.0f, 16.0f, 1.0f};
+    static const float factors[K] = {8192.0f, 16.0f, 1.0f, 8192.0f, [K - 1] = -8192.0f};
     static const hd_plugin_epilogue epilogues[] = {HD_PLUGIN_STORE, HD_PLUGIN_MUL, HD_PLUGIN_GELU};
     hd_plugin_linear t = {.in = {.type = HD_PLUGIN_F16, .data = make(sizeof factors / 2), .stride = K},
                           .weights = make_weights(HD_PLUGIN_F16, K, CHANNELS),
@@ -463,6 +463,8 @@ static void try_range(void)
             host_store(HD_PLUGIN_F16, rows, c * t.weights.stride + i, weight);
             left -= weight * factors[i];
         }
+        host_store(HD_PLUGIN_F16, rows, c * t.weights.stride + 3, 256.0f);
+        host_store(HD_PLUGIN_F16, rows, c * t.weights.stride + K - 1, 256.0f);
         host_store(HD_PLUGIN_F16, t.out, c, 1.0f);
     }
     hd_plugin_linear u = t;
@@ -532,14 +534,14 @@ static void put_infinity(const hd_plugin_attention *t, int n_rows)
         to[(size_t)below((int)rows) * stride + (size_t)below(width)] = maybe() ? 0x7c00 : 0xfc00;
 }
 
-static void try_attention(void)
+static void attend(hd_plugin_type type, bool has_infinity)
 {
     static const int dims[] = {32, 64, 128, 16, 2, 80, 256};
     enum { REACH = 200 }; /* of biases: more than any distance here */
-    hd_plugin_attention t = {.type = number_type(),
+    hd_plugin_attention t = {.type = type,
                              .n_sequences = below(5),
                              .n_kv_heads = 1 + below(3),
-                             .head_dim = dims[below(maybe() ? 3 : 7)],
+                             .head_dim = dims[below(has_infinity || maybe() ? 3 : 7)],
                              .scale = 0.2f,
                              .reach_back = maybe() ? INT32_MAX : below(50),
                              .reach_ahead = maybe() ? INT32_MAX : below(3) * below(20)};
@@ -548,7 +550,7 @@ static void try_attention(void)
     SAY("attention: type %d, %d sequences, %d heads (%d) of %d, reach %d and %d", (int)t.type, t.n_sequences, t.n_heads,
         t.n_kv_heads, t.head_dim, t.reach_back, t.reach_ahead);
     fill_attention(&t, q_begin, kv_begin);
-    if (t.type == HD_PLUGIN_F16 && maybe())
+    if (has_infinity)
         put_infinity(&t, kv_begin[t.n_sequences]);
     t.bias_stride = 2 * REACH + 1;
     t.bias = maybe() ? make_floats((size_t)t.n_heads * t.bias_stride) + REACH : NULL;
@@ -560,6 +562,16 @@ static void try_attention(void)
     RUN(attention, u);
     check("out", t.out_type, t.out, (size_t)t.n_q, (size_t)(t.n_heads * t.head_dim), t.out_stride,
           1e-5 + rounding_of(t.type) + rounding_of(t.out_type));
+}
+
+static void try_attention(void)
+{
+    attend(number_type(), false);
+}
+
+static void try_infinity(void)
+{
+    attend(HD_PLUGIN_F16, true);
 }
 
 /* ---- heads ---- */
@@ -748,9 +760,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        OPERATION(embed), OPERATION(change_rows), OPERATION(norm),       OPERATION(convert), OPERATION(linear),
-        OPERATION(range), OPERATION(rotate),      OPERATION(attention),  OPERATION(pick),    OPERATION(copy),
-        OPERATION(pool),  OPERATION(unit),        OPERATION(vocab_pool),
+        OPERATION(embed), OPERATION(change_rows), OPERATION(norm),      OPERATION(convert),    OPERATION(linear),
+        OPERATION(range), OPERATION(rotate),      OPERATION(attention), OPERATION(infinity),   OPERATION(pick),
+        OPERATION(copy),  OPERATION(pool),        OPERATION(unit),      OPERATION(vocab_pool),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,7 +3,8 @@
  * asked for, and no others, and the memory it is lent is overwritten.
  *
  * What it has is in the table of types of the manual's "cublasLtMatmul": products of floats are stored in f32, those of bf16
- * and f16 also in their own type, which C and the bias are of, too; past the range of f16 is an infinity.
+ * and f16 also in their own type, which C and the bias are of, too; past the range of f16 is an infinity. Where schemes of
+ * reduction are allowed that keep parts of sums in D's type, a half of each sum is rounded to it.
  *
  * Of products of bytes the manual says: sums are int32, A is transposed and B is not, addresses are multiples of 4, and so
  * are leading dimensions and the sizes of D and of what is summed over.
@@ -42,6 +43,7 @@ typedef struct operation {
 typedef struct preference {
     uint64_t workspace_bytes;
     uint32_t alignments[4]; /* of A, B, C, D */
+    uint32_t reductions, unused;
 } preference;
 
 /* What a choice was made for. */
@@ -49,6 +51,7 @@ typedef struct algorithm {
     layout a, b, d;
     operation operation;
     uint32_t alignments[4];
+    uint64_t rounds_parts; /* of sums */
 } algorithm;
 
 #define IS(opaque) (*(const layout *)(const void *)(opaque))
@@ -164,7 +167,7 @@ cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out)
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
     *out = memory;
-    *(preference *)memory = (preference){.alignments = {256, 256, 256, 256}};
+    *(preference *)memory = (preference){.alignments = {256, 256, 256, 256}, .reductions = CUBLASLT_REDUCTION_SCHEME_MASK};
     return status;
 }
 
@@ -182,6 +185,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
     const int operand = (int)attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
     if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
         return set(&p->workspace_bytes, sizeof p->workspace_bytes, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
+        return set(&p->reductions, sizeof p->reductions, value, bytes);
     if (operand < 0 || operand > 3)
         return CUBLAS_STATUS_INVALID_VALUE;
     return set(&p->alignments[operand], sizeof p->alignments[operand], value, bytes);
@@ -276,6 +281,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     algorithm w = wanted(description, a, b, d);
     *n_found = 0;
     memcpy(w.alignments, p->alignments, sizeof w.alignments);
+    w.rounds_parts = (p->reductions & (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE)) != 0;
     if (ordered != 0)
         return (cublasStatus_t)ordered;
     if (handle->context != sim_current_context() || c != d || n_wanted < 1 || !are_sizes_right(&w))
@@ -290,6 +296,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     results->algo.data[0] = p->workspace_bytes;
     memcpy(&results->algo.data[1], w.alignments, sizeof w.alignments);
     results->algo.data[3] = hash_of(&w);
+    results->algo.data[4] = w.rounds_parts;
     *n_found = 1;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -320,6 +327,13 @@ static void put(uint32_t type, void *values, size_t i, float value)
         ((uint16_t *)values)[i] = (uint16_t)(type == CUDA_R_16F ? sim_f16_of(value) : sim_bf16_of(value));
 }
 
+static float rounded(uint32_t type, float value)
+{
+    float memory = value;
+    put(type, &memory, 0, value);
+    return value_at(type, &memory, 0);
+}
+
 /* Element k of the sum's first or second factor. */
 static size_t place_of(const layout *l, bool k_is_row, uint64_t k, uint64_t other)
 {
@@ -347,8 +361,10 @@ static float sum_of_floats(const product *p, uint64_t row, uint64_t column, bool
     const layout *a = &p->what.a, *b = &p->what.b;
     const uint64_t n = ta ? a->rows : a->columns;
     float sum = 0.0f;
-    for (uint64_t k = 0; k < n; k++)
+    for (uint64_t k = 0; k < n; k++) {
         sum += value_at(a->type, p->a, place_of(a, ta, k, row)) * value_at(b->type, p->b, place_of(b, !tb, k, column));
+        sum = p->what.rounds_parts && k == n / 2 ? rounded(p->what.d.type, sum) : sum;
+    }
     return sum;
 }
 
@@ -421,6 +437,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (ordered != 0)
         return (cublasStatus_t)ordered;
     memcpy(p.what.alignments, &choice->data[1], sizeof p.what.alignments);
+    p.what.rounds_parts = choice->data[4];
     const uint32_t *alignments = p.what.alignments;
     if (handle->context != sim_current_context() || c != d || c_layout != d_layout || workspace_bytes < choice->data[0] ||
         hash_of(&p.what) != choice->data[3] || !are_scales_plain(&p.what, alpha, beta, &p.adds) ||
