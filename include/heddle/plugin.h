@@ -46,9 +46,11 @@ typedef enum hd_plugin_type {
     HD_PLUGIN_F32 = 0,
     HD_PLUGIN_BF16 = 1, /* rounded to nearest even */
     HD_PLUGIN_I8 = 2,
-    HD_PLUGIN_F16 = 3 /* IEEE 754's half, rounded to nearest even. What is past 65504, infinities too, becomes a NaN or an
+    HD_PLUGIN_F16 = 3, /* IEEE 754's half, rounded to nearest even. What is past 65504, infinities too, becomes a NaN or an
                        * infinity, which is read as a NaN, so that no result hides it: Heddle computes such a batch again,
                        * in another type */
+    HD_PLUGIN_F8 = 4 /* E4M3: 4 bits of exponent, 3 of fraction, up to 448, no infinities, rounded to nearest even (OCP 8-bit
+                      * Floating Point Specification 1.0). Of factors of products alone, with f32 that scale rows of them */
 } hd_plugin_type;
 
 /* What happens to a product y on its way to where it is stored. */
@@ -68,17 +70,21 @@ typedef enum hd_plugin_epilogue {
 /* Rows as products read them.
  * I8: unsigned bytes, x ~ scale[row] * u + offset[row], u in [0, act_max], offset the row's least value and scale its range
  * over act_max; a row whose range is below 1e-30 is constant: u = 0, scale = 1. A row with a NaN or an infinity has NaN for
- * scale and offset. */
+ * scale and offset.
+ * F8: x ~ scale[row] * v, scale the row's greatest |x| over 448; a row whose greatest is below 1e-30 has v = 0, scale = 1,
+ * one with a NaN or an infinity has NaN for scale. */
 typedef struct hd_plugin_act {
     hd_plugin_type type;
     int32_t act_max;
     void *data; /* [n_rows, stride] */
     size_t stride;
-    float *scale, *offset; /* [n_rows], I8 */
+    float *scale;  /* [n_rows], I8 and F8 */
+    float *offset; /* [n_rows], I8 */
 } hd_plugin_act;
 
 /* Weights of a product, output channels down. I8: signed bytes, w = scale[channel] * q, and channel_sum the sum of a
- * channel's weights: with u as above, a . w = a_scale * scale * sum(u q) + a_offset * channel_sum. */
+ * channel's weights: with u as above, a . w = a_scale * scale * sum(u q) + a_offset * channel_sum.
+ * F8: w = scale[channel] * q, and a . w = a_scale * scale * sum(v q). */
 typedef struct hd_plugin_weights {
     hd_plugin_type type;
     int32_t k;        /* inputs */
@@ -86,7 +92,8 @@ typedef struct hd_plugin_weights {
     size_t stride;    /* at least k, a multiple of 64; zeros from k on */
     const float *bias;
     const void *rounded_bias; /* the same in BF16 or F16, for products of that type that are stored in it; NULL: none */
-    const float *scale, *channel_sum; /* I8 */
+    const float *scale;       /* I8 and F8 */
+    const float *channel_sum; /* I8 */
 } hd_plugin_weights;
 
 /* out[m, c] = epilogue(sum_k a[m, k] w[c, k] + bias[c] + sum_r low[m, r] lift[r, c]) for channels [first, end). */
@@ -107,7 +114,7 @@ typedef struct hd_plugin_linear {
 
 /* x[i] = words[ids[i]] + position_rows[positions[i]] + type_rows[types[i]]. Words may be x itself, of ids 0, 1, 2, … */
 typedef struct hd_plugin_embed {
-    hd_plugin_type type; /* of the words */
+    hd_plugin_type type; /* of the words, but for F8 */
     const void *words;   /* [.., word_stride] */
     size_t word_stride;
     const float *word_scale;                /* of each word, I8: word = scale * q, q signed */

@@ -9,6 +9,7 @@
 #define LEAST_MAJOR 7 /* compute capability 7.5: the oldest that the 13.0 compiler writes for */
 #define LEAST_MINOR 5
 #define TENSOR_CORES_MAJOR 8 /* those that tensor_cores.h is for */
+#define LEAST_F8 89          /* compute capability 8.9: the oldest that multiplies E4M3 */
 
 extern const char image_rows[], image_product[], image_attention[], image_tensor_attention[], image_heads[];
 
@@ -80,6 +81,7 @@ static hd_plugin_status open_device(hd_plugin_device *d, uint32_t index, char *w
         return HD_PLUGIN_NO_DEVICE;
     }
     d->has_tensor_cores = major >= TENSOR_CORES_MAJOR;
+    d->has_f8 = major * 10 + minor >= LEAST_F8;
     result = cuda.cuCtxCreate(&d->context, NULL, CU_CTX_SCHED_BLOCKING_SYNC, d->device);
     if (result != CUDA_SUCCESS) {
         d->context = NULL;
@@ -122,7 +124,8 @@ void device_look(hd_plugin_device *d, hd_plugin_state *state)
     unsigned value;
     *state = (hd_plugin_state){
         .stream_bytes = PRODUCTS_BYTES,
-        .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8 | 1u << HD_PLUGIN_F16,
+        .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8 | 1u << HD_PLUGIN_F16 |
+                 (d->has_f8 ? 1u << HD_PLUGIN_F8 : 0),
         .utilisation_percent = -1,
         .temperature_c = -1,
         .clock_mhz = -1,

@@ -19,13 +19,14 @@ extern "C" __global__ void k_pick(const hd_plugin_pick t)
     }
     if (t.in.data == NULL)
         return;
-    const size_t bytes = t.in.stride * (t.in.type == HD_PLUGIN_F32 ? 4 : t.in.type == HD_PLUGIN_I8 ? 1 : 2);
+    const bool is_scaled = t.in.type == HD_PLUGIN_I8 || t.in.type == HD_PLUGIN_F8;
+    const size_t bytes = t.in.stride * (t.in.type == HD_PLUGIN_F32 ? 4 : is_scaled ? 1 : 2);
     for (size_t j = threadIdx.x; j < bytes; j += ROW_THREADS)
         ((char *)t.picked_in.data)[i * bytes + j] = ((const char *)t.in.data)[row * bytes + j];
-    if (t.in.type == HD_PLUGIN_I8 && threadIdx.x == 0) {
+    if (is_scaled && threadIdx.x == 0)
         t.picked_in.scale[i] = t.in.scale[row];
+    if (t.in.type == HD_PLUGIN_I8 && threadIdx.x == 0)
         t.picked_in.offset[i] = t.in.offset[row];
-    }
 }
 
 /* ---- pooling ---- */

@@ -19,6 +19,7 @@
     X(product, k_product_bf16)                                                                                              \
     X(product, k_product_i8)                                                                                                \
     X(product, k_product_f16)                                                                                               \
+    X(product, k_product_f8)                                                                                                \
     X(product, k_epilogue)                                                                                                  \
     X(attention, k_attention_f32)                                                                                           \
     X(attention, k_attention_bf16)                                                                                          \

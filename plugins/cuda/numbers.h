@@ -1,7 +1,7 @@
-/* numbers.h - arithmetic of single values, the same text for the device and, in tests, for the host: bf16, f16, bytes of
- * activations, what epilogues and sparse heads compute. No vendor's intrinsics, so that a test without a device runs what
- * kernels run, but for the rounding of the functions of math.h, and for f16, which devices convert by an instruction (PTX
- * ISA 9.0, "cvt") and which takes a dozen anywhere else.
+/* numbers.h - arithmetic of single values, the same text for the device and, in tests, for the host: bf16, f16, E4M3, bytes
+ * of activations, what epilogues and sparse heads compute. No vendor's intrinsics, so that a test without a device runs what
+ * kernels run, but for the rounding of the functions of math.h, and for f16 and E4M3, which devices convert by one
+ * instruction (PTX ISA 9.0, "cvt"; to E4M3 from sm_89 on) and which take a dozen anywhere else.
  *
  * Activations of int8 products are kept as s = u - 128, u in [0, act_max] as in heddle/plugin.h: cuBLASLt multiplies signed
  * bytes alone. sum(u q) = sum(s q) + 128 sum(q), and sum(q), which is an integer, is channel_sum / scale, rounded.
@@ -124,6 +124,56 @@ NUMBER void store_number(hd_plugin_type type, void *values, size_t i, float valu
         ((uint16_t *)values)[i] = (uint16_t)bits_of_number(type, value);
 }
 
+/* ---- E4M3 (HD_PLUGIN_F8) ---- */
+
+#define MOST_F8 448.0f
+
+/* Exact. As an f32's, exponent and fraction are 2^120 too small, subnormal ones too. */
+NUMBER float f32_of_f8(uint8_t value)
+{
+    uint32_t sign = (uint32_t)(value & 0x80) << 24, bits = (uint32_t)(value & 0x7f) << 20;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    f *= 1329227995784915872903807060280344576.0f; /* 2^120 */
+    memcpy(&bits, &f, sizeof bits);
+    bits = sign | ((value & 0x7f) == 0x7f ? 0x7fc00000 : bits);
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To nearest even; what is past the range, infinities too, is 448, and a NaN stays one. */
+NUMBER uint8_t f8_of_f32(float value)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+    uint16_t pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(value));
+    return (uint8_t)pair;
+#else
+    const float size = fabsf(value), least_normal = 0.015625f; /* 2^-6 */
+    const float shifted = size + 16384.0f; /* whose last bit weighs 2^-9, as that of a subnormal value does */
+    uint32_t sign, bits, shifted_bits;
+    memcpy(&sign, &value, sizeof sign);
+    memcpy(&bits, &size, sizeof bits);
+    memcpy(&shifted_bits, &shifted, sizeof shifted_bits);
+    sign = sign >> 24 & 0x80;
+    if (value != value)
+        return 0x7f;
+    if (size >= MOST_F8)
+        return (uint8_t)(sign | 0x7e);
+    if (size < least_normal)
+        return (uint8_t)(sign | (shifted_bits - 0x46800000));
+    return (uint8_t)(sign | ((bits + 0x7ffff + (bits >> 20 & 1) - 0x3c000000) >> 20));
+#endif
+}
+
+/* A row's scale from its greatest |value|. */
+NUMBER float f8_scale(float most, bool finite)
+{
+    return !finite ? NAN : most < 1e-30f ? 1.0f : most / MOST_F8;
+}
+
+/* ---- bytes of activations (HD_PLUGIN_I8) ---- */
+
 /* A row's scale and offset from its least and greatest value. */
 NUMBER void byte_range(float least, float most, bool finite, int32_t act_max, float *scale, float *offset)
 {
@@ -146,6 +196,8 @@ NUMBER float product_of_bytes(int32_t sum, float a_scale, float a_offset, float 
     const float ones = scale > 0.0f ? rintf(channel_sum / scale) : 0.0f;
     return a_scale * scale * (float)(sum + BYTE_SHIFT * (int32_t)ones) + a_offset * channel_sum;
 }
+
+/* ---- after products ---- */
 
 NUMBER float epilogue_of(hd_plugin_epilogue epilogue, float y, float before)
 {

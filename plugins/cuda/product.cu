@@ -17,6 +17,10 @@ struct f16 {
     uint16_t bits;
 };
 
+struct f8 {
+    uint8_t bits;
+};
+
 static __device__ float wide(float x)
 {
     return x;
@@ -30,6 +34,11 @@ static __device__ float wide(bf16 x)
 static __device__ float wide(f16 x)
 {
     return f32_of_f16(x.bits);
+}
+
+static __device__ float wide(f8 x)
+{
+    return f32_of_f8(x.bits);
 }
 
 static __device__ int32_t wide(int8_t x)
@@ -108,6 +117,11 @@ extern "C" __global__ void k_product_i8(const product_part p)
 extern "C" __global__ void k_product_f16(const product_part p)
 {
     multiply<f16, float>(p);
+}
+
+extern "C" __global__ void k_product_f8(const product_part p)
+{
+    multiply<f8, float>(p);
 }
 
 /* ---- after products ---- */
@@ -229,6 +243,16 @@ static __device__ void load_sums_of_bytes(const product_part &p, size_t at, size
                      : 0.0f;
 }
 
+/* Sums of E4M3, likewise. */
+static __device__ void scale_sums(float of_row, const float *scales, size_t at, int32_t n, float y[EACH])
+{
+    float of_channels[EACH];
+    load_numbers(HD_PLUGIN_F32, scales, at, n, of_channels);
+#pragma unroll
+    for (int32_t i = 0; i < EACH; i++)
+        y[i] *= of_row * of_channels[i];
+}
+
 template <hd_plugin_epilogue EPILOGUE> static __device__ void finish(const float before[EACH], float y[EACH])
 {
 #pragma unroll
@@ -274,6 +298,8 @@ extern "C" __global__ void k_epilogue(const product_part p)
         load_sums_of_bytes(p, from, row, c, n, y);
     else
         load_numbers(p.sums_type, p.sums, from, n, y);
+    if (t.weights.type == HD_PLUGIN_F8)
+        scale_sums(t.in.scale[row], t.weights.scale, (size_t)c, n, y);
     add_floats(t.weights.bias, (size_t)c, n, 1.0f, y);
     for (int32_t r = 0; r < t.rank; r++)
         add_floats(t.lift, (size_t)r * t.lift_stride + (size_t)c, n, t.low[row * t.low_stride + (size_t)r], y);

@@ -15,7 +15,7 @@
 #include "stream.h"
 
 #define N_CHOICES 512
-#define N_TYPES 4
+#define N_TYPES 5
 #define MOST_ALIGNMENT 256
 #define BYTES_DEPTH 64 /* weights of bytes are zeros up to a multiple of it */
 
@@ -35,7 +35,7 @@ typedef struct choice {
 
 struct products {
     cublasLtHandle_t handle;
-    cublasLtMatmulDesc_t operations[N_TYPES], biased[N_TYPES]; /* the latter with a bias, of floats alone */
+    cublasLtMatmulDesc_t operations[N_TYPES], biased[N_TYPES]; /* the latter with a bias, of what has no scales */
     cublasLtMatrixLayout_t w, a, sums;                         /* set anew for each product */
     cublasLtMatmulPreference_t preference;
     CUdeviceptr workspace, sums_memory;
@@ -52,7 +52,14 @@ static const arithmetic arithmetics[N_TYPES] = {
     [HD_PLUGIN_BF16] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_16BF, CUDA_R_16BF},
     [HD_PLUGIN_I8] = {CUBLAS_COMPUTE_32I, CUDA_R_32I, CUDA_R_8I, CUDA_R_32I},
     [HD_PLUGIN_F16] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_16F, CUDA_R_16F},
+    [HD_PLUGIN_F8] = {CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_8F_E4M3, CUDA_R_32F},
 };
+
+/* Whether our epilogue scales what a product's sums come to. */
+static bool is_scaled(hd_plugin_type type)
+{
+    return type == HD_PLUGIN_I8 || type == HD_PLUGIN_F8;
+}
 
 /* ---- opening ---- */
 
@@ -74,7 +81,7 @@ static cublasStatus_t open_operations(products *p)
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     for (size_t i = 0; i < N_TYPES && status == CUBLAS_STATUS_SUCCESS; i++) {
         status = open_operation(&p->operations[i], &arithmetics[i], CUBLASLT_EPILOGUE_DEFAULT);
-        if (status == CUBLAS_STATUS_SUCCESS && i != HD_PLUGIN_I8)
+        if (status == CUBLAS_STATUS_SUCCESS && !is_scaled((hd_plugin_type)i))
             status = open_operation(&p->biased[i], &arithmetics[i], CUBLASLT_EPILOGUE_BIAS);
     }
     return status;
@@ -172,7 +179,7 @@ typedef struct operands {
 
 static size_t bytes_of(hd_plugin_type type)
 {
-    return type == HD_PLUGIN_F32 ? 4 : type == HD_PLUGIN_I8 ? 1 : 2;
+    return type == HD_PLUGIN_F32 ? 4 : is_scaled(type) ? 1 : 2;
 }
 
 static uint32_t alignment_of(const void *address)
@@ -312,7 +319,8 @@ static void multiply_ours(hd_plugin_stream *s, const product_part *part)
     static const kernel_id kernels[N_TYPES] = {[HD_PLUGIN_F32] = ID_k_product_f32,
                                                [HD_PLUGIN_BF16] = ID_k_product_bf16,
                                                [HD_PLUGIN_I8] = ID_k_product_i8,
-                                               [HD_PLUGIN_F16] = ID_k_product_f16};
+                                               [HD_PLUGIN_F16] = ID_k_product_f16,
+                                               [HD_PLUGIN_F8] = ID_k_product_f8};
     const size_t rows = (size_t)part->n_rows, channels = (size_t)(part->linear.end - part->linear.first);
     const grid g = {.x = (rows + PRODUCT_TILE - 1) / PRODUCT_TILE,
                     .y = (channels + PRODUCT_TILE - 1) / PRODUCT_TILE,
@@ -362,7 +370,7 @@ static bool multiply_at_once(hd_plugin_stream *s, const hd_plugin_linear *t)
                                 .sums = (char *)t->out + (size_t)t->first * bytes_of(t->out_type),
                                 .sums_stride = t->out_stride};
     const bool has_bias = t->out_type == HD_PLUGIN_F32 || (t->out_type == w->type && w->rounded_bias != NULL);
-    return w->type != HD_PLUGIN_I8 && has_bias && t->rank == 0 &&
+    return !is_scaled(w->type) && has_bias && t->rank == 0 &&
            (t->epilogue == HD_PLUGIN_STORE || t->epilogue == HD_PLUGIN_ADD) && multiply(s, &whole, true);
 }
 

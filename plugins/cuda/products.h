@@ -3,7 +3,7 @@
  *
  * out = a w^T with rows of w as channels is, in cuBLASLt's columns, sums (channels x rows) = w^T a, where w is k x channels
  * and a is k x rows: both as they lie. The one operation that is transposed is also the only one it has for bytes.
- * f32 without TF32, bf16 and f16 with sums in f32, bytes with sums in int32.
+ * f32 without TF32, bf16, f16 and E4M3 with sums in f32, bytes with sums in int32.
  *
  * What products of 16 bits come to is rounded to their type before the epilogue where that is stored in the end; other sums
  * are written as they are. They go where the epilogue stores when what is there before is not needed and as wide; otherwise

@@ -33,14 +33,26 @@ extern "C" __global__ void k_change_rows(const hd_plugin_change_rows t)
 
 /* ---- to fewer bits ---- */
 
-/* Row i of an act from what value(j) gives, which is asked up to twice for each j, by one and the same thread. */
-template <typename Value> __device__ void convert_row(const hd_plugin_act &act, size_t i, int32_t n, Value value)
+template <typename Value> __device__ void convert_row_to_f8(const hd_plugin_act &act, size_t i, int32_t n, Value value)
 {
-    if (act.type != HD_PLUGIN_I8) {
-        for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
-            store_number(act.type, act.data, i * act.stride + (size_t)j, value(j));
-        return;
+    float most = 0.0f;
+    bool finite = true;
+    for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS) {
+        const float size = fabsf(value(j));
+        finite = finite && size < INFINITY; /* false for a NaN */
+        most = fmaxf(most, size);
     }
+    most = over_block<Most>(most);
+    finite = __syncthreads_and(finite) != 0;
+    const float scale = f8_scale(most, finite);
+    if (threadIdx.x == 0)
+        act.scale[i] = scale;
+    for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
+        ((uint8_t *)act.data)[i * act.stride + (size_t)j] = f8_of_f32(value(j) / scale);
+}
+
+template <typename Value> __device__ void convert_row_to_i8(const hd_plugin_act &act, size_t i, int32_t n, Value value)
+{
     float least = INFINITY, most = -INFINITY, scale, offset;
     bool finite = true;
     for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS) {
@@ -59,6 +71,19 @@ template <typename Value> __device__ void convert_row(const hd_plugin_act &act, 
     }
     for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
         ((int8_t *)act.data)[i * act.stride + (size_t)j] = byte_of_f32(value(j), scale, offset, act.act_max);
+}
+
+/* Row i of an act from what value(j) gives, which is asked up to twice for each j, by one and the same thread. */
+template <typename Value> __device__ void convert_row(const hd_plugin_act &act, size_t i, int32_t n, Value value)
+{
+    if (act.type == HD_PLUGIN_I8) {
+        convert_row_to_i8(act, i, n, value);
+    } else if (act.type == HD_PLUGIN_F8) {
+        convert_row_to_f8(act, i, n, value);
+    } else {
+        for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
+            store_number(act.type, act.data, i * act.stride + (size_t)j, value(j));
+    }
 }
 
 extern "C" __global__ void k_convert(const hd_plugin_convert t)

@@ -21,6 +21,7 @@ struct hd_plugin_device {
     CUfunction kernels[N_KERNELS];
     nvmlDevice_t management; /* NULL: not known */
     bool has_tensor_cores;   /* for attention */
+    bool has_f8;
     char name[64], driver[64];
 };
 

@@ -69,6 +69,43 @@ static void test_f16(void **state)
     assert_true(f32_of_f16(1) == 0x1p-24f && f32_of_f16(0xbc00) == -1.0f && f32_of_f16(0x7bff) == 65504.0f);
 }
 
+/* All codes there and back; values around each of them, halves between two and the end of the range, by the host's
+ * rounding; rows with values that are not finite, and one too small to have a scale. */
+static void test_f8(void **state)
+{
+    (void)state;
+    for (int code = 0; code < 256; code++) {
+        const float value = f32_of_f8((uint8_t)code);
+        assert_int_equal(isnan(value) != 0, (code & 127) == 127);
+        assert_int_equal(f8_of_f32(value), isnan(value) ? 127 : code);
+    }
+    assert_true(f32_of_f8(1) == 0x1p-9f && f32_of_f8(0x38) == 1.0f && f32_of_f8(0xfe) == -448.0f);
+    assert_true(f8_of_f32(-1e30f) == 0xfe && f8_of_f32(INFINITY) == 0x7e && f8_of_f32(464.0f) == 0x7e &&
+                f8_of_f32(-0.0f) == 0x80);
+    for (int code = 0; code < 126; code++) {
+        const float low = f32_of_f8((uint8_t)code), half = 0.5f * (low + f32_of_f8((uint8_t)(code + 1)));
+        assert_int_equal(f8_of_f32(half), code + code % 2);
+        assert_int_equal(f8_of_f32(nextafterf(half, 0.0f)), code);
+        assert_int_equal(f8_of_f32(-nextafterf(half, INFINITY)), 128 + code + 1);
+    }
+    for (uint64_t i = 0; i < UINT64_C(1) << 32; i += 0x10001) {
+        const uint32_t bits = i % 2 == 0 ? (uint32_t)i : (uint32_t)(i & 0xfff00000) | 0x80000;
+        float row[2] = {448.0f}, scale;
+        uint8_t wanted[2];
+        memcpy(&row[1], &bits, sizeof bits);
+        host_convert(&(hd_plugin_convert){.x = row,
+                                          .stride = 2,
+                                          .n_rows = 1,
+                                          .n = 2,
+                                          .act = {.type = HD_PLUGIN_F8, .data = wanted, .stride = 2, .scale = &scale}});
+        const float own = f8_scale(fmaxf(448.0f, fabsf(row[1])), isfinite(row[1]));
+        assert_true(own == scale || (isnan(own) && isnan(scale) && !isfinite(row[1])));
+        assert_int_equal(f8_of_f32(row[0] / own), wanted[0]);
+        assert_int_equal(f8_of_f32(row[1] / own), wanted[1]);
+    }
+    assert_true(f8_scale(0.0f, true) == 1.0f && f8_scale(1e-31f, true) == 1.0f && f8_scale(1e-29f, true) == 1e-29f / 448.0f);
+}
+
 /* Rows: small and large values, constant ones, one with a NaN, one with an infinity. Whole products are what the bytes and
  * the sums of the host's give, from other bytes. */
 static void test_bytes(void **state)
@@ -200,8 +237,9 @@ static void test_logits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bf16),      cmocka_unit_test(test_f16),  cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_epilogues), cmocka_unit_test(test_gelu), cmocka_unit_test(test_logits),
+        cmocka_unit_test(test_bf16),   cmocka_unit_test(test_f16),       cmocka_unit_test(test_f8),
+        cmocka_unit_test(test_bytes),  cmocka_unit_test(test_epilogues), cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_logits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

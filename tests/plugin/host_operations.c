@@ -25,10 +25,16 @@ static uint16_t bf16_of(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float f16_values[1 << 16]; /* of each half as it is read: made once, for one is looked at very often */
+static float f16_values[1 << 16],
+    f8_values[1 << 8]; /* of each code as it is read: made once, for one is looked at very often */
 
-__attribute__((constructor)) static void list_f16_values(void)
+__attribute__((constructor)) static void list_values(void)
 {
+    for (int value = 0; value < 1 << 8; value++) {
+        const int exponent = value >> 3 & 15, fraction = value & 7;
+        const double size = ldexp(exponent > 0 ? fraction + 8 : fraction, (exponent > 0 ? exponent : 1) - 10);
+        f8_values[value] = (value & 127) == 127 ? NAN : (float)(value >> 7 != 0 ? -size : size);
+    }
     for (int value = 0; value < 1 << 16; value++) {
         const int exponent = value >> 10 & 31, fraction = value & 1023;
         const double size = exponent == 31
@@ -49,6 +55,24 @@ static uint16_t f16_of(float value)
     exponent = size >= 0x1p-13 ? exponent - 1 : -14;
     const int steps = (int)nearbyint(ldexp(size, 10 - exponent));
     return (uint16_t)((signbit(value) ? 0x8000 : 0) + (exponent + 14) * 1024 + steps);
+}
+
+/* The nearest of 127 sizes; of two, the even one. */
+static uint8_t f8_of(double value)
+{
+    const double size = fabs(value);
+    int below = 0, above = 126;
+    if (value != value)
+        return 127;
+    while (above - below > 1) {
+        const int middle = (below + above) / 2;
+        if ((double)f8_values[middle] <= size)
+            below = middle;
+        else
+            above = middle;
+    }
+    const double down = size - (double)f8_values[below], up = (double)f8_values[above] - size;
+    return (uint8_t)((signbit(value) ? 128 : 0) + (up < down || (up == down && above % 2 == 0) ? above : below));
 }
 
 float host_load(hd_plugin_type type, const void *values, size_t i)
@@ -119,10 +143,21 @@ static void convert_i8(const hd_plugin_act *act, size_t i, const float *row, siz
             !finite || flat ? 0 : (uint8_t)fmin(nearbyint((double)(row[j] - least) / (double)act->scale[i]), act->act_max);
 }
 
+static void convert_f8(const hd_plugin_act *act, size_t i, const float *row, size_t n)
+{
+    uint8_t *to = (uint8_t *)act->data + i * act->stride;
+    float most = 0.0f;
+    for (size_t j = 0; j < n; j++)
+        most = isfinite(row[j]) && isfinite(most) ? fmaxf(most, fabsf(row[j])) : NAN;
+    act->scale[i] = most < 1e-30f ? 1.0f : most / 448.0f;
+    for (size_t j = 0; j < n; j++)
+        to[j] = f8_of((double)(row[j] / act->scale[i]));
+}
+
 static void convert_row(const hd_plugin_act *act, size_t i, const float *row, size_t n)
 {
-    if (act->type == HD_PLUGIN_I8) {
-        convert_i8(act, i, row, n);
+    if (act->type == HD_PLUGIN_I8 || act->type == HD_PLUGIN_F8) {
+        (act->type == HD_PLUGIN_I8 ? convert_i8 : convert_f8)(act, i, row, n);
         return;
     }
     for (size_t j = 0; j < n; j++)
@@ -190,6 +225,8 @@ static void unpack(hd_plugin_type type, bool is_signed, const void *values, size
     for (size_t i = 0; i < n; i++) {
         if (type == HD_PLUGIN_I8)
             to[i] = is_signed ? (float)((const int8_t *)values)[at + i] : (float)((const uint8_t *)values)[at + i];
+        else if (type == HD_PLUGIN_F8)
+            to[i] = f8_values[((const uint8_t *)values)[at + i]];
         else
             to[i] = host_load(type, values, at + i);
     }
@@ -201,6 +238,8 @@ static double product(const hd_plugin_linear *t, size_t m, size_t c, const float
     double sum = 0.0;
     for (size_t i = 0; i < (size_t)w->k; i++)
         sum += (double)a[i] * (double)row[i];
+    if (w->type == HD_PLUGIN_F8)
+        return (double)t->in.scale[m] * (double)w->scale[c] * sum;
     if (w->type != HD_PLUGIN_I8)
         return sum;
     return (double)t->in.scale[m] * (double)w->scale[c] * sum + (double)t->in.offset[m] * (double)w->channel_sum[c];
@@ -302,7 +341,8 @@ void host_attention(const hd_plugin_attention *t)
 
 void host_pick(const hd_plugin_pick *t)
 {
-    static const size_t bytes[] = {[HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1, [HD_PLUGIN_F16] = 2};
+    static const size_t bytes[] = {
+        [HD_PLUGIN_F32] = 4, [HD_PLUGIN_BF16] = 2, [HD_PLUGIN_I8] = 1, [HD_PLUGIN_F16] = 2, [HD_PLUGIN_F8] = 1};
     t->picked_begin[0] = 0;
     for (size_t i = 0; i < (size_t)t->n_sequences; i++) {
         const size_t row = (size_t)(t->skip != NULL ? t->begin[i] + t->skip[i] : t->begin[i + 1] - 1);
@@ -313,10 +353,10 @@ void host_pick(const hd_plugin_pick *t)
             continue;
         const size_t row_bytes = t->in.stride * bytes[t->in.type];
         memcpy((char *)t->picked_in.data + i * row_bytes, (const char *)t->in.data + row * row_bytes, row_bytes);
-        if (t->in.type == HD_PLUGIN_I8) {
+        if (t->in.type == HD_PLUGIN_I8 || t->in.type == HD_PLUGIN_F8)
             t->picked_in.scale[i] = t->in.scale[row];
+        if (t->in.type == HD_PLUGIN_I8)
             t->picked_in.offset[i] = t->in.offset[row];
-        }
     }
 }
 

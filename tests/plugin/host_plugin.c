@@ -150,7 +150,7 @@ static void look(hd_plugin_device *device, hd_plugin_state *state)
     *state = (hd_plugin_state){
         .memory_bytes = orders.memory_bytes,
         .free_bytes = orders.memory_bytes - device->used_bytes,
-        .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8 | 1u << HD_PLUGIN_F16,
+        .types = 1u << HD_PLUGIN_F32 | 1u << HD_PLUGIN_BF16 | 1u << HD_PLUGIN_I8 | 1u << HD_PLUGIN_F16 | 1u << HD_PLUGIN_F8,
         .utilisation_percent = 50,
         .temperature_c = 40,
         .clock_mhz = -1,

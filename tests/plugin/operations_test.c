@@ -91,13 +91,23 @@ static float *make_floats(size_t n)
 
 static size_t width_of(hd_plugin_type type)
 {
-    return type == HD_PLUGIN_F32 ? 4 : type == HD_PLUGIN_I8 ? 1 : 2;
+    return type == HD_PLUGIN_F32 ? 4 : type == HD_PLUGIN_I8 || type == HD_PLUGIN_F8 ? 1 : 2;
 }
 
 /* Any but I8; fewer bits more often. */
 static hd_plugin_type number_type(void)
 {
     return below(3) == 0 ? HD_PLUGIN_F32 : maybe() ? HD_PLUGIN_BF16 : HD_PLUGIN_F16;
+}
+
+/* Any that products have here, from `first` on. */
+static hd_plugin_type product_type(hd_plugin_type first)
+{
+    hd_plugin_type type;
+    do
+        type = (hd_plugin_type)((int)first + below(HD_PLUGIN_F8 + 1 - (int)first));
+    while ((accelerator->state.types & 1u << type) == 0);
+    return type;
 }
 
 static void *make_numbers(hd_plugin_type type, size_t n)
@@ -252,7 +262,7 @@ static hd_plugin_act make_act(hd_plugin_type type, int n_rows, int n)
     hd_plugin_act act = {
         .type = type, .act_max = maybe() ? 255 : 127, .stride = maybe() ? padded : (size_t)n + (size_t)below(4)};
     act.data = make((size_t)n_rows * act.stride * width_of(type));
-    act.scale = type == HD_PLUGIN_I8 ? make((size_t)n_rows * sizeof(float)) : NULL;
+    act.scale = type == HD_PLUGIN_I8 || type == HD_PLUGIN_F8 ? make((size_t)n_rows * sizeof(float)) : NULL;
     act.offset = type == HD_PLUGIN_I8 ? make((size_t)n_rows * sizeof(float)) : NULL;
     return act;
 }
@@ -263,10 +273,29 @@ static hd_plugin_act act_there(hd_plugin_act act)
     return act;
 }
 
+/* Any codes but NaNs. */
+static void fill_f8(hd_plugin_weights *w, int channels)
+{
+    uint8_t *rows = make((size_t)channels * w->stride);
+    for (size_t c = 0; c < (size_t)channels; c++) {
+        for (size_t i = 0; i < (size_t)w->k; i++)
+            rows[c * w->stride + i] = (uint8_t)(below(127) + 128 * below(2));
+    }
+    float *scale = make_floats((size_t)channels);
+    for (size_t c = 0; c < (size_t)channels; c++)
+        scale[c] *= 1.0f / 448.0f;
+    w->rows = rows;
+    w->scale = scale;
+}
+
 static hd_plugin_weights make_weights(hd_plugin_type type, int k, int channels)
 {
     hd_plugin_weights w = {.type = type, .k = k, .stride = ((size_t)k + 63) / 64 * 64};
     w.bias = make_floats((size_t)channels);
+    if (type == HD_PLUGIN_F8) {
+        fill_f8(&w, channels);
+        return w;
+    }
     if ((type == HD_PLUGIN_BF16 || type == HD_PLUGIN_F16) && maybe()) {
         void *rounded = make((size_t)channels * width_of(type));
         for (size_t c = 0; c < (size_t)channels; c++)
@@ -310,14 +339,14 @@ static double rounding_of(hd_plugin_type type)
 /* Bytes may be off by one where a half is rounded, and 16 bits by one: what a product of k of them may differ by. A product
  * of 16 bits may be rounded once more before its epilogue: by 0.4 of this where the sum is sqrt(k), which is three times
  * what sums of k of these products deviate by. So may its bias, which is below 1. No epilogue makes a difference larger by
- * more than an eighth. */
+ * more than an eighth. E4M3 of the same values is the same. */
 static double allowed_of(hd_plugin_type type, int k)
 {
     return type == HD_PLUGIN_I8 ? 0.06 : (2e-5 + rounding_of(type)) * sqrt((double)k + 1.0);
 }
 
-/* The act is there on both sides: what a product makes of it is the same. */
-static void check_act(const hd_plugin_act *act, int n_rows, int k)
+/* The act is there on both sides: what a product makes of it is the same, or off by as much as `more`. */
+static void check_act(const hd_plugin_act *act, int n_rows, int k, double more)
 {
     enum { CHANNELS = 5 };
     const size_t before = n_arrays;
@@ -331,14 +360,14 @@ static void check_act(const hd_plugin_act *act, int n_rows, int k)
     MOVE(u.out);
     host_linear(&t);
     RUN(linear, u);
-    check("a product of it", HD_PLUGIN_F32, t.out, (size_t)n_rows, CHANNELS, CHANNELS, allowed_of(act->type, k));
+    check("a product of it", HD_PLUGIN_F32, t.out, (size_t)n_rows, CHANNELS, CHANNELS, allowed_of(act->type, k) + more);
 }
 
 static void try_norm(void)
 {
     const int n = size_up_to(700), n_rows = below(12);
     hd_plugin_norm t = {.eps = 1e-5f, .rms = maybe(), .keep = maybe(), .n_rows = n_rows, .n = n, .stride = wider(n)};
-    const hd_plugin_type type = (hd_plugin_type)below(4);
+    const hd_plugin_type type = product_type(HD_PLUGIN_F32);
     SAY("norm: to type %d, %d rows of %d, rms %d, keep %d", (int)type, n_rows, n, t.rms, t.keep);
     t.gamma = make_floats((size_t)n);
     t.beta = maybe() ? make_floats((size_t)n) : NULL;
@@ -352,7 +381,7 @@ static void try_norm(void)
     RUN(norm, u);
     check("x", HD_PLUGIN_F32, t.x, (size_t)n_rows, (size_t)n, t.stride, 1e-4);
     if (t.keep || type != HD_PLUGIN_F32)
-        check_act(&t.act, n_rows, n);
+        check_act(&t.act, n_rows, n, type == HD_PLUGIN_F8 ? 0.1 : 0.0); /* one is rounded the other way */
 }
 
 /* Also rows of one value, of a NaN, of an infinity. */
@@ -372,7 +401,7 @@ static void try_convert(void)
 {
     const int n = size_up_to(700), n_rows = below(12);
     hd_plugin_convert t = {.n_rows = n_rows, .n = n, .stride = wider(n)};
-    const hd_plugin_type type = (hd_plugin_type)(HD_PLUGIN_BF16 + below(3));
+    const hd_plugin_type type = product_type(HD_PLUGIN_BF16);
     float *x = make_floats((size_t)n_rows * t.stride);
     SAY("convert: to type %d, %d rows of %d", (int)type, n_rows, n);
     spoil_rows(x, type != HD_PLUGIN_BF16 ? n_rows : 0, n, t.stride);
@@ -386,12 +415,12 @@ static void try_convert(void)
     u.act = act_there(t.act);
     host_convert(&t);
     RUN(convert, u);
-    check_act(&t.act, n_rows, n);
+    check_act(&t.act, n_rows, n, 0.0);
 }
 
 static void try_linear(void)
 {
-    const hd_plugin_type type = (hd_plugin_type)below(4);
+    const hd_plugin_type type = product_type(HD_PLUGIN_F32);
     const int k = size_up_to(200), n_rows = below(4) == 0 ? 0 : size_up_to(150), channels = size_up_to(200);
     hd_plugin_convert c = {.n_rows = n_rows, .n = k, .stride = wider(k)};
     hd_plugin_linear t = {.n_rows = n_rows, .epilogue = (hd_plugin_epilogue)below(8)};
@@ -580,7 +609,7 @@ static void try_pick(void)
 {
     const int n_sequences = below(9), n = size_up_to(300);
     hd_plugin_pick t = {.n_sequences = n_sequences, .stride = wider(n)};
-    const hd_plugin_type type = (hd_plugin_type)below(4);
+    const hd_plugin_type type = product_type(HD_PLUGIN_F32);
     int32_t *begin = make_begins(n_sequences, 0, 1, 9), *skip = maybe() ? make((size_t)n_sequences * sizeof *skip) : NULL;
     const int n_rows = begin[n_sequences];
     const bool with_in = maybe();
@@ -620,7 +649,7 @@ static void try_pick(void)
     check("picked_begin", HD_PLUGIN_F32, t.picked_begin, 1, (size_t)n_sequences + 1, 1, 0.0);
     check("picked_positions", HD_PLUGIN_F32, t.picked_positions, 1, (size_t)n_sequences, 1, 0.0);
     if (with_in)
-        check_act(&t.picked_in, n_sequences, n);
+        check_act(&t.picked_in, n_sequences, n, 0.0);
 }
 
 static void try_copy(void)

@@ -8,6 +8,10 @@
  *
  * Of products of bytes the manual says: sums are int32, A is transposed and B is not, addresses are multiples of 4, and so
  * are leading dimensions and the sizes of D and of what is summed over.
+ *
+ * Of products of E4M3 ("cublasLtMatmul", to use FP8 kernels): compute capability 8.9, sums and scales in f32, A transposed
+ * and B not, addresses at multiples of 16 bytes, and so are leading dimensions, columns of D and what is summed over
+ * ("Tensor Core Usage"); a bias would be 16 bits.
  */
 #include <cublasLt.h>
 #include <math.h>
@@ -196,7 +200,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
 
 static size_t value_bytes(uint32_t type)
 {
-    return type == CUDA_R_8I ? 1 : type == CUDA_R_16BF || type == CUDA_R_16F ? 2 : 4;
+    return type == CUDA_R_8I || type == CUDA_R_8F_E4M3 ? 1 : type == CUDA_R_16BF || type == CUDA_R_16F ? 2 : 4;
 }
 
 static bool are_bytes(const algorithm *w)
@@ -211,6 +215,13 @@ static bool are_floats(const algorithm *w)
            (w->a.type == CUDA_R_32F || w->a.type == CUDA_R_16BF || w->a.type == CUDA_R_16F) &&
            (w->d.type == CUDA_R_32F || w->d.type == w->a.type) &&
            (w->operation.epilogue == CUBLASLT_EPILOGUE_DEFAULT || w->operation.epilogue == CUBLASLT_EPILOGUE_BIAS);
+}
+
+static bool are_f8(const algorithm *w)
+{
+    return w->operation.compute == CUBLAS_COMPUTE_32F && w->operation.scale == CUDA_R_32F && w->a.type == CUDA_R_8F_E4M3 &&
+           w->b.type == CUDA_R_8F_E4M3 && w->d.type == CUDA_R_32F && w->operation.epilogue == CUBLASLT_EPILOGUE_DEFAULT &&
+           sim_capability() >= 89;
 }
 
 /* Sizes fit each other, and a column its leading dimension. */
@@ -232,7 +243,7 @@ static bool is_supported(const algorithm *w)
     for (size_t i = 0; i < 3; i++) {
         const size_t bytes = value_bytes(all[i]->type), leading = (size_t)all[i]->leading * bytes;
         const uint32_t alignment = w->alignments[alignment_of[i]];
-        const uint32_t least = aligned_only ? 16 : are_bytes(w) ? 4 : (uint32_t)bytes;
+        const uint32_t least = aligned_only || are_f8(w) ? 16 : are_bytes(w) ? 4 : (uint32_t)bytes;
         if (alignment % least != 0 || leading % least != 0)
             return false;
     }
@@ -240,6 +251,9 @@ static bool is_supported(const algorithm *w)
         return false;
     if (are_bytes(w) && (w->operation.transposes_a != CUBLAS_OP_T || w->operation.transposes_b != CUBLAS_OP_N ||
                          w->a.rows % 4 != 0 || w->d.rows % 4 != 0))
+        return false;
+    if (are_f8(w) && (w->operation.transposes_a != CUBLAS_OP_T || w->operation.transposes_b != CUBLAS_OP_N ||
+                      w->a.rows % 16 != 0 || w->d.rows * sizeof(float) % 16 != 0))
         return false;
     return has == NULL || strcmp(has, "none") != 0;
 }
@@ -288,7 +302,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
         return CUBLAS_STATUS_INVALID_VALUE;
     if (w.operation.epilogue == CUBLASLT_EPILOGUE_BIAS && bias_of(description) == NULL)
         return CUBLAS_STATUS_INVALID_VALUE;
-    if ((!are_bytes(&w) && !are_floats(&w)) || !is_supported(&w))
+    if ((!are_bytes(&w) && !are_floats(&w) && !are_f8(&w)) || !is_supported(&w))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     memset(results, 0, sizeof *results);
     results->state = CUBLAS_STATUS_SUCCESS;
@@ -312,11 +326,21 @@ typedef struct product {
     size_t workspace_bytes;
 } product;
 
+static float f32_of_f8(uint32_t bits)
+{
+    const uint32_t exponent = bits >> 3 & 15, fraction = bits & 7;
+    const float size = (bits & 127) == 127 ? NAN
+                       : exponent == 0     ? (float)fraction * 0x1p-9f
+                                           : (float)(fraction + 8) * 0x1p-10f * (float)(1u << exponent);
+    return bits >> 7 != 0 ? -size : size;
+}
+
 static float value_at(uint32_t type, const void *values, size_t i)
 {
-    return type == CUDA_R_32F   ? ((const float *)values)[i]
-           : type == CUDA_R_16F ? sim_f32_of_f16(((const uint16_t *)values)[i])
-                                : sim_f32_of_bf16(((const uint16_t *)values)[i]);
+    return type == CUDA_R_32F       ? ((const float *)values)[i]
+           : type == CUDA_R_8F_E4M3 ? f32_of_f8(((const uint8_t *)values)[i])
+           : type == CUDA_R_16F     ? sim_f32_of_f16(((const uint16_t *)values)[i])
+                                    : sim_f32_of_bf16(((const uint16_t *)values)[i]);
 }
 
 static void put(uint32_t type, void *values, size_t i, float value)

@@ -15,7 +15,7 @@
  *   CUDA_SIM_DEVICES   how many there are; 1. It is looked at again whenever devices are counted
  *   CUDA_SIM_MEMORY    bytes of each; 1 GiB
  *   CUDA_SIM_DRIVER    13000 is CUDA 13.0; as libraries.c needs
- *   CUDA_SIM_CAPABILITY  75 is sm_75; 80
+ *   CUDA_SIM_CAPABILITY  75 is sm_75; 90
  *   CUDA_SIM_ORDER     of threads: "ascending", "descending", or a seed; see sim_grid_order
  *   CUDA_SIM_PRODUCTS  what cuBLASLt has: "all" of what its manual allows, "aligned" operands (16 bytes) alone, or "none"
  */

@@ -94,9 +94,14 @@ static cuda_sim_counts counts;
 static uint32_t n_refused_opens;
 static CUresult refusal;
 static uint64_t memory_bytes = (uint64_t)1 << 30;
-static int n_devices = 1, driver_version = 13000, capability = 80;
+static int n_devices = 1, driver_version = 13000, capability = 90;
 
 SIM_EXPORT cuda_sim_control_fn cuda_sim_control;
+
+int sim_capability(void)
+{
+    return capability;
+}
 
 /* ---- orders ---- */
 

@@ -14,5 +14,6 @@ SIM_EXPORT int sim_stream_add(CUstream stream, void (*run)(const void *data), co
 
 SIM_EXPORT CUcontext sim_current_context(void);
 SIM_EXPORT void sim_count_product(void);
+SIM_EXPORT int sim_capability(void); /* 89: compute capability 8.9 */
 
 #endif
