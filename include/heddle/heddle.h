@@ -170,6 +170,9 @@ typedef enum hd_dtype {
     /* On devices; cosine above 0.9999. Values past its range make devices go over to bf16. The CPU, which has no
      * arithmetic for it, computes such a model in f32: in a device's place, and where there is none. */
     HD_DTYPE_F16,
+    /* f16 but for the layers' products that read a norm, for queries, keys and values and for the feed-forward's middle:
+     * devices that have it compute those in E4M3, floats of 8 bits. Mean cosine about 0.998. Elsewhere it is f16. */
+    HD_DTYPE_FP8,
 } hd_dtype;
 
 typedef struct hd_model_options {

@@ -83,7 +83,7 @@ cli_texts cli_given_models;
     {.name = "dtype",                                                                                                       \
      .value = "TYPE",                                                                                                       \
      .text = &given[SET_DTYPE],                                                                                             \
-     .help = "auto, f32, bf16, int8 or f16 (default: auto, the fastest that keeps a cosine of 0.9999)"},                    \
+     .help = "auto, f32, bf16, int8, f16 or fp8 (default: auto, the fastest that keeps a cosine of 0.9999)"},               \
         {.name = "threads", .value = "N", .text = &given[SET_THREADS], .help = "worker threads (default: one a core)"},     \
         {.name = "memory-limit",                                                                                            \
          .value = "SIZE",                                                                                                   \
@@ -296,7 +296,7 @@ static hd_status parse_bool(const found *value, bool *answer, hd_error *err)
 
 const char *cli_dtype_name(hd_dtype dtype)
 {
-    static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8", "f16"};
+    static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8", "f16", "fp8"};
     return (unsigned)dtype < sizeof dtype_names / sizeof dtype_names[0] ? dtype_names[dtype] : "";
 }
 
@@ -317,12 +317,12 @@ const char *cli_device_text(hd_engine *engine, char text[CLI_DEVICE_TEXT_BYTES])
 
 hd_status cli_dtype_parse(const char *text, const char *source, hd_dtype *dtype, hd_error *err)
 {
-    for (hd_dtype i = HD_DTYPE_AUTO; i <= HD_DTYPE_F16; i++)
+    for (hd_dtype i = HD_DTYPE_AUTO; i <= HD_DTYPE_FP8; i++)
         if (strcasecmp(text, cli_dtype_name(i)) == 0) {
             *dtype = i;
             return HD_OK;
         }
-    return hd__fail(err, HD_ERR_ARG, "%s: '%s' is not one of auto, f32, bf16, int8, f16", source, text);
+    return hd__fail(err, HD_ERR_ARG, "%s: '%s' is not one of auto, f32, bf16, int8, f16, fp8", source, text);
 }
 
 hd_status cli_bytes_parse(const char *text, const char *source, uint64_t *bytes, hd_error *err)

@@ -7,7 +7,7 @@
 #include <limits.h>
 
 _Static_assert((int)K_F32 == HD_PLUGIN_F32 && (int)K_BF16 == HD_PLUGIN_BF16 && (int)K_I8 == HD_PLUGIN_I8 &&
-                   (int)K_F16 == HD_PLUGIN_F16,
+                   (int)K_F16 == HD_PLUGIN_F16 && (int)K_F8 == HD_PLUGIN_F8,
                "types");
 _Static_assert((int)K_STORE == HD_PLUGIN_STORE && (int)K_ADD == HD_PLUGIN_ADD && (int)K_MUL == HD_PLUGIN_MUL &&
                    (int)K_GELU == HD_PLUGIN_GELU && (int)K_GELU_TANH == HD_PLUGIN_GELU_TANH &&

@@ -292,7 +292,7 @@ static hd_change change_of(const hd_states *s, const hd_adapter *adapter)
 void hd__norm(hd_states *s, const hd_norm *norm)
 {
     const hd_encoder *e = s->encoder;
-    s->in = hd__states_input(&s->act, s->x, s->x_stride);
+    s->in = hd__states_input(&s->normed, s->x, s->x_stride);
     e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, false, &s->in);
 }
 
@@ -301,7 +301,7 @@ void hd__pre_norm(hd_states *s, const hd_norm *norm)
     const hd_encoder *e = s->encoder;
     if (norm->n == 0)
         return;
-    s->in = s->act;
+    s->in = s->normed;
     e->device->norm(&e->kernels, s->run, norm, s->x, s->x_stride, s->n_rows, true, &s->in);
 }
 

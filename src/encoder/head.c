@@ -207,13 +207,24 @@ static void weigh_tokens(const hd_states *s)
     copy_rows(s, s->context, s->context_stride, s->batch->token_weights, 1);
 }
 
+/* The last norm's rows as products of heads read them. */
+static hd_act token_rows(const hd_states *s)
+{
+    const hd_encoder *e = s->encoder;
+    const hd_act wide = {.type = K_F32, .data = s->x, .stride = s->x_stride};
+    if (e->normed_type == e->type)
+        return s->in;
+    e->device->convert(&e->kernels, s->run, &wide, s->n_rows, (int)e->settings->hidden, &s->act);
+    return s->act;
+}
+
 /* A step reads its input's rows while it writes its own: they take turns in two places. */
 static void project_tokens(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const size_t n = (size_t)e->n_token_out;
     float *rows = (float *)(void *)s->head, *other = s->context;
-    hd_act in = s->in;
+    hd_act in = token_rows(s);
     for (uint32_t k = 0; k < e->n_token_steps; k++) {
         const hd_head_step *step = &e->token_steps[k];
         float *before = rows;
@@ -244,7 +255,8 @@ static void weigh_vocabulary(const hd_states *s)
         .log_twice = e->settings->sparse_log_twice,
         .weights = s->batch->vocab_weights,
     };
-    e->device->linear(&e->kernels, s->run, &head->dense, NULL, &s->in, s->n_rows, 0, head->dense.n_pad / K_PANEL,
+    const hd_act token = token_rows(s);
+    e->device->linear(&e->kernels, s->run, &head->dense, NULL, &token, s->n_rows, 0, head->dense.n_pad / K_PANEL,
                       head->activation, K_F32, s->context, s->context_stride);
     const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
     e->device->norm(&e->kernels, s->run, &head->norm, s->context, s->context_stride, s->n_rows, false, &in);

@@ -77,7 +77,7 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     e->architecture = find(settings->model_type);
     e->settings = settings;
     e->device = device;
-    e->type = type;
+    e->type = e->normed_type = type;
     hd__kernels_fill(&e->kernels);
     e->qkv_type = type != K_F32 && e->kernels.bf16_attention_fast ? K_BF16 : K_F32;
     e->context_type = context_type_of(e);

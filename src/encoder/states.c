@@ -16,6 +16,18 @@ static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int
     }
 }
 
+/* Of rows, and of what norms write in their place. */
+static void carve_acts(char *base, size_t *at, const hd_encoder *e, int rows, hd_act *act, hd_act *normed)
+{
+    const int n = hd__context_width(e);
+    carve_act(base, at, e, rows, n, act);
+    *normed = *act;
+    if (e->normed_type == e->type)
+        return;
+    *normed = (hd_act){.type = e->normed_type, .data = act->data, .stride = k_row_stride(n, e->normed_type)};
+    normed->scale = hd__carve(base, at, (size_t)rows * sizeof(float));
+}
+
 static size_t most(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -78,10 +90,10 @@ static size_t plan(const hd_encoder *e, const hd_room *room, char *base, hd_stat
     s->x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
     s->picked_x = hd__carve(base, &at, rows * s->x_stride * sizeof(float));
     if (e->type == K_F32 && !e->architecture->pre_norm) {
-        s->act = s->picked_act = (hd_act){.type = K_F32};
+        s->act = s->normed = s->picked_act = s->picked_normed = (hd_act){.type = K_F32};
     } else {
-        carve_act(base, &at, e, room->n_tokens, hd__context_width(e), &s->act);
-        carve_act(base, &at, e, room->n_rows, hd__context_width(e), &s->picked_act);
+        carve_acts(base, &at, e, room->n_tokens, &s->act, &s->normed);
+        carve_acts(base, &at, e, room->n_rows, &s->picked_act, &s->picked_normed);
     }
     plan_parts(e, room, base, &at, s);
     const int low = e->settings->n_layers > 0 ? e->layers[0].qkv_adapter.down.n : 0; /* the widest of a layer's */
@@ -129,13 +141,14 @@ void hd__states_pick(hd_states *s)
                         .picked_x = s->picked_x,
                         .stride = s->x_stride,
                         .in = copies_in ? &s->in : NULL,
-                        .picked_in = copies_in ? &s->picked_act : NULL,
+                        .picked_in = copies_in ? &s->picked_normed : NULL,
                         .picked_begin = s->picked_begin,
                         .picked_positions = s->picked_positions,
                     });
     s->x = s->picked_x;
     s->act = s->picked_act;
-    s->in = copies_in ? s->picked_act : hd__states_input(&s->act, s->x, s->x_stride);
+    s->normed = s->picked_normed;
+    s->in = copies_in ? s->normed : hd__states_input(&s->normed, s->x, s->x_stride);
     s->positions = s->picked_positions;
     s->n_rows = s->batch->n_sequences;
     s->picked = true;

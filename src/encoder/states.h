@@ -6,6 +6,7 @@
  * (hd_device_ops.block_rows):
  *
  *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
+ *                                          normed   normed_type, in act's place (+ scale [T] for K_F8)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   middle_type [R, intermediate], int8     middle_act type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only
@@ -35,8 +36,9 @@ typedef struct hd_states {
     int n_rows;
     float *x; /* [n_rows, x_stride] */
     size_t x_stride;
-    hd_act act; /* where converted rows go; K_F32: only with pre-norm, since products read f32 states where they are */
-    hd_act in;  /* what the next product reads: act, or x itself */
+    hd_act act;    /* where converted rows go; K_F32: only with pre-norm, since products read f32 states where they are */
+    hd_act normed; /* act, or where norms put rows of fewer bits in its place */
+    hd_act in;     /* what the next product reads: act, normed, or x itself */
     uint32_t pick_pooling; /* the pooling whose row of each sequence is all that the heads read, or 0 */
     bool picked;
     const int32_t *positions; /* [n_rows]: of the rows in their sequences */
@@ -55,7 +57,7 @@ typedef struct hd_states {
     size_t attention_bytes; /* for each member */
 
     float *picked_x;
-    hd_act picked_act;
+    hd_act picked_act, picked_normed;
     int32_t *picked_begin; /* [T + 1]: 0, 1, 2, … */
     int32_t *picked_positions;
 } hd_states;

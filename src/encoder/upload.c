@@ -2,9 +2,10 @@
 #include "encoder/upload.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "base/alloc.h"
-#include "base/half.h"
+#include "base/f8.h"
 #include "base/parallel.h"
 
 #define STAGING_BYTES (16u << 20) /* what is made anew at a time; one half is sent while the other is made */
@@ -13,7 +14,7 @@
 /* On the way through an encoder's pointers: once to add up their bytes, once to copy what they point to. */
 typedef struct mover {
     hd_device_stream *stream;
-    k_type type; /* of the products there */
+    k_type type, normed_type; /* of the products there */
     uint32_t n_threads;
     char *base; /* of the device; NULL: bytes are added up */
     size_t at;
@@ -82,6 +83,24 @@ static void panel_to_narrow_rows(k_type type, const void *panel, size_t n, void 
     }
 }
 
+/* One of f32, each channel with its scale, as rows of activations have theirs (HD_PLUGIN_F8). */
+static void panel_to_f8_rows(const void *panel, size_t n, void *rows, float *scales)
+{
+    const float *from = panel;
+    uint8_t *to = rows;
+    for (size_t c = 0; c < K_PANEL; c++) {
+        float most = 0.0f;
+        bool is_finite = true;
+        for (size_t i = 0; i < n; i++) {
+            is_finite &= isfinite(from[i * K_PANEL + c]) != 0;
+            most = fmaxf(most, fabsf(from[i * K_PANEL + c]));
+        }
+        scales[c] = !is_finite ? NAN : most < 1e-30f ? 1.0f : most / HD_F8_MOST;
+        for (size_t i = 0; i < n; i++)
+            to[c * n + i] = hd__f8_of(from[i * K_PANEL + c] / scales[c]);
+    }
+}
+
 static void row_to_narrow(k_type type, const void *row, size_t n, void *narrowed)
 {
     const float *from = row;
@@ -97,6 +116,7 @@ typedef struct pieces {
     const char *from;
     size_t n, width;          /* values of a row */
     size_t from_bytes, bytes; /* of a piece */
+    size_t n_scales;          /* of a piece, K_F8 */
 } pieces;
 
 /* Some of them on their way to the staging area. */
@@ -104,13 +124,16 @@ typedef struct some_pieces {
     const pieces *all;
     size_t first, n, each; /* each: of a thread's turn */
     char *to;
+    float *scales;
 } some_pieces;
 
-static void make_piece(const pieces *p, size_t i, char *to)
+static void make_piece(const pieces *p, size_t i, char *to, float *scales)
 {
     const char *from = p->from + i * p->from_bytes;
     if (!p->are_panels)
         row_to_narrow(p->type, from, p->width, to);
+    else if (p->type == K_F8)
+        panel_to_f8_rows(from, p->width, to, scales);
     else if (p->type == p->from_type)
         panel_to_rows(from, p->bytes / K_PANEL / 4, to);
     else
@@ -123,36 +146,44 @@ static hd_status make_some(void *data, size_t turn, uint32_t worker, hd_error *e
     const some_pieces *s = data;
     const size_t begin = turn * s->each, end = begin + s->each < s->n ? begin + s->each : s->n;
     for (size_t i = begin; i < end; i++)
-        make_piece(s->all, s->first + i, s->to + i * s->all->bytes);
+        make_piece(s->all, s->first + i, s->to + i * s->all->bytes, s->scales + i * s->all->n_scales);
     return HD_OK;
 }
 
 /* A half of the staging area is written again only when what was in it has left: the other is sent after that. */
-static void send_some(mover *m, some_pieces *s, char *to)
+static void send_some(mover *m, some_pieces *s, char *to, char *scales_to)
 {
-    const size_t turn = TURN_BYTES / s->all->bytes, bytes = s->n * s->all->bytes;
+    const size_t turn = TURN_BYTES / s->all->bytes, bytes = s->n * s->all->bytes, n_scales = s->n * s->all->n_scales;
     s->each = turn > 0 ? turn : 1;
     s->to = m->staging + m->n_sent++ % 2 * m->staging_bytes;
+    s->scales = (float *)(void *)(s->to + bytes);
     m->status = hd__parallel(m->n_threads, (s->n + s->each - 1) / s->each, make_some, s, m->err);
     if (m->status == HD_OK)
         m->status = hd__device_stream_wait(m->stream, m->err);
-    if (m->status == HD_OK)
-        send(m, to, s->to, bytes);
+    if (m->status != HD_OK)
+        return;
+    send(m, to, s->to, bytes);
+    if (n_scales > 0)
+        send(m, scales_to, s->scales, n_scales * sizeof(float));
 }
 
-static void move_pieces(mover *m, const pieces *p, const void **pointer)
+/* scales: NULL where there are none. */
+static void move_pieces(mover *m, const pieces *p, const void **pointer, const float **scales)
 {
-    char *to = place(m, hd__mul(p->n, p->bytes));
+    const size_t scale_bytes = p->n_scales * sizeof(float), piece_bytes = p->bytes + scale_bytes;
+    char *to = place(m, hd__mul(p->n, p->bytes)), *scales_to = scales != NULL ? place(m, hd__mul(p->n, scale_bytes)) : NULL;
     if (m->base == NULL) {
-        m->staging_bytes = p->bytes > m->staging_bytes ? p->bytes : m->staging_bytes;
+        m->staging_bytes = piece_bytes > m->staging_bytes ? piece_bytes : m->staging_bytes;
         return;
     }
-    const size_t at_once = m->staging_bytes / p->bytes;
+    const size_t at_once = m->staging_bytes / piece_bytes;
     for (size_t first = 0; first < p->n && m->status == HD_OK; first += at_once) {
         some_pieces some = {.all = p, .first = first, .n = p->n - first < at_once ? p->n - first : at_once};
-        send_some(m, &some, to + first * p->bytes);
+        send_some(m, &some, to + first * p->bytes, scales_to != NULL ? scales_to + first * scale_bytes : NULL);
     }
     *pointer = to;
+    if (scales != NULL)
+        *scales = (const float *)(const void *)scales_to;
 }
 
 static void move_panels(mover *m, k_weights *w, k_type type)
@@ -165,8 +196,9 @@ static void move_panels(mover *m, k_weights *w, k_type type)
                            .n = (size_t)w->n_pad / K_PANEL,
                            .width = (size_t)w->k_pad,
                            .from_bytes = values * k_type_bytes(w->type),
-                           .bytes = values * k_type_bytes(type)};
-    move_pieces(m, &panels, &w->panels);
+                           .bytes = values * k_type_bytes(type),
+                           .n_scales = type == K_F8 ? K_PANEL : 0};
+    move_pieces(m, &panels, &w->panels, type == K_F8 ? &w->scale : NULL);
     w->type = m->base != NULL ? type : w->type;
 }
 
@@ -182,7 +214,7 @@ static void move_rounded_bias(mover *m, k_weights *w, k_type type)
                         .from_bytes = n * sizeof(float),
                         .bytes = n * k_type_bytes(type)};
     if (type == K_BF16 || type == K_F16)
-        move_pieces(m, &one, &w->rounded_bias);
+        move_pieces(m, &one, &w->rounded_bias, NULL);
 }
 
 /* `type`: what it is there. */
@@ -190,10 +222,10 @@ static void move_linear(mover *m, k_weights *w, k_type type)
 {
     if (w->n == 0)
         return;
-    move_panels(m, w, type);
     move_floats(m, &w->bias, (size_t)w->n_pad);
     move_floats(m, &w->scale, (size_t)w->n_pad);
     move_floats(m, &w->channel_sum, (size_t)w->n_pad);
+    move_panels(m, w, type);
 }
 
 static void move_norm(mover *m, hd_norm *norm)
@@ -204,11 +236,12 @@ static void move_norm(mover *m, hd_norm *norm)
     move_floats(m, &norm->beta, (size_t)norm->n);
 }
 
-static void move_adapter(mover *m, hd_adapter *adapter, const k_weights *changed)
+/* `type`: of what the changed product reads. */
+static void move_adapter(mover *m, hd_adapter *adapter, const k_weights *changed, k_type type)
 {
     if (adapter->rank == 0)
         return;
-    move_linear(m, &adapter->down, m->type);
+    move_linear(m, &adapter->down, type);
     move_floats(m, &adapter->lift, hd__mul((size_t)adapter->down.n, (size_t)changed->n_pad));
 }
 
@@ -233,7 +266,7 @@ static void move_words(mover *m, hd_embedding *t, size_t n)
         move_bytes(m, &t->words, hd__mul(n, row_bytes));
         return;
     }
-    move_pieces(m, &rows, &t->words);
+    move_pieces(m, &rows, &t->words, NULL);
     t->type = m->base != NULL ? m->type : t->type;
 }
 
@@ -268,20 +301,23 @@ static void move_rule(mover *m, hd_attention_rule *rule, const hd_settings *s)
 
 static void move_layer(mover *m, hd_layer *layer, const hd_settings *s)
 {
-    k_weights *const products[] = {&layer->qkv, &layer->attention_out, &layer->up, &layer->down, &layer->gate};
+    k_weights *const of_norms[] = {&layer->qkv, &layer->up, &layer->gate};
+    k_weights *const others[] = {&layer->attention_out, &layer->down};
     hd_norm *const norms[] = {&layer->attention_norm, &layer->output_norm, &layer->query_norm, &layer->key_norm,
                               &layer->inner_norm};
-    move_rounded_bias(m, &layer->qkv, m->type);
-    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
-        move_linear(m, products[i], m->type);
+    move_rounded_bias(m, &layer->qkv, m->normed_type);
+    for (size_t i = 0; i < sizeof of_norms / sizeof of_norms[0]; i++)
+        move_linear(m, of_norms[i], m->normed_type);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        move_linear(m, others[i], m->type);
     for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++)
         move_norm(m, norms[i]);
     move_floats(m, &layer->q_gamma, s->head_dim);
     move_floats(m, &layer->k_gamma, s->head_dim);
-    move_adapter(m, &layer->qkv_adapter, &layer->qkv);
-    move_adapter(m, &layer->out_adapter, &layer->attention_out);
-    move_adapter(m, &layer->up_adapter, &layer->up);
-    move_adapter(m, &layer->down_adapter, &layer->down);
+    move_adapter(m, &layer->qkv_adapter, &layer->qkv, m->normed_type);
+    move_adapter(m, &layer->out_adapter, &layer->attention_out, m->type);
+    move_adapter(m, &layer->up_adapter, &layer->up, m->normed_type);
+    move_adapter(m, &layer->down_adapter, &layer->down, m->type);
 }
 
 static void move_steps(mover *m, hd_head_step *steps, uint32_t n, k_type type)
@@ -311,6 +347,12 @@ static void move_encoder(mover *m, hd_encoder *e)
     move_linear(m, &e->token_weight, K_F32);
 }
 
+/* What is not a product behind a layer's norm. */
+static k_type type_beside(k_type type)
+{
+    return type == K_F8 ? K_F16 : type;
+}
+
 /* A copy on the heap that shares no memory with its original but for settings and what is about to be moved. */
 static hd_encoder *copy_of(const hd_encoder *e, k_type type, bool gathers)
 {
@@ -334,16 +376,17 @@ static hd_encoder *copy_of(const hd_encoder *e, k_type type, bool gathers)
     copy->embedding.words = gathers ? NULL : e->embedding.words;
     copy->embedding.word_scale = gathers ? NULL : e->embedding.word_scale;
     copy->device = hd__device_accelerator();
-    copy->type = type;
-    copy->qkv_type = type == K_I8 ? K_BF16 : type;
-    copy->context_type = copy->middle_type = type == K_I8 ? K_F32 : type;
+    copy->type = type_beside(type);
+    copy->normed_type = type;
+    copy->qkv_type = type == K_I8 ? K_BF16 : copy->type;
+    copy->context_type = copy->middle_type = type == K_I8 ? K_F32 : copy->type;
     copy->block_rows = copy->device->block_rows(0);
     return copy;
 }
 
 bool hd__encoder_fits(const hd_encoder *e, k_type type, const hd_accelerator *a)
 {
-    const uint32_t needed = 1u << K_F32 | 1u << type;
+    const uint32_t needed = 1u << K_F32 | 1u << type_beside(type) | 1u << type;
     return !e->architecture->no_device && (a->state.types & needed) == needed;
 }
 
@@ -355,7 +398,7 @@ bool hd__encoder_can_gather(const hd_encoder *e)
 hd_status hd__encoder_measure_there(const hd_encoder *e, const hd_upload *how, const hd_room *room, uint64_t *weights,
                                     uint64_t *scratch, hd_error *err)
 {
-    mover m = {.type = how->type, .err = err};
+    mover m = {.type = type_beside(how->type), .normed_type = how->type, .err = err};
     hd_encoder *copy = copy_of(e, how->type, how->gathers);
     if (copy == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory for a device's encoder", e->settings->dir);
@@ -369,7 +412,12 @@ hd_status hd__encoder_measure_there(const hd_encoder *e, const hd_upload *how, c
 hd_status hd__encoder_upload(const hd_encoder *e, const hd_upload *how, hd_device_stream *stream, hd_encoder **out,
                              hd_device_memory *memory, hd_error *err)
 {
-    mover m = {.stream = stream, .type = how->type, .n_threads = how->n_threads, .err = err, .staging_bytes = STAGING_BYTES};
+    mover m = {.stream = stream,
+               .type = type_beside(how->type),
+               .normed_type = how->type,
+               .n_threads = how->n_threads,
+               .err = err,
+               .staging_bytes = STAGING_BYTES};
     hd_accelerator *a = stream->accelerator;
     hd_device_memory block = {0};
     hd_error why;

@@ -2,8 +2,10 @@
  *
  * All weights go into one block, each part at a multiple of 64 bytes. Panels (kernel/gemm.h) become rows of channels,
  * [n_pad, k_pad]. An encoder of K_F32 may become one of K_F16 or K_BF16: then the weights of its products, but for those of
- * heads that are f32 in any encoder, and the words are rounded on the way. Everything else is copied as it is. Words may
- * stay behind.
+ * heads that are f32 in any encoder, and the words are rounded on the way. As K_F8 it is one of K_F16 but for the products
+ * that read a layer's norm, for queries, keys and values and for the feed-forward's middle, whose channels get scales: what
+ * they read is made by the norm itself, and what they make is K_F16. Everything else is copied as it is. Words may stay
+ * behind.
  */
 #ifndef HD_ENCODER_UPLOAD_H
 #define HD_ENCODER_UPLOAD_H

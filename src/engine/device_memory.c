@@ -11,12 +11,14 @@
 
 /* ---- what a model is there ---- */
 
-/* What a model's products are on a device. Past the range of f16 it is bf16, or what the CPU has. */
+/* What a model's products are on a device: in place of fp8 f16. Past the range of f16 it is bf16, or what the CPU has. */
 k_type hd__device_type(const hd_device *d, const hd_model *m)
 {
     const uint32_t types = d->accelerator->state.types;
     const k_type half = m->is_past_f16 ? K_BF16 : K_F16;
-    return m->dtype == HD_DTYPE_F16 && (types & 1u << half) != 0 ? half : m->encoder->type;
+    if (m->dtype == HD_DTYPE_FP8 && half == K_F16 && hd__encoder_fits(m->encoder, K_F8, d->accelerator))
+        return K_F8;
+    return (m->dtype == HD_DTYPE_F16 || m->dtype == HD_DTYPE_FP8) && (types & 1u << half) != 0 ? half : m->encoder->type;
 }
 
 bool hd__device_refuses(const hd_device *d, const hd_model *m)
@@ -243,7 +245,7 @@ static bool is_there(hd_worker *w, const hd_model *m, hd_device_copy *copy)
     pthread_mutex_lock(&m->engine->lock);
     *copy = m->on[d->number];
     const bool is = copy->encoder != NULL && hd__accelerator_has(d->accelerator, &copy->memory) &&
-                    copy->encoder->type == hd__device_type(d, m);
+                    copy->encoder->normed_type == hd__device_type(d, m);
     w->inside = is ? copy->encoder : NULL;
     pthread_mutex_unlock(&m->engine->lock);
     return is;

@@ -8,8 +8,8 @@
  * that a device has failed twice, and everything while no device is up. Weights are uploaded at a model's first group and go
  * when it is unloaded. A group is as large as the device's free memory lets it be, up to HD_DEVICE_GROUP_TOKENS.
  *
- * Models whose dtype is f16 are that on devices that have it, and f32 on the CPU. Values past the range of f16 come out as
- * NaN: such a group goes back to the queue, and devices have the model in bf16 from then on.
+ * Models whose dtype is f16, or fp8, are that on devices that have it, and f32 on the CPU. Values past the range of f16 come
+ * out as NaN: such a group goes back to the queue, and devices have the model in bf16 from then on.
  *
  * A group that fails goes back to the queue. After a lack of memory the device's groups are half as large for a while; after
  * anything else it is down, and opened again after a pause that doubles each time. No request fails because of a device.
@@ -281,7 +281,7 @@ static hd_plugin_key key_of(const hd_worker *w, const hd_model *m, const hd_devi
         .room_heads = slot->heads,
         .heads = b->heads,
         .task = b->task,
-        .type = (uint32_t)copy->encoder->type,
+        .type = (uint32_t)copy->encoder->normed_type,
         .parts = (uint32_t)(b->types != NULL) | (uint32_t)(b->n_seen != NULL) << 1 | (uint32_t)b->of_queries << 2,
     };
     hd_plugin_key key = {0};

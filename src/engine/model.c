@@ -17,15 +17,18 @@ static _Atomic uint64_t last_id;
 
 static const char *dtype_name(hd_dtype dtype)
 {
-    static const char *const names[] = {
-        [HD_DTYPE_F32] = "f32", [HD_DTYPE_BF16] = "bf16", [HD_DTYPE_INT8] = "int8", [HD_DTYPE_F16] = "f16"};
+    static const char *const names[] = {[HD_DTYPE_F32] = "f32",
+                                        [HD_DTYPE_BF16] = "bf16",
+                                        [HD_DTYPE_INT8] = "int8",
+                                        [HD_DTYPE_F16] = "f16",
+                                        [HD_DTYPE_FP8] = "fp8"};
     return names[dtype];
 }
 
 /* What the CPU has in its place. */
 static hd_dtype dtype_of_cpu(hd_dtype dtype)
 {
-    return dtype == HD_DTYPE_F16 ? HD_DTYPE_F32 : dtype;
+    return dtype == HD_DTYPE_F16 || dtype == HD_DTYPE_FP8 ? HD_DTYPE_F32 : dtype;
 }
 
 static k_type type_of(hd_dtype dtype)
@@ -238,7 +241,7 @@ hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_mod
     static const hd_model_options defaults;
     const hd_model_options *o = options != NULL ? options : &defaults;
     hd_model *m;
-    if ((unsigned)o->dtype > HD_DTYPE_F16)
+    if ((unsigned)o->dtype > HD_DTYPE_FP8)
         return hd__fail(err, HD_ERR_ARG, "unknown dtype %d", (int)o->dtype);
     HD_TRY(open_side(engine, name_or_dir, o, NULL, &m, err));
     const hd_status status = m->settings.has_sides ? open_queries(m, o, err) : HD_OK;
@@ -433,12 +436,15 @@ static void read_plainly(hd_model *m)
 static hd_status choose_dtype(hd_model *m, hd_error *err)
 {
     const bool has_f16 = hd__encoder_runs_on_devices(&m->settings) && hd__devices_have(m->engine, K_F16);
+    const bool has_fp8 = has_f16 && hd__devices_have(m->engine, K_F8);
     const bool was_auto = m->is_auto;
     m->is_auto = false;
     m->is_past_f16 = false;
-    if (m->dtype == HD_DTYPE_F16 && !has_f16)
-        hd__log(HD_LOG_WARN, "%s: there is no device that has f16: the CPU computes it in f32; bf16 and int8 are faster",
-                m->name);
+    if ((m->dtype == HD_DTYPE_F16 || m->dtype == HD_DTYPE_FP8) && !has_f16)
+        hd__log(HD_LOG_WARN, "%s: there is no device that has %s: the CPU computes it in f32; bf16 and int8 are faster",
+                m->name, dtype_name(m->dtype));
+    else if (m->dtype == HD_DTYPE_FP8 && !has_fp8)
+        hd__log(HD_LOG_WARN, "%s: there is no device that has fp8: it is computed in f16", m->name);
     if (!was_auto || !has_f16)
         return HD_OK;
     m->dtype = HD_DTYPE_F16;

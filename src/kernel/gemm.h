@@ -45,13 +45,14 @@ typedef enum k_type {
     K_F32,
     K_BF16,
     K_I8,
-    K_F16 /* of devices that are not the CPU: no kernel here takes it */
+    K_F16, /* of devices that are not the CPU, and so is the next: no kernel here takes them */
+    K_F8   /* E4M3, scaled by rows */
 } k_type;
 
 /* Bytes of one element of weights of a type. */
 static inline size_t k_type_bytes(k_type type)
 {
-    return type == K_F32 ? 4 : type == K_I8 ? 1 : 2;
+    return type == K_F32 ? 4 : type == K_I8 || type == K_F8 ? 1 : 2;
 }
 
 typedef struct k_weights {
@@ -60,7 +61,7 @@ typedef struct k_weights {
     const void *panels;       /* as above, 64-byte aligned */
     const float *bias;        /* [n_pad] */
     const void *rounded_bias; /* [n_pad] of the type, on devices that are not the CPU; NULL: none */
-    const float *scale;       /* [n_pad], int8 only */
+    const float *scale;       /* [n_pad], int8 and K_F8 only */
     const float *channel_sum; /* [n_pad], int8 only */
 } k_weights;
 

@@ -65,7 +65,8 @@ void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const fl
         case K_F32: pack_f32(k, channel, row, panels); break;
         case K_BF16: pack_bf16(k, channel, row, panels); break;
         case K_I8: pack_i8(i8_max, k, channel, row, panels, scale + channel, channel_sum + channel); break;
-        case K_F16: break;
+        case K_F16:
+        case K_F8: break;
         }
     }
 }

@@ -154,7 +154,8 @@ static float word(const k_embed *embed, int32_t id, int j)
     case K_F32: return ((const float *)embed->words)[at];
     case K_BF16: return k_f32_from_bf16(((const uint16_t *)embed->words)[at]);
     case K_I8: return embed->word_scale[id] * (float)((const int8_t *)embed->words)[at];
-    case K_F16: break;
+    case K_F16:
+    case K_F8: break;
     }
     return 0.0f;
 }

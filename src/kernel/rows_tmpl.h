@@ -410,7 +410,8 @@ void ROWS(embed)(const k_embed *embed)
     case K_F32: embed_rows(K_F32, embed); break;
     case K_BF16: embed_rows(K_BF16, embed); break;
     case K_I8: embed_rows(K_I8, embed); break;
-    case K_F16: break;
+    case K_F16:
+    case K_F8: break;
     }
 }
 

@@ -155,8 +155,11 @@ static hd_status read_show(const hd_wire_request *request, hd_call *call, hd_fau
 
 static const char *dtype_name(hd_dtype dtype)
 {
-    static const char *const names[] = {
-        [HD_DTYPE_F32] = "F32", [HD_DTYPE_BF16] = "BF16", [HD_DTYPE_INT8] = "INT8", [HD_DTYPE_F16] = "F16"};
+    static const char *const names[] = {[HD_DTYPE_F32] = "F32",
+                                        [HD_DTYPE_BF16] = "BF16",
+                                        [HD_DTYPE_INT8] = "INT8",
+                                        [HD_DTYPE_F16] = "F16",
+                                        [HD_DTYPE_FP8] = "F8_E4M3"};
     return dtype != HD_DTYPE_AUTO ? names[dtype] : "";
 }
 

@@ -712,7 +712,7 @@ static const char *commit_of(const char *path)
 
 static const char *dtype_name(hd_dtype dtype)
 {
-    static const char *const names[] = {"auto", "float32", "bfloat16", "int8", "float16"};
+    static const char *const names[] = {"auto", "float32", "bfloat16", "int8", "float16", "float8_e4m3fn"};
     return names[dtype];
 }
 

@@ -459,15 +459,43 @@ static void test_f16(void **state)
     hd_engine_close(engine);
 }
 
+/* fp8 is not the same as f16, and not far from f32. */
+static void test_fp8(void **state)
+{
+    (void)state;
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine *engine = open_with("cuda");
+    float *halves = encode_some(open_model(engine, "tiny-cls", HD_DTYPE_F16), N);
+    hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_FP8);
+    float *got = encode_some(model, N);
+    check_cosines("in fp8", got, wanted, 0.8); /* random weights: real ones have 0.993 */
+    assert_true(memcmp(got, halves, sizeof wanted) != 0);
+    free(got);
+    free(halves);
+    assert_int_equal(dtype_of(model), HD_DTYPE_FP8);
+    assert_int_equal(device_of(engine, 0).n_texts, 2 * N);
+    order(HD_PLUGIN_LOST, 3, 0, UINT32_MAX);
+    encode_and_check(model, "while the device is lost");
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd_engine_close(engine);
+    check_nothing_is_left();
+    logged[0] = '\0';
+    engine = open_with("cpu");
+    encode_and_check(open_model(engine, "tiny-cls", HD_DTYPE_FP8), "on the CPU");
+    assert_non_null(strstr(logged, "there is no device that has fp8: the CPU computes it in f32"));
+    hd_engine_close(engine);
+}
+
 /* A model that is past the range of f16 goes on in bf16, where it makes the same of the texts as another, in another type,
  * elsewhere. */
-static void check_past_f16(const char *name, const char *other, hd_dtype type, const char *device, double least)
+static void check_past_f16(const char *name, hd_dtype asked, const char *other, hd_dtype type, const char *device,
+                           double least)
 {
     hd_engine *engine = open_with(device);
     float *right = encode_some(open_model(engine, other, type), N);
     hd_engine_close(engine);
     engine = open_with("cuda");
-    hd_model *model = open_model(engine, name, HD_DTYPE_F16);
+    hd_model *model = open_model(engine, name, asked);
     logged[0] = '\0';
     for (int i = 0; i < 2; i++) {
         float *got = encode_some(model, N);
@@ -492,8 +520,9 @@ static void test_past_f16(void **state)
     (void)state;
     float out[WIDTH];
     order(HD_PLUGIN_OK, 0, 0, 0);
-    check_past_f16("tiny-wide", "tiny-wide", HD_DTYPE_F32, "cpu", 0.99);
-    check_past_f16("tiny-keyed", "tiny-cls", HD_DTYPE_BF16, "cuda", 0.999999);
+    check_past_f16("tiny-wide", HD_DTYPE_F16, "tiny-wide", HD_DTYPE_F32, "cpu", 0.99);
+    check_past_f16("tiny-keyed", HD_DTYPE_F16, "tiny-cls", HD_DTYPE_BF16, "cuda", 0.999999);
+    check_past_f16("tiny-keyed", HD_DTYPE_FP8, "tiny-cls", HD_DTYPE_BF16, "cuda", 0.999999);
     hd_engine *engine = open_with("cuda");
     must_fail(hd_encode(open_model(engine, "tiny-endless", HD_DTYPE_F16), some_texts(1), 1, NULL, out, NULL, &err),
               HD_ERR_NUMERIC, "gave a NaN or an infinity");
@@ -652,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_groups_beside_each_other),
         cmocka_unit_test(test_recordings_and_pins),
         cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_fp8),
         cmocka_unit_test(test_past_f16),
         cmocka_unit_test(test_one_type_stays),
         cmocka_unit_test(test_words_stay),

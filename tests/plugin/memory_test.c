@@ -105,6 +105,8 @@ static void test_bge_m3(void **state)
     assert_true(taken(&bge_m3, K_F16, true, WORKERS, &whole) <= 1250 * MEGABYTES);
     assert_true(taken(&bge_m3, K_BF16, true, WORKERS, &whole) <= 1250 * MEGABYTES);
     assert_true(taken(&bge_m3, K_F16, false, 1, &whole) <= 1450 * MEGABYTES);
+    assert_true(taken(&bge_m3, K_F8, true, WORKERS, &whole) <= 1050 * MEGABYTES);
+    assert_true(taken(&bge_m3, K_F8, false, WORKERS, &whole) <= 1550 * MEGABYTES);
     assert_true(taken(&bge_m3, K_F32, false, 1, &whole) <= 2750 * MEGABYTES);
 }
 
@@ -114,6 +116,7 @@ static void test_mini_lm(void **state)
     const hd_room room = {LOCAL_TOKENS, LOCAL_TOKENS / HD_DEVICE_ROW_TOKENS, 0};
     assert_true(taken(&mini_lm, K_F16, true, 1, &room) <= 80 * MEGABYTES);
     assert_true(taken(&mini_lm, K_F16, false, WORKERS, &whole) <= 350 * MEGABYTES);
+    assert_true(taken(&mini_lm, K_F8, false, WORKERS, &whole) <= 330 * MEGABYTES);
 }
 
 int main(void)

@@ -187,7 +187,7 @@ static void test_open(void **state)
     MUST(hd_engine_open(NULL, &engine, &err));
     must_fail(hd_model_open(engine, scratch_path(&folder, "none"), NULL, &model, &err), HD_ERR_NOT_FOUND, "none");
     const char *dir = tiny_model_dir(&folder, "tiny-cls");
-    must_fail(hd_model_open(engine, dir, &(hd_model_options){.dtype = (hd_dtype)5}, &model, &err), HD_ERR_ARG, "dtype 5");
+    must_fail(hd_model_open(engine, dir, &(hd_model_options){.dtype = (hd_dtype)6}, &model, &err), HD_ERR_ARG, "dtype 6");
     must_fail(hd_model_open(engine, dir, &(hd_model_options){.max_length = 131}, &model, &err), HD_ERR_ARG,
               "max_length 131, the model's limit is 130");
     MUST(hd_model_open(engine, dir, &(hd_model_options){.max_length = 130}, &model, &err));
