@@ -294,7 +294,7 @@ typedef struct hd_encode_stats {
     uint64_t n_cached;     /* texts answered from the vector cache */
     uint64_t tokenize_ns;  /* in start: loading, if need be, tokenising, asking the cache */
     uint64_t queue_ns;     /* from there, the shared store being asked, to the first worker that took some of it; 0 when
-                           * nothing was computed */
+                            * nothing was computed */
     uint64_t compute_ns;   /* from there to the last vector */
     uint64_t n_on_devices; /* texts, or their windows, that a GPU computed */
 } hd_encode_stats;

@@ -31,7 +31,7 @@ typedef struct hd_accelerator {
     double memory_share;   /* of what is free when it is opened, */
     uint64_t memory_limit; /* or 0, or so many bytes */
     pthread_mutex_t lock;  /* guards the rest, but for streams, which are their threads', and what is atomic. The driver is
-                               * called with it: nobody waits for it who has a lock that others are to get soon */
+                            * called with it: nobody waits for it who has a lock that others are to get soon */
     hd_plugin_device *device; /* NULL: it failed and is not open again */
     hd_device_stream streams[HD_DEVICE_STREAMS];
     uint32_t n_streams;    /* that its memory is enough for */

@@ -78,7 +78,7 @@ typedef struct hd_attention {
     int reach_back, reach_ahead; /* kernel/attention.h; K_REACH_ALL as a rule */
     const float *bias;           /* NULL, or by distance, of the first head; bias_stride elements to the next */
     size_t bias_stride;
-    k_type out_type; /* K_F32, or of 16 bits that of q */
+    k_type out_type; /* K_F32, or q's where that has 16 bits */
     void *out;       /* [n q rows, out_stride]; zeros for a query that sees no key */
     size_t out_stride;
     char *scratch; /* scratch_bytes for each member */
@@ -165,9 +165,11 @@ typedef struct hd_device_ops {
     const char *name; /* "cpu" */
     bool overlays;    /* parts of scratch lie over each other where they are not needed at once */
 
-    /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic, and how many columns of
-     * keys: those of a batch then stay there from their product to attention. 0: all. */
+    /* How many rows of row_bytes to work on at a time so that they stay close to the arithmetic. */
     int (*block_rows)(size_t row_bytes);
+
+    /* How many columns of keys, and of values, are computed before they are attended, so that a batch's are still close
+     * by then. 0: all. */
     int head_columns;
 
     /* x[i] = word + position + type, for rows [0, n_rows); types NULL: all 0. */

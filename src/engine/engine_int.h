@@ -170,7 +170,7 @@ struct hd_model {
     hd_model *queries;     /* the encoder of queries, where they have one of their own; else NULL */
     hd_model *documents;   /* of such an encoder, the model that it belongs to; else NULL */
     hd_model *base;     /* itself; or, of an encoder of queries that shares the transformer of documents, their model: it is
-                            * loaded with it, is in its state, and computed by its encoder */
+                         * loaded with it, is in its state, and computed by its encoder */
     hd_dtype dtype;     /* constant once loaded */
     bool is_auto;       /* AUTO was asked for, and devices have not been asked */
     bool is_past_f16;   /* with the lock: its values were, and devices have it in another type */

@@ -102,7 +102,7 @@ typedef struct hd_settings {
     bool sparse_log_twice;     /* SPLADE: log(1 + log(1 + relu)), else log(1 + relu) */
     bool sparse_sums;          /* SPLADE: of that the sum over the tokens, else the greatest */
     const char *query_table;   /* SPLADE: the folder of the weights that a query's tokens have, without the transformer;
-                                     * NULL: queries are read as documents are */
+                                * NULL: queries are read as documents are */
     uint32_t query_length;     /* tokens of such a query, without specials */
     bool has_sides;            /* queries and documents have encoders of their own; this is one of them */
     const struct hd_settings *queries; /* of documents: those of queries, which share the transformer and have other modules
