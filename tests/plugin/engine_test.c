@@ -633,13 +633,44 @@ static const char *const make_models =
     "END\n"
     "done";
 
+/* Both sides of a model with one transformer: it is uploaded once, and each has its own modules behind it, also where a
+ * device repeats what it has recorded. */
+static void test_sides(void **state)
+{
+    (void)state;
+    enum { TURNS = 4, OUT = 40 };
+    static const char *const sides[] = {"query", "document"};
+    float on_cpu[2][OUT], got[OUT];
+    order(HD_PLUGIN_OK, 0, 0, 0);
+    hd__log_set_level(HD_LOG_INFO);
+    for (size_t on_device = 0; on_device < 2; on_device++) {
+        hd_engine *engine = open_with(on_device ? "cuda" : "cpu");
+        hd_model *model = open_model(engine, "tiny-asym", HD_DTYPE_F32);
+        logged[0] = '\0';
+        for (size_t i = 0; i < 2 * TURNS; i++) {
+            const hd_encode_options options = {.prompt_name = sides[i % 2]};
+            MUST(hd_encode(model, some_texts(1), 1, &options, on_device ? got : on_cpu[i % 2], NULL, &err));
+            for (size_t k = 0; on_device && k < OUT; k++)
+                assert_true(fabsf(got[k] - on_cpu[i % 2][k]) <= 1e-4f);
+        }
+        const char *first = strstr(logged, " has ");
+        assert_int_equal(first != NULL, on_device);
+        assert_true(first == NULL || strstr(first + 1, " has ") == NULL);
+        hd_engine_close(engine);
+    }
+    hd__log_set_level(HD_LOG_WARN);
+    assert_true(fabsf(on_cpu[0][0] - on_cpu[1][0]) > 1e-3f);
+    check_nothing_is_left();
+}
+
 static int set_up(void **state)
 {
     (void)state;
     char path[4096];
     scratch_begin(&folder);
     tiny_models_make(&folder, "tiny-cls");
-    if (run_in_models(make_models) != 0)
+    if (run_in_models(make_models) != 0 ||
+        run_in_models("python3 tools/make_tiny_architectures.py \"$models\" tiny-asym") != 0)
         return -1;
     snprintf(path, sizeof path, "%s/heddle-cuda.so", getenv("HEDDLE_PLUGIN_DIR"));
     void *library = dlopen(path, RTLD_NOW), *symbol = library != NULL ? dlsym(library, "host_plugin_control") : NULL;
@@ -685,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_past_f16),
         cmocka_unit_test(test_one_type_stays),
         cmocka_unit_test(test_words_stay),
+        cmocka_unit_test(test_sides),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }
