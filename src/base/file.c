@@ -174,8 +174,8 @@ bool hd__dir_is_same(const char *a, const char *b)
     bool same = true;
     if (strcmp(a, b) == 0)
         return true;
-    const size_t n = count_files(a, b, &same), n_other = same ? count_files(b, a, &same) : 0;
-    return same && n > 0 && n == n_other;
+    const size_t n = count_files(a, b, &same);
+    return same && n > 0 && count_files(b, a, &same) > 0 && same;
 }
 
 hd_status hd__dir_make(const char *path, hd_error *err)

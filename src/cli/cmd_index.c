@@ -187,6 +187,7 @@ static hd_status run_index(run *r, int n_args, char **args, hd_error *err)
     if (flag_watch && (from_stdin || flag_json))
         return hd__fail(err, HD_ERR_ARG, "index: --watch is for folders and files, and prints no JSON");
     HD_TRY(cli_interrupt_begin(err));
+    cli_interrupt_await_commit();
     HD_TRY(set_up(r, err));
     cli_index_report_begin(&r->report);
     hd_status status;

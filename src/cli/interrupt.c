@@ -12,7 +12,7 @@
 
 #define MAX_JOBS 64
 
-static atomic_int signal_seen;
+static atomic_int signal_seen, patience_seconds = 3;
 static int pipe_fds[2] = {-1, -1};
 static sigset_t signals;
 
@@ -36,7 +36,7 @@ static void *watch(void *unused)
     ssize_t n = write(pipe_fds[1], "", 1);
     (void)n; /* the pipe is empty: one byte always fits */
 
-    const struct timespec patience = {.tv_sec = 3};
+    const struct timespec patience = {.tv_sec = atomic_load(&patience_seconds)};
     while (sigtimedwait(&signals, NULL, &patience) < 0 && errno == EINTR)
         continue;
     pthread_mutex_lock(&lock);
@@ -66,6 +66,11 @@ hd_status cli_interrupt_begin(hd_error *err)
 int cli_interrupted(void)
 {
     return atomic_load(&signal_seen);
+}
+
+void cli_interrupt_await_commit(void)
+{
+    atomic_store(&patience_seconds, 30);
 }
 
 bool cli_interrupt_keep_going(void *unused)

@@ -12,6 +12,9 @@
 
 HD_MUST_USE hd_status cli_interrupt_begin(hd_error *err);
 
+/* Thirty seconds instead of three, for who commits what is begun: a busy disk takes its time. */
+void cli_interrupt_await_commit(void);
+
 /* The signal that came; 0 while none has. */
 int cli_interrupted(void);
 

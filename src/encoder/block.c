@@ -335,7 +335,8 @@ static void project_normed(const hd_states *s, const hd_layer *layer, int first,
 /* Heads whose queries, keys and values are computed and used before those of the next take their place in qkv: a row of
  * theirs is [queries | keys | values]. */
 typedef struct qkv_heads {
-    int first, n;           /* heads of keys and values, with the heads of queries that read them */
+    int first, n;           /* heads of keys and values */
+    int n_shared;           /* heads of queries that read each of them */
     bool is_all;            /* of the layer: the columns of qkv are the channels of the product */
     int begin[3], width[3]; /* channels of queries, keys and values, whole panels */
     char *columns[3];
@@ -345,13 +346,13 @@ typedef struct qkv_heads {
 static qkv_heads qkv_of(const hd_states *s, int first, int n)
 {
     const hd_settings *set = s->encoder->settings;
-    const int dim = (int)set->head_dim, n_shared = (int)(set->n_heads / set->n_kv_heads);
+    const int dim = (int)set->head_dim, all = (int)set->n_kv_heads;
     const int q_width = k_padded(hd__q_width(set)), kv_width = k_padded(hd__kv_width(set));
     const size_t bytes = k_type_bytes(s->encoder->qkv_type);
-    qkv_heads h = {.first = first, .n = n, .is_all = n == (int)set->n_kv_heads};
+    qkv_heads h = {.first = first, .n = n, .n_shared = (int)set->n_heads / all, .is_all = n == all};
     char *column = s->qkv;
     for (int i = 0, section = 0; i < 3; section += i++ == 0 ? q_width : kv_width) {
-        const int heads = i == 0 ? n_shared : 1;
+        const int heads = i == 0 ? h.n_shared : 1;
         h.begin[i] = section + first * heads * dim;
         h.width[i] = k_padded(n * heads * dim);
         h.columns[i] = column;
@@ -426,8 +427,7 @@ static void attend(const hd_states *s, const hd_layer *layer, const qkv_heads *h
 {
     const hd_encoder *e = s->encoder;
     const hd_settings *set = e->settings;
-    const int n_shared = (int)(set->n_heads / set->n_kv_heads);
-    const size_t first = (size_t)(heads->first * n_shared), bias_stride = layer->rule->bias_stride;
+    const size_t first = (size_t)(heads->first * heads->n_shared), bias_stride = layer->rule->bias_stride;
     e->device->attention(&e->kernels, s->run,
                          &(hd_attention){
                              .type = e->qkv_type,
@@ -442,7 +442,7 @@ static void attend(const hd_states *s, const hd_layer *layer, const qkv_heads *h
                              .n_seen = s->batch->n_seen,
                              .n_sequences = s->batch->n_sequences,
                              .n_q = s->n_rows,
-                             .n_heads = heads->n * n_shared,
+                             .n_heads = heads->n * heads->n_shared,
                              .n_kv_heads = heads->n,
                              .head_dim = (int)set->head_dim,
                              .scale = 1.0f / sqrtf((float)set->head_dim),
@@ -496,12 +496,11 @@ static void project_out(hd_states *s, const hd_layer *layer, const hd_act *in)
 static void attend_heads(const hd_states *s, const hd_states *all, const hd_layer *layer, const qkv_heads *heads,
                          const hd_act *out)
 {
-    const int n_shared = (int)(s->encoder->settings->n_heads / s->encoder->settings->n_kv_heads);
     project(all, layer, heads, s->picked ? 1 : 0, 3);
     if (s->picked)
         project(s, layer, heads, 0, 1);
     rotate(all, layer, heads->columns[1], heads->stride, heads->n, layer->k_gamma);
-    rotate(s, layer, heads->columns[0], heads->stride, heads->n * n_shared, layer->q_gamma);
+    rotate(s, layer, heads->columns[0], heads->stride, heads->n * heads->n_shared, layer->q_gamma);
     attend(s, layer, heads, out);
 }
 

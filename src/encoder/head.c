@@ -255,8 +255,8 @@ static void weigh_vocabulary(const hd_states *s)
         .log_twice = e->settings->sparse_log_twice,
         .weights = s->batch->vocab_weights,
     };
-    const hd_act token = token_rows(s);
-    e->device->linear(&e->kernels, s->run, &head->dense, NULL, &token, s->n_rows, 0, head->dense.n_pad / K_PANEL,
+    const hd_act tokens = token_rows(s);
+    e->device->linear(&e->kernels, s->run, &head->dense, NULL, &tokens, s->n_rows, 0, head->dense.n_pad / K_PANEL,
                       head->activation, K_F32, s->context, s->context_stride);
     const hd_act in = hd__states_input(&s->act, s->context, s->context_stride);
     e->device->norm(&e->kernels, s->run, &head->norm, s->context, s->context_stride, s->n_rows, false, &in);

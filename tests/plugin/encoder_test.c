@@ -263,8 +263,6 @@ static void test_types(void **state)
     const char *last = "";
     if ((accelerator->state.types & 1u << t->device) == 0)
         skip();
-    if ((accelerator->state.types & 1u << t->device) == 0)
-        skip();
     for (size_t i = 0; i < json_array_size(models); i++) {
         const char *name = json_string_value(json_object_get(json_array_get(models, i), "model"));
         if (strcmp(name, last) != 0) /* else once more, with a task */
