@@ -10,6 +10,7 @@
 #include "kernel/vec_avx512.h"
 #include "kernel/act_tmpl.h"
 #include "kernel/attention_span_tmpl.h"
+#include "kernel/store_tmpl.h"
 
 #define PAIRS_WIDTH 32
 #define PAIRS_KEYS 256 /* keys in a block: 32 KB of scores */
@@ -148,15 +149,6 @@ static inline size_t pairs_out(const k_attention *t, const k_span *span)
     return (size_t)span->row * t->out_stride + (size_t)(span->head * t->head_dim);
 }
 
-/* Into the output's elements from `to` on. */
-static inline void pairs_put(k_type type, void *out, size_t to, vf x)
-{
-    if (type == K_F32)
-        vf_store((float *)out + to, x);
-    else
-        vf_store_bf16((uint16_t *)out + to, x);
-}
-
 /* out[i][d] = o[d][i] / sum[i]; type, the output's, is a constant after inlining. */
 static inline __attribute__((always_inline)) void pairs_unpack_to(const k_type type, const k_attention *t,
                                                                   const k_span *span, const vf *sum)
@@ -171,7 +163,7 @@ static inline __attribute__((always_inline)) void pairs_unpack_to(const k_type t
                 block[c] = vf_mul(inverse, vf_load(o + (d + c) * PAIRS_WIDTH + i));
             vf_transpose(block);
             for (int r = 0; r < 16 && i + r < span->n; r++)
-                pairs_put(type, t->out, to + (size_t)(i + r) * t->out_stride + (size_t)d, block[r]);
+                vf_store_as(type, t->out, to + (size_t)(i + r) * t->out_stride + (size_t)d, block[r], VF_LANES);
         }
     }
 }

@@ -10,26 +10,13 @@
  * Both products broadcast one value of k or v and multiply with a vector of queries; the register tile is
  * AT_ROWS rows (keys, then head dimensions) by the query vectors.
  */
-#include <string.h>
-
 #include "kernel/attention_span_tmpl.h"
 #include "kernel/product_tmpl.h"
+#include "kernel/store_tmpl.h"
 
 #define AT_PASTE_(a, b) a##b
 #define AT_PASTE(a, b) AT_PASTE_(a, b)
 #define AT_KEYS 128 /* keys in a block: scores stay in L1 */
-
-/* The first n lanes into the output's elements from `to` on. */
-static inline void at_put(const k_attention *t, size_t to, vf x, int n)
-{
-    uint16_t half[VF_LANES];
-    if (t->out_type == K_F32) {
-        vf_store_n((float *)t->out + to, x, n);
-    } else {
-        vf_store_bf16(half, x);
-        memcpy((uint16_t *)t->out + to, half, (size_t)n * sizeof *half);
-    }
-}
 
 /* out[i][d] = o[d][i] / sum[i], rows from element `to` of the output on. */
 static void at_unpack_o(const k_attention *t, const float *o, const vf *sum, int n_queries, size_t to)
@@ -44,7 +31,7 @@ static void at_unpack_o(const k_attention *t, const float *o, const vf *sum, int
                 block[c] = c < n ? vf_mul(inverse, vf_load(o + (d + c) * AT_WIDTH + i)) : vf_zero();
             vf_transpose(block);
             for (int r = 0; r < VF_LANES && i + r < n_queries; r++)
-                at_put(t, to + (size_t)(i + r) * t->out_stride + (size_t)d, block[r], n);
+                vf_store_as(t->out_type, t->out, to + (size_t)(i + r) * t->out_stride + (size_t)d, block[r], n);
         }
     }
 }

@@ -225,7 +225,7 @@ static inline __attribute__((always_inline)) void mix_tile(const mix *m, int row
             if (!m->last)
                 vf_store(o + i * 16, value);
             else if (row + r < m->n_rows)
-                pairs_put(m->out_type, m->out, to + (size_t)(i * 16), vf_mul(value, factor));
+                vf_store_as(m->out_type, m->out, to + (size_t)(i * 16), vf_mul(value, factor), VF_LANES);
         }
     }
 }

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/store_tmpl.h"
+
 k_norm_fn ROWS(norm);
 k_convert_fn ROWS(convert);
 #ifndef ROWS_CONVERSIONS_ONLY
@@ -423,19 +425,6 @@ static inline vf rotary_load(k_type type, const void *x, int i, int n)
     return type == K_F32 ? vf_load_n((const float *)x + i, n) : load_bf16_n((const uint16_t *)x + i, n);
 }
 
-static inline void rotary_store(k_type type, void *x, int i, vf y, int n)
-{
-    uint16_t half[VF_LANES];
-    if (type == K_F32) {
-        vf_store_n((float *)x + i, y, n);
-    } else if (n == VF_LANES) {
-        vf_store_bf16((uint16_t *)x + i, y);
-    } else {
-        vf_store_bf16(half, y);
-        memcpy((uint16_t *)x + i, half, (size_t)n * sizeof *half);
-    }
-}
-
 /* The inverse root of the mean square of a head, NaN for a head with infinity. */
 static inline float rotary_inverse(k_type type, const k_rotary *r, const void *x)
 {
@@ -462,13 +451,13 @@ static inline __attribute__((always_inline)) void rotate_head(k_type type, const
             a = vf_mul(vf_mul(a, inverse), vf_load_n(r->gamma + j, n));
             b = vf_mul(vf_mul(b, inverse), vf_load_n(r->gamma + half + j, n));
         }
-        rotary_store(type, x, j, vf_fnma(b, s, vf_mul(a, c)), n);
-        rotary_store(type, x, half + j, vf_fma(a, s, vf_mul(b, c)), n);
+        vf_store_as(type, x, (size_t)j, vf_fnma(b, s, vf_mul(a, c)), n);
+        vf_store_as(type, x, (size_t)(half + j), vf_fma(a, s, vf_mul(b, c)), n);
     }
     for (int j = r->rotary_dim; j < r->head_dim && r->gamma != NULL; j += VF_LANES) {
         int n = lanes_left(r->head_dim, j);
         vf y = vf_mul(vf_mul(rotary_load(type, x, j, n), inverse), vf_load_n(r->gamma + j, n));
-        rotary_store(type, x, j, y, n);
+        vf_store_as(type, x, (size_t)j, y, n);
     }
 }
 
