@@ -60,6 +60,23 @@ NUMBER float f32_of_f16(uint16_t value)
     return f;
 }
 
+/* A number that is not negative in the bits of a format whose exponents are `lower` less than an f32's and whose fraction
+ * has `dropped` bits fewer, to nearest even. What is below that format's normal numbers is added to one whose last bit
+ * weighs what that of its subnormal numbers does. */
+NUMBER uint32_t narrow_bits(float size, uint32_t lower, uint32_t dropped)
+{
+    const uint32_t unit_bits = (lower + 1 + dropped) << 23;
+    float unit, shifted;
+    uint32_t bits, shifted_bits;
+    memcpy(&unit, &unit_bits, sizeof unit);
+    shifted = size + unit;
+    memcpy(&bits, &size, sizeof bits);
+    memcpy(&shifted_bits, &shifted, sizeof shifted_bits);
+    if (bits < (lower + 1) << 23)
+        return shifted_bits - unit_bits;
+    return (bits + (1u << (dropped - 1)) - 1 + (bits >> dropped & 1) - (lower << 23)) >> dropped;
+}
+
 /* To nearest even; what would be an infinity is a NaN. */
 NUMBER uint16_t f16_of_f32(float value)
 {
@@ -68,18 +85,10 @@ NUMBER uint16_t f16_of_f32(float value)
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
     return (half & 0x7fff) == 0x7c00 ? 0x7fff : half;
 #else
-    const float size = fabsf(value), past_range = 65520.0f, least_normal = 6.103515625e-5f; /* 2^-14 */
-    const float shifted = size + 0.5f; /* whose last bit weighs 2^-24, as that of a subnormal half does */
-    uint32_t sign, bits, shifted_bits;
-    memcpy(&sign, &value, sizeof sign);
-    memcpy(&bits, &size, sizeof bits);
-    memcpy(&shifted_bits, &shifted, sizeof shifted_bits);
-    sign = sign >> 16 & 0x8000;
-    if (!(size < past_range))
-        return 0x7fff;
-    if (size < least_normal)
-        return (uint16_t)(sign | (shifted_bits - 0x3f000000));
-    return (uint16_t)(sign | ((bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13));
+    const float size = fabsf(value), past_range = 65520.0f;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return size < past_range ? (uint16_t)((bits >> 16 & 0x8000) | narrow_bits(size, 112, 13)) : 0x7fff;
 #endif
 }
 
@@ -149,20 +158,12 @@ NUMBER uint8_t f8_of_f32(float value)
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(value));
     return (uint8_t)pair;
 #else
-    const float size = fabsf(value), least_normal = 0.015625f; /* 2^-6 */
-    const float shifted = size + 16384.0f; /* whose last bit weighs 2^-9, as that of a subnormal value does */
-    uint32_t sign, bits, shifted_bits;
-    memcpy(&sign, &value, sizeof sign);
-    memcpy(&bits, &size, sizeof bits);
-    memcpy(&shifted_bits, &shifted, sizeof shifted_bits);
-    sign = sign >> 24 & 0x80;
+    const float size = fabsf(value);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
     if (value != value)
         return 0x7f;
-    if (size >= MOST_F8)
-        return (uint8_t)(sign | 0x7e);
-    if (size < least_normal)
-        return (uint8_t)(sign | (shifted_bits - 0x46800000));
-    return (uint8_t)(sign | ((bits + 0x7ffff + (bits >> 20 & 1) - 0x3c000000) >> 20));
+    return (uint8_t)((bits >> 24 & 0x80) | (size < MOST_F8 ? narrow_bits(size, 120, 20) : 0x7e));
 #endif
 }
 

@@ -10,8 +10,7 @@
 
 #define HD_F8_MOST 448.0f
 
-/* To nearest, ties to even; past the range 448 with the value's sign. As in hd__half_of a number below 2^-6 is added to one
- * whose last bit weighs 2^-9. */
+/* To nearest, ties to even; past the range 448 with the value's sign. */
 static inline uint8_t hd__f8_of(float value)
 {
     uint32_t bits = hd__float_bits(value);
@@ -19,10 +18,7 @@ static inline uint8_t hd__f8_of(float value)
     bits &= 0x7fffffffu;
     if (bits >= 0x43e00000u) /* 448 and above, infinity, NaN */
         return bits > 0x7f800000u ? 0x7f : (uint8_t)(sign | 0x7eu);
-    if (bits < 0x3c800000u) /* below 2^-6 */
-        return (uint8_t)(sign | (hd__float_bits(hd__float_of_bits(bits) + 16384.0f) - 0x46800000u));
-    bits += 0x7ffffu + (bits >> 20 & 1u);
-    return (uint8_t)(sign | ((bits - 0x3c000000u) >> 20));
+    return (uint8_t)(sign | hd__float_narrow(bits, 127 - 7, 23 - 3));
 }
 
 #endif

@@ -36,8 +36,19 @@ static inline uint32_t hd__half_widen(uint16_t half)
     return sign | (is_special & 0x7f800000u) | (subnormal & is_subnormal) | (normal & ~is_subnormal);
 }
 
-/* To nearest, ties to even; past the range infinity. Rounding is left to the hardware: a number below 2^-14 is added to one
- * whose last bit weighs 2^-24, a larger one gets half of the last bit that stays, less one when that bit is even. */
+/* An f32 that is not negative, as bits, in those of a format whose exponents are `lower` less and whose fraction has
+ * `dropped` bits fewer; to nearest, ties to even. Rounding is left to the hardware: a number below that format's normal
+ * ones is added to one whose last bit weighs what that of its subnormal ones does, a larger one gets half of the last bit
+ * that stays, less one when that bit is even. */
+static inline uint32_t hd__float_narrow(uint32_t bits, uint32_t lower, uint32_t dropped)
+{
+    const uint32_t unit = (lower + 1u + dropped) << 23;
+    if (bits < (lower + 1u) << 23)
+        return hd__float_bits(hd__float_of_bits(bits) + hd__float_of_bits(unit)) - unit;
+    return (bits + (1u << (dropped - 1u)) - 1u + (bits >> dropped & 1u) - (lower << 23)) >> dropped;
+}
+
+/* To nearest, ties to even; past the range infinity. */
 static inline uint16_t hd__half_of(float value)
 {
     uint32_t bits = hd__float_bits(value);
@@ -45,10 +56,7 @@ static inline uint16_t hd__half_of(float value)
     bits &= 0x7fffffffu;
     if (bits >= 0x47800000u) /* 65536 and above, infinity, NaN */
         return (uint16_t)(sign | (bits > 0x7f800000u ? 0x7e00u : 0x7c00u));
-    if (bits < 0x38800000u) /* below 2^-14 */
-        return (uint16_t)(sign | (hd__float_bits(hd__float_of_bits(bits) + 0.5f) - 0x3f000000u));
-    bits += 0xfffu + (bits >> 13 & 1u);
-    return (uint16_t)(sign | ((bits - 0x38000000u) >> 13));
+    return (uint16_t)(sign | hd__float_narrow(bits, 127 - 15, 23 - 10));
 }
 
 #endif
