@@ -159,11 +159,11 @@ static size_t count_files(const char *a, const char *b, bool *same)
         const int n = snprintf(path, sizeof path, "%s/%s", a, entry->d_name);
         const int n_other = snprintf(other, sizeof other, "%s/%s", b, entry->d_name);
         const bool fits = n > 0 && n_other > 0 && (size_t)n < sizeof path && (size_t)n_other < sizeof other;
-        if (fits && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        const bool is_there = fits && stat(path, &st) == 0;
+        if (is_there && S_ISDIR(st.st_mode))
             continue;
         n_files++;
-        *same = fits && stat(path, &st) == 0 && stat(other, &other_st) == 0 && st.st_dev == other_st.st_dev &&
-                st.st_ino == other_st.st_ino;
+        *same = is_there && stat(other, &other_st) == 0 && st.st_dev == other_st.st_dev && st.st_ino == other_st.st_ino;
     }
     closedir(dir);
     return n_files;

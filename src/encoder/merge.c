@@ -75,10 +75,11 @@ hd_status hd__merge_begin(const hd_peft *peft, const char *module, bool is_table
     const hd_peft_pair *pair = peft != NULL ? hd__peft_find(peft, module) : NULL;
     hd_kernels kernels;
     float *right;
-    hd__kernels_fill(&kernels);
-    *merge = (hd_merge){.k = k, .gemm = kernels.gemm_f32};
+    *merge = (hd_merge){.k = k};
     if (pair == NULL)
         return HD_OK;
+    hd__kernels_fill(&kernels);
+    merge->gemm = kernels.gemm_f32;
     const hd_tensor *a = pair->a, *b = pair->b;
     const size_t a_columns = is_table ? rows : k, b_rows = is_table ? k : rows;
     if (pair->is_table != is_table || a->dims[1] != a_columns || b->dims[0] != b_rows)

@@ -95,7 +95,7 @@ static void panel_to_f8_rows(const void *panel, size_t n, void *rows, float *sca
             is_finite &= isfinite(from[i * K_PANEL + c]) != 0;
             most = fmaxf(most, fabsf(from[i * K_PANEL + c]));
         }
-        scales[c] = !is_finite ? NAN : most < 1e-30f ? 1.0f : most / HD_F8_MOST;
+        scales[c] = !is_finite ? NAN : most < K_ACT_RANGE_MIN ? 1.0f : most / HD_F8_MOST;
         for (size_t i = 0; i < n; i++)
             to[c * n + i] = hd__f8_of(from[i * K_PANEL + c] / scales[c]);
     }
