@@ -117,7 +117,15 @@ static void set_up_ours(product *p)
             put(p->type, a, i * stride + j, value_at(i * k + j, 8));
     }
     hd__free(weights);
-    p->weights = (k_weights){p->type, p->n, p->k, p->n, p->k, panels, bias, scale, sum};
+    p->weights = (k_weights){.type = p->type,
+                             .n = p->n,
+                             .k = p->k,
+                             .n_pad = p->n,
+                             .k_pad = p->k,
+                             .panels = panels,
+                             .bias = bias,
+                             .scale = scale,
+                             .channel_sum = sum};
     p->gemm = (k_gemm){.w = &p->weights,
                        .a = a,
                        .a_stride = stride,
