@@ -106,11 +106,66 @@ static hd_status path_in(char path[HD_LIMIT_PATH_BYTES], const char *dir, const 
     return HD_OK;
 }
 
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
 /* A file in staging got there whole: it was renamed into place after its check. */
 static bool is_there(const char *path, const hd_remote_file *file)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (file->bytes == UINT64_MAX || file->bytes == (uint64_t)st.st_size);
+}
+
+static bool has_same_bytes(const char *a, const char *b)
+{
+    hd_file_map of_a, of_b;
+    if (hd__file_map_open(a, &of_a, NULL) != HD_OK)
+        return false;
+    bool same = hd__file_map_open(b, &of_b, NULL) == HD_OK;
+    if (same) {
+        same = hd__span_equal(of_a.bytes, of_b.bytes);
+        hd__file_map_close(&of_b);
+    }
+    hd__file_map_close(&of_a);
+    return same;
+}
+
+/* Checksums of the source tell before the file is fetched, bytes afterwards. */
+static bool is_equal(const hd_remote_file *file, const char *path, const hd_remote_file *other, const char *other_path)
+{
+    if (file->bytes != other->bytes || !is_there(other_path, other))
+        return false;
+    if (file->checksum.kind != HD_CHECKSUM_NONE && other->checksum.kind == file->checksum.kind)
+        return strcmp(file->checksum.hex, other->checksum.hex) == 0;
+    return has_same_bytes(path, other_path);
+}
+
+/* Makes a file another name of an equal one that is called the same in another folder. Queries and documents may have copies
+ * of one transformer, and what is one file is packed and loaded once. Where the disk has no links, there are two files. */
+static hd_status link_equal(const hd_file_list *list, const hd_remote_file *file, const char *staging, const char *path,
+                            hd_error *err)
+{
+    char other_path[HD_LIMIT_PATH_BYTES], link_path[HD_LIMIT_PATH_BYTES];
+    struct stat st, other_st;
+    const size_t i_file = (size_t)(file - list->files);
+    HD_TRY(path_in(link_path, staging, "../link", err)); /* not in the model, should it stay behind */
+    for (size_t i = 0; i < list->n; i++) {
+        const hd_remote_file *other = &list->files[i];
+        if (i == i_file || other->role == HD_FILE_UNUSED || strcmp(name_of(other->path), name_of(file->path)) != 0)
+            continue;
+        HD_TRY(path_in(other_path, staging, other->path, err));
+        if (stat(path, &st) == 0 && stat(other_path, &other_st) == 0 && st.st_ino == other_st.st_ino)
+            return HD_OK;
+        if (!is_equal(file, path, other, other_path))
+            continue;
+        unlink(link_path);
+        if (link(other_path, link_path) == 0 && rename(link_path, path) == 0)
+            return HD_OK;
+    }
+    return HD_OK;
 }
 
 static hd_status fetch_file(hd_pull_source *source, hd_remote_file *file, const char *staging, hd_pull_meter *meter,
@@ -123,8 +178,11 @@ static hd_status fetch_file(hd_pull_source *source, hd_remote_file *file, const 
     if (!is_there(to, file)) {
         HD_TRY(hd__pull_make_parent(to, err));
         HD_TRY(hd__meter_set(meter, 0, err));
-        HD_TRY(source->fetch(source->data, file, to, meter, err));
+        HD_TRY(link_equal(&source->files, file, staging, to, err));
     }
+    if (!is_there(to, file))
+        HD_TRY(source->fetch(source->data, file, to, meter, err));
+    HD_TRY(link_equal(&source->files, file, staging, to, err));
     if (stat(to, &st) != 0)
         return hd__fail_errno(err, errno, "%s: not there after it was fetched", to);
     HD_TRY(hd__meter_set(meter, (uint64_t)st.st_size, err));

@@ -27,8 +27,8 @@ typedef struct hd_pull_source {
     void *data;
 } hd_pull_source;
 
-/* Fetches into `staging` all that Heddle needs of the source. Files that are there already are kept. The model whose weights
- * an adapter changes must be in cache_dir. */
+/* Fetches into `staging` all that Heddle needs of the source. Files that are there already are kept. Equal ones with one
+ * name, in different folders, become links to one file. The model whose weights an adapter changes must be in cache_dir. */
 HD_MUST_USE hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, const char *cache_dir,
                                      hd_pull_meter *meter, hd_error *err);
 

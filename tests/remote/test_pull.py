@@ -51,6 +51,24 @@ def model_files(weight_bytes=2_000_000, seed=1):
     }
 
 
+QUERY, DOCUMENT = "query_0_Transformer", "document_0_Transformer"
+
+
+def router_files():
+    """Queries and documents have equal transformers in folders of their own."""
+    package = "sentence_transformers.models."
+    names = {side: [f"{side}_0_Transformer", f"{side}_1_Pooling"] for side in ("query", "document")}
+    router = {"types": {name: package + name.rsplit("_", 1)[1] for side in names.values() for name in side},
+              "structure": names, "parameters": {}}
+    files = {"modules.json": json.dumps([dict(MODULES[0], type=package + "Router")]).encode(),
+             "router_config.json": json.dumps(router).encode()}
+    for transformer, pooling in names.values():
+        files[pooling + "/config.json"] = b'{"pooling_mode_cls_token": true}'
+        for name in ("config.json", "vocab.txt", "model.safetensors"):
+            files[f"{transformer}/{name}"] = model_files()[name]
+    return files
+
+
 WANTED = {"config.json", "modules.json", "1_Pooling/config.json", "vocab.txt", "tokenizer.json", "LICENSE", "model.safetensors"}
 
 
@@ -88,6 +106,12 @@ class PullCase(unittest.TestCase):
         files = files or self.files
         self.assertEqual(files_below(out), {p: files[p] for p in WANTED if p in files})
         self.assert_nothing_left()
+
+    def assert_one_transformer(self, code, out, err):
+        self.assertEqual(code, 0, err)
+        self.assertEqual(files_below(out), self.files)
+        for name in ("config.json", "vocab.txt", "model.safetensors"):
+            self.assertTrue(os.path.samefile(Path(out, QUERY, name), Path(out, DOCUMENT, name)), name)
 
     def assert_nothing_left(self):
         """No staging folder stays behind, only the lock."""
@@ -201,6 +225,36 @@ class Fetching(PullCase):
         code, out, err = self.pull("a/b")
         self.assertEqual(code, 0, err)
         self.assertEqual(set(files_below(out)), set(files) - {"idf.json"})
+
+    def test_equal_files_of_two_folders_are_one(self):
+        """A transformer that queries and documents both have is downloaded once where the hub gives checksums, and stored once."""
+        self.add(router_files())
+        self.assert_one_transformer(*self.pull("a/b"))
+        self.assertEqual(len(self.hub.asked("files", "model.safetensors")), 1)
+        self.hub.fail("no-blobs")
+        self.assert_one_transformer(*self.pull("--force", "a/b"))
+        self.assertEqual(len(self.hub.asked("files", "model.safetensors")), 3)
+        self.assert_nothing_left()
+
+    def test_files_that_are_not_equal_stay_apart(self):
+        for change in ({DOCUMENT + "/model.safetensors": safetensors(2_000_000, 2)}, {DOCUMENT + "/model.safetensors": safetensors(1000)}):
+            for listing in ("with-blobs", "no-blobs"):
+                files = router_files() | change
+                self.add(files)
+                self.hub.fail(listing)
+                code, out, err = self.pull("--force", "a/b")
+                self.assertEqual(code, 0, err)
+                self.assertEqual(files_below(out), files)
+                self.hub.faults.clear()
+
+    def test_a_pull_that_was_killed_before_a_link_makes_it(self):
+        commit = self.add(router_files())
+        for name in (QUERY, DOCUMENT):
+            path = self.cache / "pull/a/b" / commit / "files" / name / "model.safetensors"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(self.files[name + "/model.safetensors"])
+        self.assert_one_transformer(*self.pull("a/b"))
+        self.assertEqual(self.hub.asked("files", "model.safetensors"), [])
 
     def test_a_listing_without_sizes_and_checksums(self):
         self.add()
@@ -739,6 +793,13 @@ class Local(PullCase):
             (snapshot / path).symlink_to(blobs / path)
         self.assert_pulled(snapshot, "--as", "a/b")
         self.assertFalse((self.cache / "models/a/b/config.json").is_symlink())
+
+    def test_equal_files_of_two_folders_are_one(self):
+        folder, archive = self.write_folder(router_files()), self.write_zip(router_files())
+        self.assert_one_transformer(*self.pull(folder))
+        self.assert_one_transformer(*self.pull(archive, "--as", "a/b"))
+        self.assertEqual((folder / QUERY / "model.safetensors").stat().st_nlink, 1)  # the folder's own files are let be
+        self.assert_nothing_left()
 
     def test_a_folder_replaces_only_by_force(self):
         folder = self.write_folder(model_files())
