@@ -56,7 +56,7 @@ const char *cli_closest(const char *typed, const char *const *names)
     const char *closest = NULL;
     for (unsigned best = 3; *names != NULL; names++) {
         unsigned distance = edit_distance(typed, *names);
-        if (distance < best) {
+        if (distance < best && distance < strlen(typed)) { /* a letter of it is left */
             best = distance;
             closest = *names;
         }

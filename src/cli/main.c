@@ -77,12 +77,17 @@ static int run_named(const char *name, int n_args, char **args)
     return unknown_command(name);
 }
 
+static bool asks_for_help(const char *arg)
+{
+    return strcmp(arg, "help") == 0 || strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
 static int run_program(int argc, char **argv)
 {
     static char help_option[] = "--help";
-    if (argc > 2 && strcmp(argv[1], "help") == 0)
+    if (argc > 2 && strcmp(argv[1], "help") == 0 && !asks_for_help(argv[2]))
         return run_named(argv[2], 1, (char *[]){argv[2], help_option, NULL} + 1);
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || asks_for_help(argv[1])) {
         print_help();
         return CLI_EXIT_OK;
     }

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import unittest
 from pathlib import Path
 
@@ -61,6 +62,11 @@ def cosine(a, b):
     return dot / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
 
 
+def patience(seconds):
+    """So long, or as much longer as sanitizers take."""
+    return seconds * (5 if os.environ.get("HEDDLE_SANITIZED") else 1)
+
+
 class CommandTest(unittest.TestCase):
     """Each test runs in an empty folder of its own, with no setting from outside."""
 
@@ -82,7 +88,7 @@ class CommandTest(unittest.TestCase):
         if isinstance(stdin, str):
             stdin = stdin.encode()
         done = subprocess.run([str(PROGRAM), *(a if isinstance(a, bytes) else str(a) for a in args)], input=stdin, capture_output=True, cwd=self.work,
-                              env=self.env(**(env or {})), timeout=timeout * (5 if os.environ.get("HEDDLE_SANITIZED") else 1))
+                              env=self.env(**(env or {})), timeout=patience(timeout))
         stderr = done.stderr.decode("utf-8", "replace")
         self.assertEqual(done.returncode, code, f"{args}: {stderr}")
         return done.stdout, stderr
@@ -97,13 +103,15 @@ class CommandTest(unittest.TestCase):
             self.assertIn(text, stderr)
         return stderr
 
-    def on_terminal(self, *args, streams=("stdout", "stderr"), code=0, env=None):
+    def on_terminal(self, *args, streams=("stdout", "stderr"), code=0, env=None, timeout=120):
         """What the program leaves on a terminal of 120 columns that these streams of it are."""
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
         process = subprocess.Popen([str(PROGRAM), *map(str, args)], cwd=self.work, env=self.env(**(env or {})), stdin=subprocess.DEVNULL,
                                    **{name: terminal for name in streams})
         os.close(terminal)
+        killer = threading.Timer(patience(timeout), process.kill)
+        killer.start()
         text = b""
         try:
             while block := os.read(screen, 4096):
@@ -111,7 +119,9 @@ class CommandTest(unittest.TestCase):
         except OSError:  # the program was the last that had it open
             pass
         os.close(screen)
-        self.assertEqual(process.wait(), code, text)
+        returned = process.wait()
+        killer.cancel()
+        self.assertEqual(returned, code, text)
         return text.decode()
 
     def vectors(self, *args, dimensions, **options):

@@ -12,7 +12,7 @@ class HelpTest(CommandTest):
     def test_alone(self):
         text = self.heddle()[0].decode()
         self.matches("help.txt", text)
-        for args in (["--help"], ["-h"], ["help"]):
+        for args in (["--help"], ["-h"], ["help"], ["help", "help"], ["help", "-h"], ["help", "--help"]):
             self.assertEqual(self.heddle(*args)[0].decode(), text)
 
     def test_commands(self):
@@ -40,7 +40,9 @@ class HelpTest(CommandTest):
     def test_unknown_command(self):
         self.fails("embd", code=2, says="unknown command 'embd': did you mean 'embed'?")
         self.fails("help", "embd", code=2, says="unknown command 'embd': did you mean 'embed'?")
-        self.fails("frobnicate", code=2, says="unknown command 'frobnicate' (see 'heddle --help')")
+        for typed in ("frobnicate", "", "-v", "xy"):  # what shares no letter with a command is not meant as one
+            self.fails(typed, code=2, says=f"unknown command '{typed}' (see 'heddle --help')")
+        self.fails("dx", code=2, says="unknown command 'dx': did you mean 'db'?")
 
     def test_unknown_option(self):
         self.fails("embed", "--dtpe", "f32", code=2, says="embed: unknown option '--dtpe': did you mean '--dtype'?")
