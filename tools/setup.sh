@@ -7,6 +7,9 @@
 # compiler or library installed another way counts. Without root, sudo is used, and said so.
 set -euo pipefail
 
+# The runtime library is of the clang that is here, else of the one that Debian's package clang will bring.
+clang_version=$(clang -dumpversion 2>/dev/null | cut -d. -f1 || true)
+
 # task  probe            package
 needs="
 build   command:cc         gcc
@@ -48,7 +51,7 @@ test    file:/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 test    command:qemu-aarch64 qemu-user
 test    venv:              python3-venv
 fuzz    command:clang      clang
-fuzz    fuzzer:            libclang-rt-14-dev
+fuzz    fuzzer:            libclang-rt-${clang_version:+$clang_version-}dev
 fuzz    command:llvm-symbolizer llvm
 format  command:clang-format clang-format
 bench   command:git        git
