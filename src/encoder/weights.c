@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parallel.h"
+#include "encoder/adapters.h"
 #include "encoder/merge.h"
 #include "encoder/table_row.h"
 
@@ -24,10 +25,8 @@ struct hd_weights {
     const char *model_dir;
     const char *cache_path, *cache_dir; /* NULL: none */
     const char *key;
-    hd_tensors *tensors; /* opened when needed */
-    hd_peft **adapters;  /* [n_adapters] with them, of settings->task_dirs; NULL: none */
-    uint32_t n_adapters;
-    hd_peft *adapter;         /* merged into the weights; NULL: none */
+    hd_tensors *tensors;      /* opened when needed */
+    hd_adapters adapters;     /* with them */
     hd_packed *packed;        /* mapped: where blobs come from */
     hd_packed_plan plan;      /* of the measuring pass */
     hd_packed_writer *writer; /* packing into the cache file; NULL: blobs are on the heap */
@@ -81,11 +80,11 @@ static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
         key = hd__arena_printf(&w->arena, "%s queries:", key);
         HD_TRY(add_dense_key(w, s->queries, &key, err));
     }
-    for (uint32_t i = 0; i < w->n_adapters && key != NULL; i++)
-        key = hd__arena_printf(&w->arena, "%s adapter=%s", key, hd__peft_identity(w->adapters[i]));
-    if (key != NULL && w->adapter != NULL)
-        key = hd__arena_printf(&w->arena, "%s merged=%s by %s, %s", key, hd__peft_identity(w->adapter), s->adapter->text,
-                               hd__kernel_chosen("gemm_f32")->symbol);
+    for (uint32_t i = 0; i < w->adapters.n_tasks && key != NULL; i++)
+        key = hd__arena_printf(&w->arena, "%s adapter=%s", key, hd__peft_identity(w->adapters.tasks[i]));
+    if (key != NULL && w->adapters.whole != NULL)
+        key = hd__arena_printf(&w->arena, "%s merged=%s by %s, %s", key, hd__peft_identity(w->adapters.whole),
+                               s->adapter->text, hd__kernel_chosen("gemm_f32")->symbol);
     const char *const files[] = {s->sparse_linear, s->colbert_linear};
     for (size_t i = 0; i < sizeof files / sizeof *files && key != NULL; i++) {
         hd_tensors *linear;
@@ -104,33 +103,11 @@ static size_t dir_len(const char *path)
     return (size_t)(strrchr(path, '/') - path);
 }
 
-/* That of the whole model, and those of tasks that are in folders of their own. */
-static hd_status open_adapters(hd_weights *w, const hd_settings *s, hd_error *err)
-{
-    const hd_peft_config of_task = {.rank = s->adapter_rank};
-    if (s->adapter_dir != NULL)
-        HD_TRY(hd__peft_open(s->adapter_dir, s->adapter, &w->adapter, err));
-    if (s->task_dirs == NULL)
-        return HD_OK;
-    w->adapters = hd__arena_calloc(&w->arena, s->n_tasks, sizeof *w->adapters);
-    if (w->adapters == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
-    for (uint32_t i = 0; i < s->n_tasks; i++) {
-        HD_TRY(hd__peft_open(s->task_dirs[i], &of_task, &w->adapters[i], err));
-        w->n_adapters++;
-    }
-    return HD_OK;
-}
-
 static void close_tensors(hd_weights *w)
 {
+    hd__adapters_close(&w->adapters);
     hd__tensors_close(w->tensors);
-    for (uint32_t i = 0; i < w->n_adapters; i++)
-        hd__peft_close(w->adapters[i]);
-    hd__peft_close(w->adapter);
     w->tensors = NULL;
-    w->adapter = NULL;
-    w->n_adapters = 0;
 }
 
 hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k_type type, const char *cache_path,
@@ -157,7 +134,7 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
     if (w->cache_dir != NULL)
         hd__file_sweep(w->cache_dir);
     HD_TRY_OUT(hd__tensors_open(model_dir, &w->tensors, err));
-    HD_TRY_OUT(open_adapters(w, settings, err));
+    HD_TRY_OUT(hd__adapters_open(w->model_dir, settings, w->tensors, &w->arena, &w->adapters, err));
     HD_TRY_OUT(make_key(w, settings, err));
     if (cache_path != NULL && !repack) {
         hd_error why = {0};
@@ -404,7 +381,7 @@ static hd_status run_merged(hd_weights *w, hd_piece_fn *run, const char *module,
 {
     const hd_tensor *t = pieces->tensor;
     const hd_status status =
-        hd__merge_begin(w->adapter, module, is_table, (size_t)t->dims[0], (size_t)t->dims[1], &pieces->merge, err);
+        hd__merge_begin(w->adapters.whole, module, is_table, (size_t)t->dims[0], (size_t)t->dims[1], &pieces->merge, err);
     if (status == HD_OK)
         return run_pieces(w, run, pieces, err);
     hd__merge_end(&pieces->merge);
@@ -438,11 +415,11 @@ hd_status hd__weights_tied(hd_weights *w, const hd_linear_part *part, bool *tied
         return HD_OK;
     }
     HD_TRY(is_tied(w, w->tensors, part, tied, err));
-    if (!*tied || w->adapter == NULL)
+    if (!*tied || w->adapters.whole == NULL)
         return HD_OK;
     const char *table; /* an adapter changes one of the two uses */
     HD_TRY(module_of(w, part->tied, &table, err));
-    *tied = hd__peft_find(w->adapter, table) == NULL && hd__peft_find(w->adapter, part->prefix) == NULL;
+    *tied = hd__peft_find(w->adapters.whole, table) == NULL && hd__peft_find(w->adapters.whole, part->prefix) == NULL;
     return HD_OK;
 }
 
@@ -455,16 +432,6 @@ static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_
     if (tied)
         return find_tensor(w, tensors, part->tied, "", 2, n_all, k, tensor, err);
     return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
-}
-
-/* While measuring: what adapters have for a module is not left over. */
-static void claim(const hd_weights *w, const char *module)
-{
-    for (uint32_t i = 0; i <= w->n_adapters; i++) {
-        const hd_peft *adapter = i < w->n_adapters ? w->adapters[i] : w->adapter;
-        if (adapter != NULL)
-            (void)hd__peft_find(adapter, module);
-    }
 }
 
 static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
@@ -537,7 +504,7 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
     for (int i = 1; i < n_parts; i++)
         n = k_padded(n) + parts[i].n;
     for (int i = 0; i < n_parts && tensors == w->tensors; i++)
-        claim(w, parts[i].prefix);
+        hd__adapters_claim(&w->adapters, parts[i].prefix);
     k_weights result = {.type = type, .n = n_parts == 1 ? n : k_padded(n), .k = k};
     linear_fill fill;
     HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
@@ -559,7 +526,7 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     k_weights result = {.type = K_F32, .n = 1, .k = k};
     const hd_tensor *t;
     linear_fill fill;
-    claim(w, part->prefix);
+    hd__adapters_claim(&w->adapters, part->prefix);
     HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
     *linear = result;
     if (fill.panels == NULL)
@@ -571,7 +538,7 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     HD_TRY(rows_buffers(w, 2 * n, err));
     HD_TRY(hd__tensor_read_f32(t, (uint64_t)row * n, n, w->rows, err));
     HD_TRY(hd__tensor_read_f32(t, (uint64_t)less * n, n, w->rows + n, err));
-    HD_TRY_OUT(hd__merge_begin(w->adapter, part->prefix, false, (size_t)t->dims[0], n, &merge, err));
+    HD_TRY_OUT(hd__merge_begin(w->adapters.whole, part->prefix, false, (size_t)t->dims[0], n, &merge, err));
     hd__merge_rows(&merge, (size_t)row, 1, w->rows);
     hd__merge_rows(&merge, (size_t)less, 1, w->rows + n);
     for (size_t i = 0; i < n; i++)
@@ -584,63 +551,8 @@ out:
 
 /* ---- adapters ---- */
 
-/* One task's A and B of a module: `a` from row a_first on, the same of b. a NULL: the module is not changed. */
-typedef struct low_rank {
-    const hd_tensor *a, *b;
-    uint64_t a_first, b_first;
-} low_rank;
-
-/* Tensor "<module>.parametrizations.weight.0.<which>" of exactly these dimensions. */
-static hd_status find_stacked(hd_weights *w, const char *module, const char *which, const uint64_t dims[3],
-                              const hd_tensor **tensor, hd_error *err)
-{
-    char *name = hd__arena_printf(&w->arena, "%s.parametrizations.weight.0.%s", module, which);
-    if (name == NULL)
-        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
-    const hd_tensor *t = hd__tensors_find(w->tensors, name);
-    if (t == NULL)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: tensor \"%s\" is missing", w->model_dir, name);
-    if (t->n_dims != 3 || memcmp(t->dims, dims, 3 * sizeof *dims) != 0)
-        return hd__fail(err, HD_ERR_FORMAT,
-                        "%s: tensor \"%s\" has %u dimensions [%llu, …], config.json says "
-                        "[%llu, %llu, %llu]",
-                        t->file, name, t->n_dims, t->n_dims > 0 ? (unsigned long long)t->dims[0] : 0,
-                        (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2]);
-    *tensor = t;
-    return HD_OK;
-}
-
-/* The adapter of W [n, k], A [rank, k] and B [n, rank]; of a table of n rows stacked tensors are A [n, rank] and
- * B [rank, k], PEFT's A [rank, n] and B [k, rank]. */
-static hd_status find_low_rank(hd_weights *w, const char *module, const hd_settings *set, uint64_t task, bool is_table,
-                               uint64_t n, uint64_t k, low_rank *found, hd_error *err)
-{
-    const uint64_t rank = set->adapter_rank;
-    *found = (low_rank){0};
-    if (w->adapters == NULL) {
-        const uint64_t a_rows = is_table ? n : rank, b_rows = is_table ? rank : n;
-        found->a_first = task * a_rows;
-        found->b_first = task * b_rows;
-        HD_TRY(find_stacked(w, module, "lora_A", (const uint64_t[]){set->n_tasks, a_rows, is_table ? rank : k}, &found->a,
-                            err));
-        return find_stacked(w, module, "lora_B", (const uint64_t[]){set->n_tasks, b_rows, is_table ? k : rank}, &found->b,
-                            err);
-    }
-    const hd_peft_pair *pair = hd__peft_find(w->adapters[task], module);
-    if (pair == NULL)
-        return HD_OK;
-    found->a = pair->a;
-    found->b = pair->b;
-    const uint64_t a_columns = is_table ? n : k, b_rows = is_table ? k : n;
-    if (found->a->dims[1] != a_columns || found->b->dims[0] != b_rows)
-        return hd__fail(err, HD_ERR_FORMAT, "%s: tensors \"%s\" and \"%s\" are not [%llu, %llu] and [%llu, %llu]",
-                        found->a->file, found->a->name, found->b->name, (unsigned long long)rank,
-                        (unsigned long long)a_columns, (unsigned long long)b_rows, (unsigned long long)rank);
-    return HD_OK;
-}
-
 /* lift[r, column + c] = scale * B[c, r] for c below width. */
-static hd_status fill_lift(hd_weights *w, const low_rank *from, const hd_settings *set, uint64_t first, size_t width,
+static hd_status fill_lift(hd_weights *w, const hd_low_rank *from, const hd_settings *set, uint64_t first, size_t width,
                            size_t stride, float *lift, hd_error *err)
 {
     const size_t rank = set->adapter_rank;
@@ -667,11 +579,11 @@ static hd_status fill_adapter(hd_weights *w, const adapter_part *part, const hd_
                               const linear_fill *fill, int n_pad, float *lift, hd_error *err)
 {
     const int rank = (int)set->adapter_rank, k = adapter->down.k;
-    uint64_t n = 0;
-    low_rank from;
+    hd_adapted adapted = {.module = part->module, .k = (uint64_t)k};
+    hd_low_rank from;
     for (int i = 0; i < part->n_widths; i++)
-        n += (uint64_t)part->widths[i];
-    HD_TRY(find_low_rank(w, part->module, set, part->task, false, n, (uint64_t)k, &from, err));
+        adapted.n += (uint64_t)part->widths[i];
+    HD_TRY(hd__adapters_find(&w->adapters, &adapted, set, part->task, &from, err));
     if (from.a == NULL)
         return HD_OK;
     row_pieces pieces = {.w = w,
@@ -696,14 +608,7 @@ static hd_status fill_adapter(hd_weights *w, const adapter_part *part, const hd_
 
 hd_status hd__weights_check_adapters(const hd_weights *w, hd_error *err)
 {
-    for (uint32_t i = 0; i <= w->n_adapters; i++) {
-        const hd_peft *adapter = i < w->n_adapters ? w->adapters[i] : w->adapter;
-        const hd_tensor *left = adapter != NULL ? hd__peft_left(adapter) : NULL;
-        if (left != NULL)
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: tensor \"%s\" changes no module of the model's", left->file,
-                            left->name);
-    }
-    return HD_OK;
+    return hd__adapters_check(&w->adapters, err);
 }
 
 hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *const *modules, int n_modules,
@@ -719,7 +624,7 @@ hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *const
     const void *blob;
     void *lift;
     for (int i = 0; i < n_modules; i++)
-        claim(w, modules[i]);
+        hd__adapters_claim(&w->adapters, modules[i]);
     char *down = hd__arena_printf(&w->arena, "%s.down", name);
     if (down == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
@@ -761,18 +666,19 @@ hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char 
 {
     const size_t n_tasks = set->n_tasks, rank = set->adapter_rank, hidden = set->hidden, rows = (size_t)n_rows;
     const size_t n_low = hd__mul(rank, rows), n_lift = rank * hidden;
+    const hd_adapted adapted = {.module = module, .is_table = true, .n = rows, .k = hidden};
     const void *low_blob, *lift_blob;
     void *fill_low, *fill_lift;
-    claim(w, module);
+    hd__adapters_claim(&w->adapters, module);
     HD_TRY(bind_blob(w, name, ".low", hd__mul(hd__mul(n_tasks, n_low), sizeof(float)), &low_blob, &fill_low, err));
     HD_TRY(bind_blob(w, name, ".lift", hd__mul(n_tasks * n_lift, sizeof(float)), &lift_blob, &fill_lift, err));
     *low = low_blob;
     *lift = lift_blob;
     for (size_t task = 0; fill_low != NULL && task < n_tasks; task++) {
         float *to_low = (float *)fill_low + task * n_low, *to_lift = (float *)fill_lift + task * n_lift;
-        low_rank from;
-        HD_TRY(find_low_rank(w, module, set, task, true, rows, hidden, &from, err));
-        if (from.a != NULL && w->adapters != NULL) {
+        hd_low_rank from;
+        HD_TRY(hd__adapters_find(&w->adapters, &adapted, set, task, &from, err));
+        if (from.a != NULL && w->adapters.tasks != NULL) {
             HD_TRY(read_transposed(w, from.a, rank, rows, 1.0, to_low, err));
             HD_TRY(read_transposed(w, from.b, hidden, rank, set->adapter_scale, to_lift, err));
         } else if (from.a != NULL) {
@@ -865,7 +771,7 @@ hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *tab
     const char *module;
     hd_merge merge = {0};
     HD_TRY(module_of(w, table->tensor, &module, err));
-    claim(w, module);
+    hd__adapters_claim(&w->adapters, module);
     HD_TRY(bind_blob(w, name, "", hd__mul((size_t)(rows * columns), sizeof(float)), &blob, &fill, err));
     *values = blob;
     if (fill == NULL)
@@ -880,7 +786,8 @@ hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *tab
                         t->n_dims > 1 ? (unsigned long long)t->dims[1] : 0, (unsigned long long)(first + rows),
                         (unsigned long long)columns);
     HD_TRY(hd__tensor_read_f32(t, first * columns, rows * columns, fill, err));
-    const hd_status status = hd__merge_begin(w->adapter, module, true, (size_t)t->dims[0], (size_t)columns, &merge, err);
+    const hd_status status =
+        hd__merge_begin(w->adapters.whole, module, true, (size_t)t->dims[0], (size_t)columns, &merge, err);
     if (status == HD_OK)
         hd__merge_rows(&merge, (size_t)first, (size_t)rows, fill);
     hd__merge_end(&merge);
@@ -963,7 +870,7 @@ hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n,
     void *words, *scale;
     const char *module;
     HD_TRY(module_of(w, tensor, &module, err));
-    claim(w, module);
+    hd__adapters_claim(&w->adapters, module);
     HD_TRY(bind_words(w, vocab, n, e, &words, &scale, err));
     if (words == NULL)
         return HD_OK;
