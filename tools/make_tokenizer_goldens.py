@@ -255,6 +255,7 @@ def corpus():
 
 def train(name):
     tokenizer, added, alphabet, processor = KINDS[name]()
+    flags = {a.content: (a.special, a.normalized) for a in added if isinstance(a, AddedToken)}  # before the trainer changes them
     trainer = trainers.BpeTrainer(vocab_size=1100, special_tokens=added, initial_alphabet=sorted(alphabet), limit_alphabet=400,
                                   show_progress=False, **({"continuing_subword_prefix": "##"} if name == "continuing" else {}),
                                   **({"end_of_word_suffix": "</w>"} if name == "clip" else {}))
@@ -263,10 +264,8 @@ def train(name):
         tokenizer.post_processor = processor(tokenizer)
     settings = json.loads(tokenizer.to_str())
     if name in ("roberta", "modernbert"):      # added as the published files have them, not as the trainer leaves them
-        by_content = {a.content: a for a in added}
         for token in settings["added_tokens"]:
-            token["special"] = by_content[token["content"]].special
-            token["normalized"] = by_content[token["content"]].normalized
+            token["special"], token["normalized"] = flags[token["content"]]
     if name == "sentencepiece":
         settings["added_tokens"] = settings["added_tokens"][:3]
     if name in OLD_SPELLING:
@@ -275,20 +274,44 @@ def train(name):
     return settings
 
 
+def write_kind(path, settings, texts):
+    """The tokenizer, and of each text ids, places and what the ids are decoded to."""
+    write(path.with_suffix(".json"), settings)
+    reference = Tokenizer.from_str(json.dumps(settings))
+    rows = []
+    for text in texts:
+        got = reference.encode(text)
+        rows.append([got.ids, [i for offset in got.offsets for i in offset], reference.decode(got.ids, skip_special_tokens=False)])
+    write_lines(path.with_suffix(".jsonl"), rows)
+    print(f"{path.name}: {reference.get_vocab_size()} tokens, {sum(len(r[0]) for r in rows)} ids")
+
+
 def make_byte_pairs():
     rng = random.Random(2)
     texts = [nasty_texts.random_text(rng, nasty_texts.BPE_PIECES)[:40] for _ in range(N_TEXTS)]
     write_lines(GOLDEN / "bpe/texts.jsonl", texts)
     for name in KINDS:
-        settings = train(name)
-        write(GOLDEN / "bpe" / f"{name}.json", settings)
-        reference = Tokenizer.from_str(json.dumps(settings))
-        rows = []
-        for text in texts if name in PUBLISHED else texts[:N_TEXTS_OTHERS]:
-            got = reference.encode(text)
-            rows.append([got.ids, [i for offset in got.offsets for i in offset], reference.decode(got.ids, skip_special_tokens=False)])
-        write_lines(GOLDEN / "bpe" / f"{name}.jsonl", rows)
-        print(f"{name}: {reference.get_vocab_size()} tokens, {sum(len(r[0]) for r in rows)} ids")
+        write_kind(GOLDEN / "bpe" / name, train(name), texts if name in PUBLISHED else texts[:N_TEXTS_OTHERS])
+
+
+# --- WordPiece -----------------------------------------------------------------------------------------------
+
+def train_wordpiece(lowercase):
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(lowercase=lowercase), pre_tokenizers.BertPreTokenizer()
+    t.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    t.train_from_iterator(corpus(), trainers.WordPieceTrainer(vocab_size=1100, special_tokens=raw(*names), limit_alphabet=400, show_progress=False))
+    t.post_processor = wrapped("[CLS]", "[SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")(t)
+    return json.loads(t.to_str())
+
+
+def make_wordpieces():
+    rng = random.Random(4)
+    texts = [nasty_texts.random_text(rng, nasty_texts.PIECES)[:120] for _ in range(N_TEXTS)]
+    write_lines(GOLDEN / "wordpiece/texts.jsonl", texts)
+    for name, lowercase in (("uncased", True), ("cased", False)):
+        write_kind(GOLDEN / "wordpiece" / name, train_wordpiece(lowercase), texts)
 
 
 # --- decoders ------------------------------------------------------------------------------------------------
@@ -322,6 +345,7 @@ def main():
     make_decoded()
     make_words()
     make_byte_pairs()
+    make_wordpieces()
 
 
 if __name__ == "__main__":

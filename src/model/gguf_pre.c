@@ -25,22 +25,22 @@
 
 /* Those that a tokenizer.json is matched with first come first. */
 static const hd_gguf_pre table[] = {
-    {"gpt-2", "null", BYTE_LEVEL(true), false, false, false},
-    {"roberta-bpe", "null", BYTE_LEVEL(true), true, false, false},
-    {"modern-bert", NFC, BYTE_LEVEL(true), false, false, false},
-    {"qwen2", NFC, QWEN2, false, false, false},
-    {"jina-v2-code", "null", BYTE_LEVEL(true), true, false, false},
-    {"jina-v1-en", "null", BYTE_LEVEL(true), true, false, false},
-    {"jina-v2-de", "null", BYTE_LEVEL(true), true, false, false},
-    {"jina-v2-es", "null", BYTE_LEVEL(true), true, false, false},
-    {"jina-de", "null", BYTE_LEVEL(true), true, false, false},
-    {"jina-es", "null", BYTE_LEVEL(true), true, false, false},
-    {"deepseek-r1-qwen", NFC, QWEN2, false, false, false},
-    {"f2llmv2", NFC, QWEN2, false, false, false},
-    {"kormo", NFC, QWEN2, false, false, false},
-    {"megrez", NFC, QWEN2, false, false, false},
-    {"granite-embed-multi-97m", "null", GPT4O, false, true, false},
-    {"granite-embed-multi-311m", GEMMA_SPACES, GEMMA_SPLIT, false, false, true},
+    {.name = "gpt-2", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true)},
+    {.name = "roberta-bpe", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "modern-bert", .normalizer = NFC, .pre_tokenizer = BYTE_LEVEL(true), .normalizes_added = true},
+    {.name = "qwen2", .normalizer = NFC, .pre_tokenizer = QWEN2},
+    {.name = "jina-v2-code", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "jina-v1-en", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "jina-v2-de", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "jina-v2-es", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "jina-de", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "jina-es", .normalizer = "null", .pre_tokenizer = BYTE_LEVEL(true), .two_separators = true},
+    {.name = "deepseek-r1-qwen", .normalizer = NFC, .pre_tokenizer = QWEN2},
+    {.name = "f2llmv2", .normalizer = NFC, .pre_tokenizer = QWEN2},
+    {.name = "kormo", .normalizer = NFC, .pre_tokenizer = QWEN2},
+    {.name = "megrez", .normalizer = NFC, .pre_tokenizer = QWEN2},
+    {.name = "granite-embed-multi-97m", .normalizer = "null", .pre_tokenizer = GPT4O, .ignore_merges = true},
+    {.name = "granite-embed-multi-311m", .normalizer = GEMMA_SPACES, .pre_tokenizer = GEMMA_SPLIT, .plain = true},
 };
 
 const char hd__gguf_pre_names[] =

@@ -17,6 +17,7 @@ typedef struct hd_gguf_pre {
     bool two_separators;                    /* between the texts of a pair */
     bool ignore_merges;                     /* words that are tokens are not put together from merges */
     bool plain;                             /* characters are themselves, unknown ones bytes: <0x0A> */
+    bool normalizes_added;                  /* tokens that are not special are looked for in normalized text */
 } hd_gguf_pre;
 
 /* NULL for a stranger. */

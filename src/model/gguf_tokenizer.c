@@ -120,8 +120,9 @@ static hd_status read_vocabulary(vocabulary *v, hd_arena *arena)
     return read_id(v, "tokenizer.ggml.seperator_token_id", &v->sep); /* sic */
 }
 
-/* XLM-RoBERTa's and RoBERTa's masks take the white space before them along. */
-static void put_added_tokens(const vocabulary *v, bool mask_strips)
+/* XLM-RoBERTa's and RoBERTa's masks take the white space before them along. normalizes: tokens that are not special are
+ * looked for in normalized text, after the special ones. */
+static void put_added_tokens(const vocabulary *v, bool mask_strips, bool normalizes)
 {
     bool first = true;
     put(v, "\"added_tokens\":[");
@@ -130,9 +131,10 @@ static void put_added_tokens(const vocabulary *v, bool mask_strips)
             continue;
         hd__buffer_printf(v->json, "%s{\"id\":%u,\"content\":", first ? "" : ",", i);
         put_string(v, v->tokens[i]);
-        hd__buffer_printf(
-            v->json, ",\"single_word\":false,\"lstrip\":%s,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
-            mask_strips && i == v->mask ? "true" : "false", type_of(v, i) == HD_GGUF_TOKEN_USER_DEFINED ? "false" : "true");
+        const bool special = type_of(v, i) != HD_GGUF_TOKEN_USER_DEFINED;
+        hd__buffer_printf(v->json, ",\"single_word\":false,\"lstrip\":%s,\"rstrip\":false,\"normalized\":%s,\"special\":%s}",
+                          mask_strips && i == v->mask ? "true" : "false", normalizes && !special ? "true" : "false",
+                          special ? "true" : "false");
         first = false;
     }
     put(v, "],");
@@ -238,7 +240,7 @@ static hd_status write_wordpiece(vocabulary *v)
     const uint64_t end = v->sep != UINT64_MAX ? v->sep : v->eos;
     HD_TRY(need_token(v, end, "tokenizer.ggml.seperator_token_id"));
     HD_TRY(need_token(v, v->bos, "tokenizer.ggml.bos_token_id"));
-    put_added_tokens(v, false);
+    put_added_tokens(v, false, false);
     hd__buffer_printf(v->json,
                       "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
                       "\"strip_accents\":%s,\"lowercase\":%s},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},",
@@ -293,7 +295,7 @@ static hd_status write_unigram(vocabulary *v)
     HD_TRY(need_token(v, v->bos, "tokenizer.ggml.bos_token_id"));
     HD_TRY(need_token(v, v->eos, "tokenizer.ggml.eos_token_id"));
     HD_TRY(check_scores(v));
-    put_added_tokens(v, true);
+    put_added_tokens(v, true, false);
     if (charsmap != NULL && charsmap->n > 0) {
         put(v, "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
         hd__buffer_append_base64(v->json, charsmap->bytes);
@@ -386,7 +388,7 @@ static hd_status write_bpe(vocabulary *v)
     if (pre == NULL)
         return hd__fail(v->err, HD_ERR_UNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\", Heddle runs %s", v->gguf->file,
                         (int)(name.len < 64 ? name.len : 64), name.ptr, hd__gguf_pre_names);
-    put_added_tokens(v, true);
+    put_added_tokens(v, true, pre->normalizes_added);
     hd__buffer_printf(v->json, "\"normalizer\":%s,\"pre_tokenizer\":%s,",
                       lowercase && strcmp(pre->normalizer, "null") == 0 ? "{\"type\":\"Lowercase\"}" : pre->normalizer,
                       pre->pre_tokenizer);
@@ -405,7 +407,7 @@ static hd_status write_whitespace(vocabulary *v)
     bool lowercase = false;
     HD_TRY(hd__gguf_get_bool(v->gguf, "tokenizer.ggml.normalizer.lowercase", &lowercase, v->err));
     HD_TRY(read_specials(v, false, false));
-    put_added_tokens(v, true);
+    put_added_tokens(v, true, false);
     hd__buffer_printf(v->json, "\"normalizer\":%s,\"pre_tokenizer\":{\"type\":\"Whitespace\"},",
                       lowercase ? "{\"type\":\"Lowercase\"}" : "null");
     put_template(v, v->bos, v->eos, true, 0);
@@ -447,7 +449,7 @@ static hd_status write_sentencepiece(vocabulary *v, hd_arena *arena)
         return no_memory(v);
     for (uint32_t i = 0; i < v->n; i++)
         is_piece[i] = type_of(v, i) == HD_GGUF_TOKEN_NORMAL;
-    put_added_tokens(v, false);
+    put_added_tokens(v, false, false);
     put(v, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
     put(v, prefix ? "{\"type\":\"Prepend\",\"prepend\":\"" HD_GGUF_WORD_BEGIN "\"}," : "");
     put(v, "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" HD_GGUF_WORD_BEGIN

@@ -1,9 +1,12 @@
 /* GGUF files made by llama.cpp's converter give the ids of the folder that they were made from, and the vectors
- * of their weights (tests/golden/gguf/README.md). */
+ * of their weights (tests/golden/gguf/README.md). So do those that Heddle writes of every kind of tokenizer, with the
+ * tensors and tokens of that converter (model_export_test.c). */
 #include <jansson.h>
 
 #include "base/file.h"
 #include "engine/model_tokenizer.h" /* before the fixture, whose err its parameters would shadow */
+#include "model/gguf_export.h"
+#include "model/settings.h"
 
 #include "unit/engine_fixture.h"
 
@@ -30,7 +33,9 @@ static int read_lines(void **state)
         fclose(f);
     scratch_begin(&folder);
     tiny_models_make(&folder, "tiny-cls");
-    return n_lines > 300 ? 0 : 1;
+    return n_lines > 300 ? run_in_models("python3 tools/make_tiny_gguf_models.py \"$models\" gguf-distilbert gguf-xlmr "
+                                         "gguf-roberta gguf-modernbert gguf-qwen3 gguf-qwen3-reranker")
+                         : 1;
 }
 
 static int forget_lines(void **state)
@@ -62,6 +67,59 @@ static void ids_are_those_of_the_folder(void **state)
     hd__ids_clear(&got);
     hd__tokenizer_close(hub);
     hd__tokenizer_close(gguf);
+}
+
+/* A line is a text, or an object with one. */
+static size_t compare_ids(const char *model, const hd_tokenizer *hub, const hd_tokenizer *gguf, const char *path)
+{
+    hd_ids wanted = {0}, got = {0};
+    const hd_tokenize_options options = {.max_length = 0};
+    const size_t all = JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    size_t n = 0;
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    for (json_t *line; (line = json_loadf(f, all, NULL)) != NULL; n++) {
+        const json_t *text = json_is_object(line) ? json_object_get(line, "text") : line;
+        const hd_span span = hd__span(json_string_value(text), json_string_length(text));
+        wanted.n = got.n = 0;
+        MUST(hd__tokenizer_encode(hub, span, &options, &wanted, NULL, &err));
+        MUST(hd__tokenizer_encode(gguf, span, &options, &got, NULL, &err));
+        if (got.n != wanted.n || memcmp(got.ids, wanted.ids, wanted.n * sizeof *wanted.ids) != 0)
+            fail_msg("%s: %s, line %zu has other ids", model, path, n);
+        json_decref(line);
+    }
+    fclose(f);
+    hd__ids_clear(&wanted);
+    hd__ids_clear(&got);
+    return n;
+}
+
+/* WordPiece, Unigram and byte pairs, each on more than 1,000 nasty texts of its own and of others. */
+static void ids_of_every_kind_are_the_folders(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"gguf-distilbert", "gguf-xlmr",  "gguf-roberta",
+                                         "gguf-modernbert", "gguf-qwen3", "gguf-qwen3-reranker"};
+    static const char *const texts[] = {"tests/golden/tokenizers/wordpiece/texts.jsonl", "tests/golden/unigram/tokens.jsonl",
+                                        "tests/golden/tokenizers/bpe/texts.jsonl", "tests/golden/texts.jsonl"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        hd_arena arena;
+        hd_settings settings;
+        hd_tokenizer *hub, *gguf;
+        size_t n = 0;
+        const char *dir = tiny_model_dir(&folder, models[i]), *path = scratch_path(&folder, "own.gguf");
+        hd__arena_init(&arena);
+        MUST(hd__settings_read(dir, NULL, &arena, &settings, &err));
+        MUST(hd__gguf_export(&settings, HD_TENSOR_F32, path, &err));
+        MUST(hd__model_tokenizer_open(dir, NULL, &hub, &err));
+        MUST(hd__model_tokenizer_open(path, NULL, &gguf, &err));
+        for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+            n += compare_ids(models[i], hub, gguf, texts[k]);
+        assert_int_equal(n, 1000 + 1100 + 1000 + 301);
+        hd__tokenizer_close(hub);
+        hd__tokenizer_close(gguf);
+        hd__arena_clear(&arena);
+    }
 }
 
 static void ids_of_sentencepiece_are_llama_cpps(void **state)
@@ -150,9 +208,8 @@ static void a_folder_stands_for_its_one_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_those_of_the_folder),
-        cmocka_unit_test(ids_of_sentencepiece_are_llama_cpps),
-        cmocka_unit_test(vectors_are_those_of_the_weights),
+        cmocka_unit_test(ids_are_those_of_the_folder),         cmocka_unit_test(ids_of_every_kind_are_the_folders),
+        cmocka_unit_test(ids_of_sentencepiece_are_llama_cpps), cmocka_unit_test(vectors_are_those_of_the_weights),
         cmocka_unit_test(a_folder_stands_for_its_one_file),
     };
     return cmocka_run_group_tests(tests, read_lines, forget_lines);

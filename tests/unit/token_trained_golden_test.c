@@ -1,10 +1,10 @@
-/* Byte-pair tokenizers in the structure of published ones, on nasty texts: ids by both ways, places and the way back equal
- * to the `tokenizers` library's (tools/make_tokenizer_goldens.py). */
+/* WordPiece and byte-pair tokenizers in the structure of published ones, on nasty texts: ids by both ways, places and the
+ * way back equal to the `tokenizers` library's (tools/make_tokenizer_goldens.py). */
 #include "unit/token_fixture.h"
 
 #include "base/file.h"
 
-#define GOLDEN "tests/golden/tokenizers/bpe/"
+#define GOLDEN "tests/golden/tokenizers/"
 
 static hd_error err;
 
@@ -100,21 +100,30 @@ static void check_kind(const char *kind, const json_t *texts, size_t n_least)
     hd__arena_clear(&arena);
 }
 
-static void test_published(void **state)
+static void test_wordpiece(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"gpt2", "roberta", "qwen2", "modernbert"};
-    json_t *texts = read_lines(GOLDEN "texts.jsonl");
+    json_t *texts = read_lines(GOLDEN "wordpiece/texts.jsonl");
+    check_kind("wordpiece/uncased", texts, 1000);
+    check_kind("wordpiece/cased", texts, 1000);
+    json_decref(texts);
+}
+
+static void test_byte_pairs(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"bpe/gpt2", "bpe/roberta", "bpe/qwen2", "bpe/modernbert"};
+    json_t *texts = read_lines(GOLDEN "bpe/texts.jsonl");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         check_kind(kinds[i], texts, 1000);
     json_decref(texts);
 }
 
-static void test_others(void **state)
+static void test_other_byte_pairs(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"llama3", "prefix_space", "sentencepiece", "clip", "continuing"};
-    json_t *texts = read_lines(GOLDEN "texts.jsonl");
+    static const char *const kinds[] = {"bpe/llama3", "bpe/prefix_space", "bpe/sentencepiece", "bpe/clip", "bpe/continuing"};
+    json_t *texts = read_lines(GOLDEN "bpe/texts.jsonl");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         check_kind(kinds[i], texts, 300);
     json_decref(texts);
@@ -123,8 +132,9 @@ static void test_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),
-        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_wordpiece),
+        cmocka_unit_test(test_byte_pairs),
+        cmocka_unit_test(test_other_byte_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
