@@ -198,6 +198,48 @@ hd_status hd__dir_make(const char *path, hd_error *err)
 #define TEMP_NAME ".XXXXXX.tmp"
 #define TEMP_END ".tmp"
 
+/* Whether an entry of a folder is a temporary file, of the file `of` when that is not NULL. */
+static bool is_temp_name(const char *name, const char *of)
+{
+    size_t len = strlen(name), end = strlen(TEMP_NAME);
+    if (len <= end || name[len - end] != '.' || strcmp(name + len - strlen(TEMP_END), TEMP_END) != 0)
+        return false;
+    return of == NULL || (strlen(of) == len - end && memcmp(of, name, len - end) == 0);
+}
+
+static void sweep(const char *dir, const char *of)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;) {
+        struct stat st;
+        int fd = is_temp_name(entry->d_name, of)
+                     ? openat(dirfd(d), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+                     : -1;
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(d), entry->d_name, 0);
+        close(fd);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+void hd__file_sweep(const char *dir)
+{
+    sweep(dir, NULL);
+}
+
+/* What killed writers of the same file left. `room` is as long as the path. */
+static void sweep_beside(const char *path, char *room)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t n_dir = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    memcpy(room, path, n_dir);
+    room[n_dir] = '\0';
+    sweep(n_dir > 0 ? room : ".", slash != NULL ? slash + 1 : path);
+}
+
 /* Whether the file is this process's to keep: locked and still there. Where there are no locks, nobody sweeps. */
 static bool lock_temp(int fd)
 {
@@ -234,6 +276,7 @@ hd_status hd__file_writer_open(hd_file_writer *writer, const char *path, hd_erro
         hd__file_writer_abandon(writer);
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to write it", path);
     }
+    sweep_beside(path, writer->temp_path);
     writer->fd = make_temp(writer, len);
     if (writer->fd < 0) {
         hd_status status = hd__fail_errno(err, errno, "%s: cannot create", path);
@@ -327,29 +370,6 @@ void hd__file_writer_abandon(hd_file_writer *writer)
     hd__free(writer->temp_path);
     hd__free(writer->path);
     *writer = (hd_file_writer){.fd = -1};
-}
-
-static bool is_temp_name(const char *name)
-{
-    size_t len = strlen(name), end = strlen(TEMP_NAME);
-    return len > end && name[len - end] == '.' && strcmp(name + len - strlen(TEMP_END), TEMP_END) == 0;
-}
-
-void hd__file_sweep(const char *dir)
-{
-    DIR *d = opendir(dir);
-    for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;) {
-        struct stat st;
-        int fd =
-            is_temp_name(entry->d_name) ? openat(dirfd(d), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
-        if (fd < 0)
-            continue;
-        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            unlinkat(dirfd(d), entry->d_name, 0);
-        close(fd);
-    }
-    if (d != NULL)
-        closedir(d);
 }
 
 hd_status hd__file_lock_open(const char *path, uint32_t wait_ms, int *fd_out, hd_error *err)

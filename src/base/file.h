@@ -42,7 +42,8 @@ HD_MUST_USE hd_status hd__dir_make(const char *path, hd_error *err); /* with par
 
 /* A file under a temporary name beside `path` ("<path>.XXXXXX.tmp"), moved into place by commit (fsync + rename) and
  * removed by abandon. One of the two must be called. Write errors are sticky and reported by commit. The
- * temporary file is locked as long as its writer lives, so that hd__file_sweep knows those whose writer was killed. */
+ * temporary file is locked as long as its writer lives: _open removes those of the same path whose writer was killed, and
+ * hd__file_sweep knows them. */
 typedef struct hd_file_writer {
     char *path, *temp_path;
     int fd;

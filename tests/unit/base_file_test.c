@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -241,6 +242,29 @@ static void sweeps_what_killed_writers_left(void **state)
     hd__file_sweep(scratch_path(&s, "none"));
 }
 
+static void a_writer_sweeps_what_was_left_of_its_own_file(void **state)
+{
+    (void)state;
+    hd_file_writer first, second;
+    char here[PATH_MAX];
+    kill_a_writer(scratch_path(&s, "file"));
+    kill_a_writer(scratch_path(&s, "file.of"));
+    kill_a_writer(scratch_path(&s, "a file"));
+    assert_int_equal(hd__file_writer_open(&first, scratch_path(&s, "file"), &err), HD_OK);
+    assert_int_equal(count_entries(), 3); /* its own, and the others' */
+    assert_int_equal(hd__file_writer_open(&second, scratch_path(&s, "file"), &err), HD_OK);
+    assert_int_equal(count_entries(), 4); /* the first lives */
+    hd__file_writer_abandon(&first);
+    hd__file_writer_abandon(&second);
+    assert_non_null(getcwd(here, sizeof here)); /* the same of a path without a folder */
+    assert_int_equal(chdir(s.dir), 0);
+    assert_int_equal(hd__file_writer_open(&first, "a file", &err), HD_OK);
+    assert_int_equal(count_entries(), 2);
+    hd__file_writer_abandon(&first);
+    assert_int_equal(chdir(here), 0);
+    assert_int_equal(count_entries(), 1);
+}
+
 static void sweeps_nothing_else(void **state)
 {
     (void)state;
@@ -356,6 +380,7 @@ int main(void)
         TEST(abandons_without_a_trace),
         TEST(a_full_disk_leaves_the_old_file),
         TEST(sweeps_what_killed_writers_left),
+        TEST(a_writer_sweeps_what_was_left_of_its_own_file),
         TEST(sweeps_nothing_else),
         TEST(a_sweep_does_not_disturb_writers),
         TEST(locks_are_waited_for_and_freed_by_death),
