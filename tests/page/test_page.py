@@ -86,7 +86,7 @@ class PageTest(unittest.TestCase):
         b = self.browser
         b.size(1280, 900)
         b.scheme("light")
-        b.open(self.server.url)
+        b.open(self.server.url + "health")  # of the page's origin, and sooner there
         b.eval("localStorage.clear(); sessionStorage.clear()")
         b.open(self.server.url)
         b.errors.clear()
