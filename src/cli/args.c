@@ -124,6 +124,8 @@ static hd_status take_option(const cli_command *command, int n, char **args, int
     if (attached == NULL && *at + 1 >= n)
         return hd__fail(err, HD_ERR_ARG, "%s: '--%s' needs a value (%s)", command->name, option->name, option->value);
     const char *value = attached != NULL ? attached + 1 : args[++*at];
+    if (*value == '\0' && strncmp(option->value, "FILE", 4) == 0)
+        return hd__fail(err, HD_ERR_ARG, "%s: '--%s' is empty, and no name of a file", command->name, option->name);
     if (option->number != NULL)
         return set_number(option, value, err);
     if (option->texts == NULL) {

@@ -79,7 +79,7 @@ static hd_status run_convert(int n_args, hd_error *err)
     if (n_args > 0)
         return hd__fail(err, HD_ERR_ARG, "convert: takes no arguments: name the model by --model");
     if ((flag_output != NULL) == flag_packed)
-        return hd__fail(err, HD_ERR_ARG, "convert: give --output or --packed");
+        return hd__fail(err, HD_ERR_ARG, "convert: give --output or --packed, not both");
     HD_TRY(type_parse(flag_type, &type, err));
     HD_TRY(cli_config_load(&config, err));
     if (flag_packed)

@@ -204,8 +204,11 @@ static hd_status open_for_import(importer *in, hd_text line, hd_error *err)
     hd_arena arena;
     hd__arena_init(&arena);
     hd_export_head head;
-    hd_status status = hd__store_read_head(hd__span(line.ptr, line.len), &arena, &head, err);
-    if (status == HD_OK)
+    hd_error why = {0};
+    hd_status status = hd__store_read_head(hd__span(line.ptr, line.len), &arena, &head, &why);
+    if (status != HD_OK)
+        status = hd__fail(err, status, "%s: line 1: %s", in->input.name, why.text);
+    else
         status =
             open_store(in->action,
                        &(hd_store_options){

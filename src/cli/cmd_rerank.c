@@ -17,6 +17,7 @@
 #include "base/float_text.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "cli/index_open.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -243,7 +244,10 @@ static hd_status run_rerank(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(cli_config_open(&r->config, &r->engine, &r->model, err));
     hd_model_get_info(r->model, &r->info);
     if (!r->info.reranks)
-        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s does not rerank: it gives no scores for pairs of texts", r->info.name);
+        return hd__fail(err, HD_ERR_UNSUPPORTED,
+                        "%s does not rerank: it gives no scores for pairs of texts; --model names one that does, such "
+                        "as " CLI_DEFAULT_RERANKER,
+                        r->info.name);
     r->options =
         (hd_encode_options){.prompt = flag_prompt, .strict = flag_strict, .cut_second = flag_cut_second, .raw_scores = true};
     HD_TRY(cli_config_max_length(&r->config, r->model, &r->options.max_length, err));

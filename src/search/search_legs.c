@@ -16,7 +16,7 @@ static void drop_leg(hd_searching *s, size_t leg, const hd_error *why)
 {
     s->legs &= ~(1u << leg);
     if (s->failure.status == HD_OK)
-        s->failure = *why;
+        HD_IGNORE(hd__fail(&s->failure, why->status, "%s: %s", hd__leg_names[leg], why->text));
     hd__search_warn(s, "%s: %s", hd__leg_names[leg], why->text);
 }
 

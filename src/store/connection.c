@@ -51,7 +51,7 @@ static hd_status open_db(const char *path, hd_connection_mode mode, sqlite3 **db
     }
     if (status == HD_OK && sqlite3_open_v2(name.ptr, db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         status =
-            *db != NULL ? hd__sql_fail(*db, err, "open") : hd__fail(err, HD_ERR_MEMORY, "%s: no memory to open it", path);
+            *db != NULL ? hd__sql_fail_open(*db, path, err) : hd__fail(err, HD_ERR_MEMORY, "%s: no memory to open it", path);
 out:
     hd__buffer_clear(&name);
     return status;

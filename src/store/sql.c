@@ -21,9 +21,8 @@ hd_status hd__sql_damaged(sqlite3 *db, hd_error *err, const char *format, ...)
                     file_of(db), what);
 }
 
-hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing)
+static hd_status fail(const char *path, sqlite3 *db, hd_error *err, const char *doing)
 {
-    const char *path = file_of(db);
     const int code = sqlite3_extended_errcode(db);
     if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS)
         return hd__sql_damaged(db, err, "cannot %s: %s", doing, sqlite3_errmsg(db));
@@ -51,6 +50,16 @@ hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing)
     if (saved_errno != 0)
         return hd__fail_errno(err, saved_errno, "%s: cannot %s: %s", path, doing, sqlite3_errmsg(db));
     return hd__fail(err, HD_ERR_IO, "%s: cannot %s: %s", path, doing, sqlite3_errmsg(db));
+}
+
+hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing)
+{
+    return fail(file_of(db), db, err, doing);
+}
+
+hd_status hd__sql_fail_open(sqlite3 *db, const char *path, hd_error *err)
+{
+    return fail(path, db, err, "open");
 }
 
 hd_status hd__sql_exec(sqlite3 *db, const char *sql, hd_error *err)

@@ -15,6 +15,9 @@
  * _LIMIT, _CANCELLED, _IO. */
 hd_status hd__sql_fail(sqlite3 *db, hd_error *err, const char *doing) __attribute__((cold));
 
+/* The same of a connection that did not come to be, and so does not know its path. */
+hd_status hd__sql_fail_open(sqlite3 *db, const char *path, hd_error *err) __attribute__((cold));
+
 /* HD_ERR_FORMAT, "<path>: the file is damaged (…): 'heddle db check' says what can be saved". */
 hd_status hd__sql_damaged(sqlite3 *db, hd_error *err, const char *format, ...) __attribute__((cold, format(printf, 3, 4)));
 

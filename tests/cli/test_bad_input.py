@@ -282,6 +282,9 @@ class BadOutputTest(CommandTest):
         self.fails("embed", "-m", self.tiny(), "-o", "no/such/folder/v.npy", "x", says=["no/such/folder/v.npy", "No such file"])
         self.fails("embed", "-m", self.tiny(), "-o", self.work, "x", says="is a folder")
 
+    def test_a_model_that_does_not_rerank(self):
+        self.fails("rerank", "-m", self.tiny(), "query", "document", says=["tiny-mrl does not rerank", "--model names one that does"])
+
     def test_cache_that_cannot_be_written(self):
         """Packed weights are a convenience: without a place for them all goes on."""
         good = self.heddle("embed", "-m", self.tiny(), "water")[0]

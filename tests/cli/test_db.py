@@ -79,7 +79,7 @@ class DbTest(CommandTest):
 
     def test_import_of_what_is_none(self):
         self.fails("db", "import", stdin="", says="it is empty, no export")
-        self.fails("db", "import", stdin='{"id": "a"}\n', says="the first line is not that of an exported index")
+        self.fails("db", "import", stdin='{"id": "a"}\n', says="standard input: line 1: the first line is not that of an exported index")
         self.fails("db", "import", stdin=json.dumps({**HEAD, "version": 9}), says="an export of version 9")
         self.fails("db", "import", "none", says="none")
         broken = lines(3) + '{"id": "x", "chunks": [{"text": 5}]}\n'

@@ -52,6 +52,8 @@ class HelpTest(CommandTest):
 
     def test_values(self):
         self.fails("embed", "--model", code=2, says="embed: '--model' needs a value (NAME|DIR)")
+        self.fails("embed", "--output", "", "x", code=2, says="embed: '--output' is empty, and no name of a file")
+        self.fails("embed", "--input=", code=2, says="embed: '--input' is empty, and no name of a file")
         self.fails("embed", "--strict=yes", "x", code=2, says="'--strict' takes no value")
         self.fails("embed", "--dimensions", "0", "x", code=2, says="--dimensions: '0' is not a number from 1 to ")
         self.fails("embed", "--dimensions", "12x", "x", code=2, says="--dimensions: '12x' is not a number")

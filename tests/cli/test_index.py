@@ -360,6 +360,7 @@ class IndexTest(CommandTest):
         self.fails("index", "--heads", "fast", "tree", code=2, says="'fast' is not one of")
         self.fails("index", "--chunks", "words", "tree", code=2, says="'words' is not one of")
         self.fails("index", "-m", self.tiny(), "nowhere", says="nowhere: no such file")
+        self.fails("index", "-m", self.tiny(), "--db", "no/folder/x.db", "tree", says=["no/folder/x.db: cannot open", "No such file or directory"])
         empty = self.work / "empty"
         empty.mkdir()
         self.assertEqual(self.counts(paths=["empty"]), {})

@@ -78,7 +78,7 @@ class MechanicsTest(SearchTest):
         self.assertIn("words alone are searched", stderr)
         self.assertEqual(len(stdout.splitlines()), 1)
         self.fails("search", "--db", "one.db", "--mode", "dense", "cloth", says="no such folder or file")
-        self.fails("search", "--mode", "sparse", "cloth", says="the index keeps none of its vectors")
+        self.fails("search", "--mode", "sparse", "cloth", says="sparse: the index keeps none of its vectors")
         self.fails("search", "--model", "nobody/nothing", "cloth", says="nobody/nothing")
 
     def test_another_model_is_refused(self):

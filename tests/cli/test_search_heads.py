@@ -100,7 +100,7 @@ class Splade(LearnedWords, HeadsTest):
     model, heads = "tiny-bert-splade", "sparse"
 
     def test_what_it_lacks(self):
-        self.fails("search", "--mode", "dense", QUERY, says="the index keeps none of its vectors")
+        self.fails("search", "--mode", "dense", QUERY, says="dense: the index keeps none of its vectors")
         stdout, stderr = self.heddle("search", "--rerank", QUERY)
         self.assertEqual(len(stdout.splitlines()), len(TEXTS))
         self.assertEqual(stderr.count("\n"), 1, stderr)
