@@ -7,7 +7,8 @@
  * The shapes are those of MiniLM and bge-small, bge-base and bge-m3. Both have packed their weights beforehand
  * (oneDNN: format "any", then a reorder) and read plain rows of activations. Both add a bias and write
  * f32; int8 is u8 by s8, scaled for each channel, in Heddle for each row as well. Results are compared first.
- * Times are taken in turns (ours, theirs, ours, ...), and the least of each compared.
+ * Times are taken in turns (ours, theirs, ours, ...), and the least of each compared. Each product is timed twice: with the
+ * same weights each time, which caches then hold, and with as many in turns as do not fit into L2, as a model's layers do.
  *
  * Each level runs in a process of its own, because both libraries ask for their limit once: HEDDLE_CPU and
  * ONEDNN_MAX_CPU_ISA. For tiles bench/peers/cpuid_mask.c is loaded, because oneDNN stops with an illegal instruction
@@ -28,8 +29,10 @@
 
 #define ROUNDS 61
 #define LEAST_ROUNDS 11
-#define ENOUGH_NS 400000000u /* for one product, once it had the least of rounds */
-#define SAMPLE_NS 200000u    /* short, so that most pass undisturbed on a machine with other work */
+#define ENOUGH_NS 400000000u    /* for one product, once it had the least of rounds */
+#define LAYERS_BYTES (12 << 20) /* of weights that take turns */
+#define MAX_LAYERS 96
+#define SAMPLE_NS 200000u /* short, so that most pass undisturbed on a machine with other work */
 
 static const struct {
     const char *name, *heddle, *onednn;
@@ -58,6 +61,9 @@ typedef struct product {
     k_weights weights;
     k_gemm gemm;
     k_gemm_fn *ours;
+    int n_layers, turn; /* weights that take turns: all the same, but not the same memory */
+    void *our_layers[MAX_LAYERS];
+    dnnl_memory_t their_layers[MAX_LAYERS];
     dnnl_stream_t stream;
     dnnl_primitive_t matmul;
     dnnl_exec_arg_t args[4];
@@ -117,6 +123,11 @@ static void set_up_ours(product *p)
             put(p->type, a, i * stride + j, value_at(i * k + j, 8));
     }
     hd__free(weights);
+    p->our_layers[0] = panels;
+    for (int i = 1; i < p->n_layers; i++) {
+        p->our_layers[i] = allocate(k_pack_bytes(p->type, p->n, p->k));
+        memcpy(p->our_layers[i], panels, k_pack_bytes(p->type, p->n, p->k));
+    }
     p->weights = (k_weights){.type = p->type,
                              .n = p->n,
                              .k = p->k,
@@ -144,6 +155,20 @@ static dnnl_memory_t memory_of(const dnnl_memory_desc_t *desc, dnnl_engine_t eng
     dnnl_memory_t memory;
     must(dnnl_memory_create(&memory, desc, engine, data), "memory");
     return memory;
+}
+
+static void *data_of(dnnl_memory_t memory)
+{
+    void *data;
+    must(dnnl_memory_get_data_handle(memory, &data), "data");
+    return data;
+}
+
+static void free_memory(dnnl_memory_t memory)
+{
+    void *data = data_of(memory);
+    dnnl_memory_destroy(memory);
+    hd__free(data);
 }
 
 static void set_up_theirs(product *p, dnnl_engine_t engine)
@@ -184,6 +209,13 @@ static void set_up_theirs(product *p, dnnl_engine_t engine)
     const dnnl_exec_arg_t pack_args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
     must(dnnl_primitive_execute(pack, p->stream, 2, pack_args), "reorder");
     must(dnnl_stream_wait(p->stream), "reorder");
+    p->their_layers[0] = to;
+    for (int i = 1; i < p->n_layers; i++) {
+        const size_t bytes = dnnl_memory_desc_get_size(packed);
+        void *copy = allocate(bytes);
+        memcpy(copy, data_of(to), bytes);
+        p->their_layers[i] = memory_of(packed, engine, copy);
+    }
 
     p->theirs_out = allocate(rows * n * 4);
     p->args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, memory_of(&a, engine, activations)};
@@ -200,7 +232,10 @@ static void set_up_theirs(product *p, dnnl_engine_t engine)
 
 static void tear_down(product *p)
 {
-    hd__free((void *)(uintptr_t)p->weights.panels);
+    for (int i = 0; i < p->n_layers; i++) {
+        hd__free(p->our_layers[i]);
+        free_memory(p->their_layers[i]);
+    }
     hd__free((void *)(uintptr_t)p->weights.bias);
     hd__free((void *)(uintptr_t)p->weights.scale);
     hd__free((void *)(uintptr_t)p->weights.channel_sum);
@@ -209,28 +244,30 @@ static void tear_down(product *p)
     hd__free((void *)(uintptr_t)p->gemm.a_offset);
     hd__free(p->gemm.out);
     for (int i = 0; i < 4; i++) {
-        void *data;
-        must(dnnl_memory_get_data_handle(p->args[i].memory, &data), "data");
-        dnnl_memory_destroy(p->args[i].memory);
-        hd__free(data);
+        if (p->args[i].arg != DNNL_ARG_WEIGHTS)
+            free_memory(p->args[i].memory);
     }
     dnnl_primitive_destroy(p->matmul);
     dnnl_stream_destroy(p->stream);
 }
 
-static void call_ours(const product *p)
+static void call_ours(product *p)
 {
+    p->turn = (p->turn + 1) % p->n_layers;
+    p->weights.panels = p->our_layers[p->turn];
     p->ours(&p->gemm);
 }
 
-static void call_theirs(const product *p)
+static void call_theirs(product *p)
 {
+    p->turn = (p->turn + 1) % p->n_layers;
+    p->args[1].memory = p->their_layers[p->turn];
     must(dnnl_primitive_execute(p->matmul, p->stream, 4, p->args), "execute");
     must(dnnl_stream_wait(p->stream), "wait");
 }
 
 /* Whole numbers below 2^24: the two must agree exactly. */
-static void compare(const product *p)
+static void compare(product *p)
 {
     call_ours(p);
     call_theirs(p);
@@ -245,7 +282,7 @@ static void compare(const product *p)
     }
 }
 
-static double sample(const product *p, void (*call)(const product *))
+static double sample(product *p, void (*call)(product *))
 {
     uint64_t start = hd__now_ns(), calls = 0, now;
     do {
@@ -256,10 +293,12 @@ static double sample(const product *p, void (*call)(const product *))
     return (double)(now - start) / (double)calls;
 }
 
-/* Times both; returns how many times faster ours is, and our GFLOP/s. */
-static double run(product *p, dnnl_engine_t engine, double *gflops)
+/* Times both; returns how many times faster ours is, and our GFLOP/s. hot: the same weights each time. */
+static double run(product *p, dnnl_engine_t engine, bool hot, double *gflops)
 {
     double ours = INFINITY, theirs = INFINITY;
+    const size_t bytes = k_pack_bytes(p->type, p->n, p->k), layers = (LAYERS_BYTES + bytes - 1) / bytes;
+    p->n_layers = hot ? 1 : layers < MAX_LAYERS ? (int)layers : MAX_LAYERS;
     set_up_ours(p);
     set_up_theirs(p, engine);
     compare(p);
@@ -273,7 +312,7 @@ static double run(product *p, dnnl_engine_t engine, double *gflops)
     return theirs / ours;
 }
 
-static void run_type(const char *level, k_type type, dnnl_engine_t engine)
+static void run_type(const char *level, k_type type, bool hot, dnnl_engine_t engine)
 {
     static const int rows[] = {16, 32, 64, 128, 256, 512};
     enum { N_ROWS = sizeof rows / sizeof rows[0] };
@@ -282,7 +321,8 @@ static void run_type(const char *level, k_type type, dnnl_engine_t engine)
     k_gemm_fn *const ours[] = {kernels.gemm_f32, kernels.gemm_bf16, kernels.gemm_i8};
     double log_sum = 0.0, worst = INFINITY;
     int count = 0;
-    printf("%s, %s: GFLOP/s (times oneDNN's)\n\n| n x k, rows:", level, type_names[type]);
+    printf("%s, %s, %s: GFLOP/s (times oneDNN's)\n\n| n x k, rows:", level, type_names[type],
+           hot ? "the same weights each time" : "weights in turns");
     for (int r = 0; r < N_ROWS; r++)
         printf(" | %d", rows[r]);
     printf(" |\n|---|---:|---:|---:|---:|---:|---:|\n");
@@ -298,7 +338,7 @@ static void run_type(const char *level, k_type type, dnnl_engine_t engine)
                              .k = shapes[s][1],
                              .ours = ours[type],
                              .weight_max = kernels.i8_weight_max};
-                double gflops, ratio = run(&p, engine, &gflops);
+                double gflops, ratio = run(&p, engine, hot, &gflops);
                 printf(" | %.0f (%.2f)", gflops, ratio);
                 fflush(stdout);
                 log_sum += log(ratio);
@@ -322,10 +362,12 @@ static int run_level(const char *level)
     must(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine");
     hd_kernels kernels;
     hd__kernels_fill(&kernels);
-    run_type(level, K_I8, engine);
-    if (strcmp(level, "amx") == 0 || strcmp(level, "avx512-bf16") == 0)
-        run_type(level, K_BF16, engine);
-    run_type(level, K_F32, engine);
+    for (int hot = 1; hot >= 0; hot--) {
+        run_type(level, K_I8, hot, engine);
+        if (strcmp(level, "amx") == 0 || strcmp(level, "avx512-bf16") == 0)
+            run_type(level, K_BF16, hot, engine);
+        run_type(level, K_F32, hot, engine);
+    }
     dnnl_engine_destroy(engine);
     return 0;
 }

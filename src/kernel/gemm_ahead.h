@@ -10,9 +10,11 @@
 
 #include "kernel/gemm.h"
 
+#define K_AHEAD_GROUP 256 /* bytes, four lines: the loop costs as much as what it fetches if it takes one at a time */
+
 typedef struct k_ahead {
     const char *at, *end; /* what is left of the next panels */
-    size_t share;         /* bytes in each turn */
+    size_t share;         /* bytes in each turn: whole groups */
 } k_ahead;
 
 /* For a pass of n_turns over n_panels panels from `panel` on. */
@@ -23,13 +25,22 @@ static inline k_ahead k_ahead_of(const k_gemm *g, int panel, int n_panels, int n
     const int first = panel + n_panels, left = w->n_pad / K_PANEL - first, n = left < n_panels ? left : n_panels;
     const char *at = (const char *)w->panels + (size_t)first * panel_bytes;
     const size_t bytes = (size_t)n * panel_bytes;
-    return (k_ahead){.at = at, .end = at + bytes, .share = (bytes / (size_t)n_turns + 64) / 64 * 64};
+    const size_t groups = bytes / (size_t)n_turns / K_AHEAD_GROUP + 1;
+    return (k_ahead){.at = at, .end = at + bytes, .share = groups * K_AHEAD_GROUP};
 }
 
 static inline void k_ahead_turn(k_ahead *x)
 {
-    for (size_t i = 0; i < x->share && x->at < x->end; i += 64, x->at += 64)
+    if (x->at >= x->end)
+        return;
+    const size_t left = (size_t)(x->end - x->at);
+    const char *to = x->at + (x->share < left ? x->share : left);
+    for (; x->at < to; x->at += K_AHEAD_GROUP) {
         __builtin_prefetch(x->at, 0, 2);
+        __builtin_prefetch(x->at + 64, 0, 2);
+        __builtin_prefetch(x->at + 128, 0, 2);
+        __builtin_prefetch(x->at + 192, 0, 2);
+    }
 }
 
 #endif

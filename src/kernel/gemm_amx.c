@@ -13,11 +13,13 @@
  * the speed; with five of them, each zeroed after its last use, which gives its register back, at half (docs/SPEED.md).
  *
  * A chunk of CHUNK steps of both panels stays in L1 while the rows pass. Between chunks sums rest in a buffer, so that
- * rows are taken RESTING blocks at a time.
+ * rows are taken RESTING blocks at a time. FEW blocks read each panel once or twice: then there are no chunks, and
+ * the processor's own fetching ahead does as well as ours.
  *
  * The tile unit and the vector units are different ports: while the tiles of one block multiply, the vector
- * units turn the previous block's accumulators into outputs. To let them, each step of the inner loop is
- * followed by its share of the previous block's rows.
+ * units turn the previous block's accumulators into outputs. For that, a step of the inner loop is followed by some of
+ * the previous block's rows: few enough for the core's window of instructions to reach the next tiles beyond them, and
+ * as many as that allows, because each time costs some fifty instructions more.
  *
  * Tiles are configured at entry and released at exit; no tile state survives the call. Source: Intel SDM
  * volume 1 chapter 18; Intel Optimization Reference Manual chapter 20.
@@ -35,6 +37,11 @@ k_gemm_fn k_gemm_i8_amx, k_gemm_bf16_amx;
 #define BLOCK_COLS 32
 #define CHUNK 12   /* steps: 24 KB of two panels */
 #define RESTING 16 /* blocks: 32 KB of sums */
+#define FEW 2      /* blocks */
+
+/* Rows of the previous block that follow a step, at least. */
+#define PLAIN_SHARE 16
+#define ACTIVE_SHARE 2 /* with an activation: some twenty instructions for each 16 outputs */
 
 /* Accumulators on their way to outputs: n_rows from `row` of the matrix on, of which the first `done` are there. */
 typedef struct amx_block {

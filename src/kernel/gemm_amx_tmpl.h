@@ -54,12 +54,14 @@ static inline __attribute__((always_inline)) void columns(const k_gemm *g, int p
     int32_t resting[RESTING][BLOCK_ROWS * BLOCK_COLS] __attribute__((aligned(64)));
     const k_weights *w = g->w;
     const size_t a_bytes = g->a_stride * k_type_bytes(w->type);
-    const int steps = (int)((size_t)w->k_pad * k_type_bytes(w->type) / 64), n_chunks = (steps + CHUNK - 1) / CHUNK;
+    const int steps = (int)((size_t)w->k_pad * k_type_bytes(w->type) / 64);
+    const int n_chunks = n_blocks > FEW ? (steps + CHUNK - 1) / CHUNK : 1;
     const size_t panel_bytes = (size_t)steps * 1024;
     const char *panel = (const char *)w->panels + (size_t)p * panel_bytes;
-    const int share = (height * n_chunks + steps - 1) / steps; /* rows of the other block finished in each step */
-    /* One block reads each line once, and the processor's own fetching does as well (docs/SPEED.md). */
-    k_ahead ahead = n_blocks > 1 ? k_ahead_of(g, p, 2, n_blocks * steps) : (k_ahead){0};
+    const bool plain = g->epilogue == K_STORE || g->epilogue == K_ADD || g->epilogue == K_MUL;
+    const int even = (height * n_chunks + steps - 1) / steps, least = plain ? PLAIN_SHARE : ACTIVE_SHARE;
+    const int share = even > least ? even : least; /* rows of the other block finished in each step */
+    k_ahead ahead = n_blocks > FEW ? k_ahead_of(g, p, 2, n_blocks * steps) : (k_ahead){0};
     for (int first = 0; first < n_blocks; first += RESTING) {
         const int end = n_blocks - first < RESTING ? n_blocks : first + RESTING;
         for (int c = 0, step = 0, n; c < n_chunks; c++, step += n) {
