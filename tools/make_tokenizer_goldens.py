@@ -314,6 +314,24 @@ def make_wordpieces():
         write_kind(GOLDEN / "wordpiece" / name, train_wordpiece(lowercase), texts)
 
 
+# --- Unigram with bytes --------------------------------------------------------------------------------------
+
+def make_unigram_bytes():
+    """The pieces of ../unigram and one for each byte, which unknown characters become; nothing else is done to a text."""
+    settings = json.loads((ROOT / "tests/golden/unigram/tokenizer.json").read_text())
+    pieces = settings["model"]["vocab"]
+    least = min(score for _, score in pieces)
+    settings["added_tokens"] = [a for a in settings["added_tokens"] if a["id"] < len(pieces)]
+    pieces += [[f"<0x{b:02X}>", least - 1] for b in range(256)]
+    settings["model"]["byte_fallback"] = True
+    settings["normalizer"] = None
+    settings["decoder"] = json.loads(decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()]).__getstate__())
+    rng = random.Random(6)
+    texts = [nasty_texts.random_text(rng, nasty_texts.UNIGRAM_PIECES)[:40] for _ in range(N_TEXTS)]
+    write_lines(GOLDEN / "unigram/texts.jsonl", texts)
+    write_kind(GOLDEN / "unigram/bytes", settings, texts)
+
+
 # --- decoders ------------------------------------------------------------------------------------------------
 
 LLAMA = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -346,6 +364,7 @@ def main():
     make_words()
     make_byte_pairs()
     make_wordpieces()
+    make_unigram_bytes()
 
 
 if __name__ == "__main__":

@@ -44,9 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hd_arena arena;
     hd_settings settings;
     hd_error err;
-    hd_settings_source source = {.read = read_member, .data = root};
     hd__arena_init(&arena);
-    if (hd__settings_read_from(&source, "dir", &arena, &settings, &err) == HD_OK) {
+    for (int of_queries = 0; of_queries < 2; of_queries++) { /* a Router's sides */
+        const hd_settings_source source = {.read = read_member, .data = root, .of_queries = of_queries != 0};
+        if (hd__settings_read_from(&source, "dir", &arena, &settings, &err) != HD_OK)
+            continue;
         check(&settings);
         if (hd__pooling_name(settings.pooling, &arena) == NULL)
             abort();

@@ -1,5 +1,6 @@
-/* WordPiece and byte-pair tokenizers in the structure of published ones, on nasty texts: ids by both ways, places and the
- * way back equal to the `tokenizers` library's (tools/make_tokenizer_goldens.py). */
+/* WordPiece and byte-pair tokenizers in the structure of published ones, and Unigram with bytes for unknown characters, on
+ * nasty texts: ids by both ways, places and the way back equal to the `tokenizers` library's
+ * (tools/make_tokenizer_goldens.py). */
 #include "unit/token_fixture.h"
 
 #include "base/file.h"
@@ -109,6 +110,15 @@ static void test_wordpiece(void **state)
     json_decref(texts);
 }
 
+/* Without a charsmap; the way of XLM-RoBERTa's is in token_unigram_golden_test.c. */
+static void test_unigram_bytes(void **state)
+{
+    (void)state;
+    json_t *texts = read_lines(GOLDEN "unigram/texts.jsonl");
+    check_kind("unigram/bytes", texts, 1000);
+    json_decref(texts);
+}
+
 static void test_byte_pairs(void **state)
 {
     (void)state;
@@ -133,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wordpiece),
+        cmocka_unit_test(test_unigram_bytes),
         cmocka_unit_test(test_byte_pairs),
         cmocka_unit_test(test_other_byte_pairs),
     };
