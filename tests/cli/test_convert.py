@@ -32,9 +32,17 @@ class ConvertTest(CommandTest):
             self.assertGreater(min(map(cosine, self.rows(self.work / "m.gguf"), wanted)), least)
 
     def test_packed(self):
-        before = set(self.work.rglob("*.heddle"))
-        self.heddle("convert", "-m", GOLDEN / "gguf" / "tiny-cls-q8_0.gguf", "--packed", "--dtype", "int8", "--cache-dir", self.work / "c")
-        self.assertEqual(len(set(self.work.rglob("*-int8.heddle")) - before), 1)
+        """Of a folder and of a GGUF file, in every type; the next start maps what is there and packs nothing."""
+        for name, model in (("hub", self.tiny("tiny-cls")), ("gguf", GOLDEN / "gguf" / "tiny-cls-q8_0.gguf")):
+            for dtype in ("f32", "bf16", "int8"):
+                with self.subTest(model=name, dtype=dtype):
+                    cache = self.work / f"{name}-{dtype}"
+                    self.heddle("convert", "-m", model, "--packed", "--dtype", dtype, "--cache-dir", cache)
+                    [packed] = cache.rglob(f"*-{dtype}.heddle")
+                    before = packed.stat()
+                    err = self.heddle("embed", "-v", "-m", model, "--dtype", dtype, "--cache-dir", cache, *TEXTS)[1]
+                    self.assertIn("(mapped)", err)
+                    self.assertEqual((packed.stat().st_ino, packed.stat().st_mtime_ns), (before.st_ino, before.st_mtime_ns))
 
     def test_misuse(self):
         model = self.tiny("tiny-cls")

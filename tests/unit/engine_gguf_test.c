@@ -5,14 +5,16 @@
 
 #include "base/file.h"
 #include "engine/model_tokenizer.h" /* before the fixture, whose err its parameters would shadow */
+#include "model/dequantise.h"
 #include "model/gguf_export.h"
+#include "model/gguf_writer.h"
 #include "model/settings.h"
 
 #include "unit/engine_fixture.h"
 
 #define GGUF "tests/golden/gguf/"
 
-enum { MAX_TEXTS = 512, WIDTH = 64 };
+enum { MAX_TEXTS = 512, WIDTH = 64, BLOCK_WIDTH = 256 };
 
 static json_t *lines[MAX_TEXTS];
 static size_t n_lines;
@@ -22,6 +24,17 @@ static hd_text line_text(size_t i)
     const json_t *text = json_object_get(lines[i], "text");
     return (hd_text){json_string_value(text), json_string_length(text)};
 }
+
+/* Models with a tokenizer of each kind, and one with rows as long as the longest blocks. */
+#define SCRIPT                                                                                                              \
+    "set -e; python3 tools/make_tiny_gguf_models.py \"$models\" gguf-distilbert gguf-xlmr gguf-roberta gguf-modernbert "    \
+    "gguf-qwen3 gguf-qwen3-reranker\n"                                                                                      \
+    "PYTHONPATH=tools python3 - \"$models/blocks\" <<'EOS'\n"                                                               \
+    "import sys, pathlib, make_tiny_architectures as arch\n"                                                                \
+    "_, graph, config, behind = arch.MODELS['tiny-distilbert']\n"                                                           \
+    "config = dict(config, dim=256, hidden_dim=512)\n"                                                                      \
+    "arch.write_folder(pathlib.Path(sys.argv[1]), 'blocks', graph, config, behind, arch.vocabulary(config), None)\n"        \
+    "EOS"
 
 static int read_lines(void **state)
 {
@@ -33,9 +46,7 @@ static int read_lines(void **state)
         fclose(f);
     scratch_begin(&folder);
     tiny_models_make(&folder, "tiny-cls");
-    return n_lines > 300 ? run_in_models("python3 tools/make_tiny_gguf_models.py \"$models\" gguf-distilbert gguf-xlmr "
-                                         "gguf-roberta gguf-modernbert gguf-qwen3 gguf-qwen3-reranker")
-                         : 1;
+    return n_lines > 300 ? run_in_models(SCRIPT) : 1;
 }
 
 static int forget_lines(void **state)
@@ -184,6 +195,124 @@ static void vectors_are_those_of_the_weights(void **state)
     compare(GGUF "tiny-cls-q8_0.gguf", GGUF "tiny-cls-q8_0.f32", at, n);
 }
 
+/* ---- every type of blocks ---- */
+
+typedef struct block_type {
+    hd_tensor_type type;
+    size_t halves[2]; /* where a block has its scales */
+    size_t n_halves;
+    uint16_t scale; /* f16 */
+} block_type;
+
+static const block_type block_types[] = {
+    {HD_TENSOR_Q4_0, {0}, 1, 0x251F},    {HD_TENSOR_Q4_1, {0, 2}, 2, 0x1E00}, {HD_TENSOR_Q5_0, {0}, 1, 0x2100},
+    {HD_TENSOR_Q5_1, {0, 2}, 2, 0x1A00}, {HD_TENSOR_Q8_0, {0}, 1, 0x1000},    {HD_TENSOR_Q4_K, {0, 2}, 2, 0x068E},
+    {HD_TENSOR_Q5_K, {0, 2}, 2, 0x0500}, {HD_TENSOR_Q6_K, {208}, 1, 0x0100},
+};
+
+/* Blocks of random bits but for their scales: as they are, or what they mean. */
+static void write_blocks(const hd_tensor *t, const block_type *b, bool as_blocks, hd_file_writer *file)
+{
+    char block[HD_LARGEST_BLOCK];
+    float values[HD_LARGEST_BLOCK];
+    const size_t n_bytes = hd__tensor_type_bytes(b->type), n_values = hd__tensor_type_block(b->type);
+    uint64_t random = t->n_elements;
+    for (uint64_t i = 0; i < t->n_elements; i += n_values) {
+        for (size_t k = 0; k < n_bytes; k++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            block[k] = (char)(unsigned char)(random >> 56);
+        }
+        for (size_t k = 0; k < b->n_halves; k++)
+            memcpy(block + b->halves[k], &b->scale, sizeof b->scale);
+        assert_true(hd__dequantise(b->type, block, 1, values));
+        hd__file_writer_add(file, as_blocks ? hd__span(block, n_bytes)
+                                            : hd__span((const char *)values, n_values * sizeof *values));
+    }
+}
+
+/* The same file with all matrices whose rows are whole blocks in this type, or in f32 with the same values. */
+static size_t rewrite(const hd_gguf *from, const block_type *b, bool as_blocks, const char *path)
+{
+    hd_gguf_writer writer;
+    hd_file_writer file;
+    size_t n = 0;
+    hd__gguf_writer_init(&writer);
+    for (size_t i = 0; i < from->n_pairs; i++) {
+        const hd_gguf_pair *pair = &from->pairs[i];
+        if (pair->is_array) {
+            hd__gguf_put_array(&writer, pair->key, pair->type, pair->n, pair->bytes);
+            continue;
+        }
+        hd__buffer_append_uint(&writer.pairs, strlen(pair->key), 8);
+        hd__buffer_append_text(&writer.pairs, pair->key);
+        hd__buffer_append_uint(&writer.pairs, pair->type, 4);
+        hd__buffer_append(&writer.pairs, pair->bytes.ptr, pair->bytes.len);
+        writer.n_pairs++;
+    }
+    for (size_t i = 0; i < from->n_tensors; i++) {
+        const hd_tensor *t = &from->tensors[i];
+        const bool is_in_blocks = t->n_dims == 2 && t->dims[1] % hd__tensor_type_block(b->type) == 0;
+        hd__gguf_put_tensor(&writer, t->name, is_in_blocks && as_blocks ? b->type : HD_TENSOR_F32, t->n_dims, t->dims);
+        n += is_in_blocks;
+    }
+    MUST(hd__file_writer_open(&file, path, &err));
+    MUST(hd__gguf_writer_end(&writer, &file, &err));
+    for (size_t i = 0; i < from->n_tensors; i++) {
+        const hd_tensor *t = &from->tensors[i];
+        if (t->n_dims == 2 && t->dims[1] % hd__tensor_type_block(b->type) == 0)
+            write_blocks(t, b, as_blocks, &file);
+        else
+            hd__file_writer_add(&file, t->bytes);
+        hd__file_writer_align(&file, 32);
+    }
+    MUST(hd__file_writer_commit(&file, &err));
+    hd__gguf_writer_clear(&writer);
+    return n;
+}
+
+static void encode_file(const char *path, hd_dtype dtype, const hd_text *texts, size_t n, float *out)
+{
+    hd_model *model;
+    hd_engine *engine = open_engine((hd_engine_options){.n_threads = 1});
+    MUST(hd_model_open(engine, path, &(hd_model_options){.dtype = dtype}, &model, &err));
+    assert_int_equal(width_of(model), BLOCK_WIDTH);
+    MUST(hd_encode(model, texts, n, NULL, out, NULL, &err));
+    hd_engine_close(engine);
+}
+
+/* A model in blocks of any type gives the bits of one in f32 with the values of its blocks, which model_dequantise_test.c
+ * holds to gguf-py. */
+static void every_type_of_blocks_runs(void **state)
+{
+    (void)state;
+    enum { N_TEXTS = 3 };
+    const hd_text texts[N_TEXTS] = {text_of("a river of music"), text_of("the stone in the garden"), text_of("bread")};
+    const char *path = scratch_path(&folder, "whole.gguf");
+    float wanted[N_TEXTS * BLOCK_WIDTH], got[N_TEXTS * BLOCK_WIDTH];
+    hd_arena arena;
+    hd_settings settings;
+    hd_file_map map;
+    hd_gguf gguf;
+    hd__arena_init(&arena);
+    MUST(hd__settings_read(tiny_model_dir(&folder, "blocks"), NULL, &arena, &settings, &err));
+    MUST(hd__gguf_export(&settings, HD_TENSOR_F32, path, &err));
+    MUST(hd__file_map_open(path, &map, &err));
+    MUST(hd__gguf_parse(map.bytes, path, &arena, &gguf, &err));
+    for (size_t i = 0; i < sizeof block_types / sizeof *block_types; i++) {
+        const char *blocks = scratch_path(&folder, "blocks.gguf"), *values = scratch_path(&folder, "values.gguf");
+        assert_true(rewrite(&gguf, &block_types[i], true, blocks) >= 12); /* six of each layer */
+        rewrite(&gguf, &block_types[i], false, values);
+        for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++) {
+            encode_file(blocks, dtype, texts, N_TEXTS, got);
+            encode_file(values, dtype, texts, N_TEXTS, wanted);
+            assert_memory_equal(got, wanted, sizeof wanted);
+            assert_true(hd_cosine(got, got + BLOCK_WIDTH, BLOCK_WIDTH) < 0.999); /* other texts, other vectors */
+        }
+    }
+    hd__file_map_close(&map);
+    hd__arena_clear(&arena);
+}
+
 static void a_folder_stands_for_its_one_file(void **state)
 {
     (void)state;
@@ -210,7 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_the_folder),         cmocka_unit_test(ids_of_every_kind_are_the_folders),
         cmocka_unit_test(ids_of_sentencepiece_are_llama_cpps), cmocka_unit_test(vectors_are_those_of_the_weights),
-        cmocka_unit_test(a_folder_stands_for_its_one_file),
+        cmocka_unit_test(every_type_of_blocks_runs),           cmocka_unit_test(a_folder_stands_for_its_one_file),
     };
     return cmocka_run_group_tests(tests, read_lines, forget_lines);
 }
