@@ -15,7 +15,9 @@
  *
  * Errors: fallible functions return hd_status. When `err` is not NULL it receives the status and one line
  * of text naming what failed, the value and the limit. On failure output arguments are left untouched
- * unless a function says otherwise. Nothing here prints, exits or aborts on bad input.
+ * unless a function says otherwise. Nothing here prints, exits or aborts on bad input. Pointers are to be valid: NULL is
+ * taken where a function says so, for options and stats that are not wanted, and for arrays of no elements; anywhere else
+ * it is the caller's bug.
  *
  * Text is UTF-8 with a length; bytes that are not UTF-8 count as U+FFFD, one per maximal invalid prefix
  * (Unicode 15, section 3.9, "substitution of maximal subparts"), unless `strict` is set.
@@ -423,8 +425,9 @@ HD_API HD_MUST_USE hd_status hd_tokenize(hd_model *model, hd_text text, const hd
                                          hd_error *err);
 HD_API void hd_tokens_free(hd_tokens *tokens);
 
-/* The vocabulary entry of an id, "" for an id out of range. Lives as long as the model is loaded. Where queries and
- * documents have tokenizers of their own, options are those that hd_tokenize had: their prompt_name tells which. */
+/* The vocabulary entry of an id; "" for an id out of range, and while the model is not loaded. Lives as long as the model is
+ * loaded. Where queries and documents have tokenizers of their own, options are those that hd_tokenize had: their
+ * prompt_name tells which. */
 HD_API const char *hd_token_text(hd_model *model, const hd_encode_options *options, int32_t id);
 
 /* The text of token ids, as the tokenizer's own decoder makes it: ids out of the vocabulary are left out, as are special
