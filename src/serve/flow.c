@@ -3,6 +3,7 @@
  * What a request may look like is RFC 9112. The library parses it (strictly, see server.c); refused here is what it
  * lets pass and proxies disagree about: a length beside a transfer coding, or two lengths (section 6.3).
  */
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <strings.h>
@@ -254,6 +255,14 @@ static void check_head(hd_flow *flow)
     }
 }
 
+static void refuse_length(hd_flow *flow)
+{
+    char text[96];
+    snprintf(text, sizeof text, "the body is longer than the %" PRIu64 " bytes that this server takes",
+             flow->server->options.max_body_bytes);
+    hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, text);
+}
+
 static void check_length(hd_flow *flow)
 {
     hd_server *s = flow->server;
@@ -263,7 +272,7 @@ static void check_length(hd_flow *flow)
     for (size_t i = 0; i < length.len && n <= s->options.max_body_bytes; i++)
         n = n * 10 + (uint64_t)(length.ptr[i] - '0'); /* digits, as read_headers has seen */
     if (n > s->options.max_body_bytes) {
-        hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
+        refuse_length(flow);
     } else if (n > 0 && atomic_load(&s->bodies_bytes) + n > s->options.max_bodies_bytes) {
         hd__flow_refuse(flow, HD_FAULT_OVERLOADED, "too many request bodies are in memory");
     } else if (n > 0 && hd__buffer_reserve(&flow->body, n < FIRST_BODY_BYTES ? n : FIRST_BODY_BYTES) == NULL) {
@@ -429,7 +438,7 @@ static enum MHD_Result take_end(hd_flow *flow)
     flow->exchange.record.body_ns = hd__now_ns();
     hd__peer_phase(flow->peer, HD_PHASE_WORK);
     if (flow->too_large)
-        hd__flow_refuse(flow, HD_FAULT_BODY_BYTES, "the body is longer than this server takes");
+        refuse_length(flow);
     else if (flow->body.failed)
         hd__flow_refuse(flow, HD_FAULT_MEMORY, "no memory for this request");
     else if (is_coded(flow))

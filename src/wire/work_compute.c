@@ -255,10 +255,15 @@ static bool cannot(hd_work *w)
 {
     const hd_model_info *info = &w->card.info;
     hd_fault fault;
-    if (w->call.task == HD_TASK_RERANK ? info->reranks : (heads_of(&w->call) & ~info->heads) == 0)
+    const uint32_t lacks = w->call.task == HD_TASK_RERANK ? 0 : heads_of(&w->call) & ~info->heads;
+    if (w->call.task == HD_TASK_RERANK ? info->reranks : lacks == 0)
         return false;
-    HD_IGNORE(
-        hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name, hd__task_name(w->call.task)));
+    if (w->call.heads != 0)
+        HD_IGNORE(hd__fault(&fault, HD_FAULT_UNSUPPORTED, "heads", "the model %s has no head \"%s\"", w->card.name,
+                            hd_head_name(lacks & (~lacks + 1))));
+    else
+        HD_IGNORE(hd__fault(&fault, HD_FAULT_UNSUPPORTED, NULL, "the model %s cannot %s", w->card.name,
+                            hd__task_name(w->call.task)));
     hd__work_fault(w, &fault);
     return true;
 }

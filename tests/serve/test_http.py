@@ -156,7 +156,8 @@ class Plain(HttpTest):
     def test_too_large(self):
         status, headers, body = self.raw(head("/v1/embeddings", "POST", "Content-Length: 100001"))
         self.assertEqual((status, headers["connection"].lower()), (413, "close"))
-        self.assertEqual(json.loads(body)["error"]["code"], "request_too_large")
+        error = json.loads(body)["error"]
+        self.assertEqual((error["code"], error["message"]), ("request_too_large", "the body is longer than the 100000 bytes that this server takes"))
         self.assertEqual(self.raw(head("/v1/embeddings", "POST", "Content-Length: 99999999999999999999"))[0], 413)
         chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
         self.assertEqual(self.raw(head("/v1/embeddings", "POST", "Transfer-Encoding: chunked") + chunk * 30 + b"0\r\n\r\n")[0], 413)

@@ -221,6 +221,9 @@ class Jina(ServedTest):
 
     def test_errors(self):
         self.assertRegex(self.json("/v1/rerank", {"query": "q", "documents": ["a"]}, 400)["detail"], "cannot rerank$")
+        error = self.json("/v1/embeddings", {"input": "a", "heads": ["dense", "colbert", "sparse"]}, 400)["error"]
+        self.assertEqual(error["param"], "heads")
+        self.assertRegex(error["message"], 'has no head "sparse"$')
         self.assertIn("input", self.json("/v1/embeddings", {"task": "text-matching"}, 422)["detail"])
 
 
