@@ -56,6 +56,12 @@ static void turn_off(hd_plugin_stream *s, const char *why)
     cuda.host->log(true, line);
 }
 
+bool graphs_spoil(graphs *g)
+{
+    g->is_spoiled = g->is_recording;
+    return g->is_recording;
+}
+
 bool graphs_replay(hd_plugin_stream *s, const hd_plugin_key *key)
 {
     graphs *g = &s->graphs;
@@ -76,6 +82,7 @@ bool graphs_replay(hd_plugin_stream *s, const hd_plugin_key *key)
     if (result == CUDA_SUCCESS) {
         g->recording = *key;
         g->is_recording = true;
+        g->is_spoiled = false;
     } else {
         char why[HD_PLUGIN_TEXT_BYTES];
         driver_failure(result, "a capture", why);
@@ -84,18 +91,20 @@ bool graphs_replay(hd_plugin_stream *s, const hd_plugin_key *key)
     return false;
 }
 
-/* What was captured since the capture began, as something that can be launched, and launched; NULL after a failure. */
+/* What was captured since the capture began, as something that can be launched, and launched; NULL after a failure, or when
+ * it is not to be kept. */
 static CUgraphExec end_capture(hd_plugin_stream *s)
 {
     CUgraph graph = NULL;
     CUgraphExec launch = NULL;
     const CUresult ended = cuda.cuStreamEndCapture(s->stream, &graph);
     stream_check(s, ended, "the end of a capture"); /* unless a call within has failed */
-    if (s->status == HD_PLUGIN_OK)
+    const bool is_kept = s->status == HD_PLUGIN_OK && !s->graphs.is_spoiled;
+    if (is_kept)
         stream_check(s, cuda.cuGraphInstantiate(&launch, graph, 0), "a graph");
     if (ended == CUDA_SUCCESS)
         (void)cuda.cuGraphDestroy(graph);
-    if (s->status != HD_PLUGIN_OK)
+    if (!is_kept || s->status != HD_PLUGIN_OK)
         return NULL;
     stream_check(s, cuda.cuGraphLaunch(launch, s->stream), "a graph's first launch");
     return launch;
@@ -114,7 +123,7 @@ bool graphs_recorded(hd_plugin_stream *s)
         *pass = (recorded_pass){.key = g->recording, .used_at = ++g->now, .launch = launch};
     }
     if (s->status == HD_PLUGIN_OK)
-        return true;
+        return !g->is_spoiled;
     turn_off(s, s->why);
     stream_forgive(s); /* what is wrong with the device, if anything is, the calls will find again */
     return false;

@@ -4,7 +4,8 @@
  * a capture. When there is no room, the one that was used longest ago goes.
  *
  * After a failure of a capture, of making a graph or of its first launch, the stream has none any more: its passes are
- * launched kernel by kernel.
+ * launched kernel by kernel. A capture in which something has to be asked first is dropped, and tried again with the next
+ * pass of its key.
  *
  * Source: CUDA Driver API reference manual 13.0, "Graph Management", and the programming guide's "Stream Capture".
  */
@@ -30,10 +31,13 @@ typedef struct graphs {
     uint64_t n_seen;
     uint64_t now; /* counts launches */
     hd_plugin_key recording;
-    bool is_recording, is_off;
+    bool is_recording, is_spoiled, is_off;
 } graphs;
 
 void graphs_close(graphs *g);
+
+/* Whether a pass is being captured: if so, what was captured is not kept. */
+bool graphs_spoil(graphs *g);
 
 /* hd_plugin's replay and recorded. */
 bool graphs_replay(hd_plugin_stream *s, const hd_plugin_key *key);

@@ -1,5 +1,9 @@
 /* products.c - see products.h. Which of its kernels cuBLASLt would take for a shape is asked once and kept, as asking costs
- * more than a small product; two shapes that meet in one place of the table drive each other out.
+ * more than a small product; where there is no room in a shape's part of the table, the one used longest ago goes. It is not
+ * asked during a capture: cuBLASLt of CUDA 13.3 answers with an error then (mudler/vllm.cpp, issue 1732).
+ *
+ * A bias that cuBLASLt adds begins at a multiple of 16 bytes: it has no preference for a bias's alignment, and chooses
+ * kernels that need that much (pytorch/pytorch, pull request 194497).
  *
  * Products of 16 bits are stored in f32 or in their own type, and a bias is of the type that is stored: cublasLtMatmul's
  * table of types has no others. Parts of a sum, where there are some (split k), are kept in f32 in either case: schemes of
@@ -15,6 +19,8 @@
 #include "stream.h"
 
 #define N_CHOICES 512
+#define N_WAYS 8 /* places of the table that a shape may have: more than there are shapes in a pass of most models */
+#define BIAS_ALIGNMENT 16
 #define N_TYPES 5
 #define MOST_ALIGNMENT 256
 #define BYTES_DEPTH 64 /* weights of bytes are zeros up to a multiple of it */
@@ -29,7 +35,8 @@ typedef struct product_shape {
 
 typedef struct choice {
     product_shape shape;
-    bool is_known, is_ours; /* cuBLASLt has been asked; has none */
+    uint64_t used_at;
+    bool is_known, is_ours; /* cuBLASLt has answered; has none */
     cublasLtMatmulAlgo_t algorithm;
 } choice;
 
@@ -39,7 +46,8 @@ struct products {
     cublasLtMatrixLayout_t w, a, sums;                         /* set anew for each product */
     cublasLtMatmulPreference_t preference;
     CUdeviceptr workspace, sums_memory;
-    choice choices[N_CHOICES];
+    choice choices[N_CHOICES / N_WAYS][N_WAYS];
+    uint64_t now; /* counts products */
 };
 
 typedef struct arithmetic {
@@ -188,11 +196,15 @@ static uint32_t alignment_of(const void *address)
     return lowest == 0 || lowest > MOST_ALIGNMENT ? MOST_ALIGNMENT : (uint32_t)lowest;
 }
 
+/* Of the type of the sums; NULL: there is none that cuBLASLt may read. */
 static const void *bias_of(const product_part *part)
 {
     const hd_plugin_weights *w = &part->linear.weights;
-    const void *bias = part->sums_type == HD_PLUGIN_F32 ? (const void *)w->bias : w->rounded_bias;
-    return (const char *)bias + (size_t)part->linear.first * bytes_of(part->sums_type);
+    const void *bias = part->sums_type == HD_PLUGIN_F32 ? (const void *)w->bias
+                       : part->sums_type == w->type     ? w->rounded_bias
+                                                        : NULL;
+    const char *first = bias != NULL ? (const char *)bias + (size_t)part->linear.first * bytes_of(part->sums_type) : NULL;
+    return (uintptr_t)first % BIAS_ALIGNMENT == 0 ? first : NULL;
 }
 
 static operands operands_of(const product_part *part, bool is_biased)
@@ -285,33 +297,63 @@ static cublasStatus_t set_alignments(products *p, const product_shape *s)
     return status;
 }
 
-/* FNV-1a. */
-static size_t place_of(const product_shape *s)
+/* Which row of the table a shape is in, by FNV-1a. */
+static size_t row_of(const product_shape *s)
 {
     const unsigned char *bytes = (const unsigned char *)s;
     uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t i = 0; i < sizeof *s; i++)
         hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-    return (size_t)(hash % N_CHOICES);
+    return (size_t)(hash % (N_CHOICES / N_WAYS));
 }
 
-/* The choice for a shape whose layouts are set. A shape, or a device, that cuBLASLt has nothing for is ours. */
-static choice *choose(products *p, cublasLtMatmulDesc_t operation, const product_shape *s)
+/* A shape's place: its own, or that of the one used longest ago. */
+static choice *place_of(products *p, const product_shape *s)
 {
-    choice *c = &p->choices[place_of(s)];
-    if (c->is_known && memcmp(&c->shape, s, sizeof *s) == 0)
-        return c;
+    choice *row = p->choices[row_of(s)], *oldest = row;
+    for (size_t i = 0; i < N_WAYS; i++) {
+        if (row[i].is_known && memcmp(&row[i].shape, s, sizeof *s) == 0)
+            return &row[i];
+        oldest = row[i].used_at < oldest->used_at ? &row[i] : oldest;
+    }
+    *oldest = (choice){.shape = *s};
+    return oldest;
+}
+
+/* The choice for a shape whose layouts are set. A shape, or a device, that cuBLASLt has nothing for is ours; one that it did
+ * not answer for is ours this once. NULL: it is not known, and a capture is no time to ask. */
+static choice *choose(hd_plugin_stream *stream, cublasLtMatmulDesc_t operation, const product_shape *s)
+{
+    products *p = stream->products;
+    choice *c = place_of(p, s);
     cublasLtMatmulHeuristicResult_t found;
     int n_found = 0;
+    c->used_at = ++p->now;
+    if (c->is_known)
+        return c;
+    if (graphs_spoil(&stream->graphs))
+        return NULL;
     cublasStatus_t status = set_alignments(p, s);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = cuda.cublasLtMatmulAlgoGetHeuristic(p->handle, operation, p->w, p->a, p->sums, p->sums, p->preference, 1,
                                                      &found, &n_found);
-    *c = (choice){.shape = *s, .is_known = true};
+    c->is_known = status == CUBLAS_STATUS_SUCCESS || status == CUBLAS_STATUS_NOT_SUPPORTED;
     c->is_ours = status != CUBLAS_STATUS_SUCCESS || n_found == 0 || found.state != CUBLAS_STATUS_SUCCESS;
     if (!c->is_ours)
         c->algorithm = found.algo;
     return c;
+}
+
+/* What cuBLASLt has offered a kernel for, and does not compute. It is said once for each shape. */
+static void take_over(choice *c)
+{
+    const product_shape *s = &c->shape;
+    char line[HD_PLUGIN_TEXT_BYTES];
+    c->is_ours = true;
+    snprintf(line, sizeof line,
+             "cuBLASLt does not compute a product that it has a kernel for: type %d, %d rows, %d channels of %d", s->type,
+             s->rows, s->channels, s->k);
+    cuda.host->log(false, line);
 }
 
 static void multiply_ours(hd_plugin_stream *s, const product_part *part)
@@ -330,7 +372,7 @@ static void multiply_ours(hd_plugin_stream *s, const product_part *part)
 }
 
 /* By cuBLASLt; false: it has no kernel. With a bias, sums are all that the product comes to: with it, and, of ADD, with what
- * was there before. */
+ * was there before. In a capture that is spoiled there is nothing to do. */
 static bool multiply(hd_plugin_stream *s, const product_part *part, bool is_biased)
 {
     static const float one = 1.0f, zero = 0.0f;
@@ -341,17 +383,20 @@ static bool multiply(hd_plugin_stream *s, const product_part *part, bool is_bias
     const void *of_before = is_biased && part->linear.epilogue == HD_PLUGIN_ADD ? factor : nothing;
     const operands o = operands_of(part, is_biased);
     const product_shape shape = shape_of(part, &o);
-    const choice *c = NULL;
     cublasLtMatmulDesc_t operation;
     cublasStatus_t status = set_operation(p, &shape, &o, &operation);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = set_layouts(p, &shape);
     if (status == CUBLAS_STATUS_SUCCESS) {
-        c = choose(p, operation, &shape);
-        if (c->is_ours)
-            return false;
+        choice *c = choose(s, operation, &shape);
+        if (c == NULL || c->is_ours)
+            return c == NULL;
         status = cuda.cublasLtMatmul(p->handle, operation, factor, o.w, p->w, o.a, p->a, of_before, o.sums, p->sums, o.sums,
                                      p->sums, &c->algorithm, (void *)(uintptr_t)p->workspace, WORKSPACE_BYTES, s->stream);
+        if (status == CUBLAS_STATUS_NOT_SUPPORTED) {
+            take_over(c);
+            return false;
+        }
     }
     if (status != CUBLAS_STATUS_SUCCESS) {
         char why[HD_PLUGIN_TEXT_BYTES];
@@ -369,8 +414,7 @@ static bool multiply_at_once(hd_plugin_stream *s, const hd_plugin_linear *t)
                                 .sums_type = t->out_type,
                                 .sums = (char *)t->out + (size_t)t->first * bytes_of(t->out_type),
                                 .sums_stride = t->out_stride};
-    const bool has_bias = t->out_type == HD_PLUGIN_F32 || (t->out_type == w->type && w->rounded_bias != NULL);
-    return !is_scaled(w->type) && has_bias && t->rank == 0 &&
+    return !is_scaled(w->type) && bias_of(&whole) != NULL && t->rank == 0 &&
            (t->epilogue == HD_PLUGIN_STORE || t->epilogue == HD_PLUGIN_ADD) && multiply(s, &whole, true);
 }
 

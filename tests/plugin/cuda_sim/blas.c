@@ -12,6 +12,10 @@
  * Of products of E4M3 ("cublasLtMatmul", to use FP8 kernels): compute capability 8.9, sums and scales in f32, A transposed
  * and B not, addresses at multiples of 16 bytes, and so are leading dimensions, columns of D and what is summed over
  * ("Tensor Core Usage"); a bias would be 16 bits.
+ *
+ * And what is in no manual: there is no preference for a bias's alignment, and kernels read it 16 bytes at a time
+ * (pytorch/pytorch, pull request 194497), so that another one is a fault; while a stream is captured it answers no question
+ * about kernels (CUDA 13.3: mudler/vllm.cpp, issue 1732).
  */
 #include <cublasLt.h>
 #include <math.h>
@@ -26,6 +30,7 @@
 #include "halves.h"
 
 #define WORKSPACE_ALIGNMENT 256
+#define BIAS_ALIGNMENT 16
 
 struct cublasLtContext {
     CUcontext context;
@@ -40,8 +45,8 @@ typedef struct layout {
 
 typedef struct operation {
     uint32_t compute, scale, transposes_a, transposes_b, epilogue;
-    uint32_t bias_alignment; /* of a choice */
-    const void *bias;        /* of a product, of D's type; NULL in a choice */
+    uint32_t unused;
+    const void *bias; /* of a product, of D's type; NULL in a choice */
 } operation;
 
 typedef struct preference {
@@ -247,8 +252,6 @@ static bool is_supported(const algorithm *w)
         if (alignment % least != 0 || leading % least != 0)
             return false;
     }
-    if (w->operation.bias_alignment % (aligned_only ? 16 : (uint32_t)value_bytes(w->d.type)) != 0) /* 0: none, or more */
-        return false;
     if (are_bytes(w) && (w->operation.transposes_a != CUBLAS_OP_T || w->operation.transposes_b != CUBLAS_OP_N ||
                          w->a.rows % 4 != 0 || w->d.rows % 4 != 0))
         return false;
@@ -279,8 +282,6 @@ static algorithm wanted(cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t
                         cublasLtMatrixLayout_t d)
 {
     algorithm w = {.a = IS(a), .b = IS(b), .d = IS(d), .operation = *(const operation *)(const void *)description};
-    const uintptr_t bias = (uintptr_t)bias_of(description);
-    w.operation.bias_alignment = (uint32_t)(bias & (0 - bias) & 0xff);
     w.operation.bias = NULL;
     return w;
 }
@@ -298,6 +299,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     w.rounds_parts = (p->reductions & (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE)) != 0;
     if (ordered != 0)
         return (cublasStatus_t)ordered;
+    if (sim_is_capturing())
+        return CUBLAS_STATUS_INTERNAL_ERROR;
     if (handle->context != sim_current_context() || c != d || n_wanted < 1 || !are_sizes_right(&w))
         return CUBLAS_STATUS_INVALID_VALUE;
     if (w.operation.epilogue == CUBLASLT_EPILOGUE_BIAS && bias_of(description) == NULL)
@@ -410,6 +413,8 @@ static void run_product(const void *data)
         check_operand("a product's second operand", &w->b, p->b, false);
     if (p->adds)
         check_operand("what a product adds to", &w->d, p->d, false);
+    if ((uintptr_t)p->bias % BIAS_ALIGNMENT != 0)
+        sim_fault("a product's bias is at %p, which is no multiple of %d", p->bias, BIAS_ALIGNMENT);
     if (p->bias != NULL)
         sim_check_range("a product's bias", p->bias, (size_t)w->d.rows * value_bytes(w->d.type), false);
     check_operand("what a product writes", &w->d, p->d, true);

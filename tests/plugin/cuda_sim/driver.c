@@ -651,6 +651,17 @@ int sim_stream_add(CUstream stream, void (*run)(const void *data), const void *d
     return is_there;
 }
 
+int sim_is_capturing(void)
+{
+    bool any = false;
+    pthread_mutex_lock(&lock);
+    CUcontext context = pthread_getspecific(current_key);
+    for (owned *o = context != NULL ? context->things : NULL; o != NULL; o = o->next)
+        any |= o->kind == A_STREAM && ((CUstream)(void *)o)->graph != NULL;
+    pthread_mutex_unlock(&lock);
+    return any;
+}
+
 /* ---- graphs ---- */
 
 CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode mode)

@@ -13,6 +13,7 @@ SIM_EXPORT int sim_ordered(const char *call);
 SIM_EXPORT int sim_stream_add(CUstream stream, void (*run)(const void *data), const void *data, size_t bytes);
 
 SIM_EXPORT CUcontext sim_current_context(void);
+SIM_EXPORT int sim_is_capturing(void); /* whether a stream of the current context is captured, by whomever */
 SIM_EXPORT void sim_count_product(void);
 SIM_EXPORT int sim_capability(void); /* 89: compute capability 8.9 */
 

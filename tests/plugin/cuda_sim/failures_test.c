@@ -248,8 +248,25 @@ static void test_products(void **state)
     fail_each("cublasLtCreate", CUBLAS_STATUS_NOT_INITIALIZED, HD_PLUGIN_FAILED, 1);
     fail_each("cublasLtMatmul", CUBLAS_STATUS_ALLOC_FAILED, HD_PLUGIN_NO_MEMORY, 1);
     fail_each("cublasLtMatmul", CUBLAS_STATUS_EXECUTION_FAILED, HD_PLUGIN_FAILED, 1);
-    /* Who has no kernel is not missed. */
-    fail_each("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_NOT_SUPPORTED, HD_PLUGIN_OK, 1);
+    /* Who has no kernel is not missed, nor who does not answer, nor who has offered one and refuses. */
+    fail_each("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_NOT_SUPPORTED, HD_PLUGIN_OK, N_PASSES);
+    fail_each("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_INTERNAL_ERROR, HD_PLUGIN_OK, N_PASSES);
+    fail_each("cublasLtMatmul", CUBLAS_STATUS_NOT_SUPPORTED, HD_PLUGIN_OK, N_PASSES);
+}
+
+/* A question that was not answered is asked again, but not during a capture: what was captured is dropped, and is a graph
+ * with the pass after that. */
+static void test_questions(void **state)
+{
+    (void)state;
+    const cuda_sim_orders once = {.call = "cublasLtMatmulAlgoGetHeuristic", .result = CUBLAS_STATUS_INTERNAL_ERROR, .at = 1};
+    control(&once, NULL);
+    const cuda_sim_counts before = counts_of_device();
+    assert_int_equal(work(N_PASSES), HD_PLUGIN_OK);
+    assert_int_equal(counts_of_device().n_failures - before.n_failures, 1);
+    assert_int_equal(counts_of_device().n_products - before.n_products, N_PASSES - 1);
+    assert_int_equal(counts_of_device().n_graph_launches - before.n_graph_launches, N_PASSES - 2);
+    check_nothing_is_left("afterwards", 0);
 }
 
 /* The device is away for a while. */
@@ -384,6 +401,34 @@ static void test_a_layer(void **state)
     check_nothing_is_left("afterwards", 0);
 }
 
+/* A bias that begins where cuBLASLt may not read it is our epilogue's. */
+static void test_a_bias(void **state)
+{
+    (void)state;
+    hd_plugin_device *device;
+    hd_plugin_stream *stream;
+    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
+    assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+    const hd_plugin_act in = {
+        .type = HD_PLUGIN_F16, .data = zeros(device, stream, TOKENS * N * sizeof(uint16_t)), .stride = N};
+    hd_plugin_linear whole[] = {product_of_f16(device, stream, &in, N, HD_PLUGIN_STORE, HD_PLUGIN_F16),
+                                product_of_f16(device, stream, &in, N, HD_PLUGIN_ADD, HD_PLUGIN_F32)};
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
+        const size_t bias_bytes = i == 0 ? sizeof(uint16_t) : sizeof(float);
+        for (whole[i].first = 0; whole[i].first < 16; whole[i].first++) {
+            const cuda_sim_counts before = counts_of_device();
+            plugin->linear(stream, &whole[i]);
+            assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
+            assert_int_equal(counts_of_device().n_products - before.n_products, 1);
+            assert_int_equal(counts_of_device().n_launches - before.n_launches,
+                             (size_t)whole[i].first * bias_bytes % 16 != 0);
+        }
+    }
+    plugin->stream_close(stream);
+    plugin->close(device);
+    check_nothing_is_left("afterwards", 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -407,14 +452,11 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_driver),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_graphs),
-        cmocka_unit_test(test_graphs_are_off),
-        cmocka_unit_test(test_graphs_are_few),
-        cmocka_unit_test(test_it_comes_back),
-        cmocka_unit_test(test_the_first_is_kept),
-        cmocka_unit_test(test_a_layer),
+        cmocka_unit_test(test_driver),         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_questions),      cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_graphs_are_off), cmocka_unit_test(test_graphs_are_few),
+        cmocka_unit_test(test_it_comes_back),  cmocka_unit_test(test_the_first_is_kept),
+        cmocka_unit_test(test_a_layer),        cmocka_unit_test(test_a_bias),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
