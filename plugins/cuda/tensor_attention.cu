@@ -17,6 +17,9 @@
 
 enum { QUERIES = TENSOR_QUERIES, KEYS = 64, WARPS = TENSOR_WARPS, THREADS = WARPS * LANES, PAD = 8, OF_WARP = 16 };
 
+/* Blocks that a multiprocessor's registers are to have room for: while one waits for keys and values, others compute. */
+enum { BLOCKS = 4, BLOCKS_OF_128 = 3 };
+
 #define LOG2_E 1.44269504f
 
 /* What a lane knows of its two queries, rows g and g + 8 of its warp's, so far. */
@@ -86,26 +89,46 @@ static __device__ void multiply_keys(float scores[KEYS / 8][4], const running<DI
     }
 }
 
+/* Which of a tile's columns a row sees: those below n with column - row in [low, high]. */
+typedef struct sight {
+    int32_t n, low, high;
+} sight;
+
+/* No column is farther from a row than this, which stands for all that is farther. */
+static __device__ int32_t near(int64_t distance)
+{
+    const int64_t most = KEYS;
+    return (int32_t)(distance < -most ? -most : distance > most ? most : distance);
+}
+
+static __device__ sight sight_of(const hd_plugin_attention &t, const tile &s, int64_t key)
+{
+    const int64_t left = s.last_key - key + 1;
+    sight see;
+    see.n = left < KEYS ? (int32_t)left : (int32_t)KEYS;
+    see.low = near(s.place - key - t.reach_back);
+    see.high = near(s.place - key + t.reach_ahead);
+    return see;
+}
+
 /* Scales scores, adds biases, and hides keys that are not seen. `key` is the first of the keys. */
 static __device__ void finish_scores(const hd_plugin_attention &t, const tile &s, int32_t head, int64_t key,
                                      float scores[KEYS / 8][4])
 {
     const int32_t lane = (int32_t)(threadIdx.x % LANES), first = (int32_t)(threadIdx.x / LANES) * OF_WARP + lane / 4;
-    const bool is_whole = t.bias == NULL && key + KEYS - 1 <= s.last_key && s.place + s.n_rows - 1 - key <= t.reach_back &&
-                          key + KEYS - 1 - s.place <= t.reach_ahead;
-    const float *bias = t.bias != NULL ? t.bias + (size_t)head * t.bias_stride : NULL;
+    const sight see = sight_of(t, s, key);
+    const bool is_whole = t.bias == NULL && see.n == KEYS && see.low <= 1 - s.n_rows && see.high >= KEYS - 1;
+    const float *bias = t.bias != NULL ? t.bias + (ptrdiff_t)((size_t)head * t.bias_stride) + (s.place - key) : NULL;
     const float scale = t.scale * LOG2_E;
 #pragma unroll
     for (int32_t n = 0; n < KEYS / 8; n++) {
 #pragma unroll
         for (int32_t i = 0; i < 4; i++) {
-            const int32_t row = first + i / 2 * 8, column = n * 8 + lane % 4 * 2 + i % 2;
-            const int64_t distance = s.place + row - (key + column);
+            const int32_t row = first + i / 2 * 8, column = n * 8 + lane % 4 * 2 + i % 2, ahead = column - row;
             float score = scale * scores[n][i];
             if (!is_whole) {
-                const bool sees =
-                    row < s.n_rows && key + column <= s.last_key && distance <= t.reach_back && -distance <= t.reach_ahead;
-                score = sees ? score + (bias != NULL ? bias[distance] * LOG2_E : 0.0f) : -INFINITY;
+                const bool sees = row < s.n_rows && column < see.n && ahead >= see.low && ahead <= see.high;
+                score = sees ? score + (bias != NULL ? bias[-ahead] * LOG2_E : 0.0f) : -INFINITY;
             }
             scores[n][i] = score;
         }
@@ -123,13 +146,13 @@ template <int DIM> static __device__ void weigh_scores(float scores[KEYS / 8][4]
             most = fmaxf(most, fmaxf(scores[n][2 * r], scores[n][2 * r + 1]));
         most = fmaxf(most, __shfl_xor_sync(ALL_LANES, most, 1)); /* the row's four lanes */
         most = fmaxf(most, __shfl_xor_sync(ALL_LANES, most, 2));
-        const float base = most == -INFINITY ? 0.0f : most, shrink = exp2f(known->most[r] - base);
+        const float base = most == -INFINITY ? 0.0f : most, shrink = fast_power_of_2(known->most[r] - base);
         known->most[r] = most;
         known->sum[r] *= shrink;
 #pragma unroll
         for (int32_t n = 0; n < KEYS / 8; n++) {
-            scores[n][2 * r] = exp2f(scores[n][2 * r] - base);
-            scores[n][2 * r + 1] = exp2f(scores[n][2 * r + 1] - base);
+            scores[n][2 * r] = fast_power_of_2(scores[n][2 * r] - base);
+            scores[n][2 * r + 1] = fast_power_of_2(scores[n][2 * r + 1] - base);
             known->sum[r] += scores[n][2 * r] + scores[n][2 * r + 1];
         }
 #pragma unroll
@@ -189,6 +212,7 @@ template <hd_plugin_type TYPE, int DIM> static __device__ void attend(const hd_p
     uint16_t *keys = (uint16_t *)keys_memory, *values = (uint16_t *)values_memory;
     const int32_t head = (int32_t)blockIdx.y, kv_head = head / (t.n_heads / t.n_kv_heads);
     const tile s = find_tile<QUERIES>(t, (int32_t)blockIdx.x);
+    const bool has_queries = (int32_t)(threadIdx.x / LANES) * OF_WARP < s.n_rows; /* the warp, all of it */
     running<DIM> known = {};
     if (s.n_rows <= 0)
         return; /* the whole block */
@@ -202,41 +226,43 @@ template <hd_plugin_type TYPE, int DIM> static __device__ void attend(const hd_p
         bring<TYPE, DIM>(keys, t.k, at, t.kv_stride, n);
         bring<TYPE, DIM>(values, t.v, at, t.kv_stride, n);
         __syncthreads();
-        multiply_keys<TYPE, DIM>(scores, &known, keys);
-        finish_scores(t, s, head, key, scores);
-        weigh_scores<DIM>(scores, &known);
-        multiply_values<TYPE, DIM>(scores, values, &known);
+        if (has_queries) {
+            multiply_keys<TYPE, DIM>(scores, &known, keys);
+            finish_scores(t, s, head, key, scores);
+            weigh_scores<DIM>(scores, &known);
+            multiply_values<TYPE, DIM>(scores, values, &known);
+        }
         __syncthreads();
     }
     write_out<DIM>(t, s, head, &known);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_bf16_32(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) k_tensor_attention_bf16_32(const hd_plugin_attention t)
 {
     attend<HD_PLUGIN_BF16, 32>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_bf16_64(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) k_tensor_attention_bf16_64(const hd_plugin_attention t)
 {
     attend<HD_PLUGIN_BF16, 64>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_bf16_128(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_OF_128) k_tensor_attention_bf16_128(const hd_plugin_attention t)
 {
     attend<HD_PLUGIN_BF16, 128>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_f16_32(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) k_tensor_attention_f16_32(const hd_plugin_attention t)
 {
     attend<HD_PLUGIN_F16, 32>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_f16_64(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) k_tensor_attention_f16_64(const hd_plugin_attention t)
 {
     attend<HD_PLUGIN_F16, 64>(t);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) k_tensor_attention_f16_128(const hd_plugin_attention t)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_OF_128) k_tensor_attention_f16_128(const hd_plugin_attention t)
 {
     attend<HD_PLUGIN_F16, 128>(t);
 }
