@@ -15,7 +15,9 @@ hd_status hd__json_parse(hd_span text, const char *file, json_t **root, hd_error
     if (parsed == NULL) {
         if (json_error_code(&e) == json_error_out_of_memory)
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to parse it", file);
-        return hd__fail(err, HD_ERR_FORMAT, "%s: line %d column %d: %s", file, e.line, e.column, e.text);
+        const bool is_zero = json_error_code(&e) == json_error_null_character; /* whose text is about jansson's flags */
+        return hd__fail(err, HD_ERR_FORMAT, "%s: line %d column %d: %s", file, e.line, e.column,
+                        is_zero ? "\\u0000 is not allowed" : e.text);
     }
     *root = parsed;
     return HD_OK;

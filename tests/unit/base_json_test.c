@@ -27,6 +27,9 @@ static void refuses_what_is_not_strict(void **state)
         assert_non_null(strstr(err.text, "file.json: line "));
         assert_null(root);
     }
+    json_t *root = NULL;
+    assert_int_equal(hd__json_parse(hd__span_of("[\"\\u0000\"]"), "file.json", &root, &err), HD_ERR_FORMAT);
+    assert_string_equal(err.text, "file.json: line 1 column 9: \\u0000 is not allowed");
 }
 
 static void gets_integers(void **state)
