@@ -22,6 +22,17 @@ double cli_progress_seconds(const cli_progress *progress)
     return hd__seconds_since(progress->start_ns);
 }
 
+/* Cuts a line, '\r' first, to what a terminal of so many columns shows in one row: rows before the last would stay there. A
+ * column takes one byte at least. */
+static void cut_to(char *line, int columns)
+{
+    if (strlen(line) <= (size_t)columns)
+        return;
+    while (columns > 1 && ((unsigned char)line[columns] & 0xC0) == 0x80)
+        columns--;
+    line[columns] = '\0';
+}
+
 /* A bar of BAR_CELLS cells in eighths: U+2588 is full, U+2589…U+258F are seven to one eighths. */
 static void append_bar(char *line, size_t bytes, double share)
 {
@@ -56,6 +67,8 @@ void cli_progress_draw(cli_progress *progress, double share, const char *text)
             at = strlen(line);
             snprintf(line + at, sizeof line - at, "  %s left", cli_duration_text(seconds * (1 - share) / share, left));
         }
+    } else {
+        cut_to(line, columns);
     }
     fprintf(stderr, "%s\x1b[K", line); /* K: clear what a longer line left behind */
 }

@@ -103,10 +103,10 @@ class CommandTest(unittest.TestCase):
             self.assertIn(text, stderr)
         return stderr
 
-    def on_terminal(self, *args, streams=("stdout", "stderr"), code=0, env=None, timeout=120):
-        """What the program leaves on a terminal of 120 columns that these streams of it are."""
+    def on_terminal(self, *args, streams=("stdout", "stderr"), code=0, env=None, timeout=120, columns=120):
+        """What the program leaves on a terminal that these streams of it are."""
         screen, terminal = pty.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         process = subprocess.Popen([str(PROGRAM), *map(str, args)], cwd=self.work, env=self.env(**(env or {})), stdin=subprocess.DEVNULL,
                                    **{name: terminal for name in streams})
         os.close(terminal)

@@ -167,6 +167,14 @@ class TerminalTest(CommandTest):
             self.assertLessEqual(abs(int(percent) - 100 * int(done.replace(",", "")) / n), 1, text)
         self.assertRegex(text, r"\r\x1b\[K2,000 docs, 6,000 tokens in ")
 
+    def test_narrow(self):
+        """What is drawn over must be one row."""
+        lines = self.write("n.txt", "water\n" * 20000)
+        text = self.on_terminal("embed", "-m", self.tiny(), "-i", lines, "-o", "v.f32", streams=["stderr"], columns=24)
+        drawn = [row.removesuffix("\x1b[K") for row in text.split("\r")[1:-2]]
+        self.assertIn(" docs  ", "".join(drawn), text)
+        self.assertLessEqual(max(map(len, drawn)), 23, text)
+
     def test_no_binary_on_a_terminal(self):
         text = self.on_terminal("embed", "-m", self.tiny(), "--output-format", "npy", "water", code=2)
         self.assertEqual(text, "heddle: embed: npy and f32 are not for a terminal to show: use --output FILE or a pipe\r\n")
