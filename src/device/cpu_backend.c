@@ -151,7 +151,9 @@ static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *
     k_gemm_fn *gemm = gemm_of(kernels, w->type);
     assert(act->type == w->type);
     const k_low_rank low_rank = cpu_lower(kernels, run, change, act, n_rows, w->n_pad);
-    uint32_t n_units = (uint32_t)(panel_end - panel_begin) / K_PANEL_STEP;
+    const uint32_t n_units = (uint32_t)(panel_end - panel_begin) / K_PANEL_STEP;
+    const size_t unit_bytes = (size_t)w->k_pad * k_type_bytes(w->type) * K_PANEL * K_PANEL_STEP;
+    const char *units = (const char *)w->panels + (size_t)(panel_begin / K_PANEL_STEP) * unit_bytes;
     for (hd_phase p = hd__phase_begin(run, n_units); hd__phase_take(run, &p);) {
         gemm(&(k_gemm){
             .w = w,
@@ -162,6 +164,7 @@ static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *
             .rows = n_rows,
             .panel_begin = panel_begin + (int)p.begin * K_PANEL_STEP,
             .panel_end = panel_begin + (int)p.end * K_PANEL_STEP,
+            .next = p.next < n_units ? units + p.next * unit_bytes : NULL,
             .change = low_rank,
             .epilogue = epilogue,
             .out_type = out_type,

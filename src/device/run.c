@@ -4,7 +4,7 @@
 #include <sched.h>
 
 /* Chunks for each member: enough to even out unequal cores, few enough that taking them costs little. */
-#define CHUNKS_PER_MEMBER 3
+#define CHUNKS_PER_MEMBER 5
 
 static void relax(uint32_t *spins)
 {
@@ -29,8 +29,16 @@ hd_phase hd__phase_begin(const hd_run *run, uint32_t n_units)
 static bool take_alone(hd_phase *phase)
 {
     bool first = phase->end == 0 && phase->n_units > 0;
-    phase->end = phase->n_units;
+    phase->end = phase->next = phase->n_units;
     return first;
+}
+
+/* Chunk i becomes the one in hand. */
+static void hold(hd_phase *phase, uint32_t i, bool from_end)
+{
+    phase->begin = i * phase->step;
+    phase->end = phase->begin + phase->step < phase->n_units ? phase->begin + phase->step : phase->n_units;
+    phase->next = !from_end ? phase->end : i > 0 ? phase->begin - phase->step : phase->n_units;
 }
 
 bool hd__phase_take(hd_run *run, hd_phase *phase)
@@ -48,17 +56,17 @@ bool hd__phase_take(hd_run *run, hd_phase *phase)
         atomic_store_explicit(&team->done, 0, memory_order_relaxed);
         atomic_store_explicit(&team->state, mine + ((uint64_t)1 << 32), memory_order_release);
     }
+    const bool from_end = run->rank % 2 == 1;
     uint64_t state = atomic_load_explicit(&team->state, memory_order_acquire);
     uint32_t spins = 0;
     while (state >> 32 == run->phase) {
-        uint32_t taken = (uint32_t)state;
-        if (taken >= phase->n_chunks) {
+        const uint32_t at_begin = state & 0xffff, at_end = state >> 16 & 0xffff;
+        if (at_begin + at_end >= phase->n_chunks) {
             relax(&spins);
             state = atomic_load_explicit(&team->state, memory_order_acquire);
-        } else if (atomic_compare_exchange_weak_explicit(&team->state, &state, state + 1, memory_order_acq_rel,
-                                                         memory_order_acquire)) {
-            phase->begin = taken * phase->step;
-            phase->end = phase->begin + phase->step < phase->n_units ? phase->begin + phase->step : phase->n_units;
+        } else if (atomic_compare_exchange_weak_explicit(&team->state, &state, state + (from_end ? 1 << 16 : 1),
+                                                         memory_order_acq_rel, memory_order_acquire)) {
+            hold(phase, from_end ? phase->n_chunks - 1 - at_end : at_begin, from_end);
             return true;
         }
     }

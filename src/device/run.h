@@ -3,8 +3,9 @@
  * A pass is a sequence of phases (one for each device operation, or part of one). Every member of a team runs
  * the same code; in each phase the work is cut into chunks, members take chunks until none is left, and nobody
  * goes on before all chunks are finished. Work is taken, not assigned: a member that joins late, or whose core is
- * taken away by the machine, costs nothing but its share. A pass alone (team NULL) takes each phase whole and
- * touches no atomic.
+ * taken away by the machine, costs nothing but its share. Every second member takes from the end, so that what two
+ * of them take lies side by side: each can fetch ahead what it takes next. A pass alone (team NULL) takes each phase
+ * whole and touches no atomic.
  *
  * Which member does a chunk never changes a bit of the result: kernels promise that (kernel/gemm.h and others).
  */
@@ -17,7 +18,7 @@
 
 /* Shared by the members of one pass; zeroed before it begins. */
 typedef struct hd_team {
-    _Alignas(64) _Atomic uint64_t state; /* phase << 32 | chunks taken */
+    _Alignas(64) _Atomic uint64_t state; /* phase << 32 | chunks taken from the end << 16 | from the beginning */
     _Alignas(64) _Atomic uint32_t done;  /* chunks of the phase finished */
     _Alignas(64) uint32_t n_members;     /* most that may take part: how finely to cut */
 } hd_team;
@@ -34,6 +35,7 @@ typedef struct hd_run {
 typedef struct hd_phase {
     uint32_t n_units, step, n_chunks; /* step units to a chunk */
     uint32_t begin, end;
+    uint32_t next; /* where the chunk begins that this member is likely to take next; n_units: none */
 } hd_phase;
 
 /* Begins a phase of n_units (may be 0). Members pass the same numbers in the same order. */

@@ -92,6 +92,7 @@ typedef struct k_gemm {
     const float *a_offset;      /* [rows], int8 only */
     int rows;                   /* at least 1 */
     int panel_begin, panel_end; /* which panels to compute: output columns [16 * begin, 16 * end) */
+    const void *next;           /* panels that the caller takes after these, fetched ahead; NULL: not known */
     k_low_rank change;
     k_epilogue epilogue;
     k_type out_type;   /* K_F32 or K_BF16 (round to nearest even) */

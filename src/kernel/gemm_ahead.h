@@ -2,8 +2,7 @@
  *
  * A model's weights are larger than L2, so each panel comes from L3 or memory, once in a product. Left to the
  * hardware, the first rows of each tile's panels wait for most of its lines. A pass over some panels therefore fetches as
- * many next ones, a share in each of its turns. Those may be another thread's: then the lines were fetched in vain,
- * which costs less than waiting.
+ * many next ones, a share in each of its turns; after the last of a product those that its caller says come next.
  */
 #ifndef HD_KERNEL_GEMM_AHEAD_H
 #define HD_KERNEL_GEMM_AHEAD_H
@@ -22,9 +21,9 @@ static inline k_ahead k_ahead_of(const k_gemm *g, int panel, int n_panels, int n
 {
     const k_weights *w = g->w;
     const size_t panel_bytes = (size_t)w->k_pad * k_type_bytes(w->type) * K_PANEL;
-    const int first = panel + n_panels, left = w->n_pad / K_PANEL - first, n = left < n_panels ? left : n_panels;
-    const char *at = (const char *)w->panels + (size_t)first * panel_bytes;
-    const size_t bytes = (size_t)n * panel_bytes;
+    const int first = panel + n_panels, left = g->panel_end - first;
+    const char *at = left > 0 ? (const char *)w->panels + (size_t)first * panel_bytes : g->next;
+    const size_t bytes = at == NULL ? 0 : (size_t)(left > 0 && left < n_panels ? left : n_panels) * panel_bytes;
     const size_t groups = bytes / (size_t)n_turns / K_AHEAD_GROUP + 1;
     return (k_ahead){.at = at, .end = at + bytes, .share = groups * K_AHEAD_GROUP};
 }

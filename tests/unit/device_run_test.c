@@ -106,6 +106,32 @@ static void team_of(uint32_t n, uint32_t most, int late_us)
     free(wanted);
 }
 
+/* Two members come towards each other, and know what they take next. */
+static void test_sides(void **state)
+{
+    (void)state;
+    enum { UNITS = 31 };
+    hd_team team = {.n_members = 2};
+    hd_run runs[2] = {{.team = &team}, {.team = &team, .rank = 1}};
+    hd_phase phases[2] = {hd__phase_begin(&runs[0], UNITS), hd__phase_begin(&runs[1], UNITS)};
+    const uint32_t step = phases[0].step, n_chunks = phases[0].n_chunks;
+    assert_true(n_chunks > 4 && n_chunks < UNITS); /* several each, of several units */
+    uint32_t expected[2] = {0, (n_chunks - 1) * step};
+    for (uint32_t i = 0; i < n_chunks; i++) {
+        hd_phase *phase = &phases[i % 2];
+        assert_true(hd__phase_take(&runs[i % 2], phase));
+        assert_int_equal(phase->begin, expected[i % 2]);
+        assert_int_equal(phase->end, phase->begin + step < UNITS ? phase->begin + step : UNITS);
+        expected[i % 2] = phase->next;
+    }
+    assert_int_equal(phases[n_chunks % 2].next, phases[1 - n_chunks % 2].begin); /* they have met */
+
+    hd_run alone = {0};
+    hd_phase whole = hd__phase_begin(&alone, UNITS);
+    assert_true(hd__phase_take(&alone, &whole));
+    assert_int_equal(whole.next, UNITS);
+}
+
 static void test_teams(void **state)
 {
     (void)state;
@@ -142,7 +168,7 @@ static void test_too_late(void **state)
     free(p);
 }
 
-/* Chunks: together all units, none empty, at most three for each member. */
+/* Chunks: together all units, none empty, at most five for each member. */
 static void test_chunks(void **state)
 {
     (void)state;
@@ -157,7 +183,7 @@ static void test_chunks(void **state)
                 next = p.end;
             }
             assert_int_equal(next, n);
-            assert_true(n_chunks <= 3 * n_members);
+            assert_true(n_chunks <= 5 * n_members);
             assert_int_equal(run.phase, n > 0);
         }
     }
@@ -166,8 +192,8 @@ static void test_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone), cmocka_unit_test(test_chunks),   cmocka_unit_test(test_teams),
-        cmocka_unit_test(test_late),  cmocka_unit_test(test_too_late),
+        cmocka_unit_test(test_alone), cmocka_unit_test(test_chunks), cmocka_unit_test(test_sides),
+        cmocka_unit_test(test_teams), cmocka_unit_test(test_late),   cmocka_unit_test(test_too_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
