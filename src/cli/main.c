@@ -101,7 +101,8 @@ static int run_program(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &ignore, NULL); /* a closed pipe is an error of write() */
+    sigaction(SIGPIPE, &ignore, NULL); /* a closed pipe is an error of write(), */
+    sigaction(SIGXFSZ, &ignore, NULL); /* and so is a file of more than `ulimit -f` */
     int code = run_program(argc, argv);
     if (fflush(stdout) == 0)
         return code;
