@@ -145,11 +145,13 @@ static void print_summary(const cli_index_report *r, const char *index, double s
 
 void cli_index_report_end(cli_index_report *r, const char *index, bool json, hd_status status)
 {
+    const hd_ingest_progress *p = &r->result;
+    const bool has_begun = p->n_added + p->n_changed + p->n_moved + p->n_removed + p->n_unchanged + p->n_failed > 0;
     const double seconds = cli_progress_seconds(&r->progress);
     cli_progress_end(&r->progress);
     if (json) {
         print_json(r, index, seconds, status);
-    } else if (!cli_quiet && (status == HD_OK || status == HD_ERR_CANCELLED)) {
+    } else if (!cli_quiet && (status == HD_OK || (status == HD_ERR_CANCELLED && has_begun))) {
         print_summary(r, index, seconds);
         print_failures(r);
     }

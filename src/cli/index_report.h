@@ -22,7 +22,7 @@ void cli_index_report_begin(cli_index_report *report);
 bool cli_index_report_progress(const hd_ingest_progress *progress, void *report);
 void cli_index_report_failed(const char *path, const hd_error *why, void *report);
 
-/* The summary, also of a run that failed; frees the report. */
+/* The summary, also of a run that was interrupted when it had begun, or as JSON of one that failed; frees the report. */
 void cli_index_report_end(cli_index_report *report, const char *index, bool json, hd_status status);
 
 /* One line after each run of --watch that changed something, and its failures. Ready for the next run. */

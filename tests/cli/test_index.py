@@ -472,8 +472,8 @@ class IndexTest(CommandTest):
         self.put("a.txt", TEXT + "still left out")
         change(lambda: self.put("last.txt", TEXT + "last"), "1 added")
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=30)
-        self.assertEqual(process.returncode, 128 + signal.SIGTERM, stderr)
+        stdout, stderr = process.communicate(timeout=30)
+        self.assertEqual((process.returncode, stdout), (128 + signal.SIGTERM, ""), stderr)
         self.assertEqual(sorted(self.documents()), ["tree/b.txt", "tree/last.txt"])
 
     def watch(self, *paths, **env):
