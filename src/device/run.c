@@ -7,7 +7,7 @@
 
 /* Chunks for each member: enough to even out unequal cores, few enough that taking them costs little. */
 #define CHUNKS_PER_MEMBER 5
-_Static_assert(HD_LIMIT_THREADS * CHUNKS_PER_MEMBER <= UINT16_MAX, "the counts in hd_team.state");
+_Static_assert(UINT16_MAX / CHUNKS_PER_MEMBER >= HD_LIMIT_THREADS, "the counts in hd_team.state");
 
 static void relax(uint32_t *spins)
 {
