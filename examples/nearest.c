@@ -106,7 +106,7 @@ static bool embed_file(hd_model *model, const char *path, double opened, hd_text
     float first[4096];
     *n = read_lines(path, lines);
     if (*n == 0) {
-        snprintf(err->text, sizeof err->text, "%s: no lines", path);
+        snprintf(err->text, sizeof err->text, "%s: no lines, or it cannot be read", path);
         return false;
     }
     hd_model_get_info(model, &info);

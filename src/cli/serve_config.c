@@ -293,6 +293,8 @@ static hd_status load_server(cli_serve_config *c, hd_error *err)
     o->max_body_bytes = HD_LIMIT_BODY_BYTES;
     if (flag_max_body != NULL)
         HD_TRY(cli_bytes_parse(flag_max_body, "--max-body", &o->max_body_bytes, err));
+    if (o->max_body_bytes == 0)
+        return hd__fail(err, HD_ERR_ARG, "--max-body: '%s' leaves no byte for a request", flag_max_body);
     HD_TRY(load_keys(c, err));
     return load_listen_fds(c, err);
 }

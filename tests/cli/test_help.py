@@ -60,6 +60,7 @@ class HelpTest(CommandTest):
         self.fails("embed", "--dimensions", "-1", "x", code=2, says="--dimensions: '-1' is not a number")
         self.fails("embed", "--dimensions", "99999999999999999999", "x", code=2, says="is not a number")
         self.fails("embed", "--dtype", "f17", "x", code=2, says="--dtype: 'f17' is not one of auto, f32, bf16, int8, f16, fp8")
+        self.fails("serve", "--max-body", "0", code=2, says="--max-body: '0' leaves no byte for a request")
         self.fails("embed", "--output-format", "csv", "x", code=2, says="--output-format: 'csv' is not one of jsonl, npy, f32")
         self.fails("embed", "--input-format", "csv", code=2, says="--input-format: 'csv' is not one of lines, jsonl")
         self.fails("embed", "--threads", "2000", "x", code=2, says="--threads: '2000' is not a number from 0 to 1024")
