@@ -11,6 +11,7 @@
     X(rows, k_embed)                                                                                                        \
     X(rows, k_change_rows)                                                                                                  \
     X(rows, k_norm)                                                                                                         \
+    X(rows, k_norm_of_warp)                                                                                                 \
     X(rows, k_convert)                                                                                                      \
     X(rows, k_rotate)                                                                                                       \
     X(rows, k_copy)                                                                                                         \
@@ -46,8 +47,11 @@ typedef struct product_part {
 } product_part;
 
 enum {
-    ROW_THREADS = 256, /* a block for each row, or for each 256 values of one */
-    ROTATE_WARPS = 4,  /* of a block, each with a head */
+    ROW_THREADS = 256,        /* a block for each row, or for each 256 values of one */
+    ROTATE_WARPS = 4,         /* of a block, each with a head */
+    NORM_WARPS = 4,           /* of a block, each with a row .. */
+    MOST_NORM_OF_WARP = 1024, /* .. of so many values at most .. */
+    NORM_ALIGNMENT = 16,      /* .. at multiples of so many bytes, as are numbers of values */
 
     PRODUCT_TILE = 64, /* rows and channels of a block .. */
     PRODUCT_SIDE = 16, /* .. of 16 x 16 threads */

@@ -1,6 +1,9 @@
 /* rows.cu - operations on rows: embed, change_rows, norm, convert, rotate, copy, unit. A block has a row (rotate: a warp has
  * a head of a row) and its threads take values next to each other, so that reads and writes are whole. What each computes
  * is said in heddle/plugin.h. Sums are in f32, over 256 partial sums.
+ *
+ * norm has two kernels: where a row is up to 1,024 values in whole words of 16 bytes a warp has it, reads it once, and waits
+ * for no other.
  */
 #include "lanes.h"
 
@@ -112,6 +115,125 @@ extern "C" __global__ void k_norm(const hd_plugin_norm t)
         return;
     for (int32_t j = (int32_t)threadIdx.x; j < t.n; j += ROW_THREADS)
         x[j] = y(j);
+}
+
+/* ---- norms of rows that a warp keeps ---- */
+
+enum { EACH_WORD = 4, WORDS = MOST_NORM_OF_WARP / EACH_WORD / LANES };
+
+/* Values as they are read and written at once. */
+template <typename T> struct alignas(EACH_WORD * sizeof(T)) word_of {
+    T values[EACH_WORD];
+};
+
+/* A lane's words of a row: number i * LANES + lane of n_words. */
+typedef word_of<float> row_part[WORDS];
+
+template <typename Value> static __device__ __forceinline__ void for_each(row_part part, int32_t n_words, Value value)
+{
+#pragma unroll
+    for (int32_t i = 0; i < WORDS; i++) {
+        if (i * LANES + (int32_t)(threadIdx.x % LANES) >= n_words)
+            continue; /* no lane waits within */
+#pragma unroll
+        for (int32_t j = 0; j < EACH_WORD; j++)
+            value(&part[i].values[j]);
+    }
+}
+
+/* Zeros where there is nothing. */
+static __device__ __forceinline__ void load_part(row_part part, const float *row, int32_t n_words)
+{
+#pragma unroll
+    for (int32_t i = 0; i < WORDS; i++) {
+        const int32_t word = i * LANES + (int32_t)(threadIdx.x % LANES);
+        part[i] = row != NULL && word < n_words ? ((const word_of<float> *)row)[word] : word_of<float>{};
+    }
+}
+
+template <typename T, typename Narrow>
+static __device__ __forceinline__ void store_part(T *row, const row_part part, int32_t n_words, Narrow narrow)
+{
+#pragma unroll
+    for (int32_t i = 0; i < WORDS; i++) {
+        const int32_t word = i * LANES + (int32_t)(threadIdx.x % LANES);
+        word_of<T> narrowed;
+#pragma unroll
+        for (int32_t j = 0; j < EACH_WORD; j++)
+            narrowed.values[j] = narrow(part[i].values[j]);
+        if (word < n_words)
+            ((word_of<T> *)row)[word] = narrowed;
+    }
+}
+
+static __device__ void store_act_of_8_bits(const hd_plugin_act &act, size_t row, row_part part, int32_t n_words)
+{
+    const bool is_f8 = act.type == HD_PLUGIN_F8;
+    float least = INFINITY, most = -INFINITY, finite = 1.0f, scale, offset = 0.0f;
+    for_each(part, n_words, [&](float *x) {
+        finite = fabsf(*x) < INFINITY ? finite : 0.0f; /* 0 for a NaN */
+        least = fminf(least, *x);
+        most = fmaxf(most, is_f8 ? fabsf(*x) : *x);
+    });
+    least = over_warp<Least>(least);
+    most = over_warp<Most>(most);
+    finite = over_warp<Least>(finite);
+    if (is_f8)
+        scale = f8_scale(most, finite > 0.0f);
+    else
+        byte_range(least, most, finite > 0.0f, act.act_max, &scale, &offset);
+    if (threadIdx.x % LANES == 0) {
+        act.scale[row] = scale;
+        if (!is_f8)
+            act.offset[row] = offset;
+    }
+    uint8_t *to = (uint8_t *)act.data + row * act.stride;
+    if (is_f8)
+        store_part(to, part, n_words, [=](float x) { return f8_of_f32(x / scale); });
+    else
+        store_part(to, part, n_words, [=](float x) { return (uint8_t)byte_of_f32(x, scale, offset, act.act_max); });
+}
+
+static __device__ void store_act(const hd_plugin_act &act, size_t row, row_part part, int32_t n_words)
+{
+    const size_t at = row * act.stride;
+    if (act.type == HD_PLUGIN_F16)
+        store_part((uint16_t *)act.data + at, part, n_words, [](float x) { return f16_of_f32(x); });
+    else if (act.type == HD_PLUGIN_BF16)
+        store_part((uint16_t *)act.data + at, part, n_words, [](float x) { return bf16_of_f32(x); });
+    else if (act.type == HD_PLUGIN_F32)
+        store_part((float *)act.data + at, part, n_words, [](float x) { return x; });
+    else
+        store_act_of_8_bits(act, row, part, n_words);
+}
+
+extern "C" __global__ void __launch_bounds__(NORM_WARPS *LANES) k_norm_of_warp(const hd_plugin_norm t)
+{
+    const size_t row = (size_t)blockIdx.x * NORM_WARPS + threadIdx.x / LANES;
+    const int32_t n_words = t.n / EACH_WORD;
+    if (row >= (size_t)t.n_rows)
+        return; /* the whole warp */
+    float *x = t.x + row * t.stride, mean = 0.0f, squares = 0.0f;
+    row_part part, gamma, beta;
+    load_part(part, x, n_words);
+    load_part(gamma, t.gamma, n_words);
+    load_part(beta, t.beta, n_words);
+    if (!t.rms) {
+        for_each(part, n_words, [&](const float *value) { mean += *value; });
+        mean = over_warp<Sum>(mean) / (float)t.n;
+    }
+    for_each(part, n_words, [&](const float *value) { squares += (*value - mean) * (*value - mean); });
+    const float scale = 1.0f / sqrtf(over_warp<Sum>(squares) / (float)t.n + t.eps);
+#pragma unroll
+    for (int32_t i = 0; i < WORDS; i++) {
+#pragma unroll
+        for (int32_t j = 0; j < EACH_WORD; j++)
+            part[i].values[j] = (part[i].values[j] - mean) * scale * gamma[i].values[j] + beta[i].values[j];
+    }
+    if (t.keep || t.act.type != HD_PLUGIN_F32)
+        store_act(t.act, row, part, n_words);
+    if (!t.keep)
+        store_part(x, part, n_words, [](float value) { return value; });
 }
 
 /* ---- the others ---- */
