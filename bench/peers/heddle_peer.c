@@ -1,7 +1,13 @@
 /* heddle_peer.c - Heddle measured as peer.py measures the others: one process, through the C library.
  *
  *   heddle_peer DTYPE MODEL_DIR DATA_DIR THREADS STARTED QUERIES FILE…       warmed up with the files; then, on stdin, lines
- * of encode FILE BEGIN END [VECTORS] heads BITS FILE BEGIN END            these hd_head bits from one pass end
+ *
+ *   encode FILE BEGIN END [VECTORS]
+ *   heads BITS FILE BEGIN END            these hd_head bits from one pass
+ *   device                               what the first GPU has done; {} without one
+ *   end
+ *
+ * GPUs compute where the plugin is found. HEDDLE_PEER_GPU_BYTES is what is taken of each one's memory.
  *
  * What a reranker makes of lines are their scores for the line of query.txt. The vector cache is off. Answers are JSON
  * objects, one a line, with the names that peer.py uses.
@@ -74,6 +80,7 @@ static double peak_rss_mb(void)
 }
 
 struct peer {
+    hd_engine *engine;
     hd_model *model;
     hd_model_info info;
     const char *data;
@@ -136,8 +143,8 @@ static void measure_queries(const struct peer *peer, size_t n, float *out)
 
 static hd_dtype dtype_named(const char *name)
 {
-    static const char *const names[] = {
-        [HD_DTYPE_AUTO] = "auto", [HD_DTYPE_F32] = "f32", [HD_DTYPE_BF16] = "bf16", [HD_DTYPE_INT8] = "int8"};
+    static const char *const names[] = {[HD_DTYPE_AUTO] = "auto", [HD_DTYPE_F32] = "f32", [HD_DTYPE_BF16] = "bf16",
+                                        [HD_DTYPE_INT8] = "int8", [HD_DTYPE_F16] = "f16", [HD_DTYPE_FP8] = "fp8"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)
             return (hd_dtype)i;
@@ -160,6 +167,19 @@ static float *room_for(const struct peer *peer, size_t n)
     return out;
 }
 
+static void print_device(const struct peer *peer)
+{
+    hd_device_info d;
+    if (hd_engine_get_device(peer->engine, 0, &d))
+        printf("{\"hardware\": \"%s\", \"driver\": \"%s\", \"texts\": %llu, \"replayed\": %llu, \"failures\": %llu, "
+               "\"returned\": %llu, \"used_mb\": %.1f}\n",
+               d.hardware, d.driver, (unsigned long long)d.n_texts, (unsigned long long)d.n_replayed,
+               (unsigned long long)(d.n_failures + d.n_out_of_memory), (unsigned long long)d.n_returned,
+               (double)d.used_bytes * 1e-6);
+    else
+        puts("{}");
+}
+
 static void run_command(const struct peer *peer, char *line)
 {
     char name[256], vectors[4096] = "";
@@ -167,6 +187,8 @@ static void run_command(const struct peer *peer, char *line)
     unsigned heads = 0;
     if (strcmp(line, "end\n") == 0) {
         printf("{\"peak_rss_mb\": %.1f}\n", peak_rss_mb());
+    } else if (strcmp(line, "device\n") == 0) {
+        print_device(peer);
     } else if ((sscanf(line, "encode %255s %zu %zu %4095s", name, &begin, &end, vectors) >= 3 ||
                 sscanf(line, "heads %u %255s %zu %zu", &heads, name, &begin, &end) == 4) &&
                begin < end) {
@@ -192,14 +214,15 @@ int main(int argc, char **argv)
         return 2;
     }
     double started_ms = atof(argv[5]) * 1e3;
-    hd_engine_options engine_options = {.n_threads = (uint32_t)atoi(argv[4])};
+    const char *gpu_bytes = getenv("HEDDLE_PEER_GPU_BYTES");
+    hd_engine_options engine_options = {.n_threads = (uint32_t)atoi(argv[4]),
+                                        .device_memory_bytes = gpu_bytes != NULL ? strtoull(gpu_bytes, NULL, 10) : 0};
     hd_model_options model_options = {.dtype = dtype_named(argv[1])};
     struct peer peer = {.data = argv[3]};
-    hd_engine *engine;
     hd_error err;
-    if (hd_engine_open(&engine_options, &engine, &err) != HD_OK)
+    if (hd_engine_open(&engine_options, &peer.engine, &err) != HD_OK)
         die("hd_engine_open", &err);
-    if (hd_model_open(engine, argv[2], &model_options, &peer.model, &err) != HD_OK)
+    if (hd_model_open(peer.engine, argv[2], &model_options, &peer.model, &err) != HD_OK)
         die("hd_model_open", &err);
     hd_model_get_info(peer.model, &peer.info);
 
@@ -218,6 +241,6 @@ int main(int argc, char **argv)
         run_command(&peer, line);
 
     hd_model_close(peer.model);
-    hd_engine_close(engine);
+    hd_engine_close(peer.engine);
     return 0;
 }
