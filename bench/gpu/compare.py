@@ -258,8 +258,11 @@ def measure_shape(shape, main, others, long):
         shape.say("computed by", f"{device['hardware']}, {device['driver']}")
         shape.say("weights and batches, MB", device["used_mb"])
     for dtype in ("bf16", "fp8", "int8"):
-        with shape.heddle(dtype) as heddle:
-            shape.rates(heddle, dtype, [main])
+        try:
+            with shape.heddle(dtype) as heddle:
+                shape.rates(heddle, dtype, [main])
+        except RuntimeError as error:
+            shape.say(f"{dtype} failed", str(error))
     shape.say("fp8 to f16", shape.rate("fp8", main) / shape.rate("f16", main))
     if long is not None:
         shape.say(f"a token of {long:,} to one of {main:,}", shape.rate("f16", main) / shape.rate("f16", long))
@@ -277,11 +280,15 @@ def measure_speed(figures):
             "f16 in 1,250 MB, 512, tokens/s": "as without the limit"}), 512, (128, 8000), 8000),
         (("MiniLM-L6-8192", figures, (("short", 60000), (256, 20000)), {
             "times torch, short": ">= 4", "one query, p50, ms": "<= 0.8"}), "short", (256,), None))
-    made = []
+    made, good = [], True
     for arguments, main, others, long in shapes:
         shape = Shape(*arguments)
-        measure_shape(shape, main, others, long)
         made.append((shape, main, others))
+        try:
+            measure_shape(shape, main, others, long)
+        except (RuntimeError, ZeroDivisionError) as error:
+            shape.say("failed", str(error))
+            good = False
     try:
         import torch
         figures.say("torch", f"{torch.__version__}, {torch.cuda.get_device_name(0)}")
@@ -292,7 +299,7 @@ def measure_speed(figures):
     except Exception as error:      # whatever the other side lacks; ours are there
         figures.say("torch failed", f"{type(error).__name__}: {str(error)[:200]}")
         return False
-    return True
+    return good
 
 
 # --- profile ----------------------------------------------------------------------------------------------------
