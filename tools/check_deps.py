@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -213,6 +214,23 @@ def header_command(flags, path):
     return [compiler, *words, "-Wno-unused-function", "-Wno-unused-const-variable", "-x", "c"]
 
 
+def check_clang(build):
+    """What is compiled by GCC here is C to Clang as well, which builds the fuzzers."""
+    if shutil.which("clang") is None:
+        print("clang: SKIP: it is not installed (tools/setup.sh fuzz)")
+        return
+    for entry in compile_commands(build):
+        source = Path(entry["file"])
+        if not source.is_relative_to(ROOT / "src"):
+            continue
+        words = shlex.split(entry["command"])
+        kept = [w for w in words[1:] if w.startswith(("-I", "-D", "-m", "-std"))]
+        done = run(["clang", *kept, "-w", "-fsyntax-only", str(source)])
+        for line in done.stderr.splitlines():
+            if found := re.match(r"(.+?):(\d+):\d+: (?:fatal )?error: (.+)", line):
+                yield f"{name_of(Path(found[1]))}:{found[2]}: {found[3]}"
+
+
 def archives(build):
     found = sorted(build.glob("libhd_*.a"))
     if not found:
@@ -265,7 +283,8 @@ def check_isa(build):
 
 
 CHECKS = {f.__name__.removeprefix("check_"): f for f in (
-    check_includes, check_names, check_libc, check_size, check_style, check_headers, check_symbols, check_exports, check_isa)}
+    check_includes, check_names, check_libc, check_size, check_style, check_headers, check_clang, check_symbols, check_exports,
+    check_isa)}
 
 
 def main():

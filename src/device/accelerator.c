@@ -36,7 +36,8 @@ static void close_device(hd_accelerator *a)
     if (a->device != NULL)
         a->plugin->close(a->device);
     a->device = NULL;
-    a->used_bytes = a->usable_bytes = 0;
+    a->used_bytes = 0;
+    a->usable_bytes = 0;
     a->generation++;
 }
 
