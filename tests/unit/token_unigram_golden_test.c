@@ -85,7 +85,7 @@ static void test_tokenizer_json(void **state)
 static void test_sentencepiece_file(void **state)
 {
     (void)state;
-    hd_tokenizer *tokenizer;
+    hd_tokenizer *tokenizer = NULL;
     hd_file_map map;
     if (hd__file_map_open(GOLDEN "/sentencepiece.bpe.model", &map, &err) != HD_OK ||
         hd__tokenizer_open_sentencepiece(map.bytes, "sentencepiece.bpe.model", &tokenizer, &err) != HD_OK)
