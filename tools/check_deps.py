@@ -167,6 +167,13 @@ def compile_commands(build):
     return json.loads(path.read_text())
 
 
+def compiler_of(entry):
+    """The compiler of one of them, and what it is told about its language, its machine, and where headers are."""
+    words = shlex.split(entry["command"])
+    kept = [w for w in words[1:] if w.startswith(("-I", "-D", "-m", "-std", "-W"))]
+    return words[0], kept + [x for w, x in zip(words, words[1:]) if w == "-isystem" for x in (w, x)]
+
+
 def isa_suffixes():
     """The file name endings that hd_isa.cmake compiles for an instruction set of their own."""
     match = re.search(r"foreach\(isa ([\w ]+)\)", (ROOT / "cmake" / "hd_isa.cmake").read_text())
@@ -180,12 +187,10 @@ def check_headers(build):
     flags = {}
     for entry in compile_commands(build):
         source = Path(entry["file"])
-        words = shlex.split(entry["command"])
-        kept = [w for w in words[1:] if w.startswith(("-I", "-D", "-m", "-std", "-W"))]
-        kept += [x for w, x in zip(words, words[1:]) if w == "-isystem" for x in (w, x)]
+        compiler, kept = compiler_of(entry)
         if source.is_relative_to(ROOT / "src"):
             for where in ((source.parent, source.stem.rpartition("_")[2]), (source.parent, ""), ""):
-                flags.setdefault(where, (words[0], kept))
+                flags.setdefault(where, (compiler, kept))
     if not flags:
         raise CannotCheck("compile_commands.json names no file of src")
     public = list(c_files("include"))
@@ -223,9 +228,7 @@ def check_clang(build):
         source = Path(entry["file"])
         if not source.is_relative_to(ROOT / "src"):
             continue
-        words = shlex.split(entry["command"])
-        kept = [w for w in words[1:] if w.startswith(("-I", "-D", "-m", "-std"))]
-        done = run(["clang", *kept, "-w", "-fsyntax-only", str(source)])
+        done = run(["clang", *compiler_of(entry)[1], "-w", "-fsyntax-only", str(source)])
         for line in done.stderr.splitlines():
             if found := re.match(r"(.+?):(\d+):\d+: (?:fatal )?error: (.+)", line):
                 yield f"{name_of(Path(found[1]))}:{found[2]}: {found[3]}"

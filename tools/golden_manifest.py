@@ -1,4 +1,4 @@
-"""What the makers of goldens for queries and documents share: a folder of a file for each model, and its manifest."""
+"""What makers of goldens share: with what they were made; for queries and documents a folder of a file for each model, and its manifest."""
 
 import json
 import sys
@@ -6,6 +6,11 @@ import tempfile
 from importlib.metadata import version
 
 import make_tiny_architectures as tiny
+
+
+def made_with(packages):
+    """Python's version and those of packages."""
+    return {"python": sys.version.split()[0], **{package: version(package) for package in packages}}
 
 
 def write_all(out, names, make, packages, queries, documents):
@@ -16,7 +21,6 @@ def write_all(out, names, make, packages, queries, documents):
         old.unlink()
     with tempfile.TemporaryDirectory() as folder:
         entries = [make(name, tiny.write_model(folder, name)) for name in names]
-    made_with = {"python": sys.version.split()[0], **{package: version(package) for package in packages}}
-    parts = [f' "made_with": {json.dumps(made_with)}', f' "queries": {json.dumps(queries)}',
+    parts = [f' "made_with": {json.dumps(made_with(packages))}', f' "queries": {json.dumps(queries)}',
              f' "documents": {json.dumps(documents)}', ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]
     (out / "manifest.json").write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")

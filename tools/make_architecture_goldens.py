@@ -19,7 +19,6 @@ import math
 import os
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -35,6 +34,7 @@ from tokenizers import Tokenizer
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests/golden/architectures"
 sys.path.insert(0, str(ROOT / "tools"))
+import golden_manifest
 import make_tiny_architectures as tiny
 
 LENGTHS = (1, 2, 9, 31, 64, 97, 150)    # of the sequences; their order is that of the files
@@ -352,8 +352,7 @@ def main():
             make_chats(tiny.write_model(models, name))
         entries = list(make_all(models))
     names = ("transformers", "sentence-transformers", "model2vec", "peft", "torch", "numpy")
-    made_with = {"python": sys.version.split()[0], **{n: version(n) for n in names}}
-    lines = [f' "made_with": {json.dumps(made_with)}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",
+    lines = [f' "made_with": {json.dumps(golden_manifest.made_with(names))}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",
              ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]
     (OUT / "manifest.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

@@ -13,7 +13,6 @@ import os
 import shutil
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
@@ -26,6 +25,7 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests/golden/flag"
 sys.path.insert(0, str(ROOT / "tools"))
+import golden_manifest
 import make_tiny_architectures as tiny
 import make_tiny_gguf_models as models
 
@@ -74,7 +74,7 @@ def main():
             shutil.copy(head, m3)
         write("embedded.jsonl", embed(m3))
         write("reranked.jsonl", rerank(models.write_model(folder, "gguf-xlmr-reranker")))
-    made_with = {"python": sys.version.split()[0], **{p: version(p) for p in ("FlagEmbedding", "transformers", "torch")}}
+    made_with = golden_manifest.made_with(("FlagEmbedding", "transformers", "torch"))
     (OUT / "manifest.json").write_text(json.dumps({"made_with": made_with}) + "\n")
 
 

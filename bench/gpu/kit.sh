@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that bench/gpu/run.sh needs on a machine that has a GPU, this source tree and nothing to compile with: one
-# archive, build/gpu.tar.xz, of about 20 MB. Programs and the libraries that they need, the C library apart, which has to be
+# archive, build/gpu.tar.xz, of about 30 MB. Programs and the libraries that they need, the C library apart, which has to be
 # as new as here; the plugin, for the GPUs named; all-MiniLM-L6-v2 with its weights rounded to Q8_0, so that it is small.
 #
 #   bench/gpu/kit.sh                     for an H100 or H200

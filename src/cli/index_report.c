@@ -143,10 +143,15 @@ static void print_summary(const cli_index_report *r, const char *index, double s
     hd__buffer_clear(&line);
 }
 
+/* Whether a document is not as it was, or could not be read. */
+static bool has_news(const hd_ingest_progress *p)
+{
+    return p->n_added + p->n_changed + p->n_moved + p->n_removed + p->n_failed > 0;
+}
+
 void cli_index_report_end(cli_index_report *r, const char *index, bool json, hd_status status)
 {
-    const hd_ingest_progress *p = &r->result;
-    const bool has_begun = p->n_added + p->n_changed + p->n_moved + p->n_removed + p->n_unchanged + p->n_failed > 0;
+    const bool has_begun = has_news(&r->result) || r->result.n_unchanged > 0;
     const double seconds = cli_progress_seconds(&r->progress);
     cli_progress_end(&r->progress);
     if (json) {
@@ -161,9 +166,8 @@ void cli_index_report_end(cli_index_report *r, const char *index, bool json, hd_
 
 void cli_index_report_turn(cli_index_report *r)
 {
-    const hd_ingest_progress *p = &r->result;
     cli_progress_end(&r->progress);
-    if (!cli_quiet && p->n_added + p->n_changed + p->n_moved + p->n_removed + p->n_failed > 0) {
+    if (!cli_quiet && has_news(&r->result)) {
         const time_t now = time(NULL);
         struct tm local;
         char clock[16] = "";

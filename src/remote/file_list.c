@@ -134,8 +134,8 @@ static void choose_in(hd_file_list *list, const char *dir)
     bool has_whole = kind < N_WEIGHT_KINDS && find_in(list, dir, weight_kinds[kind].whole) != NULL;
     for (size_t i = 0; i < list->n; i++) {
         hd_remote_file *file = &list->files[i];
-        const char *slash = strrchr(file->path, '/'), *name = slash != NULL ? slash + 1 : file->path;
-        size_t n_own = slash != NULL ? (size_t)(slash - file->path) : 0;
+        const char *name = hd__remote_file_name(file);
+        size_t n_own = name > file->path ? (size_t)(name - file->path) - 1 : 0;
         if (n_own != n_dir || memcmp(file->path, dir, n_dir) != 0)
             continue;
         if (is_settings_name(name))

@@ -7,6 +7,8 @@
 #ifndef HD_REMOTE_FILE_LIST_H
 #define HD_REMOTE_FILE_LIST_H
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "model/modules.h"
 #include "remote/checksum.h"
@@ -32,6 +34,13 @@ typedef struct hd_file_list {
  * past HD_LIMIT_MODEL_FILES. */
 HD_MUST_USE hd_status hd__file_list_add(hd_file_list *list, const hd_remote_file *file, hd_error *err);
 hd_remote_file *hd__file_list_find(const hd_file_list *list, const char *path); /* NULL when there is none */
+
+/* The last part of its path. */
+static inline const char *hd__remote_file_name(const hd_remote_file *file)
+{
+    const char *slash = strrchr(file->path, '/');
+    return slash != NULL ? slash + 1 : file->path;
+}
 
 /* Sets every file's role. HD_ERR_UNSUPPORTED when what Heddle needs is not among them. */
 HD_MUST_USE hd_status hd__file_list_choose(hd_file_list *list, const hd_modules *modules, hd_error *err);

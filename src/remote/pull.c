@@ -106,12 +106,6 @@ static hd_status path_in(char path[HD_LIMIT_PATH_BYTES], const char *dir, const 
     return HD_OK;
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* A file in staging got there whole: it was renamed into place after its check. */
 static bool is_there(const char *path, const hd_remote_file *file)
 {
@@ -154,7 +148,8 @@ static hd_status link_equal(const hd_file_list *list, const hd_remote_file *file
     HD_TRY(path_in(link_path, staging, "../link", err)); /* not in the model, should it stay behind */
     for (size_t i = 0; i < list->n; i++) {
         const hd_remote_file *other = &list->files[i];
-        if (i == i_file || other->role == HD_FILE_UNUSED || strcmp(name_of(other->path), name_of(file->path)) != 0)
+        if (i == i_file || other->role == HD_FILE_UNUSED ||
+            strcmp(hd__remote_file_name(other), hd__remote_file_name(file)) != 0)
             continue;
         HD_TRY(path_in(other_path, staging, other->path, err));
         if (stat(path, &st) == 0 && stat(other_path, &other_st) == 0 && st.st_ino == other_st.st_ino)

@@ -58,24 +58,30 @@ static int forget_lines(void **state)
     return 0;
 }
 
+static void assert_same_ids(const hd_tokenizer *hub, const hd_tokenizer *gguf, hd_span text, uint32_t max_length,
+                            const char *what, size_t line)
+{
+    hd_ids wanted = {0}, got = {0};
+    const hd_tokenize_options options = {.max_length = max_length};
+    MUST(hd__tokenizer_encode(hub, text, &options, &wanted, NULL, &err));
+    MUST(hd__tokenizer_encode(gguf, text, &options, &got, NULL, &err));
+    if (got.n != wanted.n || memcmp(got.ids, wanted.ids, wanted.n * sizeof *wanted.ids) != 0)
+        fail_msg("%s, line %zu has other ids", what, line);
+    hd__ids_clear(&wanted);
+    hd__ids_clear(&got);
+}
+
 static void ids_are_those_of_the_folder(void **state)
 {
     (void)state;
     hd_tokenizer *hub, *gguf;
-    hd_ids wanted = {0}, got = {0};
-    const hd_tokenize_options options = {.max_length = 128};
     MUST(hd__model_tokenizer_open(tiny_model_dir(&folder, "tiny-cls"), NULL, &hub, &err));
     MUST(hd__model_tokenizer_open(GGUF "tiny-cls-q8_0.gguf", NULL, &gguf, &err));
     assert_int_equal(hd__tokenizer_vocab_size(gguf), hd__tokenizer_vocab_size(hub));
     for (size_t i = 0; i < n_lines; i++) {
         const hd_text text = line_text(i);
-        MUST(hd__tokenizer_encode(hub, hd__span(text.ptr, text.len), &options, &wanted, NULL, &err));
-        MUST(hd__tokenizer_encode(gguf, hd__span(text.ptr, text.len), &options, &got, NULL, &err));
-        assert_int_equal(got.n, wanted.n);
-        assert_memory_equal(got.ids, wanted.ids, wanted.n * sizeof *wanted.ids);
+        assert_same_ids(hub, gguf, hd__span(text.ptr, text.len), 128, "texts.jsonl", i);
     }
-    hd__ids_clear(&wanted);
-    hd__ids_clear(&got);
     hd__tokenizer_close(hub);
     hd__tokenizer_close(gguf);
 }
@@ -83,25 +89,18 @@ static void ids_are_those_of_the_folder(void **state)
 /* A line is a text, or an object with one. */
 static size_t compare_ids(const char *model, const hd_tokenizer *hub, const hd_tokenizer *gguf, const char *path)
 {
-    hd_ids wanted = {0}, got = {0};
-    const hd_tokenize_options options = {.max_length = 0};
     const size_t all = JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    char what[256];
     size_t n = 0;
     FILE *f = fopen(path, "r");
     assert_non_null(f);
+    snprintf(what, sizeof what, "%s: %s", model, path);
     for (json_t *line; (line = json_loadf(f, all, NULL)) != NULL; n++) {
         const json_t *text = json_is_object(line) ? json_object_get(line, "text") : line;
-        const hd_span span = hd__span(json_string_value(text), json_string_length(text));
-        wanted.n = got.n = 0;
-        MUST(hd__tokenizer_encode(hub, span, &options, &wanted, NULL, &err));
-        MUST(hd__tokenizer_encode(gguf, span, &options, &got, NULL, &err));
-        if (got.n != wanted.n || memcmp(got.ids, wanted.ids, wanted.n * sizeof *wanted.ids) != 0)
-            fail_msg("%s: %s, line %zu has other ids", model, path, n);
+        assert_same_ids(hub, gguf, hd__span(json_string_value(text), json_string_length(text)), 0, what, n);
         json_decref(line);
     }
     fclose(f);
-    hd__ids_clear(&wanted);
-    hd__ids_clear(&got);
     return n;
 }
 
@@ -230,6 +229,11 @@ static void write_blocks(const hd_tensor *t, const block_type *b, bool as_blocks
     }
 }
 
+static bool is_in_blocks(const hd_tensor *t, const block_type *b)
+{
+    return t->n_dims == 2 && t->dims[1] % hd__tensor_type_block(b->type) == 0;
+}
+
 /* The same file with all matrices whose rows are whole blocks in this type, or in f32 with the same values. */
 static size_t rewrite(const hd_gguf *from, const block_type *b, bool as_blocks, const char *path)
 {
@@ -251,15 +255,15 @@ static size_t rewrite(const hd_gguf *from, const block_type *b, bool as_blocks, 
     }
     for (size_t i = 0; i < from->n_tensors; i++) {
         const hd_tensor *t = &from->tensors[i];
-        const bool is_in_blocks = t->n_dims == 2 && t->dims[1] % hd__tensor_type_block(b->type) == 0;
-        hd__gguf_put_tensor(&writer, t->name, is_in_blocks && as_blocks ? b->type : HD_TENSOR_F32, t->n_dims, t->dims);
-        n += is_in_blocks;
+        const bool has_blocks = is_in_blocks(t, b);
+        hd__gguf_put_tensor(&writer, t->name, has_blocks && as_blocks ? b->type : HD_TENSOR_F32, t->n_dims, t->dims);
+        n += has_blocks;
     }
     MUST(hd__file_writer_open(&file, path, &err));
     MUST(hd__gguf_writer_end(&writer, &file, &err));
     for (size_t i = 0; i < from->n_tensors; i++) {
         const hd_tensor *t = &from->tensors[i];
-        if (t->n_dims == 2 && t->dims[1] % hd__tensor_type_block(b->type) == 0)
+        if (is_in_blocks(t, b))
             write_blocks(t, b, as_blocks, &file);
         else
             hd__file_writer_add(&file, t->bytes);

@@ -115,6 +115,19 @@ static void check_nothing_is_left(const char *call, uint64_t at)
     assert_int_equal(counts.n_graphs + counts.n_pinned + counts.n_streams, 0);
 }
 
+static void open_device(hd_plugin_device **device, hd_plugin_stream **stream)
+{
+    assert_int_equal(plugin->open(0, device, why), HD_PLUGIN_OK);
+    assert_int_equal(plugin->stream_open(*device, stream, why), HD_PLUGIN_OK);
+}
+
+static void close_device(hd_plugin_device *device, hd_plugin_stream *stream)
+{
+    plugin->stream_close(stream);
+    plugin->close(device);
+    check_nothing_is_left("afterwards", 0);
+}
+
 /* Call after call of one function fails, until it is called no more. */
 static void fail_each(const char *call, int result, hd_plugin_status wanted, size_t n_passes)
 {
@@ -236,9 +249,7 @@ static void test_graphs_are_few(void **state)
         assert_true(plugin->replay(stream, &(hd_plugin_key){{k}}));
     assert_int_equal(counts_of_device().n_graphs, MOST);
     assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
-    plugin->stream_close(stream);
-    plugin->close(device);
-    check_nothing_is_left("afterwards", 0);
+    close_device(device, stream);
 }
 
 static void test_products(void **state)
@@ -290,8 +301,7 @@ static void test_the_first_is_kept(void **state)
     static float out[N * N];
     hd_plugin_device *device;
     hd_plugin_stream *stream;
-    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
-    assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+    open_device(&device, &stream);
     control(&(cuda_sim_orders){.call = "cuLaunchKernel", .result = CUDA_ERROR_OUT_OF_MEMORY, .at = 1}, NULL);
     const uint64_t before = counts_of_device().n_launches;
     assert_int_equal(pass(device, stream, out), HD_PLUGIN_NO_MEMORY);
@@ -299,9 +309,7 @@ static void test_the_first_is_kept(void **state)
     assert_int_equal(counts_of_device().n_launches, before);
     assert_int_equal(pass(device, stream, out), HD_PLUGIN_OK);
     assert_true(out[5] == 5.0f);
-    plugin->stream_close(stream);
-    plugin->close(device);
-    check_nothing_is_left("afterwards", 0);
+    close_device(device, stream);
 }
 
 /* ---- how many calls ---- */
@@ -344,8 +352,7 @@ static void test_a_layer(void **state)
     (void)state;
     hd_plugin_device *device;
     hd_plugin_stream *stream;
-    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
-    assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+    open_device(&device, &stream);
     const hd_plugin_act in = {
         .type = HD_PLUGIN_F16, .data = zeros(device, stream, TOKENS * HIDDEN * sizeof(uint16_t)), .stride = HIDDEN};
     const hd_plugin_linear qkv = product_of_f16(device, stream, &in, 3 * HIDDEN, HD_PLUGIN_STORE, HD_PLUGIN_F16);
@@ -396,9 +403,7 @@ static void test_a_layer(void **state)
     assert_int_equal(plugin->wait(stream, why), HD_PLUGIN_OK);
     assert_int_equal(counts_of_device().n_products - before.n_products, 4);
     assert_int_equal(counts_of_device().n_launches - before.n_launches, 4);
-    plugin->stream_close(stream);
-    plugin->close(device);
-    check_nothing_is_left("afterwards", 0);
+    close_device(device, stream);
 }
 
 /* A bias that begins where cuBLASLt may not read it is our epilogue's. */
@@ -407,8 +412,7 @@ static void test_a_bias(void **state)
     (void)state;
     hd_plugin_device *device;
     hd_plugin_stream *stream;
-    assert_int_equal(plugin->open(0, &device, why), HD_PLUGIN_OK);
-    assert_int_equal(plugin->stream_open(device, &stream, why), HD_PLUGIN_OK);
+    open_device(&device, &stream);
     const hd_plugin_act in = {
         .type = HD_PLUGIN_F16, .data = zeros(device, stream, TOKENS * N * sizeof(uint16_t)), .stride = N};
     hd_plugin_linear whole[] = {product_of_f16(device, stream, &in, N, HD_PLUGIN_STORE, HD_PLUGIN_F16),
@@ -424,9 +428,7 @@ static void test_a_bias(void **state)
                              (size_t)whole[i].first * bias_bytes % 16 != 0);
         }
     }
-    plugin->stream_close(stream);
-    plugin->close(device);
-    check_nothing_is_left("afterwards", 0);
+    close_device(device, stream);
 }
 
 static int set_up(void **state)
