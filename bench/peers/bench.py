@@ -61,7 +61,7 @@ FLOORS = {
         ("bf16", "openvino-bf16", "long", 1.6), ("bf16", "openvino-bf16", "mixed", 2.5)),
     "ms-marco-MiniLM-L6-v2": (("int8", "ort-int8", "rerank", 2.0),),
 }
-AVX2_FLOORS = {     # held to AVX2, and nothing below
+AVX2_FLOORS = {     # held to AVX2, or with no more, and nothing below
     "all-MiniLM-L6-v2": tuple((kind, f"ort-{kind}", size, 1.0) for kind in ("int8", "f32") for size in ("short", "long")),
 }
 
@@ -513,10 +513,10 @@ def many_text(rows, counts):
     return markdown_table(header, lines) if lines else "nothing was measured"
 
 
-def floors_text(rows, model, isa, amx):
+def floors_text(rows, model, avx2, amx):
     by_name = {r["name"]: r for r in rows if "failure" not in r}
     lines = []
-    for kind, rival, size, floor, *with_amx in (AVX2_FLOORS if isa == "avx2" else FLOORS).get(model, ()):
+    for kind, rival, size, floor, *with_amx in (AVX2_FLOORS if avx2 else FLOORS).get(model, ()):
         floor = with_amx[0] if amx and with_amx else floor
         best = best_peer(rows, rival, size)
         ratios = [(label, ratio(by_name[name], best, size)) for name, label in
@@ -526,7 +526,7 @@ def floors_text(rows, model, isa, amx):
             name = f"the best {kind} peer" if rival == kind else rival
             lines.append(f"- {kind}, {size}, against {name}, floor {floor}: " + ", ".join(
                 f"{label} {r:.2f} × ({'met' if r >= floor else 'NOT met'})" for label, r in ratios))
-    for name, figure, what, least, most in LIMITS.get(model, ()) if isa != "avx2" else ():
+    for name, figure, what, least, most in LIMITS.get(model, ()) if not avx2 else ():
         got = by_name.get(name, {}).get(figure)
         if got is not None and not (amx and least):
             met = got >= least if least else got <= most
@@ -572,8 +572,9 @@ def report(bench, info, rows, body, date):
              f"Peak, GFLOP/s or GOP/s: {', '.join(f'{k} {v:.0f}' for k, v in bench.peaks.items() if v)}."]
     if versions:
         lines.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".")
-    floors = "" if bench.a.docs else floors_text(
-        rows, bench.a.model.name, bench.a.isa, bench.a.isa == "native" and "amx_int8" in info["flags"])
+    flags = info["flags"] if bench.a.isa == "native" else ()
+    avx2 = bench.a.isa == "avx2" or "avx2" in flags and "avx512f" not in flags
+    floors = "" if bench.a.docs else floors_text(rows, bench.a.model.name, avx2, "amx_int8" in flags)
     lines += ["", body, "", *([floors, ""] if floors else []), *(f"- {note}" for note in notes_of(bench, rows))]
     return "\n".join(lines) + "\n"
 
