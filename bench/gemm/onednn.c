@@ -57,7 +57,7 @@ static const char *const type_names[] = {"f32", "bf16", "int8"};
 typedef struct product {
     k_type type;
     int rows, n, k;
-    int weight_max; /* gemm.h */
+    bool narrow; /* gemm.h */
     k_weights weights;
     k_gemm gemm;
     k_gemm_fn *ours;
@@ -115,8 +115,8 @@ static void set_up_ours(product *p)
     for (size_t i = 0; i < n * k; i++)
         weights[i] = (float)(value_at(i, 15) - 7);
     for (size_t i = 0; i < n; i++)
-        weights[i * k] = (float)p->weight_max; /* so that int8 takes the numbers as they are */
-    k_pack_rows(p->type, p->weight_max, p->k, 0, p->n, weights, panels, scale, sum);
+        weights[i * k] = (float)K_I8_MAX; /* so that int8 takes the numbers as they are */
+    k_pack_rows(p->type, p->narrow, p->k, 0, p->n, weights, panels, scale, sum);
     for (size_t i = 0; i < rows; i++) {
         row_scale[i] = 1.0f;
         for (size_t j = 0; j < k; j++)
@@ -198,7 +198,7 @@ static void set_up_theirs(product *p, dnnl_engine_t engine)
     size_t n = (size_t)p->n, k = (size_t)p->k, rows = (size_t)p->rows, element = k_type_bytes(p->type);
     char *weights = allocate(n * k * element), *activations = allocate(rows * k * element);
     for (size_t i = 0; i < n * k; i++)
-        put(p->type, weights, i, i % k == 0 ? p->weight_max : value_at(i, 15) - 7);
+        put(p->type, weights, i, i % k == 0 ? K_I8_MAX : value_at(i, 15) - 7);
     for (size_t i = 0; i < rows * k; i++)
         put(p->type, activations, i, value_at(i, 8));
     dnnl_memory_t from = memory_of(&plain, engine, weights);
@@ -337,7 +337,7 @@ static void run_type(const char *level, k_type type, bool hot, dnnl_engine_t eng
                              .n = shapes[s][0],
                              .k = shapes[s][1],
                              .ours = ours[type],
-                             .weight_max = kernels.i8_weight_max};
+                             .narrow = kernels.i8_narrow};
                 double gflops, ratio = run(&p, engine, hot, &gflops);
                 printf(" | %.0f (%.2f)", gflops, ratio);
                 fflush(stdout);

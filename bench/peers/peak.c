@@ -25,7 +25,7 @@
 
 typedef void (*loop_fn)(uint64_t n);
 
-/* Registers 0 to 11 add up, 12 and 13 are the operands (all zero), 14 is scratch. Assembly, so that what is timed is
+/* Registers 0 to 11 add up, 12 and 13 are the operands (all zero), 14 and 15 are scratch. Assembly, so that what is timed is
  * what is written here, whatever the compiler and its flags. */
 #define TWELVE(S) S("0") S("1") S("2") S("3") S("4") S("5") S("6") S("7") S("8") S("9") S("10") S("11")
 #define CLEAR(i) "vpxor %%xmm" i ", %%xmm" i ", %%xmm" i "\n\t"
@@ -37,12 +37,14 @@ typedef void (*loop_fn)(uint64_t n);
                          : "+r"(n)                                                                                          \
                          :                                                                                                  \
                          : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",   \
-                           "xmm11", "xmm12", "xmm13", "xmm14");                                                             \
+                           "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");                                                    \
     }
 
 #define AVX2_F32(i) "vfmadd231ps %%ymm12, %%ymm13, %%ymm" i "\n\t"
 #define AVX2_INT8(i)                                                                                                        \
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n\t"                                                                              \
+    "vpmaddubsw %%ymm12, %%ymm13, %%ymm15\n\t"                                                                              \
+    "vpaddw %%ymm15, %%ymm14, %%ymm14\n\t"                                                                                  \
     "vpmaddwd %%ymm13, %%ymm14, %%ymm14\n\t"                                                                                \
     "vpaddd %%ymm14, %%ymm" i ", %%ymm" i "\n\t"
 #define AVX_VNNI_INT8(i) "%{vex%} vpdpbusd %%ymm12, %%ymm13, %%ymm" i "\n\t"

@@ -63,7 +63,7 @@ static hd_status pack_right(hd_merge *m, const float *right, const hd_tensor *t,
             const size_t n_rows = least(m->k - first, K_PANEL);
             for (size_t i = 0; i < n_rows; i++)
                 memcpy(block + i * inputs, right + (first + i) * m->rank + p * MERGE_RANK, inputs * sizeof *block);
-            k_pack_rows(K_F32, 0, (int)inputs, (int)first, (int)n_rows, block, m->panels + p * n, NULL, NULL);
+            k_pack_rows(K_F32, false, (int)inputs, (int)first, (int)n_rows, block, m->panels + p * n, NULL, NULL);
         }
     }
     return HD_OK;

@@ -14,14 +14,14 @@
 #include "encoder/merge.h"
 #include "encoder/table_row.h"
 
-#define LAYOUT_VERSION 4 /* raise when panels, quantisation or blob names change */
+#define LAYOUT_VERSION 5 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
 #define PACK_ROWS 64 /* rows converted to f32 at a time, a multiple of K_PANEL */
 
 struct hd_weights {
     hd_arena arena;
     k_type type;
-    int i8_max; /* largest int8 weight this machine's kernels take */
+    bool narrow; /* this machine's int8 products are added in 16 bits */
     const char *model_dir;
     const char *cache_path, *cache_dir; /* NULL: none */
     const char *key;
@@ -63,8 +63,8 @@ static hd_status add_dense_key(hd_weights *w, const hd_settings *s, const char *
 static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
 {
     const char *key = hd__arena_printf(
-        &w->arena, "layout=%d type=%s max=%d %s vocab=%u positions=%u types=%u hidden=%u middle=%u layers=%u %s",
-        LAYOUT_VERSION, type_name(w->type), w->i8_max, s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
+        &w->arena, "layout=%d type=%s%s %s vocab=%u positions=%u types=%u hidden=%u middle=%u layers=%u %s", LAYOUT_VERSION,
+        type_name(w->type), w->narrow ? " narrow" : "", s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
         s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
     if (key != NULL)
         key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u rotary=%.17g,%.17g,%.17g", key,
@@ -121,7 +121,7 @@ hd_status hd__weights_open(const char *model_dir, const hd_settings *settings, k
     w->n_threads = n_threads;
     hd_kernels kernels;
     hd__kernels_fill(&kernels);
-    w->i8_max = kernels.i8_weight_max;
+    w->narrow = kernels.i8_narrow;
     hd_status status = HD_OK;
     w->model_dir = hd__arena_strndup(&w->arena, model_dir, strlen(model_dir));
     w->cache_path = cache_path != NULL ? hd__arena_strndup(&w->arena, cache_path, strlen(cache_path)) : NULL;
@@ -440,7 +440,7 @@ static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error 
     int row, n_rows;
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
-    k_pack_rows(p->type, p->w->i8_max, p->k, p->at + row, n_rows, rows, p->to, p->scale, p->sum);
+    k_pack_rows(p->type, p->w->narrow, p->k, p->at + row, n_rows, rows, p->to, p->scale, p->sum);
     return HD_OK;
 }
 
@@ -543,7 +543,7 @@ hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linea
     hd__merge_rows(&merge, (size_t)less, 1, w->rows + n);
     for (size_t i = 0; i < n; i++)
         w->rows[i] -= w->rows[n + i];
-    k_pack_rows(K_F32, w->i8_max, k, 0, 1, w->rows, fill.panels, NULL, NULL);
+    k_pack_rows(K_F32, w->narrow, k, 0, 1, w->rows, fill.panels, NULL, NULL);
 out:
     hd__merge_end(&merge);
     return status;
@@ -704,7 +704,7 @@ static hd_status bind_identity(hd_weights *w, const char *name, k_type type, int
     memset(w->rows, 0, (size_t)n * sizeof *w->rows);
     for (int i = 0; i < n; i++) {
         w->rows[i] = 1.0f;
-        k_pack_rows(type, w->i8_max, n, i, 1, w->rows, fill.panels, fill.scale, fill.sum);
+        k_pack_rows(type, w->narrow, n, i, 1, w->rows, fill.panels, fill.scale, fill.sum);
         w->rows[i] = 0.0f;
     }
     return HD_OK;

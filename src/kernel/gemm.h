@@ -18,8 +18,10 @@
  * int8. Outputs have a stride of at least n_pad; columns in [n, n_pad) receive epilogue(0) = 0.
  *
  * int8: w[n, k] ~ scale[n] * q[n, k], |q| <= 127; a[m, k] ~ a_scale[m] * u[m, k] + a_offset[m], u in [0, 255].
- * VPMADDUBSW adds two products in 16 bits, so there 2 u q must stay below 2^15: |q| <= 78 and u <= 209, the split at
- * which the rounding of weights and that of activations cost the same (docs/SPEED.md). Then
+ * VPMADDUBSW adds two products in 16 bits, and where it is all there is ("narrow"), those of two groups are added in 16
+ * bits before they are widened: u <= 217, and of the four weights that meet in a lane neither the positive nor the
+ * negative ones sum to more than 151 in size, about where the rounding of weights and that of activations cost the same
+ * (docs/SPEED.md). Then
  *
  *   sum_k a w = a_scale[m] * scale[n] * (sum_k u q) + a_offset[m] * channel_sum[n],
  *   channel_sum[n] = scale[n] * sum_k q[n, k]
@@ -120,17 +122,17 @@ static inline size_t k_row_stride(int n, k_type type)
 /* Bytes of the panels of an [n, k] matrix. */
 size_t k_pack_bytes(k_type type, int n, int k);
 
-/* Largest u and |q|, as a rule and where pairs of products are added in 16 bits. */
+/* Largest u and |q|; narrow, the largest u and sum of one sign in a lane: of q[8 i + 2 j + {0, 1, 4, 5}], j being 0 or 1. */
 #define K_I8_ACT_MAX 255
 #define K_I8_MAX 127
-#define K_I8_NARROW_ACT_MAX 209
-#define K_I8_NARROW_MAX 78
-_Static_assert(2 * K_I8_NARROW_ACT_MAX * K_I8_NARROW_MAX <= INT16_MAX, "pairs must not saturate");
+#define K_I8_NARROW_ACT_MAX 217
+#define K_I8_NARROW_SUM 151
+_Static_assert(K_I8_NARROW_SUM <= INT16_MAX / K_I8_NARROW_ACT_MAX, "sums in 16 bits must not saturate");
 
 /* Packs rows [first, first + n_rows) of a matrix with k columns, `rows` being [n_rows, k] f32, into its panels, which
- * must have been zeroed; first is a multiple of 16. For int8, |q| <= i8_max, and scale and channel_sum of those
- * rows are written too. */
-void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
+ * must have been zeroed; first is a multiple of 16. For int8, scale and channel_sum of those rows are written too, and
+ * `narrow` says which bounds hold. */
+void k_pack_rows(k_type type, bool narrow, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
                  float *channel_sum);
 
 /* One of those rows back: [w->k] f32, as exact as the type. */

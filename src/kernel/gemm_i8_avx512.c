@@ -8,7 +8,7 @@
 #define GT_NAME k_gemm_i8_avx512
 #define GT_ROWS 6
 #define GT_COLS 64
-/* |u q + u' q'| <= 2 * 209 * 78 = 32604 < 2^15. As assembly: see gemm_i8_avx2.c. */
+/* Sums of pairs stay below 2^15 (K_I8_NARROW_SUM in gemm.h). As assembly: see gemm_i8_avx2.c. */
 static inline vi gt_dot(vi acc, vi a, vi b)
 {
     vi pairs;

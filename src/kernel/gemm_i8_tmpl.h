@@ -9,7 +9,7 @@ k_gemm_fn GT_NAME;
 #define EP_SUFFIX tile
 #include "kernel/epilogue_tmpl.h"
 
-typedef vi gt_acc, gt_a, gt_b;
+typedef vi gt_acc;
 static inline gt_acc gt_zero(void)
 {
     return vi_zero();
@@ -22,6 +22,8 @@ static inline void gt_acc_store(void *p, gt_acc x)
 {
     vi_store(p, x);
 }
+#ifndef GT_TOGETHER
+typedef vi gt_a, gt_b;
 static inline gt_a gt_a_load(const char *p)
 {
     return vi_set1(*(const int32_t *)(const void *)p);
@@ -30,4 +32,5 @@ static inline gt_b gt_b_load(const char *p)
 {
     return vi_load(p);
 }
+#endif
 #include "kernel/gemm_tmpl.h"

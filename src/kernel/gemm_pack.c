@@ -32,15 +32,45 @@ static void pack_bf16(int k, int channel, const float *row, uint16_t *panels)
         to[(size_t)(i / 2) * K_PANEL * 2 + (size_t)(i % 2)] = k_bf16_from_f32(row[i]);
 }
 
-/* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / i8_max. */
-static void pack_i8(int i8_max, int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
+static float largest(const float *row, int k)
 {
     float most = 0.0f;
     for (int i = 0; i < k; i++) {
         float size = fabsf(row[i]);
         most = size > most ? size : most;
     }
-    float unit = most > FLT_MIN * 256.0f ? most / (float)i8_max : 1.0f; /* 1 / unit must be finite */
+    return most;
+}
+
+/* The largest sum of one sign in a lane of K_I8_NARROW_SUM. */
+static float largest_lane(const float *row, int k)
+{
+    float most = 0.0f;
+    for (int i = 0; i < k; i += 8) {
+        float plus[2] = {0.0f, 0.0f}, minus[2] = {0.0f, 0.0f};
+        for (int j = 0; j < 8 && i + j < k; j++) {
+            const float w = row[i + j];
+            plus[j / 2 % 2] += w > 0.0f ? w : 0.0f;
+            minus[j / 2 % 2] -= w < 0.0f ? w : 0.0f;
+        }
+        for (int lane = 0; lane < 2; lane++) {
+            most = plus[lane] > most ? plus[lane] : most;
+            most = minus[lane] > most ? minus[lane] : most;
+        }
+    }
+    return most;
+}
+
+/* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / 127. Narrow, lanes have their say too, and
+ * four roundings add two at most. */
+static void pack_i8(bool narrow, int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
+{
+    const float most = largest(row, k), lane = narrow ? largest_lane(row, k) : 0.0f;
+    float unit = most / (float)K_I8_MAX;
+    if (lane / (float)(K_I8_NARROW_SUM - 2) > unit)
+        unit = lane / (float)(K_I8_NARROW_SUM - 2);
+    if (!(unit > FLT_MIN * 2.0f)) /* 1 / unit must be finite */
+        unit = 1.0f;
     float inverse = 1.0f / unit;
     int8_t *to = panels + panel_at(channel, k_padded(k), 4);
     int32_t sum = 0;
@@ -55,7 +85,7 @@ static void pack_i8(int i8_max, int k, int channel, const float *row, int8_t *pa
     *channel_sum = unit * (float)sum;
 }
 
-void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
+void k_pack_rows(k_type type, bool narrow, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
                  float *channel_sum)
 {
     for (int r = 0; r < n_rows; r++) {
@@ -64,7 +94,7 @@ void k_pack_rows(k_type type, int i8_max, int k, int first, int n_rows, const fl
         switch (type) {
         case K_F32: pack_f32(k, channel, row, panels); break;
         case K_BF16: pack_bf16(k, channel, row, panels); break;
-        case K_I8: pack_i8(i8_max, k, channel, row, panels, scale + channel, channel_sum + channel); break;
+        case K_I8: pack_i8(narrow, k, channel, row, panels, scale + channel, channel_sum + channel); break;
         case K_F16:
         case K_F8: break;
         }

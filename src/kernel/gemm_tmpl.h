@@ -9,6 +9,7 @@
  *   gt_a, gt_a_load                the broadcast operand, from four bytes
  *   gt_b, gt_b_load                the panel operand: 4 * VF_LANES bytes
  *   gt_dot(acc, a, b)              acc + products
+ *   GT_TOGETHER                    steps that these operands and gt_dot take at a time, where it is not one
  *
  * Loops, outermost first: a tile of columns, so that weights come from memory once; a block of up to GT_BLOCK rows; a
  * chunk of GT_CHUNK steps, so that the panels' part (GT_CHUNK * GT_COLS * 4 bytes) stays in L1 while the rows pass;
@@ -30,6 +31,9 @@
 #endif
 #define GT_CHUNK ((GT_COLS > 32 ? 96 : 192) / GT_STEPS)
 #define GT_UNROLL 4
+#ifndef GT_TOGETHER
+#define GT_TOGETHER 1
+#endif
 #define GT_RUN 16 /* steps between fetches ahead: more than a few lines at once would wait for each other */
 #define GT_VECS (GT_COLS / VF_LANES)
 
@@ -55,7 +59,7 @@ static inline __attribute__((always_inline)) void gt_tile(const char *a, size_t 
         if (s % GT_RUN == 0)
             k_ahead_turn(ahead);
 #pragma GCC unroll 16
-        for (int u = 0; u < GT_UNROLL; u++) {
+        for (int u = 0; u < GT_UNROLL; u += GT_TOGETHER) {
             gt_b bv[GT_VECS];
 #pragma GCC unroll 4
             for (int v = 0; v < GT_VECS; v++) {
@@ -93,8 +97,8 @@ static void gt_tile_any(const char *a, size_t a_bytes, const char *b, size_t pan
         GT_CASE(1)
         GT_CASE(2)
         GT_CASE(3)
+#if GT_ROWS > 3
         GT_CASE(4)
-#if GT_ROWS > 4
         GT_CASE(5)
         GT_CASE(6)
 #endif

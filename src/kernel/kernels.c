@@ -45,9 +45,8 @@ void hd__kernels_fill(hd_kernels *kernels)
         kernels->entry = symbol;
 #include "kernel/kernels.inc"
 #undef K
-    bool avx2_products = hd__isa_has(HD_ISA_AVX2) && !hd__isa_has(HD_ISA_AVXVNNI) && !hd__isa_has(HD_ISA_VNNI);
-    kernels->i8_act_max = avx2_products ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
-    kernels->i8_weight_max = avx2_products ? K_I8_NARROW_MAX : K_I8_MAX;
+    kernels->i8_narrow = hd__isa_has(HD_ISA_AVX2) && !hd__isa_has(HD_ISA_AVXVNNI) && !hd__isa_has(HD_ISA_VNNI);
+    kernels->i8_act_max = kernels->i8_narrow ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
     kernels->i8_out_type = hd__isa_has(HD_ISA_AMX) ? K_BF16 : K_F32; /* tiles wait for caches, the others do not */
     kernels->bf16_native = hd__isa_fast_bf16() || hd__isa_has(HD_ISA_AMX);
     kernels->bf16_attention_fast = kernels->bf16_native || hd__isa_has(HD_ISA_VNNI);

@@ -23,10 +23,11 @@ typedef struct hd_kernels {
     k_codes_dot_fn *codes_dot;
     k_codes_flip_fn *codes_flip;
     k_half_dot_fn *half_dot;
-    int i8_act_max, i8_weight_max; /* largest activation and weight of the int8 gemm (gemm.h) */
-    k_type i8_out_type;            /* what had best be written for rows that are converted for an int8 product */
-    bool bf16_native;              /* bf16 products are at least twice as fast as f32 ones */
-    bool bf16_attention_fast;      /* attention_bf16 is faster than attention_f32 */
+    bool i8_narrow;           /* products of the int8 gemm are added in 16 bits (gemm.h) */
+    int i8_act_max;           /* its largest activation */
+    k_type i8_out_type;       /* what had best be written for rows that are converted for an int8 product */
+    bool bf16_native;         /* bf16 products are at least twice as fast as f32 ones */
+    bool bf16_attention_fast; /* attention_bf16 is faster than attention_f32 */
 } hd_kernels;
 
 /* Fills the table for the levels granted now (hd__isa_init and hd__isa_set_mask). */

@@ -46,15 +46,10 @@ static bool is_narrow(const kc *c)
     return c->row->isa == HD_ISA_AVX2 || c->row->isa == HD_ISA_AVX512;
 }
 
-/* The largest activation and weight of the level; see gemm.h. */
+/* The largest activation of the level; see gemm.h. */
 static int act_max(const kc *c)
 {
     return is_narrow(c) ? K_I8_NARROW_ACT_MAX : K_I8_ACT_MAX;
-}
-
-static int weight_max(const kc *c)
-{
-    return is_narrow(c) ? K_I8_NARROW_MAX : K_I8_MAX;
 }
 
 static double flushed(double a)
@@ -62,10 +57,24 @@ static double flushed(double a)
     return fabs(a) < (double)FLT_MIN ? fabs(a) : 0.0;
 }
 
+/* Takes from the int8 weights of a row until no lane has a sum of one sign above `most` (K_I8_NARROW_SUM in gemm.h). */
+static void bound_lanes(float *row, int k, float most)
+{
+    for (int i = 0; i < k; i += 8) {
+        float left[2][2] = {{most, most}, {most, most}}; /* of each sign in each lane */
+        for (int j = 0; j < 8 && i + j < k; j++) {
+            float *w = row + i + j, *room = &left[*w < 0.0f][j / 2 % 2];
+            if (fabsf(*w) > *room)
+                *w = copysignf(*room, *w);
+            *room -= fabsf(*w);
+        }
+    }
+}
+
 /* Weights [n, k], already representable in the type; for int8, whole numbers times a power of two. */
 static float *make_weights(kc *c, const problem *p)
 {
-    const int most = weight_max(c);
+    const int most = K_I8_MAX;
     size_t k = (size_t)p->k;
     float *w = kc_buffer(c, (size_t)p->n * k * sizeof *w, 4);
     for (int n = 0; n < p->n; n++) {
@@ -80,7 +89,9 @@ static float *make_weights(kc *c, const problem *p)
                     unit * (float)(p->saturate ? (kc_below(c, 2) != 0 ? most : -most) : kc_below(c, 2 * most + 1) - most);
         }
         if (p->type == K_I8) /* the largest of the channel says the scale */
-            row[kc_below(c, p->k)] = p->data == KC_ZERO ? 0.0f : unit * (float)most;
+            row[kc_below(c, p->k) / 8 * 8] = unit * (float)most;
+        if (p->type == K_I8 && is_narrow(c)) /* the same when lanes do: packing leaves two for what rounding adds */
+            bound_lanes(row, p->k, unit * (float)(K_I8_NARROW_SUM - 2));
         if (p->type == K_I8 && p->data == KC_ZERO)
             memset(row, 0, k * sizeof *row);
     }
@@ -101,7 +112,7 @@ static void pack(kc *c, const problem *p, const float *weights, k_weights *w)
     kc_fill(c, p->data, bias, (size_t)p->n);
     for (int first = 0; first < p->n; first += 32) {
         int n_rows = p->n - first < 32 ? p->n - first : 32;
-        k_pack_rows(p->type, weight_max(c), p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale,
+        k_pack_rows(p->type, is_narrow(c), p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale,
                     channel_sum);
     }
     *w = (k_weights){p->type, p->n, p->k, n_pad, k_padded(p->k), panels, bias, NULL, scale, channel_sum};
@@ -431,21 +442,52 @@ static void check_scaled(kc *c, int exponent)
     }
 }
 
+static int8_t *weight_at(const k_weights *w, int n, int j)
+{
+    const size_t at = ((size_t)(n / 16) * (size_t)w->k_pad + (size_t)(j / 4 * 4)) * 16 + (size_t)(n % 16 * 4 + j % 4);
+    return (int8_t *)(uintptr_t)w->panels + at;
+}
+
+/* Raises the last weight of each sign in each lane of a channel until the lane has the largest sum there may be. */
+static void fill_lanes(const k_weights *w, int n)
+{
+    for (int i = 0; i < w->k; i += 8) {
+        int left[2][2] = {{K_I8_NARROW_SUM, K_I8_NARROW_SUM}, {K_I8_NARROW_SUM, K_I8_NARROW_SUM}};
+        int8_t *last[2][2] = {{NULL}};
+        for (int j = 0; j < 8 && i + j < w->k; j++) {
+            int8_t *q = weight_at(w, n, i + j);
+            const int sign = *q < 0, lane = j / 2 % 2;
+            left[sign][lane] -= abs(*q);
+            last[sign][lane] = *q != 0 ? q : last[sign][lane];
+        }
+        for (int sign = 0; sign < 2; sign++) {
+            for (int lane = 0; lane < 2; lane++) {
+                int8_t *q = last[sign][lane];
+                const int more = left[sign][lane];
+                if (q != NULL && abs(*q) + more <= K_I8_MAX)
+                    *q = (int8_t)(sign ? *q - more : *q + more);
+            }
+        }
+    }
+}
+
 /* Integer sums reach every level's widest intermediate and must still be exact: y is the sum itself. */
 static void check_saturation(kc *c, int k)
 {
     problem p = {K_I8, 40, 64, k, KC_NORMAL, K_STORE, K_F32, true, 0};
-    if (!kc_case(c, "exact sums of 0 and %d by +-%d, k %d", act_max(c), weight_max(c), k))
+    if (!kc_case(c, "exact sums of 0 and %d by the largest weights, k %d", act_max(c), k))
         return;
     operands o;
     make(c, &p, &o);
     float *a_scale = (float *)(uintptr_t)o.gemm.a_scale, *a_offset = (float *)(uintptr_t)o.gemm.a_offset;
     float *bias = (float *)(uintptr_t)o.w.bias, *scale = (float *)(uintptr_t)o.w.scale;
     uint8_t *a = (uint8_t *)(uintptr_t)o.gemm.a;
-    const int8_t *q = o.w.panels;
     memset(bias, 0, 64 * sizeof *bias);
-    for (int n = 0; n < 64; n++)
+    for (int n = 0; n < 64; n++) {
         scale[n] = 1.0f;
+        if (is_narrow(c))
+            fill_lanes(&o.w, n);
+    }
     for (int i = 0; i < p.rows; i++) {
         a_scale[i] = 1.0f;
         a_offset[i] = 0.0f;
@@ -456,11 +498,8 @@ static void check_saturation(kc *c, int k)
     for (int i = 0; i < p.rows; i++) {
         for (int n = 0; n < 64; n++) {
             int64_t sum = 0;
-            for (int j = 0; j < k; j++) {
-                size_t at =
-                    (((size_t)(n / 16) * (size_t)o.w.k_pad + (size_t)(j / 4 * 4)) * 16) + (size_t)(n % 16 * 4 + j % 4);
-                sum += (int64_t)a[(size_t)i * o.gemm.a_stride + (size_t)j] * q[at];
-            }
+            for (int j = 0; j < k; j++)
+                sum += (int64_t)a[(size_t)i * o.gemm.a_stride + (size_t)j] * *weight_at(&o.w, n, j);
             kc_near(c, "sum", i, n, (double)out[(size_t)i * o.gemm.out_stride + (size_t)n], (double)sum,
                     llabs(sum) < 1 << 24 ? 0.0 : KC_EPS * (double)llabs(sum));
         }

@@ -157,7 +157,7 @@ static void set_up_gemm(bench *b, store *s)
     float *scale = take_f32(s, n), *channel_sum = take_f32(s, n), *weights = take_f32(s, n * k);
     for (size_t i = 0; i < n * k; i++)
         weights[i] *= 0.05f;
-    k_pack_rows(type, K_I8_MAX, b->k, 0, b->n, weights, panels, scale, channel_sum);
+    k_pack_rows(type, false, b->k, 0, b->n, weights, panels, scale, channel_sum);
     b->weights = (k_weights){type, b->n, b->k, b->n, b->k, panels, take_f32(s, n), NULL, scale, channel_sum};
     k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
     const size_t a_stride = k_row_stride(b->k, type), out_stride = k_row_stride(b->n, out_type);
