@@ -42,21 +42,26 @@ static float largest(const float *row, int k)
     return most;
 }
 
-/* The largest sum of one sign in a lane of K_I8_NARROW_SUM. */
+/* The larger of what the positive and the negative of w[{0, 1, 4, 5}] sum to: their sum is that of all sizes, their
+ * difference that of all. */
+static float lane_sum(const float *w)
+{
+    const float sizes = fabsf(w[0]) + fabsf(w[1]) + fabsf(w[4]) + fabsf(w[5]);
+    return 0.5f * (sizes + fabsf(w[0] + w[1] + w[4] + w[5]));
+}
+
+/* The largest of all lanes that K_I8_NARROW_SUM is about. */
 static float largest_lane(const float *row, int k)
 {
     float most = 0.0f;
     for (int i = 0; i < k; i += 8) {
-        float plus[2] = {0.0f, 0.0f}, minus[2] = {0.0f, 0.0f};
-        for (int j = 0; j < 8 && i + j < k; j++) {
-            const float w = row[i + j];
-            plus[j / 2 % 2] += w > 0.0f ? w : 0.0f;
-            minus[j / 2 % 2] -= w < 0.0f ? w : 0.0f;
-        }
-        for (int lane = 0; lane < 2; lane++) {
-            most = plus[lane] > most ? plus[lane] : most;
-            most = minus[lane] > most ? minus[lane] : most;
-        }
+        float rest[8] = {0.0f};
+        const float *w = row + i;
+        if (k - i < 8)
+            w = memcpy(rest, w, (size_t)(k - i) * sizeof *w);
+        const float one = lane_sum(w), other = lane_sum(w + 2);
+        most = one > most ? one : most;
+        most = other > most ? other : most;
     }
     return most;
 }
