@@ -115,7 +115,8 @@ static void set_up_ours(product *p)
     for (size_t i = 0; i < n * k; i++)
         weights[i] = (float)(value_at(i, 15) - 7);
     for (size_t i = 0; i < n; i++)
-        weights[i * k] = (float)K_I8_MAX; /* so that int8 takes the numbers as they are */
+        weights[i * k] =
+            (float)K_I8_MAX; /* so that int8 takes the numbers as they are; of its lane the others add 21 at most */
     k_pack_rows(p->type, p->narrow, p->k, 0, p->n, weights, panels, scale, sum);
     for (size_t i = 0; i < rows; i++) {
         row_scale[i] = 1.0f;

@@ -573,7 +573,7 @@ def report(bench, info, rows, body, date):
     if versions:
         lines.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".")
     flags = info["flags"] if bench.a.isa == "native" else ()
-    avx2 = bench.a.isa == "avx2" or "avx2" in flags and "avx512f" not in flags
+    avx2 = bench.a.isa == "avx2" or ("avx2" in flags and not {"avx512f", "avx_vnni"} & set(flags))
     floors = "" if bench.a.docs else floors_text(rows, bench.a.model.name, avx2, "amx_int8" in flags)
     lines += ["", body, "", *([floors, ""] if floors else []), *(f"- {note}" for note in notes_of(bench, rows))]
     return "\n".join(lines) + "\n"

@@ -20,8 +20,7 @@
  * int8: w[n, k] ~ scale[n] * q[n, k], |q| <= 127; a[m, k] ~ a_scale[m] * u[m, k] + a_offset[m], u in [0, 255].
  * VPMADDUBSW adds two products in 16 bits, and where it is all there is ("narrow"), those of two groups are added in 16
  * bits before they are widened: u <= 217, and of the four weights that meet in a lane neither the positive nor the
- * negative ones sum to more than 151 in size, about where the rounding of weights and that of activations cost the same
- * (docs/SPEED.md). Then
+ * negative ones sum to more than 151 in size (docs/SPEED.md has other splits of 2^15). Then
  *
  *   sum_k a w = a_scale[m] * scale[n] * (sum_k u q) + a_offset[m] * channel_sum[n],
  *   channel_sum[n] = scale[n] * sum_k q[n, k]

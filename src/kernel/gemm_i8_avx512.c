@@ -1,4 +1,4 @@
-/* gemm_i8_avx512.c - int8 products where AVX-512 has no VNNI (Skylake-SP): those of gemm_i8_avx2.c, twice as wide. */
+/* gemm_i8_avx512.c - int8 products where AVX-512 has no VNNI (Skylake-SP), by VPMADDUBSW, pair by pair. */
 #if defined(__x86_64__)
 
 #include "kernel/gemm.h"
@@ -8,7 +8,7 @@
 #define GT_NAME k_gemm_i8_avx512
 #define GT_ROWS 6
 #define GT_COLS 64
-/* Sums of pairs stay below 2^15 (K_I8_NARROW_SUM in gemm.h). As assembly: see gemm_i8_avx2.c. */
+/* A pair is half of a lane of K_I8_NARROW_SUM, and does not overflow. As assembly: see gemm_i8_avx2.c. */
 static inline vi gt_dot(vi acc, vi a, vi b)
 {
     vi pairs;

@@ -1,5 +1,6 @@
 /* gemm_i8_tmpl.h - int8 products in vector registers: unsigned rows of four bytes broadcast, signed panels. Include a
- * vec_*.h and act_tmpl.h, and define GT_NAME, GT_ROWS, GT_COLS and gt_dot (four products for each 32-bit lane) before.
+ * vec_*.h and act_tmpl.h, and define GT_NAME, GT_ROWS, GT_COLS and gt_dot (four products for each 32-bit lane) before; with
+ * GT_TOGETHER the operands, too.
  */
 k_gemm_fn GT_NAME;
 

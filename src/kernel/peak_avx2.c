@@ -12,13 +12,15 @@
 #define PEAK_DOT(acc, a, b) _mm256_fmadd_ps(a, b, acc)
 #include "kernel/peak_tmpl.h"
 
-/* The products must not be the same each time, or they are taken out of the loop. */
+/* As assembly: equal products would be taken out of the loop. */
 static inline __m256i i8_steps(__m256i acc, __m256i a, __m256i b)
 {
-    __m256i c = a;
-    __asm__ volatile("" : "+x"(a), "+x"(c));
-    const __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(a, b), _mm256_maddubs_epi16(c, b));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(sum, b));
+    __m256i sum, more;
+    __asm__ volatile(
+        "vpmaddubsw %4, %3, %1\n\tvpmaddubsw %4, %3, %2\n\tvpaddw %2, %1, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"
+        : "+x"(acc), "=&x"(sum), "=&x"(more)
+        : "x"(a), "x"(b));
+    return acc;
 }
 
 #define PEAK_NAME k_peak_i8_avx2

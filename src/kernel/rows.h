@@ -18,7 +18,7 @@
 #define K_ACT_RANGE_MIN 1e-30f
 typedef struct k_act {
     k_type type;
-    int act_max;   /* K_I8: 255 or 127, the gemm level's */
+    int act_max;   /* K_I8: the gemm level's (gemm.h) */
     void *data;    /* [n_rows, stride] */
     size_t stride; /* elements: whole cache lines, at least k_padded(n) */
     float *scale;  /* [n_rows], K_I8 */

@@ -40,7 +40,7 @@ static k_type type_of(const kc *c)
     return strcmp(name, "f32") == 0 ? K_F32 : strcmp(name, "bf16") == 0 ? K_BF16 : K_I8;
 }
 
-/* Levels without an int8 dot product sum pairs in 16 bits. */
+/* Levels without an int8 dot product add products in 16 bits. */
 static bool is_narrow(const kc *c)
 {
     return c->row->isa == HD_ISA_AVX2 || c->row->isa == HD_ISA_AVX512;
@@ -449,7 +449,7 @@ static int8_t *weight_at(const k_weights *w, int n, int j)
 }
 
 /* Raises the last weight of each sign in each lane of a channel until the lane has the largest sum there may be. */
-static void fill_lanes(const k_weights *w, int n)
+static void fill_lanes(kc *c, const k_weights *w, int n)
 {
     for (int i = 0; i < w->k; i += 8) {
         int left[2][2] = {{K_I8_NARROW_SUM, K_I8_NARROW_SUM}, {K_I8_NARROW_SUM, K_I8_NARROW_SUM}};
@@ -464,6 +464,8 @@ static void fill_lanes(const k_weights *w, int n)
             for (int lane = 0; lane < 2; lane++) {
                 int8_t *q = last[sign][lane];
                 const int more = left[sign][lane];
+                if (more < 0)
+                    kc_fail(c, "a lane of channel %d is packed with a sum of %d", n, K_I8_NARROW_SUM - more);
                 if (q != NULL && abs(*q) + more <= K_I8_MAX)
                     *q = (int8_t)(sign ? *q - more : *q + more);
             }
@@ -486,7 +488,7 @@ static void check_saturation(kc *c, int k)
     for (int n = 0; n < 64; n++) {
         scale[n] = 1.0f;
         if (is_narrow(c))
-            fill_lanes(&o.w, n);
+            fill_lanes(c, &o.w, n);
     }
     for (int i = 0; i < p.rows; i++) {
         a_scale[i] = 1.0f;
