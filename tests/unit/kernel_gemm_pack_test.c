@@ -1,4 +1,4 @@
-/* Tests of kernel/gemm_pack.c: int8 weights within the bounds of gemm.h, for rows of every kind, and as near as those allow. */
+/* Tests of kernel/gemm_pack.c: int8 weights within the bounds of gemm.h, rows of every kind, and as near as those allow. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
