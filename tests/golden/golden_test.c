@@ -3,9 +3,11 @@
  * for it.
  *
  * f32 must agree to rounding; bf16 and int8 within what heddle.h promises for trained weights. The small models' random
- * weights are harder on few bits than trained ones (worst measured: bf16 mean 0.99987, min 0.9957; int8 mean 0.9977, min
- * 0.966), so their bounds only tell lost bits from a wrong graph. The portable kernels are slow and see a few short texts of
- * MiniLM; instrumented builds see few of everything.
+ * weights are harder on few bits than trained ones (worst measured: bf16 mean 0.99987, min 0.9957; int8 mean 0.9964, min
+ * 0.929), so their bounds only tell lost bits from a wrong graph. In int8 it is the mean that tells: a few texts of tiny-cls
+ * lie where any rounding turns their vectors (of all texts the worst had 0.61 and 0.74 with two ways of packing), and which
+ * of them turn is chance. The portable kernels are slow and see a few short texts of MiniLM; instrumented builds see few of
+ * everything.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -42,7 +44,7 @@ static const bounds minilm_bounds[] = {
 static const bounds tiny_bounds[] = {
     [HD_DTYPE_F32] = {0.99999, 0.99999, 1e-5},
     [HD_DTYPE_BF16] = {0.9995, 0.99, 0},
-    [HD_DTYPE_INT8] = {0.99, 0.94, 0},
+    [HD_DTYPE_INT8] = {0.995, 0.9, 0},
 };
 
 static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8"};
