@@ -104,8 +104,8 @@ class RetrievalTest(unittest.TestCase):
     def test_int8(self):
         self.keeps(self.vectors("int8"), 0.995, 0.995)
 
-    def test_int8_by_pairs(self):
-        """As processors without VNNI compute it, with fewer steps."""
+    def test_int8_in_16_bits(self):
+        """As processors without VNNI compute it: products are added in 16 bits."""
         self.keeps(self.vectors("int8", "-avx512,-avx-vnni"), 0.995, 0.995)
 
     def test_loss_is_seen(self):
