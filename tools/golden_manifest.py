@@ -1,4 +1,5 @@
-"""What makers of goldens share: with what they were made; for queries and documents a folder of a file for each model, and its manifest."""
+"""What makers of goldens share: with what they were made; for queries and documents a folder of a file for each model, and its
+manifest."""
 
 import json
 import sys

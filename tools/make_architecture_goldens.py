@@ -352,7 +352,8 @@ def main():
             make_chats(tiny.write_model(models, name))
         entries = list(make_all(models))
     names = ("transformers", "sentence-transformers", "model2vec", "peft", "torch", "numpy")
-    lines = [f' "made_with": {json.dumps(golden_manifest.made_with(names))}', ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",
+    lines = [f' "made_with": {json.dumps(golden_manifest.made_with(names))}',
+             ' "ids": [\n  ' + ",\n  ".join(map(str, sequences())) + "\n ]",
              ' "models": [\n  ' + ",\n  ".join(map(json.dumps, entries)) + "\n ]"]
     (OUT / "manifest.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

@@ -114,9 +114,9 @@ static void set_up_ours(product *p)
     void *panels = allocate(k_pack_bytes(p->type, p->n, p->k)), *a = allocate(rows * stride * k_type_bytes(p->type));
     for (size_t i = 0; i < n * k; i++)
         weights[i] = (float)(value_at(i, 15) - 7);
+    /* So that int8 takes the numbers as they are: the others of its lane add 21 at most. */
     for (size_t i = 0; i < n; i++)
-        weights[i * k] =
-            (float)K_I8_MAX; /* so that int8 takes the numbers as they are; of its lane the others add 21 at most */
+        weights[i * k] = (float)K_I8_MAX;
     k_pack_rows(p->type, p->narrow, p->k, 0, p->n, weights, panels, scale, sum);
     for (size_t i = 0; i < rows; i++) {
         row_scale[i] = 1.0f;

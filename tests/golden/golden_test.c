@@ -4,9 +4,9 @@
  *
  * f32 must agree to rounding; bf16 and int8 within what heddle.h promises for trained weights. The small models' random
  * weights are harder on few bits than trained ones (worst measured: bf16 mean 0.99987, min 0.9957; int8 mean 0.9964, min
- * 0.929), so their bounds only tell lost bits from a wrong graph. In int8 it is the median that tells: a few texts of
- * tiny-cls lie where any rounding turns their vectors (of all texts the worst had 0.61 and 0.74 with two ways of packing),
- * and which of them turn is chance. The portable kernels are slow and see a few short texts of MiniLM; instrumented builds
+ * 0.929), so their bounds only tell lost bits from a wrong graph. A few texts of tiny-cls lie where any rounding to int8
+ * turns their vectors (of all texts the worst had 0.61 and 0.74 with two ways of packing), and which of them turn is chance:
+ * there it is the median that tells. The portable kernels are slow and see a few short texts of MiniLM; instrumented builds
  * see few of everything.
  */
 #include <math.h>
@@ -45,8 +45,9 @@ static const bounds minilm_bounds[] = {
 static const bounds tiny_bounds[] = {
     [HD_DTYPE_F32] = {0.99999, 0.99999, 0.99999, 1e-5},
     [HD_DTYPE_BF16] = {0.9995, 0.9995, 0.99, 0},
-    [HD_DTYPE_INT8] = {0.985, 0.998, 0.9, 0},
+    [HD_DTYPE_INT8] = {0.99, 0.998, 0.94, 0},
 };
+static const bounds turning_int8_bounds = {0.985, 0.998, 0.9, 0}; /* tiny-cls */
 
 static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8"};
 static bool is_due[HD_DTYPE_INT8 + 1]; /* at this level */
@@ -203,6 +204,7 @@ static void check_tiny_case(hd_engine *engine, const char *level, const json_t *
 {
     char label[256], vectors[256], dir[256];
     const json_t *options = json_object_get(entry, "options"), *normalize = json_object_get(options, "normalize");
+    const bool turns = strcmp(text_at(entry, "model"), "tiny-cls") == 0;
     snprintf(label, sizeof label, "%s %s", level, text_at(entry, "file"));
     snprintf(vectors, sizeof vectors, GOLDEN "tiny/%s", text_at(entry, "file"));
     snprintf(dir, sizeof dir, "%s", tiny_model_dir(&folder, text_at(entry, "model")));
@@ -220,7 +222,7 @@ static void check_tiny_case(hd_engine *engine, const char *level, const json_t *
         g.rows[g.n++] = i;
     }
     for (hd_dtype dtype = HD_DTYPE_F32; dtype <= HD_DTYPE_INT8; dtype++)
-        check_golden(engine, &g, dtype, &tiny_bounds[dtype]);
+        check_golden(engine, &g, dtype, turns && dtype == HD_DTYPE_INT8 ? &turning_int8_bounds : &tiny_bounds[dtype]);
     golden_clear(&g);
 }
 
