@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised when anything below changes but for what is added at the end of hd_plugin, and for types, which devices name. */
-#define HD_PLUGIN_VERSION 4
+#define HD_PLUGIN_VERSION 5
 
 #define HD_PLUGIN_TEXT_BYTES 256
 
@@ -70,7 +70,8 @@ typedef enum hd_plugin_epilogue {
 /* Rows as products read them.
  * I8: unsigned bytes, x ~ scale[row] * u + offset[row], u in [0, act_max], offset the row's least value and scale its range
  * over act_max; a row whose range is below 1e-30 is constant: u = 0, scale = 1. A row with a NaN or an infinity has NaN for
- * scale and offset.
+ * scale and offset. Where norm is asked for a hadamard of r > 1, a power of two that divides n, and n is up to 4096, what is
+ * converted is x multiplied by H: y[i m + c] = sum_j (-1)^popcount(i & j) x[j m + c], m = n / r; i, j < r; c < m.
  * F8: x ~ scale[row] * v, scale the row's greatest |x| over 448; a row whose greatest is below 1e-30 has v = 0, scale = 1,
  * one with a NaN or an infinity has NaN for scale. */
 typedef struct hd_plugin_act {
@@ -78,8 +79,9 @@ typedef struct hd_plugin_act {
     int32_t act_max;
     void *data; /* [n_rows, stride] */
     size_t stride;
-    float *scale;  /* [n_rows], I8 and F8 */
-    float *offset; /* [n_rows], I8 */
+    float *scale;     /* [n_rows], I8 and F8 */
+    float *offset;    /* [n_rows], I8 */
+    int32_t hadamard; /* I8: see above */
 } hd_plugin_act;
 
 /* Weights of a product, output channels down. I8: signed bytes, w = scale[channel] * q, and channel_sum the sum of a

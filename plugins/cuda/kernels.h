@@ -50,6 +50,7 @@ enum {
     ROW_THREADS = 256,        /* a block for each row, or for each 256 values of one */
     ROTATE_WARPS = 4,         /* of a block, each with a head */
     NORM_WARPS = 4,           /* of a block, each with a row .. */
+    MOST_HADAMARD = 4096,     /* values of a row that is multiplied by H (heddle/plugin.h) */
     MOST_NORM_OF_WARP = 1024, /* .. of so many values at most .. */
     NORM_ALIGNMENT = 16,      /* .. at multiples of so many bytes, as are numbers of values */
 

@@ -37,7 +37,7 @@ static bool are_words(const void *rows, size_t stride)
 static void norm(hd_plugin_stream *s, const hd_plugin_norm *t)
 {
     const bool is_whole = t->n <= MOST_NORM_OF_WARP && are_words(t->x, t->stride) && are_words(t->gamma, (size_t)t->n) &&
-                          are_words(t->beta, 0) && are_words(t->act.data, t->act.stride);
+                          are_words(t->beta, 0) && are_words(t->act.data, t->act.stride) && t->act.hadamard <= 1;
     const grid of_warps = {.x = blocks_of(t->n_rows, NORM_WARPS), .y = 1, .threads_x = NORM_WARPS * 32, .threads_y = 1};
     if (is_whole)
         stream_launch(s, ID_k_norm_of_warp, of_warps, t);

@@ -2,8 +2,8 @@
  * a head of a row) and its threads take values next to each other, so that reads and writes are whole. What each computes
  * is said in heddle/plugin.h. Sums are in f32, over 256 partial sums.
  *
- * norm has two kernels: where a row is up to 1,024 values in whole words of 16 bytes a warp has it, reads it once, and waits
- * for no other.
+ * norm has two kernels: where a row is up to 1,024 values in whole words of 16 bytes, and not to be multiplied by H, a warp
+ * has it, reads it once, and waits for no other.
  */
 #include "lanes.h"
 
@@ -89,6 +89,25 @@ template <typename Value> __device__ void convert_row(const hd_plugin_act &act, 
     }
 }
 
+/* The same to I8, multiplied by H: stage by stage, as on the CPU. */
+template <typename Value> __device__ void convert_row_by_h(const hd_plugin_act &act, size_t i, int32_t n, Value value)
+{
+    __shared__ float row[MOST_HADAMARD];
+    for (int32_t j = (int32_t)threadIdx.x; j < n; j += ROW_THREADS)
+        row[j] = value(j);
+    for (int32_t half = n / 2; half >= n / act.hadamard; half /= 2) {
+        __syncthreads();
+        for (int32_t pair = (int32_t)threadIdx.x; pair < n / 2; pair += ROW_THREADS) {
+            const int32_t j = pair / half * 2 * half + pair % half;
+            const float a = row[j], b = row[j + half];
+            row[j] = a + b;
+            row[j + half] = a - b;
+        }
+    }
+    __syncthreads();
+    convert_row_to_i8(act, i, n, [](int32_t j) { return row[j]; });
+}
+
 extern "C" __global__ void k_convert(const hd_plugin_convert t)
 {
     const float *x = t.x + (size_t)blockIdx.x * t.stride;
@@ -109,7 +128,9 @@ extern "C" __global__ void k_norm(const hd_plugin_norm t)
         squares += (x[j] - mean) * (x[j] - mean);
     const float scale = 1.0f / sqrtf(over_block<Sum>(squares) / (float)t.n + t.eps);
     const auto y = [=](int32_t j) { return (x[j] - mean) * scale * t.gamma[j] + (t.beta != NULL ? t.beta[j] : 0.0f); };
-    if (t.keep || t.act.type != HD_PLUGIN_F32)
+    if (t.act.hadamard > 1)
+        convert_row_by_h(t.act, blockIdx.x, t.n, y);
+    else if (t.keep || t.act.type != HD_PLUGIN_F32)
         convert_row(t.act, blockIdx.x, t.n, y);
     if (t.keep)
         return;

@@ -28,7 +28,8 @@ static hd_plugin_act act_of(const hd_act *act)
                            .data = act->data,
                            .stride = act->stride,
                            .scale = act->scale,
-                           .offset = act->offset};
+                           .offset = act->offset,
+                           .hadamard = act->hadamard};
 }
 
 /* The wide middle of a feed-forward is as large as scratch has room for: the device hides its memory behind many rows, not

@@ -149,7 +149,7 @@ static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *
                        void *out, size_t out_stride)
 {
     k_gemm_fn *gemm = gemm_of(kernels, w->type);
-    assert(act->type == w->type);
+    assert(act->type == w->type && act->hadamard == w->hadamard);
     const k_low_rank low_rank = cpu_lower(kernels, run, change, act, n_rows, w->n_pad);
     const uint32_t n_units = (uint32_t)(panel_end - panel_begin) / K_PANEL_STEP;
     const size_t unit_bytes = (size_t)w->k_pad * k_type_bytes(w->type) * K_PANEL * K_PANEL_STEP;

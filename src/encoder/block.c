@@ -28,13 +28,13 @@ static void name_of(const layer_binder *b, const char *blob, const char *tensor,
     snprintf(path, NAME_BYTES, "%s%s%u.%s", b->prefix, b->names->layers, b->i, tensor);
 }
 
-static hd_status bind_linear(const layer_binder *b, const char *blob, const char *tensor, int n, int first, int n_all, int k,
-                             bool no_bias, k_weights *linear)
+static hd_status bind_linear(const layer_binder *b, const char *blob, const char *tensor, hd_linear_input input, int n,
+                             int first, int n_all, int k, bool no_bias, k_weights *linear)
 {
     char name[NAME_BYTES], path[NAME_BYTES];
     name_of(b, blob, tensor, name, path);
     const hd_linear_part part = {.prefix = path, .n = n, .first = first, .n_all = n_all, .no_bias = no_bias};
-    return hd__weights_linear(b->w, name, b->e->type, &part, 1, k, linear, b->err);
+    return hd__weights_linear(b->w, name, b->e->type, input, &part, 1, k, linear, b->err);
 }
 
 static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
@@ -52,7 +52,7 @@ static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
             parts[i].n_all = widths[0] + widths[1] + widths[2];
         }
     }
-    return hd__weights_linear(b->w, name, b->e->type, parts, 3, (int)b->e->settings->hidden, linear, b->err);
+    return hd__weights_linear(b->w, name, b->e->type, HD_OF_NORM, parts, 3, (int)b->e->settings->hidden, linear, b->err);
 }
 
 /* Nothing for an architecture that does not name it. */
@@ -83,7 +83,7 @@ static hd_status bind_head_norm(const layer_binder *b, const char *blob, const c
 
 /* The adapters of a product of as many sections as there are widths, each of a module of its own, or all of one. */
 static hd_status bind_adapter(const layer_binder *b, const char *blob, const char *const *tensors, int n_tensors,
-                              const int *widths, int n_widths, int k, hd_adapter *adapter)
+                              hd_linear_input input, const int *widths, int n_widths, int k, hd_adapter *adapter)
 {
     char name[NAME_BYTES], paths[3][NAME_BYTES];
     const char *modules[3];
@@ -91,8 +91,8 @@ static hd_status bind_adapter(const layer_binder *b, const char *blob, const cha
         name_of(b, blob, tensors[i], name, paths[i]);
         modules[i] = paths[i];
     }
-    return hd__weights_adapter(b->w, name, modules, n_tensors, b->e->settings, b->e->type, widths, n_widths, k, adapter,
-                               b->err);
+    return hd__weights_adapter(b->w, name, modules, n_tensors, b->e->settings, b->e->type, input, widths, n_widths, k,
+                               adapter, b->err);
 }
 
 /* Those of a layer whose feed-forward is not gated. */
@@ -109,13 +109,13 @@ static hd_status bind_adapters(const layer_binder *b, hd_layer *layer)
     const hd_layer_names *names = by_task.names;
     const char *const split[] = {names->query, names->key, names->value};
     if (names->qkv != NULL)
-        HD_TRY(bind_adapter(&by_task, "qkv", &names->qkv, 1, qkv, 3, hidden, &layer->qkv_adapter));
+        HD_TRY(bind_adapter(&by_task, "qkv", &names->qkv, 1, HD_OF_NORM, qkv, 3, hidden, &layer->qkv_adapter));
     else
-        HD_TRY(bind_adapter(&by_task, "qkv", split, 3, qkv, 3, hidden, &layer->qkv_adapter));
-    HD_TRY(bind_adapter(&by_task, "attention_out", &names->attention_out, 1, &hidden, 1, hd__q_width(set),
+        HD_TRY(bind_adapter(&by_task, "qkv", split, 3, HD_OF_NORM, qkv, 3, hidden, &layer->qkv_adapter));
+    HD_TRY(bind_adapter(&by_task, "attention_out", &names->attention_out, 1, HD_OF_OTHERS, &hidden, 1, hd__q_width(set),
                         &layer->out_adapter));
-    HD_TRY(bind_adapter(&by_task, "up", &names->up, 1, &middle, 1, hidden, &layer->up_adapter));
-    return bind_adapter(&by_task, "down", &names->down, 1, &hidden, 1, middle, &layer->down_adapter);
+    HD_TRY(bind_adapter(&by_task, "up", &names->up, 1, HD_OF_NORM, &middle, 1, hidden, &layer->up_adapter));
+    return bind_adapter(&by_task, "down", &names->down, 1, HD_OF_OTHERS, &hidden, 1, middle, &layer->down_adapter);
 }
 
 static hd_status bind_ffn(const layer_binder *b, hd_layer *layer)
@@ -126,9 +126,9 @@ static hd_status bind_ffn(const layer_binder *b, hd_layer *layer)
     const char *gate = both ? names->gate_up : names->gate, *up = both ? names->gate_up : names->up;
     const int n_all = both ? 2 * middle : 0, gate_at = both && names->gate_below ? middle : 0;
     if (gate != NULL)
-        HD_TRY(bind_linear(b, "gate", gate, middle, gate_at, n_all, hidden, no_bias, &layer->gate));
-    HD_TRY(bind_linear(b, "up", up, middle, both ? middle - gate_at : 0, n_all, hidden, no_bias, &layer->up));
-    return bind_linear(b, "down", names->down, hidden, 0, 0, middle, names->no_down_bias, &layer->down);
+        HD_TRY(bind_linear(b, "gate", gate, HD_OF_NORM, middle, gate_at, n_all, hidden, no_bias, &layer->gate));
+    HD_TRY(bind_linear(b, "up", up, HD_OF_NORM, middle, both ? middle - gate_at : 0, n_all, hidden, no_bias, &layer->up));
+    return bind_linear(b, "down", names->down, HD_OF_OTHERS, hidden, 0, 0, middle, names->no_down_bias, &layer->down);
 }
 
 static hd_status bind_layer(const layer_binder *b, hd_layer *layer)
@@ -142,7 +142,7 @@ static hd_status bind_layer(const layer_binder *b, hd_layer *layer)
     HD_TRY(bind_norm(b, "query_norm", names->query_norm, hd__q_width(set), &layer->query_norm));
     HD_TRY(bind_norm(b, "key_norm", names->key_norm, hd__kv_width(set), &layer->key_norm));
     HD_TRY(bind_norm(b, "inner_norm", names->inner_norm, (int)set->hidden, &layer->inner_norm));
-    HD_TRY(bind_linear(b, "attention_out", names->attention_out, (int)set->hidden, 0, 0, hd__q_width(set),
+    HD_TRY(bind_linear(b, "attention_out", names->attention_out, HD_OF_OTHERS, (int)set->hidden, 0, 0, hd__q_width(set),
                        names->no_out_bias, &layer->attention_out));
     if (b->i > 0 || !names->begins_without_norm)
         HD_TRY(bind_norm(b, "attention_norm", names->attention_norm, (int)set->hidden, &layer->attention_norm));

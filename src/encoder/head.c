@@ -16,7 +16,7 @@ static hd_status bind_scores_dense(hd_encoder *e, hd_weights *w, const hd_score_
     const int hidden = (int)e->settings->hidden;
     const hd_linear_part part = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
     step->activation = hd__epilogue_of(activation);
-    HD_TRY(hd__weights_linear(w, "scores.dense", K_F32, &part, 1, hidden, &step->linear, err));
+    HD_TRY(hd__weights_linear(w, "scores.dense", K_F32, HD_OF_OTHERS, &part, 1, hidden, &step->linear, err));
     if (names->norm == NULL)
         return HD_OK;
     return hd__weights_norm(w, "scores.norm", names->norm, hidden, !names->no_norm_bias, e->settings->norm_eps, &step->norm,
@@ -38,7 +38,7 @@ hd_status hd__bind_scores(hd_encoder *e, hd_weights *w, const hd_score_head_name
     head->pooling = e->settings->score_pooling;
     head->n_pooled = hidden;
     head->n_out = n_labels;
-    return hd__weights_linear(w, "scores.out", K_F32, &out, 1, hidden, &last->linear, err);
+    return hd__weights_linear(w, "scores.out", K_F32, HD_OF_OTHERS, &out, 1, hidden, &last->linear, err);
 }
 
 hd_status hd__bind_answers(hd_encoder *e, hd_weights *w, const hd_vocab_head_names *names, hd_error *err)
@@ -70,9 +70,9 @@ hd_status hd__bind_vocab(hd_encoder *e, hd_weights *w, const hd_vocab_head_names
     const hd_linear_part dense = {.prefix = names->dense, .n = hidden, .no_bias = names->no_dense_bias};
     const hd_linear_part decoder = {
         .prefix = names->decoder, .n = (int)set->vocab_size, .bias = names->decoder_bias, .tied = names->words};
-    HD_TRY(hd__weights_linear(w, "vocab.dense", e->type, &dense, 1, hidden, &e->vocab.dense, err));
+    HD_TRY(hd__weights_linear(w, "vocab.dense", e->type, HD_OF_NORM, &dense, 1, hidden, &e->vocab.dense, err));
     HD_TRY(hd__weights_norm(w, "vocab.norm", names->norm, hidden, !names->no_norm_bias, set->norm_eps, &e->vocab.norm, err));
-    HD_TRY(hd__weights_linear(w, "vocab.decoder", e->type, &decoder, 1, hidden, &e->vocab.decoder, err));
+    HD_TRY(hd__weights_linear(w, "vocab.decoder", e->type, HD_OF_OTHERS, &decoder, 1, hidden, &e->vocab.decoder, err));
     e->vocab.activation = hd__epilogue_of(set->activation);
     HD_TRY(hd__weights_tied(w, &decoder, &tied, err));
     e->embedding.tied = tied ? &e->vocab.decoder : NULL;
@@ -90,7 +90,8 @@ static hd_status bind_dense(hd_row_head *head, const hd_settings *set, uint32_t 
         if ((int)dense->n_in != head->n_out)
             return hd__fail(err, HD_ERR_FORMAT, "%s/config.json: in_features %u, but %d values arrive", dense->dir,
                             dense->n_in, head->n_out);
-        HD_TRY(hd__weights_dense(w, dense, first + i, K_F32, &head->steps[i].linear, &head->steps[i].residual, err));
+        HD_TRY(hd__weights_dense(w, dense, first + i, K_F32, HD_OF_OTHERS, &head->steps[i].linear, &head->steps[i].residual,
+                                 err));
         head->steps[i].activation = hd__epilogue_of(dense->activation);
         head->n_out = (int)dense->n_out;
     }
@@ -104,13 +105,14 @@ static hd_status bind_token_steps(hd_encoder *e, hd_weights *w, hd_error *err)
     if (set->colbert_linear != NULL) {
         e->n_token_steps = 1;
         e->token_steps[0].activation = K_STORE;
-        return hd__weights_file_linear(w, set->colbert_linear, "colbert", e->type, (int)set->n_token_out, (int)set->hidden,
-                                       &e->token_steps[0].linear, err);
+        return hd__weights_file_linear(w, set->colbert_linear, "colbert", e->type, HD_OF_NORM, (int)set->n_token_out,
+                                       (int)set->hidden, &e->token_steps[0].linear, err);
     }
     e->n_token_steps = set->n_dense;
     for (uint32_t i = 0; i < set->n_dense; i++) {
         hd_head_step *step = &e->token_steps[i];
-        HD_TRY(hd__weights_dense(w, &set->dense[i], i, e->type, &step->linear, &step->residual, err));
+        HD_TRY(hd__weights_dense(w, &set->dense[i], i, e->type, i == 0 ? HD_OF_NORM : HD_OF_OTHERS, &step->linear,
+                                 &step->residual, err));
         step->activation = hd__epilogue_of(set->dense[i].activation);
     }
     return HD_OK;
@@ -129,7 +131,8 @@ hd_status hd__bind_heads(hd_encoder *e, hd_weights *w, hd_error *err)
     if ((set->heads & HD_HEAD_DENSE) != 0 && set->queries != NULL)
         HD_TRY(bind_dense(&e->query_dense, set->queries, HD_LIMIT_DENSE_MODULES, w, err));
     if (set->sparse_linear != NULL)
-        HD_TRY(hd__weights_file_linear(w, set->sparse_linear, "sparse", K_F32, 1, hidden, &e->token_weight, err));
+        HD_TRY(
+            hd__weights_file_linear(w, set->sparse_linear, "sparse", K_F32, HD_OF_OTHERS, 1, hidden, &e->token_weight, err));
     if ((set->heads & HD_HEAD_MULTI) != 0)
         HD_TRY(bind_token_steps(e, w, err));
     e->heads = set->heads | HD_HEAD_TOKENS;

@@ -6,7 +6,8 @@
  * (hd_device_ops.block_rows):
  *
  *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
- *                                          normed   normed_type, in act's place (+ scale [T] for K_F8)
+ *                                          normed   normed_type, in act's place (+ scale [T] for K_F8; int8 multiplied by
+ *                                                   H, kernel/hadamard.h, as are the weights of what reads it)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   middle_type [R, intermediate], int8     middle_act type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only

@@ -14,7 +14,7 @@
 #include "encoder/merge.h"
 #include "encoder/table_row.h"
 
-#define LAYOUT_VERSION 5 /* raise when panels, quantisation or blob names change */
+#define LAYOUT_VERSION 6 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
 #define PACK_ROWS 64 /* rows converted to f32 at a time, a multiple of K_PANEL */
 
@@ -339,7 +339,8 @@ typedef struct row_pieces {
     hd_merge merge;  /* what an adapter adds to the tensor; to be ended by run_pieces */
     int first, n, k; /* rows of the tensor, and values of a row */
     k_type type;
-    int at; /* the first row's output channel */
+    int hadamard; /* of the matrix (k_weights) */
+    int at;       /* the first row's output channel */
     void *to;
     float *scale, *sum;
     size_t word_stride; /* words only */
@@ -434,31 +435,47 @@ static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_
     return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
 }
 
+/* By H / r, which undoes what H did to the rows of a product. */
+static void multiply_by_h(float *row, int n, int order)
+{
+    k_hadamard(row, n, order);
+    for (int i = 0; i < n; i++)
+        row[i] /= (float)order;
+}
+
 static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
 {
     const row_pieces *p = data;
     int row, n_rows;
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
+    for (int i = 0; i < n_rows && p->hadamard > 1; i++)
+        multiply_by_h(rows + (size_t)i * (size_t)p->k, p->k, p->hadamard);
     k_pack_rows(p->type, p->w->narrow, p->k, p->at + row, n_rows, rows, p->to, p->scale, p->sum);
     return HD_OK;
 }
 
+/* Where a linear layer's blobs are to be filled; panels NULL: they are not. */
+typedef struct linear_fill {
+    void *panels, *bias, *scale, *sum;
+} linear_fill;
+
 /* Packs one part at output channel `at` of the matrix. */
-static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, k_type type, int at, int k,
-                           void *panels, float *bias, float *scale, float *sum, hd_error *err)
+static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_linear_part *part, const k_weights *linear,
+                           int at, const linear_fill *fill, hd_error *err)
 {
     const int n_all = part->n_all > part->n ? part->n_all : part->n;
     row_pieces pieces = {.w = w,
                          .first = part->first,
                          .n = part->n,
-                         .k = k,
-                         .type = type,
+                         .k = linear->k,
+                         .type = linear->type,
+                         .hadamard = linear->hadamard,
                          .at = at,
-                         .to = panels,
-                         .scale = scale,
-                         .sum = sum};
-    HD_TRY(find_weight(w, tensors, part, n_all, k, &pieces.tensor, err));
+                         .to = fill->panels,
+                         .scale = fill->scale,
+                         .sum = fill->sum};
+    HD_TRY(find_weight(w, tensors, part, n_all, linear->k, &pieces.tensor, err));
     if (tensors == w->tensors)
         HD_TRY(run_merged(w, pack_piece, part->prefix, false, &pieces, err));
     else
@@ -468,13 +485,14 @@ static hd_status pack_part(hd_weights *w, const hd_tensors *tensors, const hd_li
     const hd_tensor *t;
     HD_TRY(find_tensor(w, tensors, part->bias != NULL ? part->bias : part->prefix, part->bias != NULL ? "" : ".bias", 1,
                        n_all, 0, &t, err));
-    return hd__tensor_read_f32(t, (uint64_t)part->first, (uint64_t)part->n, bias + at, err);
+    return hd__tensor_read_f32(t, (uint64_t)part->first, (uint64_t)part->n, (float *)fill->bias + at, err);
 }
 
-/* Where a linear layer's blobs are to be filled; panels NULL: they are not. */
-typedef struct linear_fill {
-    void *panels, *bias, *scale, *sum;
-} linear_fill;
+/* What rows of k values are multiplied by before a product of the type reads them. */
+static int hadamard_of(k_type type, hd_linear_input input, int k)
+{
+    return type == K_I8 && input == HD_OF_NORM ? k_hadamard_order(k) : 0;
+}
 
 /* The blobs of linear->type, n and k. */
 static hd_status bind_linear_blobs(hd_weights *w, const char *name, k_weights *linear, linear_fill *fill, hd_error *err)
@@ -497,7 +515,7 @@ static hd_status bind_linear_blobs(hd_weights *w, const char *name, k_weights *l
     return HD_OK;
 }
 
-static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type,
+static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const char *name, k_type type, hd_linear_input input,
                              const hd_linear_part *parts, int n_parts, int k, k_weights *linear, hd_error *err)
 {
     int n = parts[0].n;
@@ -505,19 +523,19 @@ static hd_status bind_linear(hd_weights *w, const hd_tensors *tensors, const cha
         n = k_padded(n) + parts[i].n;
     for (int i = 0; i < n_parts && tensors == w->tensors; i++)
         hd__adapters_claim(&w->adapters, parts[i].prefix);
-    k_weights result = {.type = type, .n = n_parts == 1 ? n : k_padded(n), .k = k};
+    k_weights result = {.type = type, .n = n_parts == 1 ? n : k_padded(n), .k = k, .hadamard = hadamard_of(type, input, k)};
     linear_fill fill;
     HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
     for (int i = 0, at = 0; i < n_parts && fill.panels != NULL; at += k_padded(parts[i++].n))
-        HD_TRY(pack_part(w, tensors, &parts[i], type, at, k, fill.panels, fill.bias, fill.scale, fill.sum, err));
+        HD_TRY(pack_part(w, tensors, &parts[i], &result, at, &fill, err));
     *linear = result;
     return HD_OK;
 }
 
-hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, const hd_linear_part *parts, int n_parts, int k,
-                             k_weights *linear, hd_error *err)
+hd_status hd__weights_linear(hd_weights *w, const char *name, k_type type, hd_linear_input input,
+                             const hd_linear_part *parts, int n_parts, int k, k_weights *linear, hd_error *err)
 {
-    return bind_linear(w, w->tensors, name, type, parts, n_parts, k, linear, err);
+    return bind_linear(w, w->tensors, name, type, input, parts, n_parts, k, linear, err);
 }
 
 hd_status hd__weights_difference(hd_weights *w, const char *name, const hd_linear_part *part, int row, int less, int k,
@@ -592,6 +610,7 @@ static hd_status fill_adapter(hd_weights *w, const adapter_part *part, const hd_
                          .n = rank,
                          .k = k,
                          .type = adapter->down.type,
+                         .hadamard = adapter->down.hadamard,
                          .at = part->row,
                          .to = fill->panels,
                          .scale = fill->scale,
@@ -612,14 +631,14 @@ hd_status hd__weights_check_adapters(const hd_weights *w, hd_error *err)
 }
 
 hd_status hd__weights_adapter(hd_weights *w, const char *name, const char *const *modules, int n_modules,
-                              const hd_settings *set, k_type type, const int *widths, int n_widths, int k,
-                              hd_adapter *adapter, hd_error *err)
+                              const hd_settings *set, k_type type, hd_linear_input input, const int *widths, int n_widths,
+                              int k, hd_adapter *adapter, hd_error *err)
 {
     const int rank = n_modules * (int)set->adapter_rank, n_low = (int)set->n_tasks * rank;
     int n_pad = 0;
     for (int i = 0; i < n_widths; i++)
         n_pad += k_padded(widths[i]);
-    hd_adapter result = {.rank = rank, .down = {.type = type, .n = n_low, .k = k}};
+    hd_adapter result = {.rank = rank, .down = {.type = type, .n = n_low, .k = k, .hadamard = hadamard_of(type, input, k)}};
     linear_fill fill;
     const void *blob;
     void *lift;
@@ -692,26 +711,28 @@ hd_status hd__weights_table_adapter(hd_weights *w, const char *name, const char 
 }
 
 /* A matrix of ones on the diagonal: its product is its input, rounded as that of any other. */
-static hd_status bind_identity(hd_weights *w, const char *name, k_type type, int n, k_weights *linear, hd_error *err)
+static hd_status bind_identity(hd_weights *w, const char *name, k_type type, hd_linear_input input, int n, k_weights *linear,
+                               hd_error *err)
 {
-    k_weights result = {.type = type, .n = n, .k = n};
+    k_weights result = {.type = type, .n = n, .k = n, .hadamard = hadamard_of(type, input, n)};
     linear_fill fill;
     HD_TRY(bind_linear_blobs(w, name, &result, &fill, err));
     *linear = result;
     if (fill.panels == NULL)
         return HD_OK;
     HD_TRY(rows_buffers(w, (size_t)n, err));
-    memset(w->rows, 0, (size_t)n * sizeof *w->rows);
     for (int i = 0; i < n; i++) {
+        memset(w->rows, 0, (size_t)n * sizeof *w->rows);
         w->rows[i] = 1.0f;
+        if (result.hadamard > 1)
+            multiply_by_h(w->rows, n, result.hadamard);
         k_pack_rows(type, w->narrow, n, i, 1, w->rows, fill.panels, fill.scale, fill.sum);
-        w->rows[i] = 0.0f;
     }
     return HD_OK;
 }
 
-hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_type type, k_weights *linear,
-                            k_weights *residual, hd_error *err)
+hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint32_t index, k_type type,
+                            hd_linear_input input, k_weights *linear, k_weights *residual, hd_error *err)
 {
     const int n_in = (int)dense->n_in, n_out = (int)dense->n_out;
     const hd_linear_part part = {.prefix = "linear", .n = n_out, .no_bias = !dense->has_bias};
@@ -722,22 +743,22 @@ hd_status hd__weights_dense(hd_weights *w, const hd_dense_settings *dense, uint3
     hd_tensors *tensors = NULL;
     if (w->packed == NULL)
         HD_TRY(hd__tensors_open(dense->dir, &tensors, err));
-    hd_status status = bind_linear(w, tensors, name, type, &part, 1, n_in, linear, err);
+    hd_status status = bind_linear(w, tensors, name, type, input, &part, 1, n_in, linear, err);
     if (status == HD_OK && dense->has_residual)
-        status = n_in == n_out ? bind_identity(w, residual_name, type, n_in, residual, err)
-                               : bind_linear(w, tensors, residual_name, type, &beside, 1, n_in, residual, err);
+        status = n_in == n_out ? bind_identity(w, residual_name, type, input, n_in, residual, err)
+                               : bind_linear(w, tensors, residual_name, type, input, &beside, 1, n_in, residual, err);
     hd__tensors_close(tensors);
     return status;
 }
 
-hd_status hd__weights_file_linear(hd_weights *w, const char *file, const char *name, k_type type, int n, int k,
-                                  k_weights *linear, hd_error *err)
+hd_status hd__weights_file_linear(hd_weights *w, const char *file, const char *name, k_type type, hd_linear_input input,
+                                  int n, int k, k_weights *linear, hd_error *err)
 {
     hd_tensors *tensors = NULL;
     if (w->packed == NULL)
         HD_TRY(hd__tensors_open_file(file, &tensors, err));
     hd_linear_part part = {.prefix = "", .n = n, .bias = "bias", .tied = "weight"};
-    hd_status status = bind_linear(w, tensors, name, type, &part, 1, k, linear, err);
+    hd_status status = bind_linear(w, tensors, name, type, input, &part, 1, k, linear, err);
     hd__tensors_close(tensors);
     return status;
 }

@@ -59,9 +59,13 @@ typedef struct hd_linear_part {
     const char *tied; /* the weight's name in files that hold it once, for two uses; NULL: "<prefix>.weight" must be there */
 } hd_linear_part;
 
+/* What rows a product reads: int8 rows that a norm of states has written are multiplied by H (kernel/hadamard.h), and the
+ * weights of all that reads them. */
+typedef enum hd_linear_input { HD_OF_NORM, HD_OF_OTHERS } hd_linear_input;
+
 /* Binds `name` as packed weights of the given type: the sum of k_padded(part.n) output channels, k inputs. */
-HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, k_type type, const hd_linear_part *parts,
-                                         int n_parts, int k, k_weights *linear, hd_error *err);
+HD_MUST_USE hd_status hd__weights_linear(hd_weights *weights, const char *name, k_type type, hd_linear_input input,
+                                         const hd_linear_part *parts, int n_parts, int k, k_weights *linear, hd_error *err);
 
 /* Whether a part's weight is the tensor it may share, and so the table of words as well. */
 HD_MUST_USE hd_status hd__weights_tied(hd_weights *weights, const hd_linear_part *part, bool *tied, hd_error *err);
@@ -76,8 +80,8 @@ HD_MUST_USE hd_status hd__weights_difference(hd_weights *weights, const char *na
  * [n_tasks, rank, k] and ".lora_B" [n_tasks, sum of widths, rank], or those of peft.h; a module without any there is not
  * changed. */
 HD_MUST_USE hd_status hd__weights_adapter(hd_weights *weights, const char *name, const char *const *modules, int n_modules,
-                                          const hd_settings *settings, k_type type, const int *widths, int n_widths, int k,
-                                          hd_adapter *adapter, hd_error *err);
+                                          const hd_settings *settings, k_type type, hd_linear_input input, const int *widths,
+                                          int n_widths, int k, hd_adapter *adapter, hd_error *err);
 
 /* Binds those of a table of n_rows: lora_A [n_tasks, n_rows, rank] as it is, and lora_B [n_tasks, rank, hidden] scaled; or
  * peft.h's, which are stored the other way round. */
@@ -89,9 +93,9 @@ HD_MUST_USE hd_status hd__weights_table_adapter(hd_weights *weights, const char 
  * cache file's own. The residual of a Dense module that has one is "residual.weight", or where input and output are as wide,
  * the identity. */
 HD_MUST_USE hd_status hd__weights_dense(hd_weights *weights, const hd_dense_settings *dense, uint32_t index, k_type type,
-                                        k_weights *linear, k_weights *residual, hd_error *err);
-HD_MUST_USE hd_status hd__weights_file_linear(hd_weights *weights, const char *file, const char *name, k_type type, int n,
-                                              int k, k_weights *linear, hd_error *err);
+                                        hd_linear_input input, k_weights *linear, k_weights *residual, hd_error *err);
+HD_MUST_USE hd_status hd__weights_file_linear(hd_weights *weights, const char *file, const char *name, k_type type,
+                                              hd_linear_input input, int n, int k, k_weights *linear, hd_error *err);
 
 /* Binds `name` as tensors "<prefix>.weight" and ".bias" ("gamma"/"beta" in old files) of n values; without bias it is 0. */
 HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, bool has_bias,

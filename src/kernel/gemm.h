@@ -25,7 +25,8 @@
  *   sum_k a w = a_scale[m] * scale[n] * (sum_k u q) + a_offset[m] * channel_sum[n],
  *   channel_sum[n] = scale[n] * sum_k q[n, k]
  *
- * Integer sums are exact, so all levels with the same activations agree to the last rounding of this line.
+ * Integer sums are exact, so all levels with the same activations agree to the last rounding of this line. Weights of rows
+ * that were multiplied by H (hadamard.h) are packed multiplied by H / r: the kernels need not know.
  *
  * Rounding: f32 and bf16 accumulate in f32, k ascending. An element's bits depend on its row of a, its
  * channel and the level, never on m, n, the range of panels or the rows beside it. (The reference for the
@@ -64,6 +65,7 @@ typedef struct k_weights {
     const void *rounded_bias; /* [n_pad] of the type, on devices that are not the CPU; NULL: none */
     const float *scale;       /* [n_pad], int8 and K_F8 only */
     const float *channel_sum; /* [n_pad], int8 only */
+    int hadamard;             /* int8: what rows they are for (rows.h, k_act) */
 } k_weights;
 
 typedef enum k_epilogue {
@@ -134,7 +136,7 @@ _Static_assert(K_I8_NARROW_SUM <= INT16_MAX / K_I8_NARROW_ACT_MAX, "sums in 16 b
 void k_pack_rows(k_type type, bool narrow, int k, int first, int n_rows, const float *rows, void *panels, float *scale,
                  float *channel_sum);
 
-/* One of those rows back: [w->k] f32, as exact as the type. */
+/* One of those rows back, not multiplied by H: [w->k] f32, as exact as the type. */
 void k_unpack_row(const k_weights *w, int channel, float *row);
 
 /* ---- conversions shared by kernels' scalar code ---- */

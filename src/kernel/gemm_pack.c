@@ -3,6 +3,7 @@
  */
 #include "kernel/gemm.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -109,6 +110,7 @@ void k_pack_rows(k_type type, bool narrow, int k, int first, int n_rows, const f
 void k_unpack_row(const k_weights *w, int channel, float *row)
 {
     const int group = w->type == K_F32 ? 1 : w->type == K_BF16 ? 2 : 4;
+    assert(w->hadamard <= 1);
     const size_t first = panel_at(channel, w->k_pad, group);
     for (int i = 0; i < w->k; i++) {
         const size_t at = first + (size_t)(i / group) * K_PANEL * (size_t)group + (size_t)(i % group);

@@ -8,17 +8,20 @@
 #define HD_KERNEL_ROWS_H
 
 #include "kernel/gemm.h"
+#include "kernel/hadamard.h"
 
 /* A row as the next matrix product reads it. Exactly one of the three destinations is used, by type:
  * K_F32: nothing is written. K_BF16: bf16 [n_rows, stride], rounded to nearest even. K_I8: uint8_t
  * [n_rows, stride] with x ~ scale * u + offset, u in [0, act_max], offset = min(row),
  * scale = (max(row) - min(row)) / act_max, |error| <= scale / 2 + 2^-23 max |x|. A row whose range is below
  * K_ACT_RANGE_MIN is constant: u = 0, scale = 1. When the row holds a NaN or an infinity, or its range
- * overflows, u = 0 and scale and offset are NaN. Elements in [n, k_padded(n)) are written as zero. */
+ * overflows, u = 0 and scale and offset are NaN. With a hadamard above 1, which norm alone knows, x is the row multiplied
+ * by H of so many rows (hadamard.h), k_hadamard_order(n). Elements in [n, k_padded(n)) are written as zero. */
 #define K_ACT_RANGE_MIN 1e-30f
 typedef struct k_act {
     k_type type;
     int act_max;   /* K_I8: the gemm level's (gemm.h) */
+    int hadamard;  /* K_I8: see above */
     void *data;    /* [n_rows, stride] */
     size_t stride; /* elements: whole cache lines, at least k_padded(n) */
     float *scale;  /* [n_rows], K_I8 */

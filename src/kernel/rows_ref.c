@@ -40,9 +40,18 @@ static void convert_bf16(const row_values *values, int n, uint16_t *out)
     memset(out + n, 0, (size_t)(k_padded(n) - n) * sizeof *out);
 }
 
-static void convert_u8(const row_values *values, int n, int act_max, uint8_t *out, float *scale, float *offset)
+static void convert_u8(const row_values *values, int n, const k_act *act, uint8_t *out, float *scale, float *offset)
 {
-    assert(n > 0);
+    assert(n > 0 && (act->hadamard <= 1 || (values->norm != NULL && act->hadamard == k_hadamard_order(n))));
+    const int act_max = act->act_max;
+    float multiplied[K_HADAMARD_MAX];
+    const row_values by_h = {.type = K_F32, .x = multiplied};
+    if (act->hadamard > 1) {
+        for (int j = 0; j < n; j++)
+            multiplied[j] = value_at(values, j);
+        k_hadamard(multiplied, n, act->hadamard);
+        values = &by_h;
+    }
     float min = value_at(values, 0), max = min;
     bool ordered = true;
     for (int j = 0; j < n; j++) {
@@ -69,7 +78,7 @@ static void convert_row(const row_values *values, int n, const k_act *act, int r
     if (act->type == K_BF16)
         convert_bf16(values, n, (uint16_t *)act->data + at);
     else if (act->type == K_I8)
-        convert_u8(values, n, act->act_max, (uint8_t *)act->data + at, act->scale + row, act->offset + row);
+        convert_u8(values, n, act, (uint8_t *)act->data + at, act->scale + row, act->offset + row);
 }
 
 void k_convert_ref(const k_act *x, int n_rows, int n, const k_act *act)

@@ -179,6 +179,58 @@ static inline __attribute__((always_inline)) void extent_of(const row_values x, 
     *max = vf_ordered_is_all(even) && vf_ordered_is_all(odd) ? extent_max(&e) : NAN;
 }
 
+/* Stages of the transform (hadamard.h) in which vectors `stride` apart take part, `radix` of them, a constant after
+ * inlining. to may be x. */
+static inline __attribute__((always_inline)) void butterflies(const float *x, int n, int stride, const int radix, float *to,
+                                                              extent *e)
+{
+    for (int first = 0; first < n; first += radix * stride) {
+        for (int j = first; j < first + stride; j += VF_LANES) {
+            vf v[8];
+#pragma GCC unroll 8
+            for (int i = 0; i < radix; i++)
+                v[i] = vf_load(x + j + i * stride);
+#pragma GCC unroll 3
+            for (int half = radix / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+                for (int i = 0; i < radix; i++) {
+                    if ((i & half) != 0)
+                        continue;
+                    const vf a = v[i], b = v[i + half];
+                    v[i] = vf_add(a, b);
+                    v[i + half] = vf_sub(a, b);
+                }
+            }
+#pragma GCC unroll 8
+            for (int i = 0; i < radix; i++) {
+                vf_store(to + j + i * stride, v[i]);
+                extent_add(e, i % 2, v[i]);
+            }
+        }
+    }
+}
+
+/* Of x, H of `order` rows times x; its extent is none when x holds a NaN or an infinity everywhere. */
+static inline __attribute__((always_inline)) void multiply_by_h(const float *x, int n, int order, float *to, float *min,
+                                                                float *max)
+{
+    extent e;
+    int stride = n;
+    for (int left = order; left > 1; x = to) {
+        const int radix = left >= 8 ? 8 : left;
+        stride /= radix;
+        left /= radix;
+        e = extent_none();
+        switch (radix) {
+        case 8: butterflies(x, n, stride, 8, to, &e); break;
+        case 4: butterflies(x, n, stride, 4, to, &e); break;
+        default: butterflies(x, n, stride, 2, to, &e); break;
+        }
+    }
+    *min = extent_min(&e);
+    *max = extent_max(&e);
+}
+
 static inline __attribute__((always_inline)) void store_bf16(const row_values x, const row_kind kind, int n,
                                                              const k_act *act, int row)
 {
@@ -290,46 +342,73 @@ static inline __attribute__((always_inline)) void normalise(const row_values y, 
     *max = extent_max(&e);
 }
 
+/* What is to be done to each of some rows of x. */
+static inline __attribute__((always_inline)) void measure_rows(const k_norm *norm, int first, int n_rows, row_values *y)
+{
+    float mean[NORM_ROWS];
+    const float *x = norm->x + (size_t)first * norm->stride;
+    for (int r = 0; r < n_rows; r++)
+        mean[r] = norm->rms ? 0.0f : mean_of(x + (size_t)r * norm->stride, norm->n);
+    for (int r = 0; r < n_rows; r++) {
+        const float *row = x + (size_t)r * norm->stride;
+        const float variance = variance_of(row, norm->n, mean[r]);
+        const float inverse = 1.0f / sqrtf(variance + norm->eps) + (variance - variance); /* infinity: NaN */
+        y[r] = (row_values){row, norm->gamma, norm->beta, vf_set1(inverse), vf_set1(-mean[r] * inverse)};
+    }
+}
+
 /* Each step ends in a chain of dependent scalar work, so a few rows take it together. */
 static inline __attribute__((always_inline)) void norm_rows(const k_norm *norm, int first, int n_rows, const row_kind kind,
                                                             const bool keep)
 {
-    float mean[NORM_ROWS], inverse[NORM_ROWS], min[NORM_ROWS], max[NORM_ROWS];
+    float min[NORM_ROWS], max[NORM_ROWS];
+    row_values y[NORM_ROWS];
     const int n = norm->n;
-    const size_t stride = norm->stride;
-    float *x = norm->x + (size_t)first * stride;
-    for (int r = 0; r < n_rows; r++)
-        mean[r] = norm->rms ? 0.0f : mean_of(x + (size_t)r * stride, n);
-    for (int r = 0; r < n_rows; r++) {
-        float variance = variance_of(x + (size_t)r * stride, n, mean[r]);
-        inverse[r] = 1.0f / sqrtf(variance + norm->eps) + (variance - variance); /* infinity: NaN */
-    }
+    float *x = norm->x + (size_t)first * norm->stride;
     const row_kind stored = keep ? kind : ROW_PLAIN; /* what is left to be done to x */
-    row_values y = {NULL, norm->gamma, norm->beta, vf_zero(), vf_zero()};
+    measure_rows(norm, first, n_rows, y);
+    for (int r = 0; r < n_rows; r++)
+        normalise(y[r], kind, n, keep, x + (size_t)r * norm->stride, &min[r], &max[r]);
     for (int r = 0; r < n_rows; r++) {
-        y.x = x + (size_t)r * stride;
-        y.scale = vf_set1(inverse[r]);
-        y.shift = vf_set1(-mean[r] * inverse[r]);
-        normalise(y, kind, n, keep, x + (size_t)r * stride, &min[r], &max[r]);
-    }
-    for (int r = 0; r < n_rows; r++) {
-        y.x = x + (size_t)r * stride;
-        y.scale = vf_set1(inverse[r]);
-        y.shift = vf_set1(-mean[r] * inverse[r]);
         if (norm->act.type == K_I8)
-            store_u8(y, stored, n, min[r], max[r], &norm->act, first + r);
+            store_u8(y[r], stored, n, min[r], max[r], &norm->act, first + r);
         else if (norm->act.type == K_BF16)
-            store_bf16(y, stored, n, &norm->act, first + r);
+            store_bf16(y[r], stored, n, &norm->act, first + r);
         else if (keep)
-            store_f32(y, stored, n, &norm->act, first + r);
+            store_f32(y[r], stored, n, &norm->act, first + r);
     }
+}
+
+/* The same, multiplied by H. n is a multiple of 32. */
+static inline __attribute__((always_inline)) void norm_rows_by_h(const k_norm *norm, int first, int n_rows,
+                                                                 const row_kind kind)
+{
+    _Alignas(64) float by_h[NORM_ROWS][K_HADAMARD_MAX];
+    float min[NORM_ROWS], max[NORM_ROWS];
+    row_values y[NORM_ROWS];
+    const int n = norm->n;
+    measure_rows(norm, first, n_rows, y);
+    for (int r = 0; r < n_rows; r++) {
+        float *to = norm->keep ? by_h[r] : norm->x + (size_t)(first + r) * norm->stride;
+        for (int j = 0; j < n; j += VF_LANES)
+            vf_store(to + j, value_of(y[r], kind, j));
+        multiply_by_h(to, n, norm->act.hadamard, by_h[r], &min[r], &max[r]);
+        y[r].x = by_h[r];
+    }
+    for (int r = 0; r < n_rows; r++)
+        store_u8(y[r], ROW_PLAIN, n, min[r], max[r], &norm->act, first + r);
 }
 
 void ROWS(norm)(const k_norm *norm)
 {
     for (int row = 0; row < norm->n_rows; row += NORM_ROWS) {
         int n_rows = norm->n_rows - row < NORM_ROWS ? norm->n_rows - row : NORM_ROWS;
-        if (norm->keep && norm->beta != NULL)
+        const bool by_h = norm->act.type == K_I8 && norm->act.hadamard > 1;
+        if (by_h && norm->beta != NULL)
+            norm_rows_by_h(norm, row, n_rows, ROW_SHIFTED);
+        else if (by_h)
+            norm_rows_by_h(norm, row, n_rows, ROW_SCALED);
+        else if (norm->keep && norm->beta != NULL)
             norm_rows(norm, row, n_rows, ROW_SHIFTED, true);
         else if (norm->keep)
             norm_rows(norm, row, n_rows, ROW_SCALED, true);

@@ -4,10 +4,11 @@
  *
  * f32 must agree to rounding; bf16 and int8 within what heddle.h promises for trained weights. The small models' random
  * weights are harder on few bits than trained ones (worst measured: bf16 mean 0.99987, min 0.9957; int8 mean 0.9964, min
- * 0.929), so their bounds only tell lost bits from a wrong graph. A few texts of tiny-cls lie where any rounding to int8
- * turns their vectors (of all texts the worst had 0.61 and 0.74 with two ways of packing), and which of them turn is chance:
- * there it is the median that tells. The portable kernels are slow and see a few short texts of MiniLM; instrumented builds
- * see few of everything.
+ * 0.929), so their bounds only tell lost bits from a wrong graph. Some texts of tiny-cls lie where any rounding to int8
+ * turns their vectors, and which and how many is chance: of 901 texts 3 to 51 fell below 0.9 with eighteen ways of rounding
+ * (activations of 201 to 256 steps, with and without H), the worst at -0.45 to 0.84, with means of 0.978 to 0.998, but
+ * medians of 0.99988 to 0.99999. There it is the median that tells, held closer than elsewhere. The portable kernels are
+ * slow and see a few short texts of MiniLM; instrumented builds see few of everything.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -47,7 +48,7 @@ static const bounds tiny_bounds[] = {
     [HD_DTYPE_BF16] = {0.9995, 0.9995, 0.99, 0},
     [HD_DTYPE_INT8] = {0.99, 0.998, 0.94, 0},
 };
-static const bounds turning_int8_bounds = {0.985, 0.998, 0.9, 0}; /* tiny-cls */
+static const bounds turning_int8_bounds = {0.95, 0.9995, -1, 0}; /* tiny-cls */
 
 static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8"};
 static bool is_due[HD_DTYPE_INT8 + 1]; /* at this level */

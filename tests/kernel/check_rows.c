@@ -73,8 +73,14 @@ static void compare_act(kc *c, const k_act *act, const float *x, int row, int n)
 {
     if (act->type == K_BF16)
         compare_bf16(c, act, x, row, n);
-    if (act->type == K_I8)
+    if (act->type == K_I8 && act->hadamard > 1) {
+        float by_h[K_HADAMARD_MAX];
+        memcpy(by_h, x, (size_t)n * sizeof *x);
+        k_hadamard(by_h, n, act->hadamard);
+        compare_u8(c, act, by_h, row, n);
+    } else if (act->type == K_I8) {
         compare_u8(c, act, x, row, n);
+    }
 }
 
 /* The row `a` of one conversion and the row `b` of another have the same bits. */
@@ -208,6 +214,7 @@ static void check_kept(kc *c, const k_norm *norm, const float *before, const flo
     k_norm kept = *norm;
     kept.keep = true;
     kept.act = make_act(c, norm->act.type, norm->act.act_max, n_rows, n);
+    kept.act.hadamard = norm->act.hadamard;
     size_t bytes = n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * norm->stride + (size_t)n) * sizeof(float);
     kept.x = kc_buffer(c, bytes, 64);
     memcpy(kept.x, before, bytes);
@@ -227,8 +234,9 @@ static void check_kept(kc *c, const k_norm *norm, const float *before, const flo
 static void check_norm(kc *c, kc_data data, k_type type, int n_rows, int n, float shift, float poison)
 {
     const bool rms = kc_below(c, 2), has_beta = kc_below(c, 2);
-    if (!kc_case(c, "%snorm %d rows of %d, %s, type %d, shift %g, poison %g%s", rms ? "RMS " : "", n_rows, n,
-                 kc_data_names[data], (int)type, (double)shift, (double)poison, has_beta ? ", beta" : ""))
+    const int order = type == K_I8 && kc_below(c, 2) ? k_hadamard_order(n) : 0;
+    if (!kc_case(c, "%snorm %d rows of %d, %s, type %d, H of %d, shift %g, poison %g%s", rms ? "RMS " : "", n_rows, n,
+                 kc_data_names[data], (int)type, order, (double)shift, (double)poison, has_beta ? ", beta" : ""))
         return;
     size_t stride = (size_t)(n + 15) / 16 * 16 + 16 * (size_t)kc_below(c, 3);
     size_t bytes = n_rows == 0 ? 0 : ((size_t)(n_rows - 1) * stride + (size_t)n) * sizeof(float);
@@ -246,6 +254,7 @@ static void check_norm(kc *c, kc_data data, k_type type, int n_rows, int n, floa
     k_norm norm = {.x = x, .stride = stride, .n_rows = n_rows, .n = n, .gamma = gamma, .eps = 1e-12f, .rms = rms};
     norm.beta = has_beta ? beta : NULL;
     norm.act = make_act(c, type, kc_below(c, 2) ? 255 : 127, n_rows, n);
+    norm.act.hadamard = order;
     ((k_norm_fn *)c->row->function)(&norm);
     check_kept(c, &norm, before, x);
     for (int i = 0; i < n_rows; i++) {
@@ -266,6 +275,7 @@ static void check_norm(kc *c, kc_data data, k_type type, int n_rows, int n, floa
         memcpy(alone.x, before + (size_t)i * stride, (size_t)n * sizeof(float));
         alone.n_rows = 1;
         alone.act = make_act(c, type, norm.act.act_max, 1, n);
+        alone.act.hadamard = order;
         ((k_norm_fn *)c->row->function)(&alone);
         kc_same(c, "a row alone", alone.x, x + (size_t)i * stride, (size_t)n * sizeof(float));
         compare_acts(c, &alone.act, 0, &norm.act, i, n);
@@ -278,6 +288,8 @@ static void check_norms(kc *c)
     static const float poisons[] = {NAN, INFINITY, -INFINITY};
     for (int n = 1; n <= 200; n += c->quick ? 3 : 1)
         check_norm(c, KC_NORMAL, (k_type)(n % 3), 1 + kc_below(c, 6), n, 0.0f, 0.0f);
+    for (int n = 32; n <= K_HADAMARD_MAX + 256; n = n < 256 ? n + 16 : n + 256) /* H of every order */
+        check_norm(c, KC_NORMAL, K_I8, 2, n, 0.0f, 0.0f);
     for (int rows = 0; rows <= 19; rows++)
         check_norm(c, KC_NORMAL, (k_type)(rows % 3), rows, 384, 0.0f, 0.0f);
     for (int i = 0; i < N_SIZES; i++) {

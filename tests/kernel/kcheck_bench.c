@@ -24,7 +24,7 @@
 typedef struct bench {
     const char *entry, *shape;
     int rows, n, k; /* gemm: a [rows, k]; attention: length, head_dim, reach to both sides, -1 causal; maxsim: rows of q and
-                       d, values; convert: 1 from bf16; others: rows of n */
+                       d, values; convert: 1 from bf16; norm: rows of H; others: rows of n */
     k_type act;     /* norm, convert: what to; embed: words */
     k_epilogue epilogue; /* gemm */
     bool is_flops;       /* else bytes */
@@ -88,7 +88,9 @@ static const bench cases[] = {
     {"norm", "16 rows of 384", 16, 384, 0, K_F32, K_STORE, .is_flops = false},
     {"norm", "16 rows of 384 to bf16", 16, 384, 0, K_BF16, K_STORE, .is_flops = false},
     {"norm", "16 rows of 384 to u8", 16, 384, 0, K_I8, K_STORE, .is_flops = false},
+    {"norm", "same by H", 16, 384, 8, K_I8, K_STORE, .is_flops = false},
     {"norm", "8 rows of 1024 to u8", 8, 1024, 0, K_I8, K_STORE, .is_flops = false},
+    {"norm", "same by H", 8, 1024, 64, K_I8, K_STORE, .is_flops = false},
     {"convert", "4 rows of 1536 to bf16", 4, 1536, 0, K_BF16, K_STORE, .is_flops = false},
     {"convert", "4 rows of 1536 to u8", 4, 1536, 0, K_I8, K_STORE, .is_flops = false},
     {"convert", "same from bf16", 4, 1536, 1, K_I8, K_STORE, .is_flops = false},
@@ -269,7 +271,13 @@ static void set_up_rotary(bench *b, store *s)
 static void set_up_rows(bench *b, store *s)
 {
     size_t n = (size_t)b->n, rows = (size_t)b->rows, cells = n * rows;
-    k_act act = {b->act, K_I8_ACT_MAX, take(s, cells * 2), n, take_f32(s, rows), take_f32(s, rows)};
+    k_act act = {.type = b->act,
+                 .act_max = K_I8_ACT_MAX,
+                 .hadamard = b->act == K_I8 ? b->k : 0,
+                 .data = take(s, cells * 2),
+                 .stride = n,
+                 .scale = take_f32(s, rows),
+                 .offset = take_f32(s, rows)};
     b->x = take_f32(s, cells);
     b->out = take_f32(s, cells);
     b->norm = (k_norm){.x = take_f32(s, cells),

@@ -585,7 +585,7 @@ static void test_unusable(void **state)
     } cases[] = {
         {"HOST_PLUGIN_BEGIN", "missing", "cuda", "the driver found is 1.0, and 2.0 is needed"},
         {"HOST_PLUGIN_BEGIN", "none", "auto", "finds no device"},
-        {"HOST_PLUGIN_BEGIN", "version", "auto", "is a plugin of version 5, this Heddle needs version 4"},
+        {"HOST_PLUGIN_BEGIN", "version", "auto", "is a plugin of version 6, this Heddle needs version 5"},
         {"HOST_PLUGIN_BEGIN", "size", "cuda", "its table has 64 bytes"},
         {"HEDDLE_PLUGIN_DIR", "/nonexistent", "cuda", "there is no plugin heddle-cuda.so"},
         {"HEDDLE_PLUGIN_DIR", "/nonexistent", "auto", NULL},

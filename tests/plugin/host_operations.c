@@ -164,6 +164,18 @@ static void convert_row(const hd_plugin_act *act, size_t i, const float *row, si
         host_store(act->type, act->data, i * act->stride + j, row[j]);
 }
 
+/* H times a row, by its definition. */
+static void multiply_by_h(const float *x, size_t n, size_t order, float *y)
+{
+    const size_t m = n / order;
+    for (size_t at = 0; at < n; at++) {
+        double sum = 0.0;
+        for (size_t j = 0; j < order; j++)
+            sum += (__builtin_popcountll(at / m & j) % 2 != 0 ? -1.0 : 1.0) * (double)x[j * m + at % m];
+        y[at] = (float)sum;
+    }
+}
+
 void host_convert(const hd_plugin_convert *t)
 {
     for (size_t i = 0; i < (size_t)t->n_rows; i++)
@@ -173,7 +185,7 @@ void host_convert(const hd_plugin_convert *t)
 void host_norm(const hd_plugin_norm *t)
 {
     const size_t n = (size_t)t->n;
-    float *y = malloc(n * sizeof *y);
+    float *y = malloc(n * sizeof *y), *by_h = malloc(n * sizeof *by_h);
     for (size_t i = 0; i < (size_t)t->n_rows; i++) {
         float *x = t->x + i * t->stride;
         double sum = 0.0, squares = 0.0;
@@ -188,9 +200,12 @@ void host_norm(const hd_plugin_norm *t)
                 (float)(((double)x[j] - mean) * scale * (double)t->gamma[j] + (t->beta != NULL ? (double)t->beta[j] : 0.0));
         if (!t->keep)
             memcpy(x, y, n * sizeof *x);
+        if (t->act.hadamard > 1)
+            multiply_by_h(y, n, (size_t)t->act.hadamard, by_h);
         if (t->keep || t->act.type != HD_PLUGIN_F32)
-            convert_row(&t->act, i, y, n);
+            convert_row(&t->act, i, t->act.hadamard > 1 ? by_h : y, n);
     }
+    free(by_h);
     free(y);
 }
 

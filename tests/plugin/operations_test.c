@@ -366,14 +366,17 @@ static void check_act(const hd_plugin_act *act, int n_rows, int k, double more)
 
 static void try_norm(void)
 {
-    const int any = size_up_to(1100), n = maybe() ? any : (any + 3) / 4 * 4, n_rows = below(12);
-    hd_plugin_norm t = {.eps = 1e-5f, .rms = maybe(), .keep = maybe(), .n_rows = n_rows, .n = n, .stride = wider(n)};
     const hd_plugin_type type = product_type(HD_PLUGIN_F32);
-    SAY("norm: to type %d, %d rows of %d, rms %d, keep %d", (int)type, n_rows, n, t.rms, t.keep);
+    const int order = type == HD_PLUGIN_I8 && maybe() ? 2 << below(6) : 1;
+    const int any = order * size_up_to(order > 1 && below(10) == 0 ? 4096 / order : 1100 / order);
+    const int n = order > 1 || maybe() ? any : (any + 3) / 4 * 4, n_rows = below(12);
+    hd_plugin_norm t = {.eps = 1e-5f, .rms = maybe(), .keep = maybe(), .n_rows = n_rows, .n = n, .stride = wider(n)};
+    SAY("norm: to type %d, %d rows of %d, H of %d, rms %d, keep %d", (int)type, n_rows, n, order, t.rms, t.keep);
     t.gamma = make_floats((size_t)n);
     t.beta = maybe() ? make_floats((size_t)n) : NULL;
     t.x = make_floats((size_t)n_rows * t.stride);
     t.act = make_act(type, n_rows, n);
+    t.act.hadamard = order;
     hd_plugin_norm u = t;
     upload_from(0);
     MOVE(u.gamma), MOVE(u.beta), MOVE(u.x);

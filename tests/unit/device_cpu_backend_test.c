@@ -228,7 +228,15 @@ static k_weights pack(k_type type, int n, int k, float **w)
         bias[i] = random_value();
     for (int i = 0; i < n; i += 16)
         k_pack_rows(type, kernels.i8_narrow, k, i, n - i < 16 ? n - i : 16, *w + i * k, panels, scale, sum);
-    return (k_weights){type, n, k, k_padded(n), k_padded(k), panels, bias, NULL, scale, sum};
+    return (k_weights){.type = type,
+                       .n = n,
+                       .k = k,
+                       .n_pad = k_padded(n),
+                       .k_pad = k_padded(k),
+                       .panels = panels,
+                       .bias = bias,
+                       .scale = scale,
+                       .channel_sum = sum};
 }
 
 static void unpack(k_weights *w, float *values)
