@@ -1,7 +1,8 @@
 /* cmd_health.c - `heddle health`: exits with 0 when the server on this machine is well; for containers and scripts.
  *
- * Without options it asks where `heddle serve` would listen with this environment. In a container, where the server is
- * the first process, that one's own start line counts as well, so that `docker run heddle --port 9000` is found.
+ * Without options it asks where `heddle serve` would listen with this environment. In a container, where the server, or
+ * an init that starts it, is the first process, the server's own start line counts as well, so that
+ * `docker run --init heddle --port 9000` is found.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static const char *value_of(const cli_start_line *line, const char *name)
     return found;
 }
 
-/* The arguments of the first process, when that is `heddle serve`. */
+/* The server's arguments in the first process's, which is `heddle serve` or an init that was told to start it. */
 static size_t first_process(hd_arena *arena, char *args[MOST_ARGUMENTS])
 {
     static const char path[] = "/proc/1/cmdline";
@@ -67,12 +68,13 @@ static size_t first_process(hd_arena *arena, char *args[MOST_ARGUMENTS])
     const size_t len = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[len] = '\0';
-    for (size_t at = 0, i = 0; at < len && n < MOST_ARGUMENTS; at += strlen(text + at) + 1, i++) {
-        const char *base = strrchr(text, '/'); /* of the program's path, which ends at the first NUL */
-        if ((i == 0 && strcmp(base != NULL ? base + 1 : text, "heddle") != 0) || (i == 1 && strcmp(text + at, "serve") != 0))
-            return 0;
-        if (i >= 2 && (args[n] = hd__arena_strndup(arena, text + at, strlen(text + at))) != NULL)
+    bool is_heddle = false, is_server = false;
+    for (size_t at = 0; at < len && n < MOST_ARGUMENTS; at += strlen(text + at) + 1) {
+        const char *arg = text + at, *slash = strrchr(arg, '/');
+        if (is_server && (args[n] = hd__arena_strndup(arena, arg, strlen(arg))) != NULL)
             n++;
+        is_server |= is_heddle && strcmp(arg, "serve") == 0;
+        is_heddle = strcmp(slash != NULL ? slash + 1 : arg, "heddle") == 0;
     }
     return n;
 }

@@ -367,6 +367,21 @@ class Health(LifecycleTest):
             self.fails("health", "--port", deaf.getsockname()[1], "--timeout", 1, says="/health")
             self.assertLess(time.monotonic() - start, PATIENCE_S)
 
+    def test_in_a_container(self):
+        """The first process, an init, has been told to start the server; who asks gives no port."""
+        namespaces = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        if subprocess.run([*namespaces, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no right to make namespaces")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        init = '"$@" 2>/dev/null & for i in $(seq 100); do "$1" health && exit; sleep 0.1; done; exit 1'
+        for form in (["--port", port], [f"--port={port}"]):
+            line = [*namespaces, "sh", "-c", init, "--", PROGRAM, "serve", "--model", self.tiny("tiny-cls"), *form]
+            done = subprocess.run(list(map(str, line)), cwd=self.work, env=self.env(), capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        with socket.create_server(("127.0.0.1", port)):  # and the server is gone with its init
+            pass
+
     def test_not_ready(self):
         self.serve("--model", self.tiny("tiny-cls"))
         port = self.url.rsplit(":", 1)[1]
