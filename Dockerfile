@@ -1,5 +1,8 @@
-# Heddle as a container: `docker build -t heddle .`, then
-#   docker run --read-only -v heddle:/var/cache/heddle -p 8080:8080 heddle --model-id sentence-transformers/all-MiniLM-L6-v2
+# Heddle as a container: `docker build -t heddle .` (`podman build --format docker`, or the health check is lost), then
+#   docker run --read-only -v heddle:/var/cache/heddle -p 8080:8080 heddle --model BAAI/bge-small-en-v1.5 --allow-pull
+#   docker run --read-only -v heddle:/var/cache/heddle -p 8080:80 heddle --model-id BAAI/bge-small-en-v1.5
+# The second start line is text-embeddings-router's, and so is its port. Where only root has ports below 1024, as in many
+# clusters, it needs another (-e PORT=8080) or --sysctl net.ipv4.ip_unprivileged_port_start=0. Other commands: --entrypoint heddle.
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
@@ -27,7 +30,7 @@ ENV HEDDLE_HOST=0.0.0.0 HEDDLE_CACHE=/var/cache/heddle PORT=80
 USER heddle
 WORKDIR /var/cache/heddle
 VOLUME /var/cache/heddle
-EXPOSE 8080
+EXPOSE 8080 80
 STOPSIGNAL SIGTERM
 HEALTHCHECK --start-period=5s --interval=10s --timeout=3s --retries=3 CMD ["heddle", "health"]
 ENTRYPOINT ["heddle", "serve"]
