@@ -64,7 +64,8 @@ const char *cli_closest(const char *typed, const char *const *names)
     return closest;
 }
 
-static hd_status unknown_option(const cli_command *command, const char *typed, hd_error *err)
+/* typed: the argument. letter: which of its letters is unknown; 0: it is a long option. */
+static hd_status unknown_option(const cli_command *command, const char *typed, char letter, hd_error *err)
 {
     const char *names[64];
     char name[32];
@@ -73,9 +74,12 @@ static hd_status unknown_option(const cli_command *command, const char *typed, h
         names[n] = option->name;
     names[n] = NULL;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(typed, "="), typed);
-    const char *closest = strncmp(name, "--", 2) == 0 ? cli_closest(name + 2, names) : NULL;
+    const char *closest = letter == 0 || name[2] != '\0' ? cli_closest(name + (letter == 0 ? 2 : 1), names) : NULL;
     if (closest != NULL)
         return hd__fail(err, HD_ERR_ARG, "%s: unknown option '%s': did you mean '--%s'?", command->name, name, closest);
+    if (letter != 0 && typed[2] != '\0')
+        return hd__fail(err, HD_ERR_ARG, "%s: unknown option '-%c' in '%s' (see 'heddle %s --help')", command->name, letter,
+                        typed, command->name);
     return hd__fail(err, HD_ERR_ARG, "%s: unknown option '%s' (see 'heddle %s --help')", command->name, typed,
                     command->name);
 }
@@ -94,37 +98,22 @@ static hd_status set_number(const cli_option *option, const char *value, hd_erro
     return HD_OK;
 }
 
-static const cli_option *find_option(const cli_command *command, const char *arg)
+/* By its letter, or, letter 0, by the name that an argument "--name" or "--name=value" begins with. */
+static const cli_option *find_option(const cli_command *command, char letter, const char *arg)
 {
     const cli_option *option;
     for (size_t i = 0; (option = option_at(command, i)) != NULL; i++) {
         size_t len = strlen(option->name);
-        if (arg[1] != '-' ? arg[1] == option->letter
-                          : strncmp(arg + 2, option->name, len) == 0 && (arg[2 + len] == '=' || arg[2 + len] == '\0'))
+        if (letter != 0 ? letter == option->letter
+                        : strncmp(arg + 2, option->name, len) == 0 && (arg[2 + len] == '=' || arg[2 + len] == '\0'))
             return option;
     }
     return NULL;
 }
 
-/* Takes the option at args[*at] and, when it has one, its value, moving *at to the last argument used. */
-static hd_status take_option(const cli_command *command, int n, char **args, int *at, hd_error *err)
+static hd_status set_value(const cli_command *command, const cli_option *option, const char *value, hd_error *err)
 {
-    char *arg = args[*at];
-    const cli_option *option = find_option(command, arg);
-    if (option == NULL)
-        return unknown_option(command, arg, err);
-    bool is_long = arg[1] == '-';
-    char *attached = is_long ? strchr(arg, '=') : arg[2] != '\0' ? arg + 1 : NULL; /* one before the value */
-    if (option->value == NULL) {
-        if (attached != NULL)
-            return hd__fail(err, HD_ERR_ARG, "%s: '--%s' takes no value", command->name, option->name);
-        *option->flag = true;
-        return HD_OK;
-    }
-    if (attached == NULL && *at + 1 >= n)
-        return hd__fail(err, HD_ERR_ARG, "%s: '--%s' needs a value (%s)", command->name, option->name, option->value);
-    const char *value = attached != NULL ? attached + 1 : args[++*at];
-    if (*value == '\0' && strncmp(option->value, "FILE", 4) == 0)
+    if (*value == '\0' && (strncmp(option->value, "FILE", 4) == 0 || strcmp(option->value, "PATH") == 0))
         return hd__fail(err, HD_ERR_ARG, "%s: '--%s' is empty, and no name of a file", command->name, option->name);
     if (option->number != NULL)
         return set_number(option, value, err);
@@ -133,8 +122,52 @@ static hd_status take_option(const cli_command *command, int n, char **args, int
         return HD_OK;
     }
     if (option->texts->n == CLI_MAX_TEXTS)
-        return hd__fail(err, HD_ERR_LIMIT, "--%s: given more than %d times", option->name, CLI_MAX_TEXTS);
+        return hd__fail(err, HD_ERR_ARG, "--%s: given more than %d times", option->name, CLI_MAX_TEXTS);
     option->texts->items[option->texts->n++] = value;
+    return HD_OK;
+}
+
+/* Arguments, and how far they have been read. */
+typedef struct line {
+    int n, at;
+    char **args;
+} line;
+
+/* The option's value: `attached` to it, or the next argument. */
+static hd_status take_value(const cli_command *command, const cli_option *option, const char *attached, line *l,
+                            hd_error *err)
+{
+    if (attached == NULL && l->at + 1 >= l->n)
+        return hd__fail(err, HD_ERR_ARG, "%s: '--%s' needs a value (%s)", command->name, option->name, option->value);
+    return set_value(command, option, attached != NULL ? attached : l->args[++l->at], err);
+}
+
+static hd_status take_long(const cli_command *command, line *l, hd_error *err)
+{
+    const char *arg = l->args[l->at], *equals = strchr(arg, '=');
+    const cli_option *option = find_option(command, 0, arg);
+    if (option == NULL)
+        return unknown_option(command, arg, 0, err);
+    if (option->value != NULL)
+        return take_value(command, option, equals != NULL ? equals + 1 : NULL, l, err);
+    if (equals != NULL)
+        return hd__fail(err, HD_ERR_ARG, "%s: '--%s' takes no value", command->name, option->name);
+    *option->flag = true;
+    return HD_OK;
+}
+
+/* "-abc": flags, of which the last may be an option with a value, in the same argument or the next. */
+static hd_status take_letters(const cli_command *command, line *l, hd_error *err)
+{
+    const char *arg = l->args[l->at];
+    for (const char *letter = arg + 1; *letter != '\0'; letter++) {
+        const cli_option *option = find_option(command, *letter, NULL);
+        if (option == NULL)
+            return unknown_option(command, arg, *letter, err);
+        if (option->value != NULL)
+            return take_value(command, option, letter[1] != '\0' ? letter + 1 : NULL, l, err);
+        *option->flag = true;
+    }
     return HD_OK;
 }
 
@@ -142,13 +175,15 @@ hd_status cli_args_parse(const cli_command *command, int *n_args, char **args, h
 {
     int n_kept = 0;
     bool options_end = false;
-    for (int i = 0; i < *n_args; i++) {
-        if (options_end || args[i][0] != '-' || args[i][1] == '\0')
-            args[n_kept++] = args[i];
-        else if (strcmp(args[i], "--") == 0)
+    line l = {.n = *n_args, .args = args};
+    for (; l.at < l.n; l.at++) {
+        char *arg = args[l.at];
+        if (options_end || arg[0] != '-' || arg[1] == '\0')
+            args[n_kept++] = arg;
+        else if (strcmp(arg, "--") == 0)
             options_end = true;
         else
-            HD_TRY(take_option(command, *n_args, args, &i, err));
+            HD_TRY(arg[1] == '-' ? take_long(command, &l, err) : take_letters(command, &l, err));
     }
     *n_args = n_kept;
     return HD_OK;

@@ -2,7 +2,7 @@
  * mean" hints all come.
  *
  * Options and arguments may be mixed; "--" ends the options; "--name=value", "--name value", "-nvalue" and
- * "-n value" are the same.
+ * "-n value" are the same; letters may be joined, "-qv", and the last of them may have a value, "-qn5" or "-qn 5".
  */
 #ifndef HD_CLI_ARGS_H
 #define HD_CLI_ARGS_H

@@ -346,17 +346,44 @@ static bool takes_value(action a)
     return a < SWITCH_OFF;
 }
 
+/* An argument as a row of the table with, perhaps, a value. */
+typedef struct flag {
+    const foreign *row; /* NULL: none of ours */
+    const char *name;   /* [name_len], in the argument or a word of the table */
+    size_t name_len;
+    const char *attached; /* NULL: no value in the argument */
+} flag;
+
+/* "-p80", "-qp80" and "-qp", as args.h has them; the letters before are added as they are. */
+static flag find_joined(translation *t, const char *arg)
+{
+    const char *letter = arg[0] == '-' && arg[1] != '-' ? arg + 1 + strspn(arg + 1, "qvh") : "";
+    const char *const name = *letter == 'm' ? "-m" : *letter == 'p' ? "-p" : NULL;
+    if (name == NULL)
+        return (flag){0};
+    if (letter > arg + 1)
+        add_text(t, hd__arena_strndup(t->arena, arg, (size_t)(letter - arg)));
+    return (flag){find_flag(name, 2), name, 2, letter[1] != '\0' ? letter + 1 : NULL};
+}
+
+static flag find_argument(translation *t, const char *arg)
+{
+    const char *equals = arg[0] == '-' && arg[1] == '-' ? strchr(arg, '=') : NULL;
+    const size_t len = equals != NULL ? (size_t)(equals - arg) : strlen(arg);
+    const foreign *row = arg[0] == '-' ? find_flag(arg, len) : NULL;
+    return row != NULL ? (flag){row, arg, len, equals != NULL ? equals + 1 : NULL} : find_joined(t, arg);
+}
+
 static hd_status take_flags(translation *t, size_t n, char *const *args)
 {
     for (size_t i = 0; i < n; i++) {
-        const char *equals = args[i][0] == '-' && args[i][1] == '-' ? strchr(args[i], '=') : NULL;
-        const size_t len = equals != NULL ? (size_t)(equals - args[i]) : strlen(args[i]);
-        const foreign *row = args[i][0] == '-' ? find_flag(args[i], len) : NULL;
+        const flag f = find_argument(t, args[i]);
+        const foreign *row = f.row;
         if (row == NULL) {
             add_text(t, args[i]);
             continue;
         }
-        value v = {.text = equals != NULL ? equals + 1 : NULL, .source = hd__arena_strndup(t->arena, args[i], len)};
+        value v = {.text = f.attached, .source = hd__arena_strndup(t->arena, f.name, f.name_len)};
         if (v.source == NULL)
             return hd__fail(t->err, HD_ERR_MEMORY, "no memory for the start line");
         if (v.text == NULL && takes_value(row->action)) {
@@ -518,7 +545,7 @@ static hd_status translate(translation *t, size_t n_args, char *const *args, cha
 hd_status cli_start_line_translate(size_t n_args, char *const *args, char *const *environment, hd_arena *arena,
                                    cli_start_line *line, hd_error *err)
 {
-    const size_t capacity = n_args + N_TABLE + HD_LIMIT_API_KEYS;
+    const size_t capacity = 2 * n_args + N_TABLE + HD_LIMIT_API_KEYS; /* "-qp80" makes two of one */
     cli_start_line made = {
         .args = hd__arena_calloc(arena, capacity + 4, sizeof *made.args),
         .variables = hd__arena_calloc(arena, capacity, sizeof *made.variables),

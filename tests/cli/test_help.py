@@ -48,7 +48,22 @@ class HelpTest(CommandTest):
         self.fails("embed", "--dtpe", "f32", code=2, says="embed: unknown option '--dtpe': did you mean '--dtype'?")
         self.fails("embed", "--dtpe=f32", code=2, says="unknown option '--dtpe': did you mean '--dtype'?")
         self.fails("embed", "--no-such-thing", code=2, says="embed: unknown option '--no-such-thing' (see 'heddle embed --help')")
-        self.fails("info", "-x", code=2, says="info: unknown option '-x'")
+        self.fails("info", "-x", code=2, says="info: unknown option '-x' (see 'heddle info --help')")
+        self.fails("embed", "-dtype", "f32", code=2, says="embed: unknown option '-dtype': did you mean '--dtype'?")
+        self.fails("embed", "-strict", "x", code=2, says="embed: unknown option '-strict': did you mean '--strict'?")
+
+    def test_letters_joined(self):
+        text = self.heddle("embed", "--help")[0]
+        for args in (["-qh"], ["-hqv"], ["-vmodel", "-qh"], ["-qvm", "model", "-h"], ["-qhofile"]):
+            self.assertEqual(self.heddle("embed", *args)[0], text)
+        self.fails("info", "-qvx", code=2, says="info: unknown option '-x' in '-qvx' (see 'heddle info --help')")
+        self.fails("search", "-qn0", "x", code=2, says="--limit: '0' is not a number from 1 to 10000")
+        self.fails("search", "-qn", "x", "y", code=2, says="--limit: 'x' is not a number")
+        self.fails("search", "-qn", code=2, says="search: '--limit' needs a value (N)")
+        self.fails("embed", "-qi", "", code=2, says="embed: '--input' is empty, and no name of a file")
+        self.fails("embed", "-qonothing/v.npy", "-m", self.tiny(), "x", says="nothing/v.npy")
+        self.fails("embed", "-qo=nothing/v.npy", "-m", self.tiny(), "x", says="=nothing/v.npy")  # as everywhere: the rest is the value
+        self.fails("search", "--", "-qv", says="no .heddle.db")
 
     def test_values(self):
         self.fails("embed", "--model", code=2, says="embed: '--model' needs a value (NAME|DIR)")

@@ -77,6 +77,19 @@ static void test_own_options_pass(void **state)
     check_notice(NULL);
 }
 
+static void test_letters_joined(void **state)
+{
+    (void)state;
+    check("-ma -p80", "", "--port=80 --model=a");
+    check("-qp80 -vma -qv", "", "-q --port=80 -v -qv --model=a");
+    check("-qvp 80 -qm a", "", "-qv --port=80 -q --model=a");
+    check("--model-id a/b --hostname h -p80", "", "--host=h --port=80 --model=a/b --allow-pull"); /* not 3000 too */
+    check("-qx -x5", "", "-qx -x5");
+    check("-ngl 99 -mg 0 -hf a/b", "", "--model=a/b --allow-pull"); /* words of several letters are llama-server's */
+    check_notice("-ngl, -mg");
+    refuses("-qp", "", "serve: '-p' needs a value");
+}
+
 static void test_tei(void **state)
 {
     (void)state;
@@ -233,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_own_options_pass, begin, end),
+        cmocka_unit_test_setup_teardown(test_letters_joined, begin, end),
         cmocka_unit_test_setup_teardown(test_tei, begin, end),
         cmocka_unit_test_setup_teardown(test_auto_truncate, begin, end),
         cmocka_unit_test_setup_teardown(test_tei_environment, begin, end),
