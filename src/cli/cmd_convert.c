@@ -9,7 +9,7 @@
 #include "model/hub_export.h"
 #include "model/locate.h"
 
-static const char *flag_output, *flag_type = "f16";
+static const char *flag_output, *flag_type;
 static bool flag_packed;
 
 static const cli_option convert_options[] = {
@@ -28,9 +28,9 @@ static hd_status type_parse(const char *name, hd_tensor_type *type, hd_error *er
     static const struct {
         const char *name;
         hd_tensor_type type;
-    } known[] = {{"f32", HD_TENSOR_F32}, {"f16", HD_TENSOR_F16}, {"q8_0", HD_TENSOR_Q8_0}};
+    } known[] = {{"f16", HD_TENSOR_F16}, {"f32", HD_TENSOR_F32}, {"q8_0", HD_TENSOR_Q8_0}}; /* the first by default */
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(name, known[i].name) == 0) {
+        if (name == NULL || strcmp(name, known[i].name) == 0) {
             *type = known[i].type;
             return HD_OK;
         }
@@ -78,8 +78,13 @@ static hd_status run_convert(int n_args, hd_error *err)
     hd_arena arena;
     if (n_args > 0)
         return hd__fail(err, HD_ERR_ARG, "convert: takes no arguments: name the model by --model");
-    if ((flag_output != NULL) == flag_packed)
+    if (flag_output != NULL && flag_packed)
         return hd__fail(err, HD_ERR_ARG, "convert: give --output or --packed, not both");
+    if (flag_output == NULL && !flag_packed)
+        return hd__fail(err, HD_ERR_ARG, "convert: give --output FILE.gguf, --output DIR or --packed");
+    if (flag_type != NULL && (flag_packed || !is_gguf_name(flag_output)))
+        return hd__fail(err, HD_ERR_ARG, "convert: --type is for a GGUF file, --output FILE.gguf%s",
+                        flag_packed ? "; --packed packs as --dtype says" : "");
     HD_TRY(type_parse(flag_type, &type, err));
     HD_TRY(cli_config_load(&config, err));
     if (flag_packed)

@@ -371,12 +371,24 @@ static hd_status find_action(int n_args, char **args, const struct action_row **
     return hd__fail(err, HD_ERR_ARG, "db: '%s' is not one of check, vacuum, backup, export, import, stats", args[0]);
 }
 
+/* Options of one action given with another would do nothing. */
+static hd_status check_options(const struct action_row *row, hd_error *err)
+{
+    if (flag_repair && row->run != check)
+        return hd__fail(err, HD_ERR_ARG, "db %s: --repair is for check", row->name);
+    if (flag_vectors && row->run != export_index)
+        return hd__fail(err, HD_ERR_ARG, "db %s: --vectors is for export", row->name);
+    return HD_OK;
+}
+
 static int db(int n_args, char **args)
 {
     hd_error err = {0};
     action a = {.report = json_object()};
     const struct action_row *row = NULL;
     hd_status status = find_action(n_args, args, &row, &err);
+    if (status == HD_OK)
+        status = check_options(row, &err);
     if (status == HD_OK)
         status = cli_interrupt_begin(&err);
     if (status == HD_OK)

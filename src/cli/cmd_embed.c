@@ -108,7 +108,11 @@ static hd_status start_slot(run *r, slot *s, hd_error *err)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu vectors of %zu values; try a smaller --batch", r->batch,
                         r->dimensions);
     const hd_job_options job_options = {.outputs = s->outputs};
-    HD_TRY(hd_job_submit(r->model, s->window.texts, s->window.n, &r->options, &job_options, s->rows, &s->job, err));
+    const hd_status status =
+        hd_job_submit(r->model, s->window.texts, s->window.n, &r->options, &job_options, s->rows, &s->job, err);
+    if (status == HD_ERR_NOT_FOUND) /* the model is loaded: it is the name of a prompt or of a task */
+        return HD_ERR_ARG;
+    HD_TRY(status);
     r->n_started++;
     if (cli_interrupt_watch(s->job) != HD_OK)
         return hd__fail(err, HD_ERR_CANCELLED, "interrupted");

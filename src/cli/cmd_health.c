@@ -99,6 +99,21 @@ static hd_status find_server(hd_arena *arena, address *where, hd_error *err)
     return HD_OK;
 }
 
+static hd_status check_usage(int n_args, char **args, hd_error *err)
+{
+    char *end;
+    if (n_args > 0)
+        return hd__fail(err, HD_ERR_ARG, "health: unexpected argument '%s'", args[0]);
+    if (flag_uds != NULL && (flag_host != NULL || flag_port != NULL))
+        return hd__fail(err, HD_ERR_ARG, "health: give --uds or --host and --port, not both");
+    if (flag_port == NULL)
+        return HD_OK;
+    const unsigned long port = strtoul(flag_port, &end, 10);
+    if (flag_port[0] < '0' || flag_port[0] > '9' || *end != '\0' || port < 1 || port > 65535)
+        return hd__fail(err, HD_ERR_ARG, "--port: '%s' is not a port from 1 to 65535", flag_port);
+    return HD_OK;
+}
+
 static hd_status ask(hd_arena *arena, hd_error *err)
 {
     address where;
@@ -116,8 +131,9 @@ static int health(int n_args, char **args)
     hd_error err = {0};
     hd_arena arena;
     hd__arena_init(&arena);
-    const hd_status status =
-        n_args > 0 ? hd__fail(&err, HD_ERR_ARG, "health: unexpected argument '%s'", args[0]) : ask(&arena, &err);
+    hd_status status = check_usage(n_args, args, &err);
+    if (status == HD_OK)
+        status = ask(&arena, &err);
     hd__arena_clear(&arena);
     return cli_exit_code(status, &err);
 }

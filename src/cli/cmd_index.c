@@ -17,6 +17,9 @@
 #include "cli/index_watch.h"
 #include "cli/interrupt.h"
 #include "heddle/index.h"
+#include "search/handle.h"
+#include "store/schema.h"
+#include "store/words.h"
 
 #define CACHE_BYTES (64u << 20) /* so that what is the same in several files is computed once */
 
@@ -133,10 +136,39 @@ static hd_status choose_model(run *r, hd_error *err)
     return status;
 }
 
+/* A name that nobody knows is refused also where the index has its language already. */
+static hd_status check_language(hd_error *err)
+{
+    hd_words *words;
+    if (flag_language == NULL)
+        return HD_OK;
+    HD_TRY(hd__words_open(flag_language, &words, err));
+    hd__words_close(words);
+    return HD_OK;
+}
+
+static hd_status say_which_language(const run *r, hd_error *err)
+{
+    hd_arena arena;
+    hd_snapshot *snapshot;
+    const char *language = NULL;
+    if (flag_language == NULL)
+        return HD_OK;
+    HD_TRY(hd__snapshot_begin(r->index->store, &snapshot, err));
+    hd__arena_init(&arena);
+    hd_status status = hd__store_get(snapshot, HD_SCHEMA_LANGUAGE, &arena, &language, err);
+    if (status == HD_OK && language != NULL && strcmp(language, flag_language) != 0)
+        cli_notice("--language: the words of %s are '%s' since it was made", r->path.text, language);
+    hd__arena_clear(&arena);
+    hd__snapshot_end(snapshot);
+    return status;
+}
+
 /* What was asked for and is not kept: the model lacks it, or the index was made without it. */
 static hd_status say_what_is_kept(const run *r, hd_error *err)
 {
     hd_index_stats stats;
+    HD_TRY(say_which_language(r, err));
     HD_TRY(hd_index_get_stats(r->index, &stats, err));
     if (r->open.keep_sparse && (stats.legs & HD_LEG_SPARSE) == 0)
         cli_notice("--heads: %s keeps no sparse weights of %s", r->path.text, stats.model);
@@ -166,6 +198,7 @@ static hd_status set_up(run *r, hd_error *err)
     };
     HD_TRY(parse_heads(&r->open, err));
     HD_TRY(parse_chunks(&r->ingest.chunking, err));
+    HD_TRY(check_language(err));
     HD_TRY(choose_model(r, err));
     HD_TRY(cli_config_open(&r->config, &r->engine, &r->model, err));
     r->open.model = r->model;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "cli/interrupt.h"
@@ -40,10 +41,21 @@ static bool show(const hd_pull_progress *now, void *data)
     return cli_interrupted() == 0;
 }
 
+/* Of a model on the hub, and not of a folder or an archive here, whatever it is. */
+static bool is_a_name(const char *source)
+{
+    return source[0] != '/' && source[0] != '.' && !hd__dir_exists(source) && !hd__file_exists(source);
+}
+
 static hd_status run_pull(int n_args, char **args, char **path, hd_error *err)
 {
     if (n_args != 1)
         return hd__fail(err, HD_ERR_ARG, "pull: give one model: OWNER/NAME[@REVISION], a folder or an archive");
+    if (flag_force && flag_offline)
+        return hd__fail(err, HD_ERR_ARG, "pull: give --force or --offline, not both");
+    if ((flag_as != NULL || flag_subfolder != NULL) && is_a_name(args[0]))
+        return hd__fail(err, HD_ERR_ARG, "pull: --%s is for a folder or an archive, and '%s' is neither",
+                        flag_as != NULL ? "as" : "subfolder", args[0]);
     cli_config config;
     HD_TRY(cli_config_load(&config, err));
     HD_TRY(cli_interrupt_begin(err));

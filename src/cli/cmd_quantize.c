@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -364,6 +365,9 @@ static hd_status run_quantize(run *r, int n_args, hd_error *err)
 {
     if (n_args > 0)
         return hd__fail(err, HD_ERR_ARG, "quantize: takes no arguments: give texts by --input or a pipe");
+    if (flag_input == NULL && isatty(STDIN_FILENO) == 1)
+        return hd__fail(err, HD_ERR_ARG,
+                        "quantize: nothing to measure on: give --input FILE, or a pipe (see 'heddle quantize --help')");
     HD_TRY(cli_config_load(&r->config, err));
     HD_TRY(cli_interrupt_begin(err));
     HD_TRY(cli_config_open(&r->config, &r->engine, NULL, err));

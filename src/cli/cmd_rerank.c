@@ -226,6 +226,8 @@ static hd_status check_usage(int n_args, hd_error *err)
 {
     if (n_args > 0 && flag_input != NULL)
         return hd__fail(err, HD_ERR_ARG, "rerank: give a query and documents, or --input, not both");
+    if (flag_top != 0 && n_args == 0)
+        return hd__fail(err, HD_ERR_ARG, "rerank: --top is for the documents of QUERY, not for lines of pairs");
     if (n_args == 1)
         return hd__fail(err, HD_ERR_ARG, "rerank: a query, but no documents (see 'heddle rerank --help')");
     if (n_args == 0 && flag_input == NULL && isatty(STDIN_FILENO) == 1)

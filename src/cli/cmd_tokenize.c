@@ -48,7 +48,10 @@ typedef struct run {
 static hd_status write_tokens(run *r, hd_text text, hd_error *err)
 {
     hd_tokens tokens = {0};
-    HD_TRY(hd_tokenize(r->model, text, &r->options, &tokens, err));
+    const hd_status status = hd_tokenize(r->model, text, &r->options, &tokens, err);
+    if (status == HD_ERR_NOT_FOUND && flag_prompt_name != NULL) /* it has no such prompt */
+        return HD_ERR_ARG;
+    HD_TRY(status);
     hd_buffer *to = &r->output.pending;
     hd__buffer_append_text(to, "{\"ids\": [");
     for (size_t i = 0; i < tokens.n; i++)

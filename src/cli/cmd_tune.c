@@ -108,7 +108,9 @@ static hd_status save(run *r, hd_error *err)
 static hd_status run_tune(run *r, int n_args, hd_error *err)
 {
     bool gains;
-    if (n_args > 0 || !flag_search)
+    if (n_args > 0)
+        return hd__fail(err, HD_ERR_ARG, "tune takes no arguments: queries are in the file of --queries");
+    if (!flag_search)
         return hd__fail(err, HD_ERR_ARG, "tune: what? --search is what can be tuned (see 'heddle tune --help')");
     HD_TRY(cli_judged_open(&r->judged, &(cli_index_options){.db = flag_db}, err));
     if (r->judged.n < 4)

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "search/fusion.h"
 
 #define MAX_FACETS 64
+#define DEFAULT_LIMIT 10 /* as include/heddle/index.h has it */
 
 static const char *flag_db, *flag_mode, *flag_filter, *flag_fusion, *flag_weights, *flag_rrf_k, *flag_min_score, *flag_mmr,
     *flag_profile, *flag_reranker, *flag_facets, *flag_blend;
@@ -181,14 +183,18 @@ static hd_status parse_numbers(hd_search *search, hd_error *err)
     search->limit = flag_limit > 0 ? flag_limit : search->limit;
     search->offset = flag_offset;
     search->n_candidates = flag_candidates > 0 ? flag_candidates : search->n_candidates;
+    const uint32_t shown = search->limit > 0 ? search->limit : DEFAULT_LIMIT;
+    if (search->offset + shown > HD_LIMIT_SEARCH_HITS)
+        return hd__fail(err, HD_ERR_ARG, "--offset and --limit: %u and %u are together more than %u", search->offset, shown,
+                        HD_LIMIT_SEARCH_HITS);
     return HD_OK;
 }
 
 hd_status cli_search_flags(hd_search *search, cli_index_options *options, hd_error *err)
 {
     *search = (hd_search){0};
-    if (flag_profile != NULL)
-        HD_TRY(hd_search_profile(flag_profile, search, err));
+    if (flag_profile != NULL && hd_search_profile(flag_profile, search, NULL) != HD_OK)
+        return hd__fail(err, HD_ERR_ARG, "--profile: '%s' is none of fast, default, gpu and elastic", flag_profile);
     if (flag_mode != NULL)
         HD_TRY(parse_mode(search, err));
     HD_TRY(parse_numbers(search, err));

@@ -196,12 +196,15 @@ static hd_status load_keys(cli_serve_config *c, hd_error *err)
         variable = getenv("BEARER_TOKEN"); /* as the retrieval plugin calls it */
     if (variable != NULL && flag_keys.n == 0)
         HD_TRY(add_keys(list, hd__span_of(variable), ",", "HEDDLE_API_KEY", err));
+    const bool is_asked = flag_keys.n > 0 || (variable != NULL && variable[0] != '\0');
+    if (is_asked && list->n == 0) /* open to all is not what somebody who gives a key wants, */
+        return hd__fail(err, HD_ERR_ARG, "%s: no key in it", flag_keys.n > 0 ? "--api-key" : "HEDDLE_API_KEY");
     if (file != NULL) {
         hd_span text;
         const size_t n = list->n;
         HD_TRY(hd__file_read(file, KEY_FILE_BYTES, &c->arena, &text, err));
         HD_TRY(add_keys(list, text, "\r\n", file, err));
-        if (list->n == n) /* open to all is not what somebody who names a file of keys wants */
+        if (list->n == n) /* nor somebody who names a file of keys */
             return hd__fail(err, HD_ERR_ARG, "%s: no key in it", file);
     }
     c->server.keys = list->keys;

@@ -107,8 +107,8 @@ class CommandTest(unittest.TestCase):
         """What the program leaves on a terminal that these streams of it are."""
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-        process = subprocess.Popen([str(PROGRAM), *map(str, args)], cwd=self.work, env=self.env(**(env or {})), stdin=subprocess.DEVNULL,
-                                   **{name: terminal for name in streams})
+        process = subprocess.Popen([str(PROGRAM), *map(str, args)], cwd=self.work, env=self.env(**(env or {})),
+                                   **{"stdin": subprocess.DEVNULL, **{name: terminal for name in streams}})
         os.close(terminal)
         killer = threading.Timer(patience(timeout), process.kill)
         killer.start()

@@ -47,9 +47,11 @@ class ConvertTest(CommandTest):
     def test_misuse(self):
         model = self.tiny("tiny-cls")
         gguf = GOLDEN / "gguf" / "tiny-cls-q8_0.gguf"
-        self.fails("convert", "-m", model, code=2, says="give --output or --packed, not both")
+        self.fails("convert", "-m", model, code=2, says="give --output FILE.gguf, --output DIR or --packed")
         self.fails("convert", "-m", model, "--packed", "-o", "m.gguf", code=2, says="give --output or --packed, not both")
         self.fails("convert", "-m", model, "-o", "m.gguf", "--type", "q4_0", code=2, says="--type: 'q4_0' is not one of f32, f16, q8_0")
+        self.fails("convert", "-m", model, "--packed", "--type", "f16", code=2, says="--type is for a GGUF file")
+        self.fails("convert", "-m", gguf, "-o", "folder", "--type", "f16", code=2, says="--type is for a GGUF file")
         self.fails("convert", "-m", model, "-o", "folder", code=2, says="is a folder in the Hub's layout already")
         self.fails("convert", "-m", gguf, "-o", "m.gguf", code=2, says="is a GGUF file already")
         self.fails("convert", "-m", model, "x", "-o", "m.gguf", code=2, says="convert: takes no arguments")

@@ -41,6 +41,8 @@ class DbTest(CommandTest):
         self.fails("db", "check", "x", code=2, says="unexpected argument 'x'")
         self.fails("db", "export", "x", "y", code=2, says="unexpected argument 'y'")
         self.fails("db", "backup", code=2, says="say to which file")
+        self.fails("db", "stats", "--repair", code=2, says="db stats: --repair is for check")
+        self.fails("db", "check", "--vectors", code=2, says="db check: --vectors is for export")
 
     def test_which_index(self):
         self.fails("db", "stats", says=["no .heddle.db in ", "--db names one"])

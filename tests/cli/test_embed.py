@@ -97,8 +97,8 @@ class EmbedTest(CommandTest):
         self.assertEqual(embed("--prompt", "", "query: water"), query)
         self.assertNotEqual(embed("--prompt-name", "passage", "water"), query)
         self.assertEqual(embed("--prompt-name", "empty", "water"), embed("--prompt", "", "water"))
-        self.fails("embed", "-m", model, "--prompt-name", "qurey", "water", says=['no prompt named "qurey"; it has: ', "query", "passage"])
-        self.fails("embed", "-m", self.tiny(), "--prompt-name", "query", "water", says="it has: none")
+        self.fails("embed", "-m", model, "--prompt-name", "qurey", "water", code=2, says=['no prompt named "qurey"; it has: ', "query", "passage"])
+        self.fails("embed", "-m", self.tiny(), "--prompt-name", "query", "water", code=2, says="it has: none")
 
     def test_max_length(self):
         long = "water " * 100

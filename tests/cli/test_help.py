@@ -81,6 +81,16 @@ class HelpTest(CommandTest):
         self.fails("embed", "--threads", "2000", "x", code=2, says="--threads: '2000' is not a number from 0 to 1024")
         self.fails("embed", "--memory-limit", "12", "x", code=2, says="--memory-limit: '12' is less than 1M")
         self.fails("embed", "--memory-limit", "1Q", "x", code=2, says="--memory-limit: '1Q' is not a size")
+        self.fails("embed", "-m", self.tiny(), "--prompt-name", "poem", "x", code=2, says='tiny-mrl: no prompt named "poem"')
+        self.fails("embed", "-m", self.tiny(), "--task", "poem", stdin="x\n", code=2, says='tiny-mrl: no task named "poem"')
+        self.fails("tokenize", "-m", self.tiny(), "--prompt-name", "poem", "x", code=2, says='tiny-mrl: no prompt named "poem"')
+        for port in ("0", "65536", "http"):
+            self.fails("health", "--port", port, code=2, says=f"--port: '{port}' is not a port from 1 to 65535")
+        for key in ("", ","):
+            self.fails("serve", "--api-key", key, code=2, says="--api-key: no key in it")
+        self.fails("serve", code=2, env={"HEDDLE_API_KEY": ","}, says="HEDDLE_API_KEY: no key in it")
+        self.fails("serve", "--uds=", code=2, says="serve: '--uds' is empty, and no name of a file")
+        self.fails("index", *257 * ["-xa"], ".", code=2, says="--exclude: given more than 256 times")
         self.fails("tokenize", "--offsets", "words", "x", code=2, says="--offsets: 'words' is not one of chars, bytes")
 
     def test_contradictions(self):
@@ -92,6 +102,14 @@ class HelpTest(CommandTest):
             self.fails(command, "surplus", code=2, says=f"{command}: unexpected argument 'surplus'")
         self.fails("pull", code=2, says="pull: give one model")
         self.fails("pull", "a", "b", code=2, says="pull: give one model")
+        self.fails("pull", "--force", "--offline", "a/b", code=2, says="pull: give --force or --offline, not both")
+        self.fails("pull", "--as", "c/d", "a/b", code=2, says="pull: --as is for a folder or an archive, and 'a/b' is neither")
+        self.fails("pull", "--subfolder", "x", "a/b", code=2, says="pull: --subfolder is for a folder or an archive")
+        self.fails("rerank", "--top", "2", "--input", path, code=2, says="rerank: --top is for the documents of QUERY")
+        self.fails("health", "--uds", "x.sock", "--port", "80", code=2, says="health: give --uds or --host and --port, not both")
+        self.fails("tune", "--search", "x", code=2, says="tune takes no arguments")
+        self.fails("tune", code=2, says="tune: what? --search")
+        self.fails("eval", "--queries", path, code=2, says="--queries and --qrels are needed")
 
 
 if __name__ == "__main__":

@@ -359,11 +359,20 @@ class IndexTest(CommandTest):
         self.fails("index", "--watch", "-", code=2, says="--watch")
         self.fails("index", "--heads", "fast", "tree", code=2, says="'fast' is not one of")
         self.fails("index", "--chunks", "words", "tree", code=2, says="'words' is not one of")
+        self.fails("index", "--language", "klingon", "tree", code=2, says=["no stemmer for language 'klingon'", "english"])
         self.fails("index", "-m", self.tiny(), "nowhere", says="nowhere: no such file")
         self.fails("index", "-m", self.tiny(), "--db", "no/folder/x.db", "tree", says=["no/folder/x.db: cannot open", "No such file or directory"])
         empty = self.work / "empty"
         empty.mkdir()
         self.assertEqual(self.counts(paths=["empty"]), {})
+
+    def test_another_language(self):
+        run = lambda *args: self.heddle("index", "-m", self.tiny(), *args, self.write("a.txt", "words"))[1]
+        self.assertEqual(run("--language", "german"), "")
+        self.assertEqual(run(), "")
+        self.assertEqual(run("--language", "german"), "")
+        self.assertRegex(run("--language", "english"), r"\Aheddle: --language: the words of .*\.heddle\.db are 'german' since it was made\n\Z")
+        self.fails("index", "-m", self.tiny(), "--language", "klingon", "a.txt", code=2, says="no stemmer for language 'klingon'")
 
     def test_another_model(self):
         self.put("a.txt", TEXT)

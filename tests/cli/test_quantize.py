@@ -105,6 +105,8 @@ class QuantizeTest(CommandTest):
         (self.work / "one.txt").write_text("a text\n")
         self.fails("quantize", "-m", model, "-i", "one.txt", code=2, says="1 texts are too few to compare")
         self.fails("quantize", "-m", model, "text", code=2, says="quantize: takes no arguments")
+        said = self.on_terminal("quantize", "-m", model, streams=("stdin", "stderr"), code=2)
+        self.assertIn("quantize: nothing to measure on: give --input FILE, or a pipe", said)
         model = self.architecture("tiny-bert-reranker")
         self.fails("quantize", "-m", model, "-i", self.texts(1, ("query", "document")), code=2, says="1 pairs are too few to compare")
         self.fails("quantize", "-m", model, "-i", self.texts(3), says='"query"')

@@ -79,7 +79,7 @@ class KcheckTest(CommandTest):
 
     def test_what_is_not_there(self):
         for args in (["nothing"], ["--bench", "nothing"]):
-            self.assertIn("heddle-kcheck: no such kernel", self.heddle("kcheck", *args, code=1)[1])
+            self.assertIn("heddle-kcheck: no such kernel", self.heddle("kcheck", *args, code=2)[1])
         stdout, stderr = self.heddle("kcheck", "--require", "avx2", "--require", "neon", code=1)
         self.assertEqual(stdout, b"")
         self.assertRegex(stderr, r"heddle-kcheck: (avx2|neon) is required: belongs to another architecture\n")

@@ -117,8 +117,12 @@ class MechanicsTest(SearchTest):
         for args, says in ((["--mode", "magic"], "--mode: 'magic'"), (["--fusion", "sum"], "--fusion: 'sum'"), (["--weights", "bm25"], "--weights: 'bm25'"),
                            (["--weights", "bm25=0"], "one weight at least"), (["--weights", "rerank=1"], "--weights: 'rerank=1'"),
                            (["--min-score", "magic=1"], "--min-score"), (["--min-score", "x"], "not a number"), (["--mmr", "2"], "from 0 to 1"),
-                           (["--rrf-k", "0"], "--rrf-k"), (["--profile", "slow"], "there are fast, default, gpu and elastic")):
-            self.fails("search", *args, "cloth", code=1 if "--profile" in args else 2, says=says)
+                           (["--rrf-k", "0"], "--rrf-k"), (["--profile", "slow"], "--profile: 'slow' is none of fast, default, gpu and elastic"),
+                           (["--offset", "9999", "--limit", "2"], "--offset and --limit: 9999 and 2 are together more than 10000"),
+                           (["--offset", "9991"], "--offset and --limit: 9991 and 10 are together more than 10000")):
+            self.fails("search", *args, "cloth", code=2, says=says)
+        self.assertEqual(self.ids("--offset", "9990", "cloth"), [])
+        self.assertEqual(self.ids("--offset", "9999", "--limit", "1", "cloth"), [])
         self.fails("search", code=2, says="search: what for?")
         self.fails("search", " ", code=2, says="the query is empty")
         self.fails("search", "--db", "none.db", "cloth", says="none.db")

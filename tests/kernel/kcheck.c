@@ -179,9 +179,11 @@ static int check_all(const options *o)
         }
     }
     munmap(shared, sizeof *shared);
-    if (count[PASS] + count[FAIL] + count[SKIP] == 0)
+    if (count[PASS] + count[FAIL] + count[SKIP] == 0) {
         fprintf(stderr, "heddle-kcheck: no such kernel (--list shows all)\n");
-    return count[FAIL] > 0 || count[PASS] + count[SKIP] == 0 ? 1 : 0;
+        return 2;
+    }
+    return count[FAIL] > 0 ? 1 : 0;
 }
 
 /* A required level has kernels that are not in the table at all where it is another architecture's. */

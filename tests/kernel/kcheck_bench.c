@@ -490,5 +490,5 @@ int kc_bench(const char *filter, const char *json_path)
     }
     if (lines == 0)
         fprintf(stderr, "heddle-kcheck: no such kernel is timed (--list shows all)\n");
-    return lines > 0 ? 0 : 1;
+    return lines > 0 ? 0 : 2;
 }
