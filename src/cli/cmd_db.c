@@ -11,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "ingest/block_list.h"
 #include "store/maintain.h"
 
 #define IMPORT_LINES 256         /* read at once, and at most so many bytes */
@@ -218,13 +219,18 @@ static hd_status open_for_import(importer *in, hd_text line, hd_error *err)
     return status;
 }
 
+static bool is_blank(hd_text line)
+{
+    return hd__ascii_is_blank(hd__span(line.ptr, line.len));
+}
+
 static hd_status import_texts(importer *in, const hd_text *texts, size_t n, uint64_t first_line, hd_error *err)
 {
     hd_write *write;
     HD_TRY(hd__write_begin(in->action->store, &write, err));
     for (size_t i = 0; i < n; i++) {
         hd_error why = {0};
-        if (texts[i].len == 0)
+        if (is_blank(texts[i]))
             continue;
         const hd_status status = hd__store_import(write, hd__span(texts[i].ptr, texts[i].len), &why);
         if (status != HD_OK) {
@@ -245,10 +251,11 @@ static hd_status import_lines(importer *in, hd_error *err)
         if (n == 0)
             break;
         uint64_t line = in->window.first_line;
-        if (in->action->store == NULL) {
-            HD_TRY(open_for_import(in, texts[0], err));
-            texts++, n--, line++;
-        }
+        for (; in->action->store == NULL && n > 0; texts++, n--, line++)
+            if (!is_blank(texts[0]))
+                HD_TRY(open_for_import(in, texts[0], err));
+        if (n == 0)
+            continue;
         HD_TRY(import_texts(in, texts, n, line, err));
         if (cli_interrupted() != 0)
             return hd__fail(err, HD_ERR_CANCELLED, "interrupted");

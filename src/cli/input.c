@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "cli/interrupt.h"
+#include "ingest/block_list.h"
 
 #define CHUNK_BYTES (64u << 10)
 #define KEEP_BYTES (1u << 20) /* buffers that one long line made larger are given back */
@@ -160,7 +161,7 @@ static hd_status add_line(cli_input *input, cli_window *window, hd_span line, hd
         return hd__fail(err, HD_ERR_FORMAT, "%s:%llu: byte %zu is not UTF-8", input->name,
                         (unsigned long long)input->n_lines, hd__utf8_valid_len(line));
     if (input->jsonl)
-        return add_json(input, window, line, err);
+        return hd__ascii_is_blank(line) ? HD_OK : add_json(input, window, line, err);
     const size_t before = window->bytes.len;
     hd__buffer_append(&window->bytes, line.ptr, line.len);
     return add_text(input, window, before, err);

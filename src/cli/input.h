@@ -2,8 +2,8 @@
  *
  * Plain: each line is a text; the line end is "\n" or "\r\n"; an empty line is an empty text; a byte order
  * mark at the start is not part of it. JSON lines: each line is an object with a string "text", or with the strings that are
- * asked for; other members are ignored. Bytes that are not UTF-8 stay as they are in plain text (the tokenizer replaces
- * them) and become U+FFFD in JSON; with `strict` they are an error that names the line.
+ * asked for; other members are ignored, and so are blank lines. Bytes that are not UTF-8 stay as they are in plain text (the
+ * tokenizer replaces them) and become U+FFFD in JSON; with `strict` they are an error that names the line.
  */
 #ifndef HD_CLI_INPUT_H
 #define HD_CLI_INPUT_H

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import unittest
 
-from harness import PROGRAM, CommandTest
+from harness import PROGRAM, CommandTest, tiny_architectures
 
 
 class Safetensors:
@@ -233,11 +233,27 @@ class BadTextTest(CommandTest):
 
     def test_malformed_lines(self):
         for line, says in (('{"text": 3}', 'no string member "text"'), ("{}", 'no string member "text"'), ("[]", 'no string member "text"'),
-                           ("", "not JSON"), ("nonsense", "not JSON"), ('{"text": "a"', "not JSON"), ('{"text": "a"} x', "not JSON"),
+                           ("\n \n[", "not JSON"), ("nonsense", "not JSON"), ('{"text": "a"', "not JSON"), ('{"text": "a"} x', "not JSON"),
                            ('{"text": "\\ud800"}', "not JSON"), ('{"text": "a", "text": "b"}', "not JSON")):
             with self.subTest(line):
                 path = self.write("a.jsonl", '{"text": "fine"}\n' + line + "\n")
-                self.fails("embed", "-m", self.tiny(), "-i", path, says=["a.jsonl:2: ", says])
+                self.fails("embed", "-m", self.tiny(), "-i", path, says=[f"a.jsonl:{2 + line.count(chr(10))}: ", says])
+
+    def test_blank_lines(self):
+        """Of JSON lines they are skipped, as jq and pandas do; of plain text they are texts, so that rows and lines agree."""
+        blank = "\n" + '{"text": "water", "query": "a", "document": "b"}\n' + "\r\n \t\n\n" + '{"text": "", "query": "", "document": ""}\n' + "\n  "
+        full = "".join(line + "\n" for line in blank.splitlines() if line.strip())
+        self.write("blank.jsonl", blank), self.write("full.jsonl", full), self.write("none.jsonl", "\n \n\n")
+        reranker = tiny_architectures() / "tiny-bert-reranker"
+        for args in (["embed", "-m", self.tiny()], ["embed", "-m", self.tiny(), "--batch", "1"], ["tokenize", "-m", self.tiny()],
+                     ["quantize", "-m", self.tiny()], ["rerank", "-m", reranker], ["quantize", "-m", reranker]):
+            with self.subTest(args[0]):
+                output = self.heddle(*args, "-i", "full.jsonl")[0]
+                self.assertEqual(self.heddle(*args, "-i", "blank.jsonl")[0], output)
+                if args[0] != "quantize":
+                    self.assertEqual(output.count(b"\n"), 2)
+                    self.assertEqual(self.heddle(*args, "-i", "none.jsonl")[0], b"")
+        self.assertEqual(len(self.embed("-i", self.write("blank.txt", "water\n\n \n"))), 3)
 
     def test_input_that_cannot_be_read(self):
         self.fails("embed", "-m", self.tiny(), "-i", "nothing.txt", says="nothing.txt: no such file")

@@ -70,6 +70,9 @@ class DbTest(CommandTest):
         self.assertEqual(self.heddle("db", "export", "--vectors")[0], exported)
         self.heddle("db", "import", "--db", "again.db", "out.jsonl")
         self.assertEqual(self.heddle("db", "export", "--vectors", "--db", "again.db")[0], exported)
+        blank = b"\n \n" + exported.replace(b"\n", b"\n\n \t\n")
+        self.heddle("db", "import", "--db", "blank.db", stdin=blank)
+        self.assertEqual(self.heddle("db", "export", "--vectors", "--db", "blank.db")[0], exported)
         documents = [json.loads(line) for line in exported.splitlines()][1:]
         self.assertEqual([d["id"] for d in documents], sorted(f"d{i}" for i in range(7)))
         self.heddle("db", "import", "--db", "again.db", "out.jsonl")  # puts the same again
@@ -80,12 +83,13 @@ class DbTest(CommandTest):
         self.assertEqual(self.report("stats", "--db", "words.db")["dimensions"], 0)
 
     def test_import_of_what_is_none(self):
-        self.fails("db", "import", stdin="", says="it is empty, no export")
+        for empty in ("", "\n", " \n\n"):
+            self.fails("db", "import", stdin=empty, says="it is empty, no export")
         self.fails("db", "import", stdin='{"id": "a"}\n', says="standard input: line 1: the first line is not that of an exported index")
         self.fails("db", "import", stdin=json.dumps({**HEAD, "version": 9}), says="an export of version 9")
         self.fails("db", "import", "none", says="none")
-        broken = lines(3) + '{"id": "x", "chunks": [{"text": 5}]}\n'
-        self.fails("db", "import", "--db", "x.db", stdin=broken, says='line 5: "text" is not a string')
+        broken = "\n" + lines(3) + '{"id": "x", "chunks": [{"text": 5}]}\n'
+        self.fails("db", "import", "--db", "x.db", stdin=broken, says='line 6: "text" is not a string')
         self.make(2)
         other = lines(1, {**HEAD, "model": "another", "fingerprint": "other"})
         self.fails("db", "import", stdin=other, says="made with m, not with another")
