@@ -238,6 +238,8 @@ typedef struct hd_model_info {
     uint64_t flops_per_token; /* matrix products of one token, attention left out: 2 * weights */
     uint32_t vocab_size;
     uint64_t weights_bytes; /* packed weights while loaded; 0 otherwise */
+    uint64_t device_bytes;  /* weights on GPUs, beside those */
+    uint64_t unload_in_ns;  /* while loaded: when idle_unload_s is over if nobody uses it from now on; UINT64_MAX: never */
 } hd_model_info;
 
 HD_API void hd_model_get_info(hd_model *model, hd_model_info *info);

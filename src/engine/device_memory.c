@@ -56,6 +56,15 @@ static uint64_t bytes_there(const hd_device *d, const hd_device_memory *memory)
     return hd__accelerator_has(d->accelerator, memory) ? memory->bytes : 0;
 }
 
+uint64_t hd__device_weights_bytes(const hd_model *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < HD_LIMIT_DEVICES; i++)
+        if (m->on[i].encoder != NULL)
+            bytes += bytes_there(&m->engine->devices[i], &m->on[i].memory);
+    return bytes;
+}
+
 /* With the lock: what all weights leave to each of a device's workers. */
 static uint64_t block_share(const hd_device *d, const hd_engine *e)
 {

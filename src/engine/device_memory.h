@@ -14,6 +14,9 @@
 /* What a model's products are on a device. Past the range of f16 it is bf16, or what the CPU has. */
 k_type hd__device_type(const hd_device *device, const hd_model *model);
 
+/* With the lock: of a model's weights on all devices. */
+uint64_t hd__device_weights_bytes(const hd_model *model);
+
 /* With the lock: whether a model did not fit, a while ago. */
 bool hd__device_refuses(const hd_device *device, const hd_model *model);
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "engine/engine_int.h"
+#include "engine/device_memory.h"
 #include "engine/model_tokenizer.h"
 #include "model/locate.h"
 
@@ -622,15 +622,30 @@ const char *hd_head_name(uint32_t head)
     }
 }
 
+/* With the lock. */
+static uint64_t unload_in_ns(const hd_model *m)
+{
+    const uint64_t patience_ns = (uint64_t)m->engine->idle_unload_s * SECOND_NS, now_ns = hd__now_ns();
+    if (patience_ns == 0)
+        return UINT64_MAX;
+    const uint64_t due_ns = (m->base->n_users > 0 ? now_ns : m->base->last_used_ns) + patience_ns;
+    return due_ns > now_ns ? due_ns - now_ns : 0;
+}
+
 void hd_model_get_info(hd_model *m, hd_model_info *info)
 {
     pthread_mutex_lock(&m->engine->lock);
     const hd_model *q = m->queries;
     *info = m->info;
     info->weights_bytes = m->weights_bytes;
+    info->device_bytes = hd__device_weights_bytes(m);
     info->loading = m->state == HD_LOADING;
+    info->unload_in_ns = unload_in_ns(m);
     if (q != NULL) {
+        const uint64_t q_unload_in_ns = unload_in_ns(q);
         info->weights_bytes += q->weights_bytes;
+        info->device_bytes += hd__device_weights_bytes(q);
+        info->unload_in_ns = q_unload_in_ns < info->unload_in_ns ? q_unload_in_ns : info->unload_in_ns;
         info->loading |= q->state == HD_LOADING;
         info->loaded &= q->info.loaded;
         info->load_failed |= q->info.load_failed;

@@ -108,6 +108,7 @@ typedef struct hd_model_card {
     hd_model_info info;
     hd_model_state state;
     uint64_t created_s;     /* Unix time of registration */
+    uint64_t unload_s;      /* of when it is unloaded unless somebody uses it before; 0: never, or it is not loaded */
     uint64_t weights_bytes; /* 0 while it is not loaded */
     uint32_t vocab_size;
 } hd_model_card;

@@ -362,6 +362,8 @@ void hd__models_card(const hd_model_entry *entry, hd_model_card *card)
                   : info->loading     ? HD_MODEL_LOADING
                   : info->load_failed ? HD_MODEL_FAILED
                                       : HD_MODEL_UNLOADED;
+    if (info->loaded && info->unload_in_ns != UINT64_MAX)
+        card->unload_s = (uint64_t)time(NULL) + info->unload_in_ns / 1000000000u;
 }
 
 hd_status hd__models_list(hd_models *m, hd_arena *arena, const hd_model_card **cards, size_t *n, hd_error *err)

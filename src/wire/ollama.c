@@ -1,5 +1,5 @@
 /* ollama.c - Ollama's embedding API: POST /api/embed, POST /api/embeddings (the older one), GET /api/tags, POST /api/show,
- * GET /api/version.
+ * GET /api/ps, GET /api/version.
  *
  *   {"model": "…", "input": "…" | ["…"], "truncate": true, "dimensions": n, "options": {"num_ctx": n}, "keep_alive": "5m"}
  *   {"model": "…", "embeddings": [[…]], "total_duration": ns, "load_duration": ns, "prompt_eval_count": n}
@@ -12,6 +12,10 @@
  *
  * A name without a tag is shown with ":latest", as Ollama's clients expect; requests may leave it out. `digest` tells
  * models apart: it is the SHA-256 of name and folder, not of the weights.
+ *
+ * Of a running model `size` is that of its weights wherever they are, `size_vram` of those on GPUs. `expires_at` says when
+ * it is unloaded if nobody uses it; of one that stays it is 2^63 nanoseconds after its registration, which Ollama's clients
+ * show as "Forever".
  *
  * Fields that Ollama lacks: `prompt_name`, `output_dtype` and `timeout_ms` in both, `prompt` and `normalize` in /api/embed.
  * More dimensions than the model has are an error, not all that there are.
@@ -174,6 +178,8 @@ static void write_details(hd_buffer *b, const hd_model_info *info)
     hd__buffer_append_char(b, '}');
 }
 
+#define FOREVER_S (INT64_MAX / 1000000000)
+
 /* RFC 3339, in UTC. */
 static void write_time(hd_buffer *b, uint64_t unix_s)
 {
@@ -211,6 +217,26 @@ static void write_digest(hd_buffer *b, const hd_model_card *card)
     hd__write_cstr(b, hex);
 }
 
+/* What lists of models begin with, and what they end with. */
+static void begin_item(hd_buffer *b, const hd_model_card *card, bool is_first)
+{
+    hd__buffer_append_text(b, is_first ? "{\"name\":" : ",{\"name\":");
+    write_name(b, card->name);
+    hd__buffer_append_text(b, ",\"model\":");
+    write_name(b, card->name);
+}
+
+static void end_item(hd_buffer *b, const hd_model_card *card, uint64_t size)
+{
+    hd__buffer_append_text(b, ",\"size\":");
+    hd__write_uint(b, size);
+    hd__buffer_append_text(b, ",\"digest\":");
+    write_digest(b, card);
+    hd__buffer_append_char(b, ',');
+    write_details(b, &card->info);
+    hd__buffer_append_char(b, '}');
+}
+
 static void write_tags(const hd_wire_request *request, const hd_call *call, const hd_result *result,
                        hd_http_response *response)
 {
@@ -219,20 +245,33 @@ static void write_tags(const hd_wire_request *request, const hd_call *call, cons
     hd_buffer *b = &response->body;
     hd__buffer_append_text(b, "{\"models\":[");
     for (size_t i = 0; i < result->n_models; i++) {
-        const hd_model_card *card = &result->models[i];
-        hd__buffer_append_text(b, i > 0 ? ",{\"name\":" : "{\"name\":");
-        write_name(b, card->name);
-        hd__buffer_append_text(b, ",\"model\":");
-        write_name(b, card->name);
+        begin_item(b, &result->models[i], i == 0);
         hd__buffer_append_text(b, ",\"modified_at\":");
-        write_time(b, card->created_s);
-        hd__buffer_append_text(b, ",\"size\":");
-        hd__write_uint(b, card->weights_bytes);
-        hd__buffer_append_text(b, ",\"digest\":");
-        write_digest(b, card);
-        hd__buffer_append_char(b, ',');
-        write_details(b, &card->info);
-        hd__buffer_append_char(b, '}');
+        write_time(b, result->models[i].created_s);
+        end_item(b, &result->models[i], result->models[i].weights_bytes);
+    }
+    hd__buffer_append_text(b, "]}");
+}
+
+static void write_running(const hd_wire_request *request, const hd_call *call, const hd_result *result,
+                          hd_http_response *response)
+{
+    (void)request;
+    (void)call;
+    hd_buffer *b = &response->body;
+    bool is_first = true;
+    hd__buffer_append_text(b, "{\"models\":[");
+    for (size_t i = 0; i < result->n_models; i++) {
+        const hd_model_card *card = &result->models[i];
+        if (card->state != HD_MODEL_LOADED)
+            continue;
+        begin_item(b, card, is_first);
+        hd__buffer_append_text(b, ",\"expires_at\":");
+        write_time(b, card->unload_s != 0 ? card->unload_s : card->created_s + FOREVER_S);
+        hd__buffer_printf(b, ",\"size_vram\":%" PRIu64 ",\"context_length\":%u", card->info.device_bytes,
+                          card->info.max_length);
+        end_item(b, card, card->weights_bytes + card->info.device_bytes);
+        is_first = false;
     }
     hd__buffer_append_text(b, "]}");
 }
@@ -301,6 +340,12 @@ static const hd_route routes[] = {
      .write = write_tags,
      .summary = "The models that are served.",
      .response_schema = "Tags"},
+    {.method = HD_HTTP_GET,
+     .path = "/api/ps",
+     .read = hd__read_nothing,
+     .write = write_running,
+     .summary = "The models that are loaded, and until when.",
+     .response_schema = "Running"},
     {.method = HD_HTTP_POST,
      .path = "/api/show",
      .has_body = true,
@@ -347,6 +392,12 @@ static const char schemas[] =
     "\"items\":{\"type\":\"object\",\"required\":[\"name\",\"model\",\"modified_at\",\"size\",\"digest\",\"details\"],"
     "\"properties\":{\"name\":{\"type\":\"string\"},\"model\":{\"type\":\"string\"},"
     "\"modified_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"size\":{\"type\":\"integer\"},"
+    "\"digest\":{\"type\":\"string\"},\"details\":{\"type\":\"object\"}}}}}},"
+    "\"Running\":{\"type\":\"object\",\"required\":[\"models\"],\"properties\":{\"models\":{\"type\":\"array\","
+    "\"items\":{\"type\":\"object\",\"required\":[\"name\",\"model\",\"expires_at\",\"size_vram\",\"size\",\"digest\","
+    "\"details\"],\"properties\":{\"name\":{\"type\":\"string\"},\"model\":{\"type\":\"string\"},"
+    "\"expires_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"size_vram\":{\"type\":\"integer\"},"
+    "\"context_length\":{\"type\":\"integer\"},\"size\":{\"type\":\"integer\"},"
     "\"digest\":{\"type\":\"string\"},\"details\":{\"type\":\"object\"}}}}}},"
     "\"ShowRequest\":{\"type\":\"object\",\"required\":[\"model\"],\"properties\":{"
     "\"model\":{\"type\":\"string\",\"minLength\":1}}},"

@@ -70,6 +70,15 @@ class Ollama(ClientTest):
         self.assertEqual(shown.modelinfo["bert.context_length"], 128)
         self.assertEqual(shown.capabilities, ["embedding"])
 
+    def test_running(self):
+        self.client.embed("m", TEXTS[0])
+        [model] = self.client.ps().models
+        self.assertTrue(model.model == model.name and model.model.endswith("tiny-mrl:latest"))
+        self.assertEqual(model.digest, self.client.list().models[0].digest)
+        self.assertEqual((model.details.family, model.context_length), ("bert", 128))
+        self.assertGreater(model.size, model.size_vram)
+        self.assertGreater(model.expires_at.year, 2200)  # it stays
+
     def test_errors(self):
         with self.assertRaises(ollama.ResponseError) as raised:
             self.client.embed("m", TEXTS[2], truncate=False, options={"num_ctx": 6})

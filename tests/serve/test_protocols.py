@@ -5,6 +5,7 @@
 
 import struct
 import unittest
+import urllib.request
 
 from serving import ServedTest, floats
 
@@ -57,6 +58,13 @@ class Ollama(ServedTest):
         shown = self.json("/api/show", {"model": tags[0]["name"]})
         self.assertEqual(shown["model_info"]["bert.embedding_length"], 40)
         self.assertEqual(shown["capabilities"], ["embedding"])
+        self.json("/api/embed", {"input": "a"})
+        [running] = self.json("/api/ps")["models"]
+        self.assertEqual(running.keys() ^ tags[0].keys(), {"modified_at", "expires_at", "size_vram", "context_length"})
+        self.assertEqual([running[key] for key in ("name", "model", "digest")], [tags[0][key] for key in ("name", "model", "digest")])
+        self.assertGreater(running["size"], 0)
+        with urllib.request.urlopen(urllib.request.Request(self.url + "/", method="HEAD")) as alive:  # as its program asks
+            self.assertEqual(alive.status, 200)
         self.assertRegex(self.json("/api/version")["version"], r"^\d+\.\d+\.\d+$")
 
     def test_errors(self):

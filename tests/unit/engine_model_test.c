@@ -146,7 +146,16 @@ static void test_idle(void **state)
     (void)state;
     hd_engine *engine = open_engine((hd_engine_options){.n_threads = 2, .idle_unload_s = 1});
     hd_model *idle = open_model(engine, "tiny-cls", HD_DTYPE_F32), *busy = open_model(engine, "tiny-mrl", HD_DTYPE_F32);
-    MUST(hd_model_load(idle, &err));
+    hd_model_info info;
+    MUST(hd_model_begin(idle, &err));
+    sleep_ms(20);
+    hd_model_get_info(idle, &info);
+    assert_int_equal(info.unload_in_ns, 1000000000); /* in use: from its end on */
+    hd_model_end(idle);
+    sleep_ms(20);
+    hd_model_get_info(idle, &info);
+    assert_in_range(info.unload_in_ns, 0, 980000000);
+    assert_int_equal(info.device_bytes, 0);
     assert_true(unloaded_within(idle, 10000));
     float *wanted = encode_some(idle, N);
     for (int i = 0; i < 1000 && is_loaded(idle); i++) {

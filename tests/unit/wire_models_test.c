@@ -190,6 +190,36 @@ static void test_options(void **state)
     must_fail(hd__models_add(models, dir, "two", NULL, &err), HD_ERR_ARG, "two: two models of this name");
 }
 
+static void check_card(const char *name, bool loaded, uint64_t least, uint64_t most)
+{
+    hd_model_entry *entry;
+    hd_model_card card;
+    hd_fault fault;
+    MUST(hd__models_find(models, name, &entry, &fault));
+    if (loaded)
+        MUST(hd_model_load(hd__models_handle(entry), &err));
+    hd__models_card(entry, &card);
+    assert_int_equal(card.state, loaded ? HD_MODEL_LOADED : HD_MODEL_UNLOADED);
+    assert_in_range(card.unload_s, least, most);
+}
+
+/* When a model goes, if ever. */
+static void test_when_it_is_unloaded(void **state)
+{
+    (void)state;
+    const char *dir = tiny_model_dir(&folder, "tiny-cls");
+    MUST(hd__models_add(models, dir, "stays", NULL, &err));
+    check_card("stays", true, 0, 0);
+    hd__models_close(models);
+    hd_engine_close(engine);
+    engine = open_engine((hd_engine_options){.n_threads = 1, .idle_unload_s = 600});
+    MUST(hd__models_open(engine, false, &models, &err));
+    MUST(hd__models_add(models, dir, "goes", NULL, &err));
+    const uint64_t begin_s = (uint64_t)time(NULL);
+    check_card("goes", false, 0, 0);
+    check_card("goes", true, begin_s + 599, (uint64_t)time(NULL) + 660);
+}
+
 /* ---- names ---- */
 
 static void must_be_called(const char *name_or_dir, const char *name)
@@ -274,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_preload_pulls_and_stops, begin, end),
         cmocka_unit_test_setup_teardown(test_closing_ends_a_pull, begin, end),
         cmocka_unit_test_setup_teardown(test_options, begin, end),
+        cmocka_unit_test_setup_teardown(test_when_it_is_unloaded, begin, end),
         cmocka_unit_test_setup_teardown(test_names, begin, end),
         cmocka_unit_test_setup_teardown(test_names_of_two_paths, begin, end),
         cmocka_unit_test_setup_teardown(test_as_many_as_the_limit, begin, end),

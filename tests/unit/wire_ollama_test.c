@@ -163,6 +163,37 @@ static void test_tags(void **state)
     assert_answer(&none, "{'models':[]}");
 }
 
+/* Those that are loaded, with what is on a GPU, until they go. */
+static void test_running(void **state)
+{
+    (void)state;
+    hd_model_card running[4] = {cards[0], cards[0], cards[1], cards[1]};
+    running[0].state = HD_MODEL_LOADED;
+    running[0].unload_s = 1755943500;
+    running[0].info.device_bytes = 5000000;
+    running[1].state = HD_MODEL_LOADING;
+    running[2].state = HD_MODEL_LOADED;
+    running[2].weights_bytes = 7;
+    running[3].state = HD_MODEL_FAILED;
+    const hd_result result = {.models = running, .n_models = 4}, none = {.models = cards, .n_models = 2};
+    assert_int_equal(ask("GET /api/ps", ""), HD_OK);
+    assert_int_equal(t.call.task, HD_TASK_REPLY);
+    assert_answer(
+        &result,
+        "{'models':[{'name':'sentence-transformers/all-MiniLM-L6-v2:latest',"
+        "'model':'sentence-transformers/all-MiniLM-L6-v2:latest','expires_at':'2025-08-23T10:05:00Z','size_vram':5000000,"
+        "'context_length':256,'size':50000000,"
+        "'digest':'082ccd5009c3b964808f74efc2cd10abcf64baeb4dbca5aadebd5ed5f0808b40',"
+        "'details':{'parent_model':'','format':'safetensors','family':'bert','families':['bert'],'parameter_size':'',"
+        "'quantization_level':'BF16'}},"
+        "{'name':'e5:small','model':'e5:small','expires_at':'2262-04-11T23:47:16Z','size_vram':0,'context_length':0,"
+        "'size':7,'digest':'9e9407697948fea8fa8dcacaf52c36374cf9081b359d8b29da48d0f5444598cf',"
+        "'details':{'parent_model':'','format':'safetensors','family':'bert','families':['bert'],'parameter_size':'',"
+        "'quantization_level':'F32'}}]}");
+    assert_int_equal(ask("GET /api/ps", ""), HD_OK);
+    assert_answer(&none, "{'models':[]}");
+}
+
 static void test_show(void **state)
 {
     (void)state;
@@ -194,6 +225,9 @@ static void test_memory(void **state)
     assert_survives_no_memory("POST /api/embed", "{'input':['one','two']}", &vectors);
     assert_survives_no_memory("POST /api/embeddings", "{'prompt':'one'}", &vectors);
     assert_survives_no_memory("GET /api/tags", "", &models);
+    hd_model_card loaded = cards[0];
+    loaded.state = HD_MODEL_LOADED;
+    assert_survives_no_memory("GET /api/ps", "", &(hd_result){.models = &loaded, .n_models = 1});
     assert_survives_no_memory("POST /api/show", "{'model':'m'}", &models);
 }
 
@@ -202,8 +236,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed_reads), cmocka_unit_test(test_embed_answers), cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_embeddings),  cmocka_unit_test(test_refusals),      cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_tags),        cmocka_unit_test(test_show),          cmocka_unit_test(test_version),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_tags),        cmocka_unit_test(test_running),       cmocka_unit_test(test_show),
+        cmocka_unit_test(test_version),     cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, transcript_begin, transcript_end);
 }
