@@ -17,7 +17,6 @@
 #include "base/float_text.h"
 #include "cli/commands.h"
 #include "cli/config.h"
-#include "cli/index_open.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -243,6 +242,8 @@ static hd_status run_rerank(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(check_usage(n_args, err));
     HD_TRY(cli_interrupt_begin(err));
     HD_TRY(cli_config_load(&r->config, err));
+    if (!r->config.model_is_given)
+        r->config.model = CLI_DEFAULT_RERANKER;
     HD_TRY(cli_config_open(&r->config, &r->engine, &r->model, err));
     hd_model_get_info(r->model, &r->info);
     if (!r->info.reranks)
@@ -289,8 +290,9 @@ const cli_command cli_rerank = {
         "Prints one line {\"index\", \"logit\", \"score\", \"document\"} for each document, the best first; with --input\n"
         "one line {\"logit\", \"score\"} for each pair, in the order they come. Models: cross-encoders, and those\n"
         "with a vector for each token (bge-m3), Qwen3-Reranker.\n\n"
-        "  heddle rerank -m cross-encoder/ms-marco-MiniLM-L6-v2 \"how do tides work\" \"The moon ...\" \"A cake ...\"\n"
+        "  heddle pull " CLI_DEFAULT_RERANKER "\n"
+        "  heddle rerank \"how do tides work\" \"The moon ...\" \"A cake ...\"\n"
         "  heddle rerank -m BAAI/bge-reranker-v2-m3 --input pairs.jsonl --output scores.jsonl",
-    .tables = {cli_model_options, cli_length_options, cli_batch_options, rerank_options},
+    .tables = {cli_rerank_model_options, cli_length_options, cli_batch_options, rerank_options},
     .run = rerank,
 };

@@ -102,15 +102,15 @@ cli_texts cli_given_models;
          .text = &given[SET_DEVICE],                                                                                        \
          .help = "auto, cpu, cuda or cuda:N (default: auto, GPUs if there are any)"},
 
-const cli_option cli_model_options[] = {
-    {.letter = 'm',
-     .name = "model",
-     .value = "NAME|DIR",
-     .text = &given[SET_MODEL],
-     .help =
-         "a folder, a GGUF file, or the name of a pulled model, with @revision if wanted (default: " CLI_DEFAULT_MODEL ")"},
-    COMPUTE_OPTIONS{0},
-};
+#define MODEL_OPTION(default_text)                                                                                          \
+    {                                                                                                                       \
+        .letter = 'm', .name = "model", .value = "NAME|DIR", .text = &given[SET_MODEL],                                     \
+        .help =                                                                                                             \
+            "a folder, a GGUF file, or the name of a pulled model, with @revision if wanted (default: " default_text ")"    \
+    }
+
+const cli_option cli_model_options[] = {MODEL_OPTION(CLI_DEFAULT_MODEL), COMPUTE_OPTIONS{0}};
+const cli_option cli_rerank_model_options[] = {MODEL_OPTION(CLI_DEFAULT_RERANKER), COMPUTE_OPTIONS{0}};
 
 const cli_option cli_length_options[] = {
     {.name = "max-length",

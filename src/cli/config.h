@@ -10,6 +10,7 @@
 #include "cli/args.h"
 
 #define CLI_DEFAULT_MODEL "sentence-transformers/all-MiniLM-L6-v2"
+#define CLI_DEFAULT_RERANKER "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 typedef struct cli_config {
     const char *model; /* the last one asked for */
@@ -29,9 +30,9 @@ typedef struct cli_config {
     uint64_t device_memory_bytes; /* 0: by share */
 } cli_config;
 
-/* --model, --dtype, --threads, …: for commands that compute; --max-length and --batch for those whose texts come as they
- * are; and the store's alone. */
-extern const cli_option cli_model_options[];
+/* --model, --dtype, --threads, …: for commands that compute, with the default model that each has; --max-length and --batch
+ * for those whose texts come as they are; and the store's alone. */
+extern const cli_option cli_model_options[], cli_rerank_model_options[];
 extern const cli_option cli_length_options[];
 extern const cli_option cli_batch_options[];
 extern const cli_option cli_store_options[];

@@ -5,8 +5,6 @@
 #include "cli/config.h"
 #include "heddle/index.h"
 
-#define CLI_DEFAULT_RERANKER "cross-encoder/ms-marco-MiniLM-L6-v2"
-
 typedef struct cli_index {
     hd_engine *engine;
     hd_model *model, *reranker;

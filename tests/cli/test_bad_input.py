@@ -299,6 +299,8 @@ class BadOutputTest(CommandTest):
         self.fails("embed", "-m", self.tiny(), "-o", self.work, "x", says="is a folder")
 
     def test_a_model_that_does_not_rerank(self):
+        self.fails("rerank", "query", "document", says=["no model \"cross-encoder/ms-marco-MiniLM-L6-v2\"", "heddle pull cross-encoder/ms-marco-MiniLM-L6-v2"])
+        self.fails("rerank", "query", "document", env={"HEDDLE_MODEL": str(self.tiny())}, says="tiny-mrl does not rerank")
         self.fails("rerank", "-m", self.tiny(), "query", "document", says=["tiny-mrl does not rerank", "--model names one that does"])
 
     def test_cache_that_cannot_be_written(self):
