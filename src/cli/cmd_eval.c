@@ -234,6 +234,6 @@ const cli_command cli_eval = {
              "hits, for each leg and each way to make one list of them; and for what other options ask for.\n\n"
              "  heddle eval --queries queries.jsonl --qrels qrels/test.tsv\n"
              "  heddle eval --queries queries.jsonl --qrels qrels/test.tsv --rerank --run reranked.trec",
-    .tables = {cli_judged_options, eval_options, cli_search_options, cli_model_options},
+    .tables = {cli_judged_options, eval_options, cli_search_options, cli_search_model_options},
     .run = eval,
 };

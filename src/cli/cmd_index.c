@@ -32,7 +32,8 @@ static const cli_option index_options[] = {
     {.name = "db",
      .value = "FILE",
      .text = &flag_db,
-     .help = "the index (default: .heddle.db of this folder or the nearest above it that has one, else made here)"},
+     .help = "the index (default: HEDDLE_DB, else .heddle.db of this folder or the nearest above it that has one, else made "
+             "here)"},
     {.letter = 'w', .name = "watch", .flag = &flag_watch, .help = "stay, and follow every change until Ctrl-C"},
     {.letter = 'x',
      .name = "exclude",
@@ -256,8 +257,8 @@ const cli_command cli_index_folders = {
     .summary = "Makes an index of folders and files, or brings it up to date",
     .notes = "What is new or has changed is read, cut into passages, embedded and written; what has moved is\n"
              "noticed, what is gone is removed. Everything that was committed stays, whenever the run ends:\n"
-             "the next one goes on. Markdown, text, HTML, PDF, DOCX, EPUB, source code, CSV, JSON and JSON\n"
-             "lines ({\"id\", \"text\", \"title\", \"metadata\", ...}) are read; .gitignore and .heddleignore count.\n"
+             "the next one goes on. Markdown, text, HTML, PDF, DOCX, PPTX, EPUB, source code, CSV, JSON and\n"
+             "JSON lines ({\"id\", \"text\", \"title\", \"metadata\", ...}) are read; .gitignore and .heddleignore count.\n"
              "A path may be a pattern in quotes, with ** for any folders, as in .gitignore.\n"
              "The index is one file: .heddle.db of the working folder, unless a folder above has one.\n\n"
              "  heddle index .\n"
@@ -265,6 +266,6 @@ const cli_command cli_index_folders = {
              "  heddle index --watch ~/notes ~/papers\n"
              "  heddle index --db books.db --exclude '*.tmp' --language german ~/books\n"
              "  heddle index - < documents.jsonl",
-    .tables = {index_options, cli_model_options},
+    .tables = {index_options, cli_index_model_options},
     .run = index_command,
 };

@@ -145,6 +145,6 @@ const cli_command cli_tune = {
     .summary = "Fits how an index is searched to queries with judgements",
     .notes = "Every fusion, and weights by tenths; chosen by nDCG@10 on half of the queries, checked on the other half.\n\n"
              "  heddle tune --search --queries queries.jsonl --qrels qrels/test.tsv --save",
-    .tables = {tune_options, cli_judged_options, cli_model_options},
+    .tables = {tune_options, cli_judged_options, cli_search_model_options},
     .run = tune,
 };

@@ -92,7 +92,7 @@ cli_texts cli_given_models;
         {.name = "cache-bytes",                                                                                             \
          .value = "SIZE",                                                                                                   \
          .text = &given[SET_CACHE_BYTES],                                                                                   \
-         .help = "keep the vectors of texts seen before, up to this size (default: 0, off; serve: 64M)"},                   \
+         .help = "keep the vectors of texts seen before, up to this size (default: 0, off; index and serve: 64M)"},         \
         {.name = "cache-dir",                                                                                               \
          .value = "DIR",                                                                                                    \
          .text = &given[SET_CACHE_DIR],                                                                                     \
@@ -111,6 +111,9 @@ cli_texts cli_given_models;
 
 const cli_option cli_model_options[] = {MODEL_OPTION(CLI_DEFAULT_MODEL), COMPUTE_OPTIONS{0}};
 const cli_option cli_rerank_model_options[] = {MODEL_OPTION(CLI_DEFAULT_RERANKER), COMPUTE_OPTIONS{0}};
+const cli_option cli_index_model_options[] = {MODEL_OPTION("the index's own, of a new one " CLI_DEFAULT_MODEL),
+                                              COMPUTE_OPTIONS{0}};
+const cli_option cli_search_model_options[] = {MODEL_OPTION("the index's own"), COMPUTE_OPTIONS{0}};
 
 const cli_option cli_length_options[] = {
     {.name = "max-length",
@@ -133,7 +136,8 @@ const cli_option cli_serve_model_options[] = {
      .name = "model",
      .value = "NAME|DIR",
      .texts = &cli_given_models,
-     .help = "a model to serve, as a folder or by name; may be given several times (default: " CLI_DEFAULT_MODEL ")"},
+     .help = "a model to serve, as a folder or by name, called ALIAS by ALIAS=NAME|DIR; may be given several times "
+             "(default: " CLI_DEFAULT_MODEL ")"},
     COMPUTE_OPTIONS{0},
 };
 

@@ -32,7 +32,8 @@ typedef struct cli_config {
 
 /* --model, --dtype, --threads, …: for commands that compute, with the default model that each has; --max-length and --batch
  * for those whose texts come as they are; and the store's alone. */
-extern const cli_option cli_model_options[], cli_rerank_model_options[];
+extern const cli_option cli_model_options[], cli_rerank_model_options[], cli_index_model_options[],
+    cli_search_model_options[];
 extern const cli_option cli_length_options[];
 extern const cli_option cli_batch_options[];
 extern const cli_option cli_store_options[];

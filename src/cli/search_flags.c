@@ -16,7 +16,10 @@ static bool flag_rerank, flag_group, flag_sandwich;
 static uint32_t flag_limit, flag_offset, flag_candidates;
 
 const cli_option cli_search_options[] = {
-    {.name = "db", .value = "FILE", .text = &flag_db, .help = "the index (default: .heddle.db here or in a folder above)"},
+    {.name = "db",
+     .value = "FILE",
+     .text = &flag_db,
+     .help = "the index (default: HEDDLE_DB, else .heddle.db here or in a folder above)"},
     {.letter = 'n',
      .name = "limit",
      .value = "N",
@@ -44,7 +47,7 @@ const cli_option cli_search_options[] = {
     {.name = "rerank-blend",
      .value = "X",
      .text = &flag_blend,
-     .help = "weight of its score against the one before, 0 to 1 (default: 1)"},
+     .help = "weight of its score against the one before, above 0, at most 1 (default: 1)"},
     {.name = "fusion",
      .value = "NAME",
      .text = &flag_fusion,

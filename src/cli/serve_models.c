@@ -21,7 +21,7 @@ const cli_option cli_serve_source_options[] = {
     {.name = "pooling",
      .value = "KIND",
      .text = &flag_pooling,
-     .help = "cls, mean, max or last, against what the models' files say"},
+     .help = "cls, mean, max, last, mean_sqrt_len or weighted_mean, against what the models' files say"},
     {0},
 };
 

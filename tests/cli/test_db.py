@@ -55,6 +55,8 @@ class DbTest(CommandTest):
         self.fails("db", "stats", env={"HEDDLE_DB": "other"}, says="other: no such index")
         self.heddle("db", "import", "--db", "own.db", stdin=lines(3))
         self.assertEqual(self.report("stats", "--db", "own.db")["documents"], 3)
+        self.write(".env", "HEDDLE_DB=own.db\n")
+        self.assertEqual(self.report("stats")["documents"], 3)
 
     def test_stats(self):
         self.make(10)
