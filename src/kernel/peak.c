@@ -35,7 +35,7 @@ static const struct {
     {K_BF16, HD_ISA_BF16, k_peak_bf16_bf16, PEAK_CHAINS_AVX512 * 32 * 2},
     {K_BF16, HD_ISA_AMX, k_peak_bf16_amx, PEAK_CHAINS_AMX * 16 * 16 * 32 * 2},
     {K_I8, HD_ISA_AVX2, k_peak_i8_avx2, PEAK_CHAINS * 64 * 2},
-    {K_I8, HD_ISA_AVX512, k_peak_i8_avx512, PEAK_CHAINS_AVX512 * 64 * 2},
+    {K_I8, HD_ISA_AVX512, k_peak_i8_avx512, PEAK_CHAINS_AVX512 * 128 * 2},
     {K_I8, HD_ISA_AVXVNNI, k_peak_i8_avxvnni, PEAK_CHAINS * 32 * 2},
     {K_I8, HD_ISA_VNNI, k_peak_i8_vnni, PEAK_CHAINS_AVX512 * 64 * 2},
     {K_I8, HD_ISA_AMX, k_peak_i8_amx, PEAK_CHAINS_AMX * 16 * 16 * 64 * 2},

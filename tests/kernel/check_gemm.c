@@ -115,7 +115,15 @@ static void pack(kc *c, const problem *p, const float *weights, k_weights *w)
         k_pack_rows(p->type, is_narrow(c), p->k, first, n_rows, weights + (size_t)first * (size_t)p->k, panels, scale,
                     channel_sum);
     }
-    *w = (k_weights){p->type, p->n, p->k, n_pad, k_padded(p->k), panels, bias, NULL, scale, channel_sum};
+    *w = (k_weights){.type = p->type,
+                     .n = p->n,
+                     .k = p->k,
+                     .n_pad = n_pad,
+                     .k_pad = k_padded(p->k),
+                     .panels = panels,
+                     .bias = bias,
+                     .scale = scale,
+                     .channel_sum = channel_sum};
 }
 
 /* Fills gemm->a and writes what its elements stand for (before scale and offset) to a[rows, k]. */

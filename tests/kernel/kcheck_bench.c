@@ -160,7 +160,15 @@ static void set_up_gemm(bench *b, store *s)
     for (size_t i = 0; i < n * k; i++)
         weights[i] *= 0.05f;
     k_pack_rows(type, false, b->k, 0, b->n, weights, panels, scale, channel_sum);
-    b->weights = (k_weights){type, b->n, b->k, b->n, b->k, panels, take_f32(s, n), NULL, scale, channel_sum};
+    b->weights = (k_weights){.type = type,
+                             .n = b->n,
+                             .k = b->k,
+                             .n_pad = b->n,
+                             .k_pad = b->k,
+                             .panels = panels,
+                             .bias = take_f32(s, n),
+                             .scale = scale,
+                             .channel_sum = channel_sum};
     k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
     const size_t a_stride = k_row_stride(b->k, type), out_stride = k_row_stride(b->n, out_type);
     b->gemm = (k_gemm){.w = &b->weights,
