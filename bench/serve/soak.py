@@ -98,7 +98,7 @@ def other_requests(pick):
     yield post("decode", "/decode", {"ids": [5, 1012, 1037, 6]})
     yield post("cohere bytes", "/v2/embed", {"model": "m", "texts": few, "input_type": "search_query", "embedding_types": ["int8", "ubinary"]})
     yield post("older ollama", "/api/embeddings", {"model": "m", "prompt": text})
-    for path in ("/health", "/ready", "/v1/models", "/info", "/ping", "/api/tags", "/props", "/openapi.json", "/"):
+    for path in ("/health", "/ready", "/v1/models", "/info", "/ping", "/api/tags", "/api/ps", "/props", "/openapi.json", "/"):
         yield Request(f"GET {path}", raw("GET", path), None, None)
     yield Request("GET / as gzip", raw("GET", "/", b"", "Accept: text/html", "Accept-Encoding: gzip"), None, None)
     yield Request("HEAD", raw("HEAD", "/v1/models"), None, None)

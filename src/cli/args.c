@@ -77,7 +77,7 @@ static hd_status unknown_option(const cli_command *command, const char *typed, c
     const char *closest = letter == 0 || name[2] != '\0' ? cli_closest(name + (letter == 0 ? 2 : 1), names) : NULL;
     if (closest != NULL)
         return hd__fail(err, HD_ERR_ARG, "%s: unknown option '%s': did you mean '--%s'?", command->name, name, closest);
-    if (letter != 0 && typed[2] != '\0')
+    if (letter > 0 && typed[2] != '\0') /* ASCII */
         return hd__fail(err, HD_ERR_ARG, "%s: unknown option '-%c' in '%s' (see 'heddle %s --help')", command->name, letter,
                         typed, command->name);
     return hd__fail(err, HD_ERR_ARG, "%s: unknown option '%s' (see 'heddle %s --help')", command->name, typed,

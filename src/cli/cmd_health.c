@@ -79,6 +79,15 @@ static size_t first_process(hd_arena *arena, char *args[MOST_ARGUMENTS])
     return n;
 }
 
+static hd_status check_port(const char *source, const char *text, hd_error *err)
+{
+    char *end;
+    const unsigned long port = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || port < 1 || port > 65535)
+        return hd__fail(err, HD_ERR_ARG, "%s: '%s' is not a port from 1 to 65535", source, text);
+    return HD_OK;
+}
+
 static hd_status find_server(hd_arena *arena, address *where, hd_error *err)
 {
     char *args[MOST_ARGUMENTS];
@@ -96,21 +105,16 @@ static hd_status find_server(hd_arena *arena, address *where, hd_error *err)
         where->host = "::1";
     if (where->port == NULL)
         where->port = "8080";
-    return HD_OK;
+    const char *source = value_of(&line, "port") != NULL ? "the server's --port" : "HEDDLE_PORT";
+    return where->uds == NULL ? check_port(flag_port != NULL ? "--port" : source, where->port, err) : HD_OK;
 }
 
 static hd_status check_usage(int n_args, char **args, hd_error *err)
 {
-    char *end;
     if (n_args > 0)
         return hd__fail(err, HD_ERR_ARG, "health: unexpected argument '%s'", args[0]);
     if (flag_uds != NULL && (flag_host != NULL || flag_port != NULL))
         return hd__fail(err, HD_ERR_ARG, "health: give --uds or --host and --port, not both");
-    if (flag_port == NULL)
-        return HD_OK;
-    const unsigned long port = strtoul(flag_port, &end, 10);
-    if (flag_port[0] < '0' || flag_port[0] > '9' || *end != '\0' || port < 1 || port > 65535)
-        return hd__fail(err, HD_ERR_ARG, "--port: '%s' is not a port from 1 to 65535", flag_port);
     return HD_OK;
 }
 

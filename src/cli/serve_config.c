@@ -187,18 +187,21 @@ static hd_status add_keys(key_list *list, hd_span text, const char *separators, 
 static hd_status load_keys(cli_serve_config *c, hd_error *err)
 {
     key_list *list = hd__arena_calloc(&c->arena, 1, sizeof *list);
-    const char *variable = getenv("HEDDLE_API_KEY"), *file = cli_setting(flag_key_file, "HEDDLE_API_KEY_FILE");
+    const char *source = "HEDDLE_API_KEY", *variable = getenv(source),
+               *file = cli_setting(flag_key_file, "HEDDLE_API_KEY_FILE");
     if (list == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for keys");
     for (size_t i = 0; i < flag_keys.n; i++)
         HD_TRY(add_keys(list, hd__span_of(flag_keys.items[i]), ",", "--api-key", err));
-    if (variable == NULL)
-        variable = getenv("BEARER_TOKEN"); /* as the retrieval plugin calls it */
+    if (variable == NULL) {
+        source = "BEARER_TOKEN"; /* as the retrieval plugin calls it */
+        variable = getenv(source);
+    }
     if (variable != NULL && flag_keys.n == 0)
-        HD_TRY(add_keys(list, hd__span_of(variable), ",", "HEDDLE_API_KEY", err));
+        HD_TRY(add_keys(list, hd__span_of(variable), ",", source, err));
     const bool is_asked = flag_keys.n > 0 || (variable != NULL && variable[0] != '\0');
     if (is_asked && list->n == 0) /* open to all is not what somebody who gives a key wants, */
-        return hd__fail(err, HD_ERR_ARG, "%s: no key in it", flag_keys.n > 0 ? "--api-key" : "HEDDLE_API_KEY");
+        return hd__fail(err, HD_ERR_ARG, "%s: no key in it", flag_keys.n > 0 ? "--api-key" : source);
     if (file != NULL) {
         hd_span text;
         const size_t n = list->n;

@@ -225,6 +225,7 @@ static void add_host(translation *t, const char *own, const char *text)
 
 static hd_status add_keys(translation *t, value v)
 {
+    const size_t n_before = t->line->n_args;
     for (const char *at = v.text; *at != '\0';) {
         const size_t n = strcspn(at, ",");
         if (t->line->n_args + 1 >= t->capacity)
@@ -233,6 +234,8 @@ static hd_status add_keys(translation *t, value v)
             add_text(t, hd__arena_printf(t->arena, "--api-key=%.*s", (int)n, at));
         at += n + (at[n] == ',');
     }
+    if (v.text[0] != '\0' && t->line->n_args == n_before) /* open to all is not what somebody who gives a key wants */
+        return hd__fail(t->err, HD_ERR_ARG, "%s: no key in it", v.source);
     return HD_OK;
 }
 

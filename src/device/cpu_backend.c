@@ -119,6 +119,7 @@ static k_low_rank cpu_lower(const hd_kernels *kernels, hd_run *run, const hd_cha
     if (change == NULL || change->adapter == NULL)
         return (k_low_rank){0};
     const hd_adapter *adapter = change->adapter;
+    assert(adapter->down.hadamard == act->hadamard);
     const int first = change->task * adapter->rank, end = first + adapter->rank;
     for (hd_phase p = hd__phase_begin(run, (uint32_t)(n_rows + ROWS - 1) / ROWS); hd__phase_take(run, &p);) {
         const int row = (int)p.begin * ROWS, stop = (int)p.end * ROWS < n_rows ? (int)p.end * ROWS : n_rows;

@@ -14,7 +14,6 @@
 #include "encoder/merge.h"
 #include "encoder/table_row.h"
 
-#define LAYOUT_VERSION 6 /* raise when panels, quantisation or blob names change */
 #define MAX_BLOBS 8192
 #define PACK_ROWS 64 /* rows converted to f32 at a time, a multiple of K_PANEL */
 
@@ -63,9 +62,9 @@ static hd_status add_dense_key(hd_weights *w, const hd_settings *s, const char *
 static hd_status make_key(hd_weights *w, const hd_settings *s, hd_error *err)
 {
     const char *key = hd__arena_printf(
-        &w->arena, "layout=%d type=%s%s %s vocab=%u positions=%u types=%u hidden=%u middle=%u layers=%u %s", LAYOUT_VERSION,
-        type_name(w->type), w->narrow ? " narrow" : "", s->model_type, s->vocab_size, s->n_positions, s->n_token_types,
-        s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
+        &w->arena, "layout=%d type=%s%s %s vocab=%u positions=%u types=%u hidden=%u middle=%u layers=%u %s",
+        HD_WEIGHTS_LAYOUT, type_name(w->type), w->narrow ? " narrow" : "", s->model_type, s->vocab_size, s->n_positions,
+        s->n_token_types, s->hidden, s->intermediate, s->n_layers, hd__tensors_identity(w->tensors));
     if (key != NULL)
         key = hd__arena_printf(&w->arena, "%s heads=%u labels=%u first=%u kv=%u dim=%u rotary=%.17g,%.17g,%.17g", key,
                                s->heads, s->n_labels, s->position_offset, s->n_kv_heads, s->head_dim, s->rotary_theta,

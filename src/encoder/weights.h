@@ -13,6 +13,10 @@
 #include "model/settings.h"
 #include "model/tensors.h"
 
+/* Raised when panels, quantisation or blob names change: packed files of another are made anew, and vectors of another are
+ * not taken from a shared cache. */
+#define HD_WEIGHTS_LAYOUT 6
+
 typedef struct hd_weights hd_weights;
 
 /* Opens the weights of a model folder for one type of matrix products. cache_path (absolute) NULL: no cache. When the cache
@@ -59,8 +63,9 @@ typedef struct hd_linear_part {
     const char *tied; /* the weight's name in files that hold it once, for two uses; NULL: "<prefix>.weight" must be there */
 } hd_linear_part;
 
-/* What rows a product reads: int8 rows that a norm of states has written are multiplied by H (kernel/hadamard.h), and the
- * weights of all that reads them. */
+/* What rows a product reads. Those that a norm of the hidden states has written (hd_states.normed) are multiplied by H in
+ * int8 (kernel/hadamard.h), and so are the weights of all that reads them. Others are as they are, also those of a head's
+ * own norm, since the weights behind it may be the table of words as well. */
 typedef enum hd_linear_input { HD_OF_NORM, HD_OF_OTHERS } hd_linear_input;
 
 /* Binds `name` as packed weights of the given type: the sum of k_padded(part.n) output channels, k inputs. */

@@ -52,6 +52,7 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
     add_text(hash, s->adapter != NULL ? s->adapter->text : "");
     const uint64_t numbers[] = {
         levels,
+        HD_WEIGHTS_LAYOUT,
         (uint64_t)m->dtype,
         s->n_layers,
         s->hidden,

@@ -182,7 +182,7 @@ static inline __attribute__((always_inline)) void extent_of(const row_values x, 
 /* Stages of the transform (hadamard.h) in which vectors `stride` apart take part, `radix` of them, a constant after
  * inlining. to may be x. */
 static inline __attribute__((always_inline)) void butterflies(const float *x, int n, int stride, const int radix, float *to,
-                                                              extent *e)
+                                                              extent *e, vf_ordered *ordered)
 {
     for (int first = 0; first < n; first += radix * stride) {
         for (int j = first; j < first + stride; j += VF_LANES) {
@@ -205,16 +205,19 @@ static inline __attribute__((always_inline)) void butterflies(const float *x, in
             for (int i = 0; i < radix; i++) {
                 vf_store(to + j + i * stride, v[i]);
                 extent_add(e, i % 2, v[i]);
+                if (i % 2 != 0)
+                    *ordered = vf_ordered_and(*ordered, v[i - 1], v[i]);
             }
         }
     }
 }
 
-/* Of x, H of `order` rows times x; its extent is none when x holds a NaN or an infinity everywhere. */
+/* H of `order` rows times x, and the extent of that; max is NaN when it holds one. */
 static inline __attribute__((always_inline)) void multiply_by_h(const float *x, int n, int order, float *to, float *min,
                                                                 float *max)
 {
     extent e;
+    vf_ordered ordered = vf_ordered_all();
     int stride = n;
     for (int left = order; left > 1; x = to) {
         const int radix = left >= 8 ? 8 : left;
@@ -222,13 +225,13 @@ static inline __attribute__((always_inline)) void multiply_by_h(const float *x, 
         left /= radix;
         e = extent_none();
         switch (radix) {
-        case 8: butterflies(x, n, stride, 8, to, &e); break;
-        case 4: butterflies(x, n, stride, 4, to, &e); break;
-        default: butterflies(x, n, stride, 2, to, &e); break;
+        case 8: butterflies(x, n, stride, 8, to, &e, &ordered); break;
+        case 4: butterflies(x, n, stride, 4, to, &e, &ordered); break;
+        default: butterflies(x, n, stride, 2, to, &e, &ordered); break;
         }
     }
     *min = extent_min(&e);
-    *max = extent_max(&e);
+    *max = vf_ordered_is_all(ordered) ? extent_max(&e) : NAN;
 }
 
 static inline __attribute__((always_inline)) void store_bf16(const row_values x, const row_kind kind, int n,
@@ -379,11 +382,11 @@ static inline __attribute__((always_inline)) void norm_rows(const k_norm *norm, 
     }
 }
 
-/* The same, multiplied by H. n is a multiple of 32. */
+/* The same, multiplied by H, on 64 KiB of stack. n is a multiple of 32. */
 static inline __attribute__((always_inline)) void norm_rows_by_h(const k_norm *norm, int first, int n_rows,
                                                                  const row_kind kind)
 {
-    _Alignas(64) float by_h[NORM_ROWS][K_HADAMARD_MAX];
+    _Alignas(64) float by_h[NORM_ROWS][K_HADAMARD_MAX + 16]; /* a power of two apart they would compete for a few sets */
     float min[NORM_ROWS], max[NORM_ROWS];
     row_values y[NORM_ROWS];
     const int n = norm->n;

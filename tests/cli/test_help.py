@@ -49,6 +49,7 @@ class HelpTest(CommandTest):
         self.fails("embed", "--dtpe=f32", code=2, says="unknown option '--dtpe': did you mean '--dtype'?")
         self.fails("embed", "--no-such-thing", code=2, says="embed: unknown option '--no-such-thing' (see 'heddle embed --help')")
         self.fails("info", "-x", code=2, says="info: unknown option '-x' (see 'heddle info --help')")
+        self.fails("embed", "-é", code=2, says="embed: unknown option '-é' (see 'heddle embed --help')")
         self.fails("embed", "-dtype", "f32", code=2, says="embed: unknown option '-dtype': did you mean '--dtype'?")
         self.fails("embed", "-strict", "x", code=2, says="embed: unknown option '-strict': did you mean '--strict'?")
 
@@ -86,9 +87,12 @@ class HelpTest(CommandTest):
         self.fails("tokenize", "-m", self.tiny(), "--prompt-name", "poem", "x", code=2, says='tiny-mrl: no prompt named "poem"')
         for port in ("0", "65536", "http"):
             self.fails("health", "--port", port, code=2, says=f"--port: '{port}' is not a port from 1 to 65535")
+        self.fails("health", code=2, env={"HEDDLE_PORT": "http"}, says="HEDDLE_PORT: 'http' is not a port from 1 to 65535")
         for key in ("", ","):
             self.fails("serve", "--api-key", key, code=2, says="--api-key: no key in it")
-        self.fails("serve", code=2, env={"HEDDLE_API_KEY": ","}, says="HEDDLE_API_KEY: no key in it")
+        for name in ("HEDDLE_API_KEY", "BEARER_TOKEN"):
+            self.fails("serve", code=2, env={name: ","}, says=f"{name}: no key in it")
+        self.fails("serve", code=2, env={"LLAMA_API_KEY": ",", "LLAMA_ARG_MODEL": self.tiny()}, says="LLAMA_API_KEY: no key in it")
         self.fails("serve", "--uds=", code=2, says="serve: '--uds' is empty, and no name of a file")
         self.fails("index", *257 * ["-xa"], ".", code=2, says="--exclude: given more than 256 times")
         self.fails("tokenize", "--offsets", "words", "x", code=2, says="--offsets: 'words' is not one of chars, bytes")

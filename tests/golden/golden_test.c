@@ -48,7 +48,7 @@ static const bounds tiny_bounds[] = {
     [HD_DTYPE_BF16] = {0.9995, 0.9995, 0.99, 0},
     [HD_DTYPE_INT8] = {0.99, 0.998, 0.94, 0},
 };
-static const bounds turning_int8_bounds = {0.95, 0.9995, -1, 0}; /* tiny-cls */
+static const bounds turning_int8_bounds = {0.97, 0.9995, -1, 0}; /* tiny-cls */
 
 static const char *const dtype_names[] = {"auto", "f32", "bf16", "int8"};
 static bool is_due[HD_DTYPE_INT8 + 1]; /* at this level */

@@ -367,8 +367,9 @@ static void check_act(const hd_plugin_act *act, int n_rows, int k, double more)
 static void try_norm(void)
 {
     const hd_plugin_type type = product_type(HD_PLUGIN_F32);
-    const int order = type == HD_PLUGIN_I8 && maybe() ? 2 << below(6) : 1;
-    const int any = order * size_up_to(order > 1 && below(10) == 0 ? 4096 / order : 1100 / order);
+    const int order = type == HD_PLUGIN_I8 && maybe() ? 2 << below(8) : 1;
+    const int most = order > 1 && (order >= 128 || below(10) == 0) ? 4096 : 1100;
+    const int any = order == 256 ? most : order * size_up_to(most / order);
     const int n = order > 1 || maybe() ? any : (any + 3) / 4 * 4, n_rows = below(12);
     hd_plugin_norm t = {.eps = 1e-5f, .rms = maybe(), .keep = maybe(), .n_rows = n_rows, .n = n, .stride = wider(n)};
     SAY("norm: to type %d, %d rows of %d, H of %d, rms %d, keep %d", (int)type, n_rows, n, order, t.rms, t.keep);
