@@ -314,6 +314,9 @@ static bool set_options(exchange *x, struct curl_slist *headers)
     SET(CURLOPT_HTTPHEADER, headers);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* who cancels does not wait for a name server; older ones do */
+#endif
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->options.connect_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_PER_S);
     SET(CURLOPT_LOW_SPEED_TIME, (long)http->options.stall_timeout_s);
