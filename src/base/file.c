@@ -189,8 +189,9 @@ hd_status hd__dir_make(const char *path, hd_error *err)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, 0777) != 0 && errno != EEXIST && !hd__dir_exists(part))
-            return hd__fail_errno(err, errno, "%s: cannot make folder", part);
+        const int e = mkdir(part, 0777) == 0 ? 0 : errno; /* the look at what is there sets its own */
+        if (e != 0 && e != EEXIST && !hd__dir_exists(part))
+            return hd__fail_errno(err, e, "%s: cannot make folder", part);
     }
     return hd__dir_exists(path) ? HD_OK : hd__fail(err, HD_ERR_IO, "%s: exists and is not a folder", path);
 }

@@ -129,8 +129,9 @@ static hd_status open_service(serving *s, hd_error *err)
         .settings = s->config.settings,
         .timeout_ms = s->config.timeout_ms,
         .n_threads = stats.n_threads < 4 ? 2 : stats.n_threads / 2,
-        .index = s->index.index,
         .finish = hd__exchange_finish,
+        .find_index = s->config.settings.has_index ? cli_serve_index_find : NULL,
+        .index_data = &s->index,
     };
     options.settings.n_threads = stats.n_threads;
     HD_TRY(hd__service_open(s->engine, s->models, &options, &s->service, err));
@@ -140,7 +141,7 @@ static hd_status open_service(serving *s, hd_error *err)
                                    .models = s->models,
                                    .service = s->service,
                                    .settings = &s->config.settings,
-                                   .index = s->index.index};
+                                   .index = &s->index};
     HD_TRY(cli_telemetry_open(&s->telemetry, err));
     return make_endpoints(s, err);
 }
@@ -149,7 +150,9 @@ static void *preload(void *data)
 {
     serving *s = data;
     hd__thread_name("heddle-preload");
-    hd__models_preload(s->models);
+    cli_serve_index_await(&s->index);
+    if (s->config.preload)
+        hd__models_preload(s->models);
     hd__service_set_ready(s->service, true);
     return NULL;
 }
@@ -172,7 +175,8 @@ static hd_status start(serving *s, hd_error *err)
     HD_TRY(hd__server_open(s->endpoints, s->n_endpoints, &s->config.server, &s->server, err));
     s->page.server = s->server;
     atomic_store(&s->telemetry.server, s->server);
-    s->preloads = s->config.preload && pthread_create(&s->preloader, NULL, preload, s) == 0;
+    const bool has_to_wait = s->config.preload || cli_serve_index_is_awaited(&s->index);
+    s->preloads = has_to_wait && pthread_create(&s->preloader, NULL, preload, s) == 0;
     if (!s->preloads)
         hd__service_set_ready(s->service, true);
     return HD_OK;

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 
 #define DEFAULT_RERANK_K 5
 #define DEFAULT_RERANK_N 3
@@ -101,44 +102,95 @@ hd_status cli_serve_index_load(cli_serve_config *config, hd_error *err)
     return HD_OK;
 }
 
-/* Of the served models the one that made the index's vectors; for a new index the first. */
-static hd_status find_model(const char *path, hd_models *models, hd_arena *arena, hd_model **model, hd_error *err)
-{
-    const char *name = NULL;
-    hd_model_entry *entry;
-    hd_fault fault;
-    if (hd__file_exists(path))
-        HD_TRY(read_model(path, arena, &name, err));
-    if (hd__models_find(models, name, &entry, &fault) != HD_OK)
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
-                        path, name != NULL ? name : "no model", fault.text);
-    *model = hd__models_handle(entry);
-    return HD_OK;
-}
+/* ---- opening ---- */
 
-hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine, hd_models *models, cli_serve_index *index,
-                               hd_error *err)
+/* Its model is here. */
+static hd_status open_now(cli_serve_index *x, const hd_model_entry *entry, hd_error *err)
 {
-    hd_index_options options = {.create = true, .n_threads = config->base.n_threads};
-    const char *path = index_path(), *reranker = reranker_name();
-    if (path == NULL)
-        return HD_OK;
-    hd_arena arena;
-    hd__arena_init(&arena);
-    hd_status status;
-    HD_TRY_OUT(find_model(path, models, &arena, &options.model, err));
-    if (reranker != NULL)
-        HD_TRY_OUT(hd_model_open(engine, reranker, &(hd_model_options){.dtype = config->base.dtype}, &index->reranker, err));
-    options.reranker = index->reranker;
-    HD_TRY_OUT(hd_index_open(path, &options, &index->index, err));
-out:
-    hd__arena_clear(&arena);
+    const hd_index_options options = {
+        .model = hd__models_handle(entry), .reranker = x->reranker, .create = true, .n_threads = x->n_threads};
+    hd_index *index;
+    hd_status status = HD_OK;
+    pthread_mutex_lock(&x->lock);
+    if (atomic_load(&x->index) == NULL) {
+        status = hd_index_open(x->path, &options, &index, err);
+        if (status == HD_OK)
+            atomic_store(&x->index, index);
+    }
+    pthread_mutex_unlock(&x->lock);
     return status;
 }
 
-void cli_serve_index_close(cli_serve_index *index)
+/* Of the served models the one that made the index's vectors; for a new index the first. NULL: it is to be pulled. */
+static hd_status find_model(const cli_serve_index *x, hd_model_entry **entry, hd_error *err)
 {
-    hd_index_close(index->index);
-    hd_model_close(index->reranker);
-    *index = (cli_serve_index){0};
+    hd_fault fault;
+    *entry = NULL;
+    if (hd__models_find(x->models, x->name, entry, &fault) == HD_OK || fault.kind != HD_FAULT_MODEL)
+        return HD_OK;
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
+                    x->path, x->name != NULL ? x->name : "no model", fault.text);
+}
+
+hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine, hd_models *models, cli_serve_index *x,
+                               hd_error *err)
+{
+    const char *path = index_path(), *reranker = reranker_name();
+    hd_model_entry *entry;
+    if (path == NULL)
+        return HD_OK;
+    x->path = path;
+    x->models = models;
+    x->n_threads = config->base.n_threads;
+    pthread_mutex_init(&x->lock, NULL);
+    hd__arena_init(&x->arena);
+    if (hd__file_exists(path))
+        HD_TRY(read_model(path, &x->arena, &x->name, err));
+    if (reranker != NULL)
+        HD_TRY(hd_model_open(engine, reranker, &(hd_model_options){.dtype = config->base.dtype}, &x->reranker, err));
+    HD_TRY(find_model(x, &entry, err));
+    return entry != NULL ? open_now(x, entry, err) : HD_OK;
+}
+
+bool cli_serve_index_is_awaited(const cli_serve_index *x)
+{
+    return x->path != NULL && atomic_load(&x->index) == NULL;
+}
+
+void cli_serve_index_await(cli_serve_index *x)
+{
+    hd_model_entry *entry;
+    hd_fault fault;
+    hd_error error;
+    if (!cli_serve_index_is_awaited(x) || hd__models_await(x->models, x->name, &entry, &fault) != HD_OK)
+        return; /* and why was logged */
+    if (open_now(x, entry, &error) != HD_OK)
+        hd__log(HD_LOG_ERROR, "%s", error.text);
+}
+
+hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault)
+{
+    cli_serve_index *x = data;
+    hd_model_entry *entry;
+    hd_error error;
+    if (cli_serve_index_is_awaited(x)) {
+        const hd_status status = hd__models_find(x->models, x->name, &entry, fault);
+        fault->field = NULL; /* no request has named it */
+        HD_TRY(status);
+        if (open_now(x, entry, &error) != HD_OK)
+            return hd__fault(fault, HD_FAULT_INTERNAL, NULL, "%s", error.text);
+    }
+    *index = atomic_load(&x->index);
+    return HD_OK;
+}
+
+void cli_serve_index_close(cli_serve_index *x)
+{
+    if (x->path == NULL)
+        return;
+    hd_index_close(atomic_load(&x->index));
+    hd_model_close(x->reranker);
+    hd__arena_clear(&x->arena);
+    pthread_mutex_destroy(&x->lock);
+    *x = (cli_serve_index){0};
 }

@@ -52,7 +52,8 @@ static void look(hd_metrics_sample *sample, hd_arena *arena, void *data)
         sample->server.n_in_flight--; /* the one that asks */
     hd__traces_get_stats(t->traces, &sample->traces);
     hd_error err;
-    sample->has_index = t->index != NULL && hd_index_get_stats(t->index, &sample->index, &err) == HD_OK;
+    hd_index *index = atomic_load(&t->index->index);
+    sample->has_index = index != NULL && hd_index_get_stats(index, &sample->index, &err) == HD_OK;
     sample->ready = hd__service_ready(t->service);
     look_at_models(t, arena, sample);
     look_at_devices(t->engine, arena, sample);

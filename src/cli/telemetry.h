@@ -5,6 +5,7 @@
 #define HD_CLI_TELEMETRY_H
 
 #include "base/pool.h"
+#include "cli/serve_index.h"
 #include "remote/otlp.h"
 #include "serve/metrics.h"
 #include "wire/service.h"
@@ -17,7 +18,7 @@ typedef struct cli_telemetry {
     hd_models *models;
     hd_service *service;
     const hd_wire_settings *settings;
-    hd_index *index;             /* NULL: none */
+    const cli_serve_index *index;
     _Atomic(hd_server *) server; /* set once it is open; its numbers are zeroes until then */
 
     hd_metrics *metrics;

@@ -116,30 +116,46 @@ static hd_status open_handle(hd_model_entry *entry, hd_error *err)
     return HD_OK;
 }
 
-/* Pulls, unless somebody did meanwhile. Waits for other pulls. */
-static void pull(hd_model_entry *entry)
+/* With the lock. */
+static bool has_just_failed(const hd_model_entry *entry)
+{
+    return entry->failed_ns != 0 && hd__now_ns() - entry->failed_ns < PULL_AGAIN_NS;
+}
+
+/* With pull_lock. */
+static void pull_now(hd_model_entry *entry)
 {
     hd_models *m = entry->models;
     hd_error error = {0};
-    hd_status status = HD_OK;
+    hd__log(HD_LOG_INFO, "%s: pulling", entry->source);
+    hd_status status = atomic_load(&m->stop) ? hd__fail(&error, HD_ERR_CANCELLED, "%s: stopping", entry->source)
+                                             : m->pull(entry->source, &m->stop, m->pull_data, &error);
+    if (status == HD_OK)
+        status = open_handle(entry, &error);
+    if (status != HD_OK && status != HD_ERR_CANCELLED)
+        hd__log(HD_LOG_ERROR, "%s", error.text);
+    pthread_mutex_lock(&m->lock);
+    entry->failed_ns = status != HD_OK ? hd__now_ns() : 0;
+    entry->pull_error = error;
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Pulls, unless somebody did meanwhile, or has just failed to. Waits for other pulls. */
+static void pull(hd_model_entry *entry)
+{
+    hd_models *m = entry->models;
     pthread_mutex_lock(&m->lock);
     entry->n_pulling++;
     pthread_mutex_unlock(&m->lock);
     pthread_mutex_lock(&m->pull_lock);
-    if (atomic_load(&entry->model) == NULL) {
-        hd__log(HD_LOG_INFO, "%s: pulling", entry->source);
-        status = atomic_load(&m->stop) ? hd__fail(&error, HD_ERR_CANCELLED, "%s: stopping", entry->source)
-                                       : m->pull(entry->source, &m->stop, m->pull_data, &error);
-        if (status == HD_OK)
-            status = open_handle(entry, &error);
-    }
+    pthread_mutex_lock(&m->lock);
+    const bool is_due = atomic_load(&entry->model) == NULL && !has_just_failed(entry);
+    pthread_mutex_unlock(&m->lock);
+    if (is_due)
+        pull_now(entry);
     pthread_mutex_unlock(&m->pull_lock);
-    if (status != HD_OK && status != HD_ERR_CANCELLED)
-        hd__log(HD_LOG_ERROR, "%s", error.text);
     pthread_mutex_lock(&m->lock);
     entry->n_pulling--;
-    entry->failed_ns = status != HD_OK ? hd__now_ns() : 0;
-    entry->pull_error = error;
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -157,7 +173,7 @@ static void *pull_thread(void *data)
 /* With the lock: a thread that pulls, unless there is one or a pull failed a moment ago. */
 static void start_pull(hd_model_entry *entry)
 {
-    if (entry->thread_runs || (entry->failed_ns != 0 && hd__now_ns() - entry->failed_ns < PULL_AGAIN_NS))
+    if (entry->thread_runs || has_just_failed(entry))
         return;
     if (entry->has_thread) /* it is at its end */
         pthread_join(entry->thread, NULL);
@@ -322,7 +338,7 @@ static hd_model_entry *find(hd_models *m, size_t n, const char *name)
     return NULL;
 }
 
-hd_status hd__models_find(hd_models *m, const char *name, hd_model_entry **entry, hd_fault *fault)
+static hd_status find_pulled(hd_models *m, const char *name, bool waits, hd_model_entry **entry, hd_fault *fault)
 {
     const size_t n = count(m);
     hd_model_entry *found = n > 0 ? find(m, n, name) : NULL;
@@ -331,9 +347,21 @@ hd_status hd__models_find(hd_models *m, const char *name, hd_model_entry **entry
                       : hd__fault(fault, HD_FAULT_MODEL, "model", "The model `%.128s` does not exist", name));
         return HD_ERR_NOT_FOUND;
     }
+    if (waits && atomic_load(&found->model) == NULL)
+        pull(found);
     HD_TRY(check_pulled(found, fault));
     *entry = found;
     return HD_OK;
+}
+
+hd_status hd__models_find(hd_models *m, const char *name, hd_model_entry **entry, hd_fault *fault)
+{
+    return find_pulled(m, name, false, entry, fault);
+}
+
+hd_status hd__models_await(hd_models *m, const char *name, hd_model_entry **entry, hd_fault *fault)
+{
+    return find_pulled(m, name, true, entry, fault);
 }
 
 hd_model *hd__models_handle(const hd_model_entry *entry)

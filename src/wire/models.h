@@ -41,6 +41,9 @@ typedef struct hd_model_entry hd_model_entry;
  * being pulled HD_ERR_BUSY, with HD_FAULT_LOADING; for one that could not be, its error, with HD_FAULT_LOAD. */
 HD_MUST_USE hd_status hd__models_find(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
 
+/* The same, but a model that is not here is pulled first, unless that has failed a moment ago. */
+HD_MUST_USE hd_status hd__models_await(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
+
 hd_model *hd__models_handle(const hd_model_entry *entry);
 
 /* What is known now. */

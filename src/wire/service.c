@@ -274,7 +274,7 @@ hd_status hd__service_open(hd_engine *engine, hd_models *models, const hd_servic
     hd_status status;
     HD_TRY_OUT(collect_paths(s, err));
     HD_TRY_OUT(hd__pool_open("heddle-wire", options->n_threads != 0 ? options->n_threads : 2, &s->pool, err));
-    if (options->index != NULL) {
+    if (options->find_index != NULL) {
         HD_TRY_OUT(hd__pool_open("heddle-search", options->n_threads != 0 ? options->n_threads : 2, &s->searchers, err));
         HD_TRY_OUT(hd__pool_open("heddle-write", 1, &s->writer, err));
     }

@@ -18,8 +18,11 @@ typedef struct hd_service_options {
     hd_wire_settings settings;
     uint32_t timeout_ms;                   /* of one request; 0: none */
     uint32_t n_threads;                    /* for heavy exchanges; 0: one for each 2 CPUs, at least 2 */
-    hd_index *index;                       /* NULL: none; the caller's, and open until the service is closed */
     void (*finish)(hd_exchange *exchange); /* takes answered exchanges, from any thread */
+
+    /* The index, open until the service is closed, or why it is not open yet; asked on the index's threads. NULL: none. */
+    hd_status (*find_index)(void *data, hd_index **index, hd_fault *fault);
+    void *index_data;
 } hd_service_options;
 
 HD_MUST_USE hd_status hd__service_open(hd_engine *engine, hd_models *models, const hd_service_options *options,

@@ -36,6 +36,7 @@ typedef struct hd_work {
     hd_job *own_job;    /* from submit to wait */
     _Atomic int n_refs; /* who submits, and the callback: the last one goes on */
 
+    hd_index *asked_index;
     hd_index_result index;
 
     hd_job *job; /* what to cancel; with the lock, as all below */

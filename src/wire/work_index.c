@@ -68,7 +68,7 @@ static hd_status search(hd_work *w, hd_error *err)
         hd_search one = c->searches[i];
         one.keep_going = is_wanted;
         one.data = w;
-        HD_TRY(hd_index_search(w->service->options.index, &one, r, err));
+        HD_TRY(hd_index_search(w->asked_index, &one, r, err));
         const hd_status status = hd__arena_on_clear(arena, free_results, r);
         if (status != HD_OK) {
             hd_results_free(r);
@@ -91,14 +91,13 @@ static hd_status put(hd_work *w, hd_error *err)
     if (w->index.ids == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "no memory for %zu ids", c->n_documents);
     w->exchange->record.n_inputs = (uint32_t)c->n_documents;
-    return c->n_documents == 0 ? HD_OK
-                               : hd_index_put(w->service->options.index, c->documents, c->n_documents, w->index.ids, err);
+    return c->n_documents == 0 ? HD_OK : hd_index_put(w->asked_index, c->documents, c->n_documents, w->index.ids, err);
 }
 
 static hd_status read_listing(hd_work *w, hd_error *err)
 {
     const hd_index_call *c = w->call.index;
-    hd_index *index = w->service->options.index;
+    hd_index *index = w->asked_index;
     hd_listing *listing = &w->index.listing;
     if (w->call.task == HD_TASK_GET)
         HD_TRY(hd_index_get(index, c->ids[0], listing, err));
@@ -114,7 +113,7 @@ static hd_status read_listing(hd_work *w, hd_error *err)
 static hd_status run(hd_work *w, hd_error *err)
 {
     const hd_index_call *c = w->call.index;
-    hd_index *index = w->service->options.index;
+    hd_index *index = w->asked_index;
     switch (w->call.task) {
     case HD_TASK_SEARCH: return search(w, err);
     case HD_TASK_PUT: return put(w, err);
@@ -132,10 +131,17 @@ static void index_step(hd_task_node *node)
     hd_work *w = (hd_work *)node;
     hd_service *s = w->service;
     hd_error error = {0};
+    hd_fault fault;
     atomic_fetch_sub(is_write(w->call.task) ? &s->n_waiting_writes : &s->n_waiting_searches, 1);
     const uint64_t start_ns = hd__now_ns();
     w->exchange->record.queue_ns = start_ns - w->step_ns;
-    const hd_status status = is_wanted(w) ? run(w, &error) : hd__fail(&error, HD_ERR_CANCELLED, "cancelled");
+    hd_status status = is_wanted(w) ? HD_OK : hd__fail(&error, HD_ERR_CANCELLED, "cancelled");
+    if (status == HD_OK && s->options.find_index(s->options.index_data, &w->asked_index, &fault) != HD_OK) {
+        hd__work_fault(w, &fault);
+        return;
+    }
+    if (status == HD_OK)
+        status = run(w, &error);
     w->exchange->record.compute_ns = hd__now_ns() - start_ns;
     w->result.index = &w->index;
     if (status == HD_OK)
@@ -151,7 +157,7 @@ void hd__work_index(hd_work *w)
     const bool writes = is_write(w->call.task);
     _Atomic uint32_t *n_waiting = writes ? &s->n_waiting_writes : &s->n_waiting_searches;
     const uint32_t limit = writes ? HD_LIMIT_WAITING_WRITES : HD_LIMIT_WAITING_SEARCHES;
-    if (s->options.index == NULL) {
+    if (s->options.find_index == NULL) {
         HD_IGNORE(hd__fault(&fault, HD_FAULT_ROUTE, NULL, "this server has no index: start it with --index FILE"));
         hd__work_fault(w, &fault);
         return;

@@ -34,12 +34,12 @@ class Answer:
 
 
 class LifecycleTest(CommandTest):
-    def serve(self, *args, env=None, port=True, wait=True):
+    def serve(self, *args, env=None, port=True, wait=True, user=None):
         """Starts a server of its own; its base URL goes to self.url, what it says to self.log."""
         self.log = self.folder / "serve.log"
         line = [str(PROGRAM), "serve", "--no-access-log", *map(str, args), *(["--port", "0"] if port else [])]
         with open(self.log, "wb") as log:
-            self.server = subprocess.Popen(line, cwd=self.work, env=self.env(**(env or {})), stdout=log, stderr=log)
+            self.server = subprocess.Popen(line, cwd=self.work, env=self.env(**(env or {})), stdout=log, stderr=log, user=user)
         self.addCleanup(self.stop)
         if wait:
             self.url = self.wait_for(r"listening on (http\S+)")[1]
@@ -297,6 +297,96 @@ class Pulling(LifecycleTest):
         self.assertIn("no/such", answer.json["error"]["message"])
         self.assertEqual(self.states(), {"no/such": "failed"})
         self.assertEqual(self.stop(), 0)
+    def wait_until_ready(self):
+        end = time.monotonic() + PATIENCE_S
+        while (answer := self.ask("/ready")).status != 200:
+            self.assertEqual(answer.json["status"], "not ready")
+            self.assertLess(time.monotonic(), end, self.said())
+            time.sleep(0.05)
+
+    def finds(self, text):
+        return [hit["doc_id"] for hit in self.ask("/v1/search", {"query": text}).json["hits"]]
+
+    def test_an_index_waits_for_its_model(self):
+        index = self.work / "new.db"
+        document = {"documents": [{"id": "river", "text": "a river of stone"}]}
+        with self.hub.lock:  # it does not answer
+            self.serve("--model", "a/b", "--allow-pull", "--index", index, env=self.at)
+            self.assertEqual(self.ask("/health").status, 200)
+            self.wait_for_state("a/b", "loading")
+            self.assertEqual(self.ask("/ready").status, 503)
+            self.assertNotIn(b"heddle_index_documents", self.ask("/metrics").body)
+            for path, body in (("/v1/search", {"query": "a river"}), ("/v1/documents", document), ("/v1/index", None)):
+                answer = self.ask(path, body)
+                self.assertEqual(answer.status, 503, path)
+                self.assertEqual(answer.json["error"]["message"], "The model `a/b` is being fetched")
+                self.assertGreater(int(answer.headers["Retry-After"]), 0)
+        self.wait_until_ready()
+        self.assertEqual(self.ask("/v1/documents", document).status, 200)
+        self.assertEqual(self.finds("stone"), ["river"])
+        self.assertIn(b"heddle_index_documents 1", self.ask("/metrics").body)
+        self.assertEqual(self.stop(), 0)
+        self.assertNotIn("error", self.said())
+        # its own model, when that is gone, and with another that is here
+        for more in ((), ("--model", self.tiny("tiny-mrl"), "--model", "a/b")):
+            shutil.rmtree(self.cache)
+            self.serve("--allow-pull", "--index", index, *more, env=self.at)
+            self.wait_until_ready()
+            self.assertEqual(self.finds("stone"), ["river"])
+            self.assertEqual(self.stop(), 0)
+
+    def test_an_index_whose_model_is_not_there_either(self):
+        self.serve("--model", "no/such", "--model", self.tiny("tiny-mrl"), "--allow-pull", "--preload", "--index", self.work / "new.db",
+                   env=self.at)
+        self.wait_until_ready()
+        self.assertEqual(self.states(), {"no/such": "failed", "tiny-mrl": "loaded"})
+        for path, body in (("/v1/search", {"query": "a"}), ("/v1/embeddings", {"input": "a"})):
+            answer = self.ask(path, body)
+            self.assertEqual(answer.status, 500, answer.body)
+            self.assertIn("no/such", answer.json["error"]["message"])
+        self.vector("tiny-mrl")
+        self.assertEqual(self.stop(), 0)
+        self.assertEqual(self.said().count("no/such"), 1, self.said())
+        self.assertEqual(len(self.hub.asked("hub")), 1)
+
+    def test_an_index_that_cannot_be_made_when_its_model_has_come(self):
+        self.serve("--model", "a/b", "--allow-pull", "--index", self.work / "none" / "new.db", env=self.at)
+        self.wait_until_ready()
+        self.assertIn("none/new.db", self.said())
+        answer = self.ask("/v1/search", {"query": "a"})
+        self.assertEqual(answer.status, 500, answer.body)
+        self.assertIn("none/new.db", answer.json["error"]["message"])
+        (self.work / "none").mkdir()
+        self.assertEqual(self.finds("a"), [])
+
+    def test_an_index_of_a_model_that_is_not_served(self):
+        self.serve("--model", self.tiny("tiny-cls"), "--index", self.work / "a.db")
+        self.stop()
+        self.fails("serve", "--model", "a/b", "--model", "no/such", "--allow-pull", "--index", self.work / "a.db", env=self.at,
+                   says=["a.db", "tiny-cls", "not among the served models"])
+
+    def test_stopped_meanwhile(self):
+        for more in (["--index", self.work / "new.db"], ["--preload"]):
+            with self.hub.lock:
+                self.serve("--model", "a/b", "--allow-pull", *more, env=self.at)
+                self.wait_for_state("a/b", "loading")
+                self.assertEqual(self.stop(), 0)
+            self.assertNotIn("error", self.said())
+
+    def test_a_cache_that_cannot_be_written(self):
+        self.folder.chmod(0o755)
+        self.cache.mkdir()
+        self.cache.chmod(0o555)
+        (self.folder / "public").mkdir(mode=0o777)
+        user = {"user": 65534} if os.geteuid() == 0 else {}
+        try:
+            subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, **user)
+        except PermissionError:
+            self.skipTest("the program is not for all users")
+        self.serve("--model", "a/b", "--allow-pull", "--index", self.folder / "public" / "new.db", env=self.at, **user)
+        self.wait_for(re.escape(f"{self.cache}/pull: cannot make folder: Permission denied"))
+        self.wait_until_ready()
+        self.assertIn(str(self.cache), self.ask("/v1/search", {"query": "a"}).json["error"]["message"])
 
 
 class StartLines(LifecycleTest):
