@@ -192,6 +192,7 @@ static void stop(serving *s)
     }
     if (s->models != NULL)
         hd__models_stop(s->models);
+    cli_serve_index_stop(&s->index);
     if (s->preloads)
         pthread_join(s->preloader, NULL);
     hd__server_close(s->server);

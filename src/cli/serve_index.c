@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "cli/serve_models.h"
 
 #define DEFAULT_RERANK_K 5
 #define DEFAULT_RERANK_N 3
@@ -104,11 +105,28 @@ hd_status cli_serve_index_load(cli_serve_config *config, hd_error *err)
 
 /* ---- opening ---- */
 
-/* Its model is here. */
-static hd_status open_now(cli_serve_index *x, const hd_model_entry *entry, hd_error *err)
+typedef struct needed {
+    hd_model_entry *model, *reranker; /* NULL: none */
+} needed;
+
+typedef hd_status find_model(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
+
+/* Of the served models the one that made the index's vectors; for a new index the first. And what reranks. */
+static hd_status find_needed(const cli_serve_index *x, find_model *find, needed *models, hd_fault *fault)
+{
+    *models = (needed){0};
+    HD_TRY(find(x->models, x->name, &models->model, fault));
+    return x->rerankers != NULL ? find(x->rerankers, NULL, &models->reranker, fault) : HD_OK;
+}
+
+static hd_status open_now(cli_serve_index *x, const needed *models, hd_error *err)
 {
     const hd_index_options options = {
-        .model = hd__models_handle(entry), .reranker = x->reranker, .create = true, .n_threads = x->n_threads};
+        .model = hd__models_handle(models->model),
+        .reranker = models->reranker != NULL ? hd__models_handle(models->reranker) : NULL,
+        .create = true,
+        .n_threads = x->n_threads,
+    };
     hd_index *index;
     hd_status status = HD_OK;
     pthread_mutex_lock(&x->lock);
@@ -121,22 +139,20 @@ static hd_status open_now(cli_serve_index *x, const hd_model_entry *entry, hd_er
     return status;
 }
 
-/* Of the served models the one that made the index's vectors; for a new index the first. NULL: it is to be pulled. */
-static hd_status find_model(const cli_serve_index *x, hd_model_entry **entry, hd_error *err)
+static hd_status add_reranker(const cli_serve_config *config, hd_engine *engine, const char *name, cli_serve_index *x,
+                              hd_error *err)
 {
-    hd_fault fault;
-    *entry = NULL;
-    if (hd__models_find(x->models, x->name, entry, &fault) == HD_OK || fault.kind != HD_FAULT_MODEL)
-        return HD_OK;
-    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
-                    x->path, x->name != NULL ? x->name : "no model", fault.text);
+    HD_TRY(hd__models_open(engine, false, &x->rerankers, err));
+    cli_serve_models_allow_pull(config, x->rerankers);
+    return hd__models_add(x->rerankers, name, NULL, &(hd_model_options){.dtype = config->base.dtype}, err);
 }
 
 hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine, hd_models *models, cli_serve_index *x,
                                hd_error *err)
 {
     const char *path = index_path(), *reranker = reranker_name();
-    hd_model_entry *entry;
+    needed all;
+    hd_fault fault;
     if (path == NULL)
         return HD_OK;
     x->path = path;
@@ -147,9 +163,13 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
     if (hd__file_exists(path))
         HD_TRY(read_model(path, &x->arena, &x->name, err));
     if (reranker != NULL)
-        HD_TRY(hd_model_open(engine, reranker, &(hd_model_options){.dtype = config->base.dtype}, &x->reranker, err));
-    HD_TRY(find_model(x, &entry, err));
-    return entry != NULL ? open_now(x, entry, err) : HD_OK;
+        HD_TRY(add_reranker(config, engine, reranker, x, err));
+    if (find_needed(x, hd__models_find, &all, &fault) == HD_OK)
+        return open_now(x, &all, err);
+    return fault.kind != HD_FAULT_MODEL /* then one is to be pulled */
+               ? HD_OK
+               : hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
+                          path, x->name != NULL ? x->name : "no model", fault.text);
 }
 
 bool cli_serve_index_is_awaited(const cli_serve_index *x)
@@ -159,29 +179,36 @@ bool cli_serve_index_is_awaited(const cli_serve_index *x)
 
 void cli_serve_index_await(cli_serve_index *x)
 {
-    hd_model_entry *entry;
+    needed models;
     hd_fault fault;
     hd_error error;
-    if (!cli_serve_index_is_awaited(x) || hd__models_await(x->models, x->name, &entry, &fault) != HD_OK)
+    if (!cli_serve_index_is_awaited(x) || find_needed(x, hd__models_await, &models, &fault) != HD_OK)
         return; /* and why was logged */
-    if (open_now(x, entry, &error) != HD_OK)
+    if (open_now(x, &models, &error) != HD_OK)
         hd__log(HD_LOG_ERROR, "%s", error.text);
 }
 
 hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault)
 {
     cli_serve_index *x = data;
-    hd_model_entry *entry;
+    needed models;
     hd_error error;
     if (cli_serve_index_is_awaited(x)) {
-        const hd_status status = hd__models_find(x->models, x->name, &entry, fault);
-        fault->field = NULL; /* no request has named it */
+        const hd_status status = find_needed(x, hd__models_find, &models, fault);
+        if (status != HD_OK)
+            fault->field = NULL; /* no request has named it */
         HD_TRY(status);
-        if (open_now(x, entry, &error) != HD_OK)
+        if (open_now(x, &models, &error) != HD_OK)
             return hd__fault(fault, HD_FAULT_INTERNAL, NULL, "%s", error.text);
     }
     *index = atomic_load(&x->index);
     return HD_OK;
+}
+
+void cli_serve_index_stop(cli_serve_index *x)
+{
+    if (x->rerankers != NULL)
+        hd__models_stop(x->rerankers);
 }
 
 void cli_serve_index_close(cli_serve_index *x)
@@ -189,7 +216,7 @@ void cli_serve_index_close(cli_serve_index *x)
     if (x->path == NULL)
         return;
     hd_index_close(atomic_load(&x->index));
-    hd_model_close(x->reranker);
+    hd__models_close(x->rerankers);
     hd__arena_clear(&x->arena);
     pthread_mutex_destroy(&x->lock);
     *x = (cli_serve_index){0};

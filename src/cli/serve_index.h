@@ -1,7 +1,7 @@
 /* serve_index.h - the index that `heddle serve` searches, and the model that reranks what it finds.
  *
- * It is opened at the start, or, when its model is to be pulled first (--allow-pull), as soon as that is here: by a thread
- * that waits for it, or by the first request after a pull that failed.
+ * It is opened at the start, or, when its model or what reranks is to be pulled first (--allow-pull), as soon as that is
+ * here: by a thread that waits for it, or by the first request after a pull that failed.
  */
 #ifndef HD_CLI_SERVE_INDEX_H
 #define HD_CLI_SERVE_INDEX_H
@@ -13,12 +13,12 @@
 
 typedef struct cli_serve_index {
     _Atomic(hd_index *) index; /* NULL: none, or not open yet */
-    hd_model *reranker;        /* NULL: none */
 
     /* What is needed to open it. */
     const char *path; /* NULL: none */
     const char *name; /* of the model, on the arena; NULL: the first */
     hd_models *models;
+    hd_models *rerankers; /* one, which is not served by itself; NULL: none */
     uint32_t n_threads;
     pthread_mutex_t lock; /* held by the one who opens */
     hd_arena arena;
@@ -31,14 +31,15 @@ extern const cli_option cli_serve_index_options[];
  * say what the index's protocols can. */
 HD_MUST_USE hd_status cli_serve_index_load(cli_serve_config *config, hd_error *err);
 
-/* Opens what --index names, or makes it; nothing without one. Its model may have yet to come: then nothing is open after it.
+/* Opens what --index names, or makes it; nothing without one. A model may have yet to come: then nothing is open after it.
  * The models must be registered, and outlive it. */
 HD_MUST_USE hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine, hd_models *models,
                                            cli_serve_index *index, hd_error *err);
 bool cli_serve_index_is_awaited(const cli_serve_index *index);
 
-/* Waits for its model, then opens it; until hd__models_stop. What goes wrong is logged. */
+/* Waits for its models, then opens it; until hd__models_stop and this one's stop. What goes wrong is logged. */
 void cli_serve_index_await(cli_serve_index *index);
+void cli_serve_index_stop(cli_serve_index *index);
 
 /* A service's find_index. */
 HD_MUST_USE hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault);

@@ -103,13 +103,18 @@ static hd_status add_list(const cli_serve_config *config, hd_models *models, con
     return HD_OK;
 }
 
+void cli_serve_models_allow_pull(const cli_serve_config *config, hd_models *models)
+{
+    if (flag_allow_pull || cli_is_switched_on("HEDDLE_ALLOW_PULL"))
+        hd__models_allow_pull(models, pull_model, (void *)(uintptr_t)&config->base);
+}
+
 hd_status cli_serve_models_add(const cli_serve_config *config, hd_models *models, hd_error *err)
 {
     const char *list = cli_setting(NULL, "HEDDLE_MODELS");
     if (notice != NULL)
         cli_notice("%s", notice);
-    if (flag_allow_pull || cli_is_switched_on("HEDDLE_ALLOW_PULL"))
-        hd__models_allow_pull(models, pull_model, (void *)(uintptr_t)&config->base);
+    cli_serve_models_allow_pull(config, models);
     if (cli_given_models.n == 0 && !config->base.model_is_given && list != NULL)
         return add_list(config, models, list, err);
     for (size_t i = 0; i < config->models.n; i++)

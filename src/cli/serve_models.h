@@ -10,6 +10,9 @@ extern const cli_option cli_serve_source_options[];
 /* A command's `prepare`: other servers' start lines become ours. */
 HD_MUST_USE hd_status cli_serve_prepare(int *n_args, char ***args, hd_error *err);
 
+/* When --allow-pull says so. The config must outlive the models. */
+void cli_serve_models_allow_pull(const cli_serve_config *config, hd_models *models);
+
 /* Registers what --model and HEDDLE_MODELS name: NAME_OR_DIR, or NAME=NAME_OR_DIR to serve it under that name. Says what
  * of the start line means nothing here. The config must outlive the models. */
 HD_MUST_USE hd_status cli_serve_models_add(const cli_serve_config *config, hd_models *models, hd_error *err);

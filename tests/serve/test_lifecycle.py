@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "cli"), str(HERE.parent / "remote")]
 from fake_hub import FakeHub  # noqa: E402
-from harness import PROGRAM, CommandTest, cosine  # noqa: E402
+from harness import PROGRAM, CommandTest, cosine, tiny_architectures  # noqa: E402
 
 PATIENCE_S = 20 * (5 if os.environ.get("HEDDLE_SANITIZED") else 1)
 
@@ -358,6 +358,26 @@ class Pulling(LifecycleTest):
         self.assertIn("none/new.db", answer.json["error"]["message"])
         (self.work / "none").mkdir()
         self.assertEqual(self.finds("a"), [])
+
+    def test_an_index_waits_for_what_reranks(self):
+        folder = tiny_architectures() / "tiny-bert-reranker"
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        options = ["--model", self.tiny("tiny-mrl"), "--rerank-model", "c/d", "--index", self.work / "new.db"]
+        self.fails("serve", *options, env=self.at, says=["c/d", "heddle pull"])
+        with self.hub.lock:
+            self.hub.add("c/d", files)
+            self.serve(*options, "--allow-pull", env=self.at)
+            self.vector("tiny-mrl")
+            self.assertEqual(self.ask("/ready").status, 503)
+            answer = self.ask("/v1/search", {"query": "a river"})
+            self.assertEqual((answer.status, answer.json["error"]["message"]), (503, "The model `c/d` is being fetched"))
+            self.assertEqual(self.stop(), 0)
+        self.serve(*options, "--allow-pull", env=self.at)
+        self.wait_until_ready()
+        self.ask("/v1/documents", {"documents": [{"id": "river", "text": "a river of stone"}]})
+        hit = self.ask("/v1/search", {"query": "stone", "rerank": True}).json["hits"][0]
+        self.assertIn("rerank", hit["scores"])
+        self.assertEqual([model["id"] for model in self.ask("/v1/models").json["data"]], ["tiny-mrl"])
 
     def test_an_index_of_a_model_that_is_not_served(self):
         self.serve("--model", self.tiny("tiny-cls"), "--index", self.work / "a.db")
