@@ -36,6 +36,7 @@ typedef struct serving {
     hd_server *server;
     pthread_t preloader;
     bool preloads;
+    atomic_bool is_stopping;
 } serving;
 
 /* ---- serve and wire ---- */
@@ -154,6 +155,9 @@ static void *preload(void *data)
     if (s->config.preload)
         hd__models_preload(s->models);
     hd__service_set_ready(s->service, true);
+    if (atomic_load(&s->is_stopping)) /* said so before that */
+        hd__service_set_ready(s->service, false);
+    cli_serve_index_retry(&s->index);
     return NULL;
 }
 
@@ -184,6 +188,7 @@ static hd_status start(serving *s, hd_error *err)
 
 static void stop(serving *s)
 {
+    atomic_store(&s->is_stopping, true);
     if (s->server != NULL) {
         hd__service_set_ready(s->service, false);
         const uint64_t n = hd__server_drain(s->server);

@@ -7,7 +7,9 @@
 
 #include <stdlib.h>
 #include <strings.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -15,6 +17,9 @@
 
 #define DEFAULT_RERANK_K 5
 #define DEFAULT_RERANK_N 3
+#define OPEN_AGAIN_NS 2000000000u /* an index that could not be opened is not tried again by each request */
+#define BUSY_RETRY_S 5
+#define RETRY_S 31 /* a little more than a model that could not be fetched is left alone (wire/models.c) */
 
 static const char *flag_index, *flag_reranker;
 
@@ -119,6 +124,19 @@ static hd_status find_needed(const cli_serve_index *x, find_model *find, needed 
     return x->rerankers != NULL ? find(x->rerankers, NULL, &models->reranker, fault) : HD_OK;
 }
 
+/* With the lock. */
+static hd_status open_locked(cli_serve_index *x, const hd_index_options *options)
+{
+    hd_index *index;
+    if (x->failed_ns != 0 && hd__now_ns() - x->failed_ns < OPEN_AGAIN_NS)
+        return x->error.status;
+    const hd_status status = hd_index_open(x->path, options, &index, &x->error);
+    x->failed_ns = status != HD_OK ? hd__now_ns() : 0;
+    if (status == HD_OK)
+        atomic_store(&x->index, index);
+    return status;
+}
+
 static hd_status open_now(cli_serve_index *x, const needed *models, hd_error *err)
 {
     const hd_index_options options = {
@@ -127,14 +145,10 @@ static hd_status open_now(cli_serve_index *x, const needed *models, hd_error *er
         .create = true,
         .n_threads = x->n_threads,
     };
-    hd_index *index;
-    hd_status status = HD_OK;
     pthread_mutex_lock(&x->lock);
-    if (atomic_load(&x->index) == NULL) {
-        status = hd_index_open(x->path, &options, &index, err);
-        if (status == HD_OK)
-            atomic_store(&x->index, index);
-    }
+    const hd_status status = atomic_load(&x->index) == NULL ? open_locked(x, &options) : HD_OK;
+    if (status != HD_OK)
+        *err = x->error;
     pthread_mutex_unlock(&x->lock);
     return status;
 }
@@ -159,6 +173,11 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
     x->models = models;
     x->n_threads = config->base.n_threads;
     pthread_mutex_init(&x->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&x->stopped, &attributes);
+    pthread_condattr_destroy(&attributes);
     hd__arena_init(&x->arena);
     if (hd__file_exists(path))
         HD_TRY(read_model(path, &x->arena, &x->name, err));
@@ -183,9 +202,40 @@ void cli_serve_index_await(cli_serve_index *x)
     hd_fault fault;
     hd_error error;
     if (!cli_serve_index_is_awaited(x) || find_needed(x, hd__models_await, &models, &fault) != HD_OK)
-        return; /* and why was logged */
+        return; /* and why was logged, unless it was stopped */
     if (open_now(x, &models, &error) != HD_OK)
         hd__log(HD_LOG_ERROR, "%s", error.text);
+}
+
+/* Whether it may go on, some time later. */
+static bool wait_to_retry(cli_serve_index *x)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += RETRY_S;
+    pthread_mutex_lock(&x->lock);
+    while (!x->is_stopped && pthread_cond_timedwait(&x->stopped, &x->lock, &until) == 0)
+        continue;
+    const bool goes_on = !x->is_stopped;
+    pthread_mutex_unlock(&x->lock);
+    return goes_on;
+}
+
+void cli_serve_index_retry(cli_serve_index *x)
+{
+    while (cli_serve_index_is_awaited(x) && wait_to_retry(x))
+        cli_serve_index_await(x);
+}
+
+/* What a request is told of an index that could not be opened. */
+static hd_status fault_of(const hd_error *error, hd_fault *fault)
+{
+    if (error->status == HD_ERR_BUSY) {
+        HD_IGNORE(hd__fault(fault, HD_FAULT_LOADING, NULL, "%s", error->text));
+        fault->retry_after_s = BUSY_RETRY_S;
+        return HD_ERR_BUSY;
+    }
+    return hd__fault(fault, error->status == HD_ERR_MEMORY ? HD_FAULT_MEMORY : HD_FAULT_INTERNAL, NULL, "%s", error->text);
 }
 
 hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault)
@@ -199,7 +249,7 @@ hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault)
             fault->field = NULL; /* no request has named it */
         HD_TRY(status);
         if (open_now(x, &models, &error) != HD_OK)
-            return hd__fault(fault, HD_FAULT_INTERNAL, NULL, "%s", error.text);
+            return fault_of(&error, fault);
     }
     *index = atomic_load(&x->index);
     return HD_OK;
@@ -207,6 +257,12 @@ hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault)
 
 void cli_serve_index_stop(cli_serve_index *x)
 {
+    if (x->path == NULL)
+        return;
+    pthread_mutex_lock(&x->lock);
+    x->is_stopped = true;
+    pthread_cond_broadcast(&x->stopped);
+    pthread_mutex_unlock(&x->lock);
     if (x->rerankers != NULL)
         hd__models_stop(x->rerankers);
 }
@@ -218,6 +274,7 @@ void cli_serve_index_close(cli_serve_index *x)
     hd_index_close(atomic_load(&x->index));
     hd__models_close(x->rerankers);
     hd__arena_clear(&x->arena);
+    pthread_cond_destroy(&x->stopped);
     pthread_mutex_destroy(&x->lock);
     *x = (cli_serve_index){0};
 }

@@ -20,7 +20,11 @@ typedef struct cli_serve_index {
     hd_models *models;
     hd_models *rerankers; /* one, which is not served by itself; NULL: none */
     uint32_t n_threads;
-    pthread_mutex_t lock; /* held by the one who opens */
+    pthread_mutex_t lock; /* held by the one who opens; all below */
+    pthread_cond_t stopped;
+    bool is_stopped;
+    uint64_t failed_ns; /* when it could not be opened, and why; 0: it was not tried, or is open */
+    hd_error error;
     hd_arena arena;
 } cli_serve_index;
 
@@ -39,6 +43,9 @@ bool cli_serve_index_is_awaited(const cli_serve_index *index);
 
 /* Waits for its models, then opens it; until hd__models_stop and this one's stop. What goes wrong is logged. */
 void cli_serve_index_await(cli_serve_index *index);
+
+/* The same again and again, some time apart, until it is open, or stop. */
+void cli_serve_index_retry(cli_serve_index *index);
 void cli_serve_index_stop(cli_serve_index *index);
 
 /* A service's find_index. */

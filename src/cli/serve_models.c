@@ -17,7 +17,8 @@ static const char *notice; /* about the start line */
 const cli_option cli_serve_source_options[] = {
     {.name = "allow-pull",
      .flag = &flag_allow_pull,
-     .help = "get a model given by name that is not on this machine, at its first use or at --preload"},
+     .help = "get a model given by name that is not on this machine, at its first use, at --preload, or for --index at the "
+             "start"},
     {.name = "pooling",
      .value = "KIND",
      .text = &flag_pooling,

@@ -135,13 +135,11 @@ static void index_step(hd_task_node *node)
     atomic_fetch_sub(is_write(w->call.task) ? &s->n_waiting_writes : &s->n_waiting_searches, 1);
     const uint64_t start_ns = hd__now_ns();
     w->exchange->record.queue_ns = start_ns - w->step_ns;
-    hd_status status = is_wanted(w) ? HD_OK : hd__fail(&error, HD_ERR_CANCELLED, "cancelled");
-    if (status == HD_OK && s->options.find_index(s->options.index_data, &w->asked_index, &fault) != HD_OK) {
+    if (s->options.find_index(s->options.index_data, &w->asked_index, &fault) != HD_OK) {
         hd__work_fault(w, &fault);
         return;
     }
-    if (status == HD_OK)
-        status = run(w, &error);
+    const hd_status status = is_wanted(w) ? run(w, &error) : hd__fail(&error, HD_ERR_CANCELLED, "cancelled");
     w->exchange->record.compute_ns = hd__now_ns() - start_ns;
     w->result.index = &w->index;
     if (status == HD_OK)

@@ -297,6 +297,7 @@ class Pulling(LifecycleTest):
         self.assertIn("no/such", answer.json["error"]["message"])
         self.assertEqual(self.states(), {"no/such": "failed"})
         self.assertEqual(self.stop(), 0)
+
     def wait_until_ready(self):
         end = time.monotonic() + PATIENCE_S
         while (answer := self.ask("/ready")).status != 200:
@@ -349,15 +350,32 @@ class Pulling(LifecycleTest):
         self.assertEqual(self.said().count("no/such"), 1, self.said())
         self.assertEqual(len(self.hub.asked("hub")), 1)
 
+    def test_an_index_whose_model_comes_later(self):
+        """What the hub did not have at the start is asked for again half a minute later, by nobody's request."""
+        self.serve("--model", "e/f", "--allow-pull", "--index", self.work / "new.db", env=self.at)
+        self.wait_until_ready()
+        self.hub.add("e/f", {str(path.relative_to(self.tiny("tiny-cls"))): path.read_bytes()
+                             for path in Path(self.tiny("tiny-cls")).rglob("*") if path.is_file()})
+        end = time.monotonic() + 40 + PATIENCE_S
+        while b"heddle_index_documents 0" not in self.ask("/metrics").body:
+            self.assertLess(time.monotonic(), end, self.said())
+            time.sleep(0.5)
+        self.assertEqual(self.finds("a"), [])
+
     def test_an_index_that_cannot_be_made_when_its_model_has_come(self):
         self.serve("--model", "a/b", "--allow-pull", "--index", self.work / "none" / "new.db", env=self.at)
         self.wait_until_ready()
-        self.assertIn("none/new.db", self.said())
+        self.wait_for("none/new.db")
         answer = self.ask("/v1/search", {"query": "a"})
         self.assertEqual(answer.status, 500, answer.body)
         self.assertIn("none/new.db", answer.json["error"]["message"])
         (self.work / "none").mkdir()
-        self.assertEqual(self.finds("a"), [])
+        end = time.monotonic() + PATIENCE_S
+        while (answer := self.ask("/v1/search", {"query": "a"})).status != 200:
+            self.assertLess(time.monotonic(), end, answer.body)
+            time.sleep(0.1)
+        self.assertEqual(answer.json["hits"], [])
+        self.fails("serve", "--model", "./typo", "--allow-pull", env=self.at, says="./typo")
 
     def test_an_index_waits_for_what_reranks(self):
         folder = tiny_architectures() / "tiny-bert-reranker"
