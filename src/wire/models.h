@@ -16,7 +16,8 @@ typedef struct hd_models hd_models;
 HD_MUST_USE hd_status hd__models_open(hd_engine *engine, bool strict, hd_models **models, hd_error *err);
 void hd__models_close(hd_models *models); /* closes the engine's models; NULL allowed */
 
-/* Gets a model of this name into the store. Called on threads that may wait, by one table once at a time; gives up when *stop is set. */
+/* Gets a model of this name into the store. Called on threads that may wait, by one table once at a time; gives up when
+ * *stop is set. */
 typedef hd_status hd_model_pull(const char *name, const atomic_bool *stop, void *data, hd_error *err);
 
 /* Models added from now on need not be on this machine: the first request for one starts getting it, and is told to
