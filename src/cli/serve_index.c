@@ -156,6 +156,7 @@ static hd_status open_now(cli_serve_index *x, const needed *models, hd_error *er
 static hd_status add_reranker(const cli_serve_config *config, hd_engine *engine, const char *name, cli_serve_index *x,
                               hd_error *err)
 {
+    HD_TRY(cli_serve_models_check(name, err));
     HD_TRY(hd__models_open(engine, false, &x->rerankers, err));
     cli_serve_models_allow_pull(config, x->rerankers);
     return hd__models_add(x->rerankers, name, NULL, &(hd_model_options){.dtype = config->base.dtype}, err);

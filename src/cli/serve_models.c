@@ -86,10 +86,12 @@ static hd_status add(const cli_serve_config *config, hd_models *models, hd_span 
     memcpy(text, what.ptr, what.len);
     text[what.len] = '\0';
     char *equals = hd__dir_exists(text) ? NULL : strchr(text, '=');
-    if (equals == NULL || equals == text || equals[1] == '\0')
-        return hd__models_add(models, text, NULL, &options, err);
-    *equals = '\0';
-    return hd__models_add(models, equals + 1, text, &options, err);
+    const bool is_named = equals != NULL && equals != text && equals[1] != '\0';
+    if (is_named)
+        *equals = '\0';
+    const char *name_or_dir = is_named ? equals + 1 : text;
+    HD_TRY(cli_serve_models_check(name_or_dir, err));
+    return hd__models_add(models, name_or_dir, is_named ? text : NULL, &options, err);
 }
 
 /* Separated by commas. */
@@ -102,6 +104,14 @@ static hd_status add_list(const cli_serve_config *config, hd_models *models, con
         list += n + (list[n] == ',');
     }
     return HD_OK;
+}
+
+hd_status cli_serve_models_check(const char *name_or_dir, hd_error *err)
+{
+    const bool is_path = name_or_dir[0] == '/' || name_or_dir[0] == '.';
+    if (!is_path || hd__file_exists(name_or_dir) || hd__dir_exists(name_or_dir))
+        return HD_OK;
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such folder or file", name_or_dir);
 }
 
 void cli_serve_models_allow_pull(const cli_serve_config *config, hd_models *models)

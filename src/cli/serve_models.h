@@ -10,6 +10,9 @@ extern const cli_option cli_serve_source_options[];
 /* A command's `prepare`: other servers' start lines become ours. */
 HD_MUST_USE hd_status cli_serve_prepare(int *n_args, char ***args, hd_error *err);
 
+/* A name may be of a model that is yet to be pulled, a path has to be there. */
+HD_MUST_USE hd_status cli_serve_models_check(const char *name_or_dir, hd_error *err);
+
 /* When --allow-pull says so. The config must outlive the models. */
 void cli_serve_models_allow_pull(const cli_serve_config *config, hd_models *models);
 

@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/thread_name.h"
@@ -228,12 +227,6 @@ static char *name_of(const char *name_or_dir)
     return name;
 }
 
-/* A path, and nothing there that a pull could unpack. */
-static bool is_missing_path(const char *name_or_dir)
-{
-    return (name_or_dir[0] == '/' || name_or_dir[0] == '.') && !hd__file_exists(name_or_dir);
-}
-
 /* Fills a zeroed entry. */
 static hd_status fill_entry(hd_model_entry *entry, hd_models *m, const char *name_or_dir, const char *name,
                             const hd_model_options *options, hd_error *err)
@@ -250,7 +243,7 @@ static hd_status fill_entry(hd_model_entry *entry, hd_models *m, const char *nam
         (options != NULL && options->pooling != NULL && entry->pooling == NULL))
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", name_or_dir);
     hd_status status = open_handle(entry, err);
-    return status == HD_ERR_NOT_FOUND && m->pull != NULL && !is_missing_path(name_or_dir) ? HD_OK : status; /* later */
+    return status == HD_ERR_NOT_FOUND && m->pull != NULL ? HD_OK : status; /* later */
 }
 
 /* With the lock. */

@@ -375,7 +375,8 @@ class Pulling(LifecycleTest):
             self.assertLess(time.monotonic(), end, answer.body)
             time.sleep(0.1)
         self.assertEqual(answer.json["hits"], [])
-        self.fails("serve", "--model", "./typo", "--allow-pull", env=self.at, says="./typo")
+        self.fails("serve", "--model", "x=./typo", "--allow-pull", env=self.at, says="./typo: no such folder or file")
+        self.fails("serve", "--index", "new.db", "--rerank-model", "/no/typo", "--allow-pull", env=self.at, says="/no/typo: no such")
 
     def test_an_index_waits_for_what_reranks(self):
         folder = tiny_architectures() / "tiny-bert-reranker"
