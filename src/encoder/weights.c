@@ -437,9 +437,10 @@ static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_
 /* By H / r, which undoes what H did to the rows of a product. */
 static void multiply_by_h(float *row, int n, int order)
 {
-    k_hadamard(row, n, order);
+    const float share = 1.0f / (float)order; /* exact, and first, so that no sum overflows */
     for (int i = 0; i < n; i++)
-        row[i] /= (float)order;
+        row[i] *= share;
+    k_hadamard(row, n, order);
 }
 
 static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error *err)

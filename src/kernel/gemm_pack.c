@@ -33,14 +33,16 @@ static void pack_bf16(int k, int channel, const float *row, uint16_t *panels)
         to[(size_t)(i / 2) * K_PANEL * 2 + (size_t)(i % 2)] = k_bf16_from_f32(row[i]);
 }
 
+/* The largest magnitude; NaN when the row holds one, or an infinity. */
 static float largest(const float *row, int k)
 {
-    float most = 0.0f;
+    float most = 0.0f, nothing = 0.0f;
     for (int i = 0; i < k; i++) {
         float size = fabsf(row[i]);
         most = size > most ? size : most;
+        nothing += size - size;
     }
-    return most;
+    return most + nothing;
 }
 
 /* The larger of what the positive and the negative of w[{0, 1, 4, 5}] sum to: their sum is that of all sizes, their
@@ -68,10 +70,14 @@ static float largest_lane(const float *row, int k)
 }
 
 /* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / 127. Narrow, lanes have their say too, and
- * four roundings add two at most. */
+ * four roundings add two at most. A channel that is not finite has NaN for scale and q = 0, so that its outputs are NaN. */
 static void pack_i8(bool narrow, int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
 {
     const float most = largest(row, k), lane = narrow ? largest_lane(row, k) : 0.0f;
+    if (isnan(most)) {
+        *scale = *channel_sum = NAN;
+        return;
+    }
     float unit = most / (float)K_I8_MAX;
     if (lane / (float)(K_I8_NARROW_SUM - 2) > unit)
         unit = lane / (float)(K_I8_NARROW_SUM - 2);

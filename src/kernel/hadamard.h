@@ -28,12 +28,13 @@ static inline int k_hadamard_order(int n)
 static inline void k_hadamard(float *x, int n, int order)
 {
     for (int half = n / 2; half >= n / order && order > 1; half /= 2) {
-        for (int i = 0; i < n; i++) {
-            if (i / half % 2 != 0)
-                continue;
-            const float a = x[i], b = x[i + half];
-            x[i] = a + b;
-            x[i + half] = a - b;
+        for (int first = 0; first < n; first += 2 * half) {
+            float *low = x + first, *high = low + half;
+            for (int i = 0; i < half; i++) {
+                const float a = low[i], b = high[i];
+                low[i] = a + b;
+                high[i] = a - b;
+            }
         }
     }
 }

@@ -95,8 +95,23 @@ static void bounds_test(void **state)
     }
 }
 
+static void not_finite_test(void **state)
+{
+    (void)state;
+    static const float spoilt[] = {NAN, INFINITY, -INFINITY};
+    for (int kind = 0; kind < 6; kind++) {
+        _Alignas(64) int8_t panels[K_PANEL * 4 * K_PAD] = {0};
+        float row[K], scale = 0.0f, sum = 0.0f;
+        for (int j = 0; j < K; j++)
+            row[j] = random_weight(0);
+        row[random_below(K)] = row[random_below(K)] = spoilt[kind % 3];
+        k_pack_rows(K_I8, kind > 2, K, 0, 1, row, panels, &scale, &sum);
+        assert_true(isnan(scale) && isnan(sum));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bounds_test)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bounds_test), cmocka_unit_test(not_finite_test)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
