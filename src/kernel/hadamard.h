@@ -13,7 +13,11 @@
 #ifndef HD_KERNEL_HADAMARD_H
 #define HD_KERNEL_HADAMARD_H
 
+#include <string.h>
+
 #define K_HADAMARD_MAX 4096 /* longer rows are left as they are */
+
+typedef float k_four __attribute__((vector_size(16)));
 
 /* The r of rows of n values; 1: no transform. */
 static inline int k_hadamard_order(int n)
@@ -30,10 +34,14 @@ static inline void k_hadamard(float *x, int n, int order)
     for (int half = n / 2; half >= n / order && order > 1; half /= 2) {
         for (int first = 0; first < n; first += 2 * half) {
             float *low = x + first, *high = low + half;
-            for (int i = 0; i < half; i++) {
-                const float a = low[i], b = high[i];
-                low[i] = a + b;
-                high[i] = a - b;
+            for (int i = 0; i < half; i += 4) {
+                k_four a, b, sum, difference;
+                memcpy(&a, low + i, sizeof a);
+                memcpy(&b, high + i, sizeof b);
+                sum = a + b;
+                difference = a - b;
+                memcpy(low + i, &sum, sizeof sum);
+                memcpy(high + i, &difference, sizeof difference);
             }
         }
     }
