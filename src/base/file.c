@@ -143,6 +143,11 @@ bool hd__dir_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool hd__path_is_meant(const char *name_or_path)
+{
+    return name_or_path[0] == '/' || name_or_path[0] == '.';
+}
+
 /* How many files there are in folder a; *same becomes false when one is not in folder b. A folder that cannot be read is
  * like no other. */
 static size_t count_files(const char *a, const char *b, bool *same)

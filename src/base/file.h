@@ -35,6 +35,9 @@ bool hd__path_is_below(hd_span path);
 bool hd__file_exists(const char *path);
 bool hd__dir_exists(const char *path);
 
+/* Whether what may be a model's name or a path can only be a path, there or not: it begins with "/" or ".". */
+bool hd__path_is_meant(const char *name_or_path);
+
 /* Whether two folders are one, or have files of the same names that are one file each, by links, as the Hugging Face cache
  * keeps equal files. What is in their subfolders does not matter. */
 bool hd__dir_is_same(const char *a, const char *b);

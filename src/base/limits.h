@@ -106,6 +106,7 @@
 #define HD_LIMIT_FILTER_VALUES 8192u      /* tests and values in one */
 #define HD_LIMIT_FILTER_FIELD_BYTES 1024u /* one name, with the keys in it */
 #define HD_LIMIT_QUERY_BYTES 65536u       /* of a search */
+#define HD_DEFAULT_SEARCH_HITS 10u        /* as heddle/index.h has it */
 #define HD_LIMIT_SEARCH_HITS 10000u       /* offset and limit together; candidates of a leg */
 #define HD_LIMIT_SEARCH_RERANKED 1000u
 #define HD_LIMIT_SEARCH_FACETS 64u

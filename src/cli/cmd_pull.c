@@ -44,7 +44,7 @@ static bool show(const hd_pull_progress *now, void *data)
 /* Of a model on the hub, and not of a folder or an archive here, whatever it is. */
 static bool is_a_name(const char *source)
 {
-    return source[0] != '/' && source[0] != '.' && !hd__dir_exists(source) && !hd__file_exists(source);
+    return !hd__path_is_meant(source) && !hd__dir_exists(source) && !hd__file_exists(source);
 }
 
 static hd_status run_pull(int n_args, char **args, char **path, hd_error *err)

@@ -8,7 +8,6 @@
 #include "search/fusion.h"
 
 #define MAX_FACETS 64
-#define DEFAULT_LIMIT 10 /* as include/heddle/index.h has it */
 
 static const char *flag_db, *flag_mode, *flag_filter, *flag_fusion, *flag_weights, *flag_rrf_k, *flag_min_score, *flag_mmr,
     *flag_profile, *flag_reranker, *flag_facets, *flag_blend;
@@ -186,7 +185,7 @@ static hd_status parse_numbers(hd_search *search, hd_error *err)
     search->limit = flag_limit > 0 ? flag_limit : search->limit;
     search->offset = flag_offset;
     search->n_candidates = flag_candidates > 0 ? flag_candidates : search->n_candidates;
-    const uint32_t shown = search->limit > 0 ? search->limit : DEFAULT_LIMIT;
+    const uint32_t shown = search->limit > 0 ? search->limit : HD_DEFAULT_SEARCH_HITS;
     if (search->offset + shown > HD_LIMIT_SEARCH_HITS)
         return hd__fail(err, HD_ERR_ARG, "--offset and --limit: %u and %u are together more than %u", search->offset, shown,
                         HD_LIMIT_SEARCH_HITS);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/timed_cond.h"
 #include "cli/serve_models.h"
 
 #define DEFAULT_RERANK_K 5
@@ -174,11 +175,7 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
     x->models = models;
     x->n_threads = config->base.n_threads;
     pthread_mutex_init(&x->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&x->stopped, &attributes);
-    pthread_condattr_destroy(&attributes);
+    hd__timed_cond_init(&x->stopped);
     hd__arena_init(&x->arena);
     if (hd__file_exists(path))
         HD_TRY(read_model(path, &x->arena, &x->name, err));

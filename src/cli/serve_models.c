@@ -108,8 +108,7 @@ static hd_status add_list(const cli_serve_config *config, hd_models *models, con
 
 hd_status cli_serve_models_check(const char *name_or_dir, hd_error *err)
 {
-    const bool is_path = name_or_dir[0] == '/' || name_or_dir[0] == '.';
-    if (!is_path || hd__file_exists(name_or_dir) || hd__dir_exists(name_or_dir))
+    if (!hd__path_is_meant(name_or_dir) || hd__file_exists(name_or_dir) || hd__dir_exists(name_or_dir))
         return HD_OK;
     return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such folder or file", name_or_dir);
 }

@@ -22,7 +22,7 @@ static void carve_acts(char *base, size_t *at, const hd_encoder *e, int rows, hd
     const int n = hd__context_width(e);
     carve_act(base, at, e, rows, n, act);
     *normed = *act;
-    normed->hadamard = e->type == K_I8 ? k_hadamard_order((int)e->settings->hidden) : 0;
+    normed->hadamard = e->settings->n_layers > 0 ? e->layers[0].qkv.hadamard : 0; /* as all that reads it */
     if (e->normed_type == e->type)
         return;
     *normed = (hd_act){.type = e->normed_type, .data = act->data, .stride = k_row_stride(n, e->normed_type)};

@@ -1,8 +1,8 @@
 /* engine.c - opening, closing and looking at an engine. See heddle.h. */
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/timed_cond.h"
 #include "cpu/machine.h"
 #include "engine/engine_int.h"
 
@@ -13,16 +13,12 @@ static hd_status open_crews(hd_engine *e, hd_error *err)
     e->workers = hd__calloc((size_t)HD_N_CREWS * e->n_threads, sizeof *e->workers);
     if (e->workers != NULL)
         e->n_workers = HD_N_CREWS * e->n_threads;
-    pthread_condattr_t monotonic; /* a clock that is set back must not make the workers sleep */
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     for (int kind = 0; kind < HD_N_CREWS; kind++) {
         hd_crew *crew = &e->crews[kind];
         *crew = (hd_crew){.engine = e, .kind = (hd_crew_kind)kind, .workers = e->workers + (uint32_t)kind * e->n_threads};
-        pthread_cond_init(&crew->work, &monotonic);
+        hd__timed_cond_init(&crew->work);
     }
-    pthread_cond_init(&e->device_work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hd__timed_cond_init(&e->device_work);
     return e->workers != NULL ? HD_OK : hd__fail(err, HD_ERR_MEMORY, "no memory for %u threads", e->n_threads);
 }
 

@@ -12,21 +12,11 @@
 #define PEAK_DOT(acc, a, b) _mm256_fmadd_ps(a, b, acc)
 #include "kernel/peak_tmpl.h"
 
-/* As assembly: equal products would be taken out of the loop. */
-static inline __m256i i8_steps(__m256i acc, __m256i a, __m256i b)
-{
-    __m256i sum, more;
-    __asm__ volatile(
-        "vpmaddubsw %4, %3, %1\n\tvpmaddubsw %4, %3, %2\n\tvpaddw %2, %1, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"
-        : "+x"(acc), "=&x"(sum), "=&x"(more)
-        : "x"(a), "x"(b));
-    return acc;
-}
-
 #define PEAK_NAME k_peak_i8_avx2
 #define PEAK_VEC __m256i
 #define PEAK_KEEP "x"
 #define PEAK_STEPS PEAK_CHAINS
+#include "kernel/peak_narrow_tmpl.h"
 #define PEAK_DOT(acc, a, b) i8_steps(acc, a, b)
 #include "kernel/peak_tmpl.h"
 

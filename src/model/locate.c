@@ -319,7 +319,7 @@ static hd_status locate(const char *name_or_dir, const char *cache_dir, bool che
     HD_TRY(find_model(name_or_dir, arena, path, err));
     if (*path != NULL)
         return HD_OK;
-    if (name_or_dir[0] == '/' || name_or_dir[0] == '.')
+    if (hd__path_is_meant(name_or_dir))
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: %s", name_or_dir,
                         hd__dir_exists(name_or_dir) ? "a folder without config.json and without one GGUF file is no model"
                                                     : "no such folder or file");

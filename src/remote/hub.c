@@ -301,7 +301,7 @@ static hd_status pull_any(pull *p, const char *source, const char **path, hd_err
     bool is_folder = hd__dir_exists(source);
     if (is_folder || hd__file_exists(source))
         return pull_local(p, source, is_folder, path, err);
-    if (source[0] == '/' || source[0] == '.')
+    if (hd__path_is_meant(source))
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such folder or archive", source);
     return pull_name(p, source, path, err);
 }

@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/pool.h"
+#include "base/timed_cond.h"
 #include "ingest/encoding.h"
 
 #define N_THREADS 3u
@@ -410,11 +411,7 @@ hd_status hd__ingest_readers_open(const hd_ingest_readers_options *options, hd_i
     }
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->room, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->ready, &attributes);
-    pthread_condattr_destroy(&attributes);
+    hd__timed_cond_init(&r->ready);
     *out = r;
     return HD_OK;
 }

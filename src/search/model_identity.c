@@ -31,7 +31,7 @@ static hd_status no_memory(hd_error *err)
 
 static bool is_path(const char *name)
 {
-    return name[0] == '/' || name[0] == '.' || hd__dir_exists(name) || hd__file_exists(name);
+    return hd__path_is_meant(name) || hd__dir_exists(name) || hd__file_exists(name);
 }
 
 /* "…/models/owner/name" of Heddle's own store; NULL when it is not in one. */

@@ -133,7 +133,7 @@ hd_status hd__search_options(const hd_search *search, const hd_identity *identit
     if (w.legs == 0)
         w.legs = (uint32_t)HD_LEG_BM25 | (identity->n_dimensions > 0 ? (uint32_t)HD_LEG_DENSE : 0) |
                  (identity->has_sparse ? (uint32_t)HD_LEG_SPARSE : 0);
-    w.limit = w.limit > 0 ? w.limit : 10;
+    w.limit = w.limit > 0 ? w.limit : HD_DEFAULT_SEARCH_HITS;
     w.rrf_k = w.rrf_k != 0 ? w.rrf_k : 60; /* NaN, too, is not 0 */
     w.n_rerank = w.n_rerank > 0 ? w.n_rerank : 50;
     w.rerank_blend = w.rerank_blend != 0 ? w.rerank_blend : 1;
