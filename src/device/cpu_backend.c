@@ -124,7 +124,7 @@ static k_low_rank cpu_lower(const hd_kernels *kernels, hd_run *run, const hd_cha
     for (hd_phase p = hd__phase_begin(run, (uint32_t)(n_rows + ROWS - 1) / ROWS); hd__phase_take(run, &p);) {
         const int row = (int)p.begin * ROWS, stop = (int)p.end * ROWS < n_rows ? (int)p.end * ROWS : n_rows;
         const hd_act part = hd__act_from(act, (size_t)row);
-        gemm_of(kernels, act->type)(&(k_gemm){
+        gemm_of(kernels, adapter->down.type)(&(k_gemm){
             .w = &adapter->down,
             .a = part.data,
             .a_stride = part.stride,
@@ -150,7 +150,7 @@ static void cpu_linear(const hd_kernels *kernels, hd_run *run, const k_weights *
                        void *out, size_t out_stride)
 {
     k_gemm_fn *gemm = gemm_of(kernels, w->type);
-    assert(act->type == w->type && act->hadamard == w->hadamard);
+    assert(act->type == hd__gemm_row_type(kernels, w->type) && act->hadamard == w->hadamard);
     const k_low_rank low_rank = cpu_lower(kernels, run, change, act, n_rows, w->n_pad);
     const uint32_t n_units = (uint32_t)(panel_end - panel_begin) / K_PANEL_STEP;
     const size_t unit_bytes = (size_t)w->k_pad * k_type_bytes(w->type) * K_PANEL * K_PANEL_STEP;

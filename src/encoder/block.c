@@ -511,12 +511,12 @@ void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
     const int n_heads = (int)e->settings->n_kv_heads, step = heads_at_a_time(s, layer);
     if (pick)
         hd__states_pick(s);
-    const hd_act context = hd__states_attended(s), in = context.type == e->type ? context : s->act;
+    const hd_act context = hd__states_attended(s), in = context.type == e->act_type ? context : s->act;
     for (int first = 0; first < n_heads; first += step) {
         const qkv_heads heads = qkv_of(s, first, step);
         attend_heads(s, &all, layer, &heads, &context);
     }
-    if (context.type != e->type)
+    if (context.type != e->act_type)
         e->device->convert(&e->kernels, s->run, &context, s->n_rows, hd__q_width(e->settings), &in);
     project_out(s, layer, &in);
 }

@@ -101,8 +101,9 @@ struct hd_encoder {
     const hd_settings *settings;
     const hd_device_ops *device;
     hd_kernels kernels;
-    k_type type;         /* of the matrix products */
-    k_type normed_type;  /* of those that read a layer's norm: type, or on devices K_F8 beside K_F16 */
+    k_type type;         /* of the matrix products' weights */
+    k_type act_type;     /* of the rows they read: type, or K_F32 where bf16 is only stored (kernel/gemm.h) */
+    k_type normed_type;  /* of those behind a layer's norm: act_type, or on devices K_F8 beside K_F16 */
     k_type qkv_type;     /* of queries, keys and values: what attention is fastest on here */
     k_type context_type; /* of what attention writes */
     k_type middle_type;  /* of the feed-forward's wide middle, as products write it */

@@ -215,7 +215,7 @@ static hd_act token_rows(const hd_states *s)
 {
     const hd_encoder *e = s->encoder;
     const hd_act wide = {.type = K_F32, .data = s->x, .stride = s->x_stride};
-    if (e->normed_type == e->type)
+    if (e->normed_type == e->act_type)
         return s->in;
     e->device->convert(&e->kernels, s->run, &wide, s->n_rows, (int)e->settings->hidden, &s->act);
     return s->act;

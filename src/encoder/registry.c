@@ -63,7 +63,7 @@ static k_type context_type_of(const hd_encoder *e)
     const int width = hd__q_width(e->settings);
     if (e->type == K_I8)
         return e->qkv_type == K_BF16 ? e->kernels.i8_out_type : K_F32;
-    return e->qkv_type == e->type && k_padded(width) == width ? e->type : K_F32;
+    return e->qkv_type == e->act_type && k_padded(width) == width ? e->act_type : K_F32;
 }
 
 hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, const hd_device_ops *device, k_type type,
@@ -77,11 +77,12 @@ hd_status hd__encoder_open(const hd_settings *settings, hd_weights *weights, con
     e->architecture = find(settings->model_type);
     e->settings = settings;
     e->device = device;
-    e->type = e->normed_type = type;
     hd__kernels_fill(&e->kernels);
+    e->type = type;
+    e->act_type = e->normed_type = hd__gemm_row_type(&e->kernels, type);
     e->qkv_type = type != K_F32 && e->kernels.bf16_attention_fast ? K_BF16 : K_F32;
     e->context_type = context_type_of(e);
-    e->middle_type = type == K_I8 ? e->kernels.i8_out_type : type;
+    e->middle_type = type == K_I8 ? e->kernels.i8_out_type : e->act_type;
     e->block_rows = device->block_rows(hd__middle_row_bytes(e));
     hd_status status = e->architecture->bind(e, weights, err);
     if (status == HD_OK)

@@ -8,9 +8,9 @@
 
 static void carve_act(char *base, size_t *at, const hd_encoder *e, int rows, int n, hd_act *act)
 {
-    *act = (hd_act){.type = e->type, .act_max = e->kernels.i8_act_max, .stride = k_row_stride(n, e->type)};
-    act->data = hd__carve(base, at, (size_t)rows * act->stride * k_type_bytes(e->type));
-    if (e->type == K_I8) {
+    *act = (hd_act){.type = e->act_type, .act_max = e->kernels.i8_act_max, .stride = k_row_stride(n, e->act_type)};
+    act->data = hd__carve(base, at, (size_t)rows * act->stride * k_type_bytes(e->act_type));
+    if (e->act_type == K_I8) {
         act->scale = hd__carve(base, at, (size_t)rows * sizeof(float));
         act->offset = hd__carve(base, at, (size_t)rows * sizeof(float));
     }
@@ -23,7 +23,7 @@ static void carve_acts(char *base, size_t *at, const hd_encoder *e, int rows, hd
     carve_act(base, at, e, rows, n, act);
     *normed = *act;
     normed->hadamard = e->settings->n_layers > 0 ? e->layers[0].qkv.hadamard : 0; /* as all that reads it */
-    if (e->normed_type == e->type)
+    if (e->normed_type == e->act_type)
         return;
     *normed = (hd_act){.type = e->normed_type, .data = act->data, .stride = k_row_stride(n, e->normed_type)};
     normed->scale = hd__carve(base, at, (size_t)rows * sizeof(float));
@@ -44,7 +44,7 @@ static void plan_middle(const hd_encoder *e, int block_rows, char *base, size_t 
     const int middle = (int)e->settings->intermediate;
     s->block_rows = block_rows;
     s->middle = (hd_act){.type = e->middle_type, .stride = k_row_stride(middle, e->middle_type)};
-    if (e->type == K_I8)
+    if (e->act_type == K_I8)
         s->middle.data = hd__carve(base, at, (size_t)block_rows * s->middle.stride * k_type_bytes(s->middle.type));
     carve_act(base, at, e, block_rows, middle, &s->middle_act);
 }
@@ -90,7 +90,7 @@ static size_t plan(const hd_encoder *e, const hd_room *room, char *base, hd_stat
     s->x_stride = k_row_stride((int)e->settings->hidden, K_F32);
     s->x = hd__carve(base, &at, tokens * s->x_stride * sizeof(float));
     s->picked_x = hd__carve(base, &at, rows * s->x_stride * sizeof(float));
-    if (e->type == K_F32 && !e->architecture->pre_norm) {
+    if (e->act_type == K_F32 && !e->architecture->pre_norm) {
         s->act = s->normed = s->picked_act = s->picked_normed = (hd_act){.type = K_F32};
     } else {
         carve_acts(base, &at, e, room->n_tokens, &s->act, &s->normed);

@@ -5,11 +5,11 @@
  * part at a multiple of 64 bytes; strides come from k_row_stride, R are the rows of the wide middle worked on at a time
  * (hd_device_ops.block_rows):
  *
- *   x        f32   [T, hidden]             act      type  [T, as context] (+ scale, offset [T] for int8)
+ *   x        f32   [T, hidden]             act      act_type [T, as context] (+ scale, offset [T] for int8)
  *                                          normed   normed_type, in act's place (+ scale [T] for K_F8; int8 multiplied by
  *                                                   H, kernel/hadamard.h, as are the weights of what reads it)
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
- *   middle   middle_type [R, intermediate], int8     middle_act type [R, intermediate] (+ scale, offset [R])
+ *   middle   middle_type [R, intermediate], int8     middle_act act_type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only
  *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1]
  *   head, and for each member the attention kernel's own

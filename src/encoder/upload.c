@@ -376,7 +376,7 @@ static hd_encoder *copy_of(const hd_encoder *e, k_type type, bool gathers)
     copy->embedding.words = gathers ? NULL : e->embedding.words;
     copy->embedding.word_scale = gathers ? NULL : e->embedding.word_scale;
     copy->device = hd__device_accelerator();
-    copy->type = type_beside(type);
+    copy->type = copy->act_type = type_beside(type);
     copy->normed_type = type;
     copy->qkv_type = type == K_I8 ? K_BF16 : copy->type;
     copy->context_type = copy->middle_type = type == K_I8 ? K_F32 : copy->type;

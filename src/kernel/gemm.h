@@ -15,7 +15,8 @@
  *
  * Activations are row-major with a stride of at least k_pad elements; elements in [k, k_pad) must be zero
  * for f32 and bf16 (they are multiplied by zero weights, and NaN times zero is NaN) and may be anything for
- * int8. Outputs have a stride of at least n_pad; columns in [n, n_pad) receive epilogue(0) = 0.
+ * int8. Beside bf16 weights they are bf16 where the level multiplies bf16 (VDPBF16PS, AMX), and f32 elsewhere. Outputs have
+ * a stride of at least n_pad; columns in [n, n_pad) receive epilogue(0) = 0.
  *
  * int8: w[n, k] ~ scale[n] * q[n, k], |q| <= 127; a[m, k] ~ a_scale[m] * u[m, k] + a_offset[m], u in [0, 255].
  * VPMADDUBSW adds two products in 16 bits, and where it is all there is ("narrow"), those of two groups are added in 16
@@ -89,7 +90,7 @@ typedef struct k_low_rank {
 
 typedef struct k_gemm {
     const k_weights *w;
-    const void *a;              /* [rows, a_stride] of the weights' type (uint8_t for int8), 64-byte aligned rows */
+    const void *a;              /* [rows, a_stride] of the type above (uint8_t for int8), 64-byte aligned rows */
     size_t a_stride;            /* elements: whole cache lines */
     const float *a_scale;       /* [rows], int8 only */
     const float *a_offset;      /* [rows], int8 only */

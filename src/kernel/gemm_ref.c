@@ -69,13 +69,13 @@ void k_gemm_bf16_ref(const k_gemm *gemm)
 {
     const k_weights *w = gemm->w;
     for (int row = 0; row < gemm->rows; row++) {
-        const uint16_t *a = (const uint16_t *)gemm->a + (size_t)row * gemm->a_stride;
+        const float *a = (const float *)gemm->a + (size_t)row * gemm->a_stride;
         for (int panel = gemm->panel_begin; panel < gemm->panel_end; panel++) {
             /* [k_pad / 2][16][2] */
             const uint16_t *p = (const uint16_t *)w->panels + (size_t)panel * K_PANEL * (size_t)w->k_pad;
             double sum[K_PANEL] = {0};
             for (int k = 0; k < w->k_pad; k += 2, p += K_PANEL * 2) {
-                double a0 = (double)k_f32_from_bf16(a[k]), a1 = (double)k_f32_from_bf16(a[k + 1]);
+                double a0 = (double)a[k], a1 = (double)a[k + 1];
                 for (int c = 0; c < K_PANEL; c++)
                     sum[c] += a0 * (double)k_f32_from_bf16(p[2 * c]) + a1 * (double)k_f32_from_bf16(p[2 * c + 1]);
             }

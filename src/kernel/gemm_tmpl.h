@@ -13,7 +13,7 @@
  *
  * Loops, outermost first: a tile of columns, so that weights come from memory once; a block of up to GT_BLOCK rows; a
  * chunk of GT_CHUNK steps, so that the panels' part (GT_CHUNK * GT_COLS * 4 bytes) stays in L1 while the rows pass;
- * register tiles. With GT_WIDE, from gemm_wide_tmpl.h, both operands are widened on the way.
+ * register tiles. With GT_WIDE, from gemm_wide_tmpl.h, that part is widened beforehand.
  * Between chunks accumulators rest in a buffer on the stack. Rows are shared out evenly among the tiles of a
  * block (65 rows by 6 are eleven tiles of 5 or 6), because a short last tile wastes most.
  *
@@ -25,7 +25,7 @@
 
 #define GT_BLOCK 112
 #ifdef GT_WIDE
-#define GT_STEPS 2 /* after widening */
+#define GT_STEPS 2 /* of a 64-byte row of a panel, after widening */
 #else
 #define GT_STEPS 1
 #endif
@@ -112,7 +112,7 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col, k_ahead *a
 {
     int32_t acc[GT_BLOCK * GT_COLS] __attribute__((aligned(64)));
     const k_weights *w = g->w;
-    size_t a_bytes = g->a_stride * k_type_bytes(w->type);
+    size_t a_bytes = g->a_stride * k_type_bytes(w->type) * GT_STEPS;
     int steps = (int)((size_t)w->k_pad * k_type_bytes(w->type) / 4);
     size_t panel_bytes = (size_t)steps * 64;
     const char *a = (const char *)g->a + (size_t)first * a_bytes;
@@ -130,14 +130,11 @@ static void gt_block(const k_gemm *g, int first, int n_rows, int col, k_ahead *a
 #endif
         for (int t = 0, r = 0; t < n_tiles; t++) {
             int rows = (n_rows - r) / (n_tiles - t);
-            const char *rows_a = a + (size_t)r * a_bytes + (size_t)s * 4;
+            const char *rows_a = a + (size_t)r * a_bytes + (size_t)s * 4 * GT_STEPS;
             int32_t *tile = steps > GT_CHUNK ? acc + r * GT_COLS : acc; /* one chunk: nothing has to rest */
 #ifdef GT_WIDE
-            float wide_a[GT_ROWS][2 * GT_CHUNK] __attribute__((aligned(64)));
-            for (int i = 0; i < rows; i++)
-                gt_widen_row(rows_a + (size_t)i * a_bytes, n_steps, wide_a[i]);
-            gt_tile_any((const char *)wide_a, sizeof wide_a[0], (const char *)wide_b, sizeof wide_b[0], 2 * n_steps, s == 0,
-                        tile, ahead, rows);
+            gt_tile_any(rows_a, a_bytes, (const char *)wide_b, sizeof wide_b[0], GT_STEPS * n_steps, s == 0, tile, ahead,
+                        rows);
 #else
             gt_tile_any(rows_a, a_bytes, b, panel_bytes, n_steps, s == 0, tile, ahead, rows);
 #endif

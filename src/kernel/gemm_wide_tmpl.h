@@ -1,10 +1,7 @@
-/* gemm_wide_tmpl.h - bf16 products at f32's arithmetic rate and half its memory; include a vec_*.h and act_tmpl.h, and
- * define GT_NAME, GT_ROWS, GT_COLS as for gemm_tmpl.h.
+/* gemm_wide_tmpl.h - bf16 weights with f32 rows, where bf16 has no products of its own: f32's arithmetic, half its weights;
+ * include a vec_*.h and act_tmpl.h, and define GT_NAME, GT_ROWS, GT_COLS as for gemm_tmpl.h.
  *
- * Both operands are widened to f32 on the stack, a chunk of a panel once for a block of rows, a chunk of rows once for
- * a register tile, so that the inner loop is that of f32. Widened in the loop, a vector of a row would cost two
- * operations for each four multiply-adds. Of 2 * VF_LANES neighbouring k the even ones come first, then the odd ones:
- * two operations then widen them without moving any across lanes.
+ * A chunk of a panel is widened to f32 on the stack, once for a block of rows, so that the inner loop is that of f32.
  */
 #define EP_COLS GT_COLS
 #define EP_INT 0
@@ -38,24 +35,14 @@ static inline gt_acc gt_dot(gt_acc acc, gt_a a, gt_b b)
     return vf_accumulate(acc, a, b);
 }
 
-/* n_pairs neighbouring k of a row. n_pairs is a multiple of VF_LANES, as k_pad / 2 is. */
-static void gt_widen_row(const char *from, int n_pairs, float *to)
-{
-    const uint16_t *pairs = (const void *)from;
-    for (int i = 0; i < n_pairs; i += VF_LANES, pairs += 2 * VF_LANES, to += 2 * VF_LANES) {
-        vf_store(to, vf_load_bf16_even(pairs));
-        vf_store(to + VF_LANES, vf_load_bf16_odd(pairs));
-    }
-}
-
-/* n_pairs rows of a panel, K_PANEL pairs each. */
+/* n_pairs rows of a panel, each of K_PANEL channels and two k, to one row for each k. */
 static void gt_widen_panel(const char *from, int n_pairs, float *to)
 {
     const uint16_t *pairs = (const void *)from;
-    for (int block = 0; block < n_pairs; block += VF_LANES, to += 2 * VF_LANES * K_PANEL) {
-        for (int i = 0; i < VF_LANES * K_PANEL; i += VF_LANES, pairs += 2 * VF_LANES) {
+    for (int pair = 0; pair < n_pairs; pair++, to += 2 * K_PANEL) {
+        for (int i = 0; i < K_PANEL; i += VF_LANES, pairs += 2 * VF_LANES) {
             vf_store(to + i, vf_load_bf16_even(pairs));
-            vf_store(to + VF_LANES * K_PANEL + i, vf_load_bf16_odd(pairs));
+            vf_store(to + K_PANEL + i, vf_load_bf16_odd(pairs));
         }
     }
 }

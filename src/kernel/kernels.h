@@ -26,9 +26,15 @@ typedef struct hd_kernels {
     bool i8_narrow;           /* products of the int8 gemm are added in 16 bits (gemm.h) */
     int i8_act_max;           /* its largest activation */
     k_type i8_out_type;       /* what had best be written for rows that are converted for an int8 product */
-    bool bf16_native;         /* bf16 products are at least twice as fast as f32 ones */
+    bool bf16_native;         /* the bf16 gemm reads rows of bf16, and is at least twice as fast as the f32 one */
     bool bf16_attention_fast; /* attention_bf16 is faster than attention_f32 */
 } hd_kernels;
+
+/* Of the rows that the gemm of a type of weights reads. */
+static inline k_type hd__gemm_row_type(const hd_kernels *kernels, k_type weights)
+{
+    return weights == K_BF16 && !kernels->bf16_native ? K_F32 : weights;
+}
 
 /* Fills the table for the levels granted now (hd__isa_init and hd__isa_set_mask). */
 void hd__kernels_fill(hd_kernels *kernels);

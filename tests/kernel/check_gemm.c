@@ -40,6 +40,12 @@ static k_type type_of(const kc *c)
     return strcmp(name, "f32") == 0 ? K_F32 : strcmp(name, "bf16") == 0 ? K_BF16 : K_I8;
 }
 
+/* Levels with products of bf16 read rows of it; see gemm.h. */
+static k_type row_type(const kc *c, k_type type)
+{
+    return type == K_BF16 && c->row->isa != HD_ISA_BF16 && c->row->isa != HD_ISA_AMX ? K_F32 : type;
+}
+
 /* Levels without an int8 dot product add products in 16 bits. */
 static bool is_narrow(const kc *c)
 {
@@ -129,9 +135,10 @@ static void pack(kc *c, const problem *p, const float *weights, k_weights *w)
 /* Fills gemm->a and writes what its elements stand for (before scale and offset) to a[rows, k]. */
 static void make_activations(kc *c, const problem *p, k_gemm *g, double *a)
 {
-    size_t line = 64 / k_type_bytes(p->type), rows = (size_t)p->rows;
+    const k_type type = row_type(c, p->type);
+    size_t line = 64 / k_type_bytes(type), rows = (size_t)p->rows;
     size_t stride = (size_t)k_padded(p->k) + line * (size_t)kc_below(c, 4);
-    size_t bytes = rows == 0 ? 0 : ((rows - 1) * stride + (size_t)k_padded(p->k)) * k_type_bytes(p->type);
+    size_t bytes = rows == 0 ? 0 : ((rows - 1) * stride + (size_t)k_padded(p->k)) * k_type_bytes(type);
     void *elements = kc_buffer(c, bytes, 64);
     float *a_scale = kc_buffer(c, rows * sizeof *a_scale, 4), *a_offset = kc_buffer(c, rows * sizeof *a_offset, 4);
     for (int i = 0; i < p->rows; i++) {
@@ -142,14 +149,14 @@ static void make_activations(kc *c, const problem *p, k_gemm *g, double *a)
             float value = j < p->k ? kc_value(c, p->data) : 0.0f;
             uint16_t half = k_bf16_from_f32(value);
             int u = p->saturate ? (kc_below(c, 2) != 0 ? act_max(c) : 0) : kc_below(c, act_max(c) + 1);
-            if (p->type == K_F32)
+            if (type == K_F32)
                 ((float *)elements)[at] = value;
-            else if (p->type == K_BF16)
+            else if (type == K_BF16)
                 ((uint16_t *)elements)[at] = half;
             else
                 ((uint8_t *)elements)[at] = (uint8_t)u; /* padding too: it meets zero weights */
             if (j < p->k)
-                a[i * p->k + j] = p->type == K_F32 ? (double)value : p->type == K_BF16 ? (double)k_f32_from_bf16(half) : u;
+                a[i * p->k + j] = type == K_F32 ? (double)value : type == K_BF16 ? (double)k_f32_from_bf16(half) : u;
         }
     }
     g->a = elements;
@@ -322,7 +329,7 @@ static void compare_rows(kc *c, const operands *o, const void *whole, int first,
     k_gemm g = o->gemm;
     g.rows = n;
     g.out = out;
-    g.a = (const char *)g.a + (size_t)first * g.a_stride * k_type_bytes(o->w.type);
+    g.a = (const char *)g.a + (size_t)first * g.a_stride * k_type_bytes(row_type(c, o->w.type));
     g.a_scale += first;
     g.a_offset += first;
     g.change.low = g.change.rank > 0 ? g.change.low + (size_t)first * g.change.stride : NULL;
@@ -386,9 +393,9 @@ static void check_nan(kc *c, k_type type, k_epilogue epilogue, int rows)
     make(c, &p, &o);
     const float *clean = call(c, &o, &o.gemm);
     size_t at = (size_t)bad * o.gemm.a_stride + (size_t)kc_below(c, p.k);
-    if (type == K_F32)
+    if (row_type(c, type) == K_F32)
         ((float *)(uintptr_t)o.gemm.a)[at] = NAN;
-    else if (type == K_BF16)
+    else if (row_type(c, type) == K_BF16)
         ((uint16_t *)(uintptr_t)o.gemm.a)[at] = 0x7fc0;
     else
         ((float *)(uintptr_t)o.gemm.a_scale)[bad] = ((float *)(uintptr_t)o.gemm.a_offset)[bad] = NAN;

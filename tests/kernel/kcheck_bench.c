@@ -171,8 +171,9 @@ static void set_up_gemm(bench *b, store *s)
                              .channel_sum = channel_sum};
     k_type out_type = b->epilogue == K_STORE && type == K_BF16 ? K_BF16 : K_F32;
     const size_t a_stride = k_row_stride(b->k, type), out_stride = k_row_stride(b->n, out_type);
+    const size_t n_values = type == K_BF16 ? 2 * rows * a_stride : rows * a_stride; /* two of bf16 are one of f32, too */
     b->gemm = (k_gemm){.w = &b->weights,
-                       .a = take_type(s, type, rows * a_stride),
+                       .a = take_type(s, type, n_values),
                        .a_stride = a_stride,
                        .a_scale = take_f32(s, rows),
                        .a_offset = take_f32(s, rows),

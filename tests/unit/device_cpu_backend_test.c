@@ -257,6 +257,14 @@ static hd_act make_act(k_type type, int n_rows, int n)
     return act;
 }
 
+/* Rows for weights of a type. */
+static hd_act make_act_for(k_type weights, int n_rows, int n)
+{
+    hd_kernels kernels;
+    hd__kernels_fill(&kernels);
+    return make_act(hd__gemm_row_type(&kernels, weights), n_rows, n);
+}
+
 static void free_act(hd_act *act)
 {
     hd__free(act->data);
@@ -326,11 +334,11 @@ static void check_ffn(k_type type, k_type middle, bool gated, double bound)
     memcpy(before, x, bytes);
     ffn_arguments a = {.norm = {.gamma = gamma, .n = HIDDEN, .eps = 1e-6f, .rms = true}};
     a.ffn = (hd_ffn){.gate = gated ? &gate : NULL, .up = &up, .down = &down, .activation = K_SILU, .x = x};
-    a.ffn.act = make_act(type, ROWS, HIDDEN);
+    a.ffn.act = make_act_for(type, ROWS, HIDDEN);
     a.ffn.x_stride = stride;
     a.ffn.n_rows = ROWS;
     a.ffn.middle = make_act(middle, BLOCK_ROWS, MIDDLE);
-    a.ffn.middle_act = make_act(type, BLOCK_ROWS, MIDDLE);
+    a.ffn.middle_act = make_act_for(type, BLOCK_ROWS, MIDDLE);
     a.ffn.block_rows = BLOCK_ROWS;
     by(1, pre_norm_ffn, &a);
     double worst = 0.0;
@@ -392,7 +400,7 @@ static void check_change(k_type type, int rank, double bound)
 {
     const size_t stride = k_row_stride(HIDDEN, K_F32), bytes = ROWS * (size_t)k_padded(CHANNELS) * sizeof(float);
     float *weights, *low_weights, *x = zeros(ROWS * stride * sizeof *x), *alone = zeros(bytes), *out = zeros(bytes);
-    linear_arguments a = {.w = pack(type, CHANNELS, HIDDEN, &weights), .x = x, .act = make_act(type, ROWS, HIDDEN)};
+    linear_arguments a = {.w = pack(type, CHANNELS, HIDDEN, &weights), .x = x, .act = make_act_for(type, ROWS, HIDDEN)};
     const size_t n_pad = (size_t)a.w.n_pad;
     float *lift = zeros((size_t)(TASKS * rank) * n_pad * sizeof *lift);
     hd_adapter adapter = {.rank = rank, .down = pack(type, TASKS * rank, HIDDEN, &low_weights), .lift = lift};
