@@ -1,26 +1,7 @@
 /* table_row.c - see table_row.h. */
 #include "encoder/table_row.h"
 
-#include <float.h>
 #include <string.h>
-
-void hd__table_row_store(k_type type, const float *row, int n, size_t stride, size_t at, void *words, float *scale)
-{
-    if (type == K_F32) {
-        memcpy((float *)words + at * stride, row, (size_t)n * sizeof *row);
-    } else if (type == K_BF16) {
-        for (int i = 0; i < n; i++)
-            ((uint16_t *)words)[at * stride + (size_t)i] = k_bf16_from_f32(row[i]);
-    } else {
-        float most = 0.0f;
-        for (int i = 0; i < n; i++)
-            most = row[i] > most ? row[i] : -row[i] > most ? -row[i] : most;
-        scale[at] = most > FLT_MIN * 256.0f ? most / 127.0f : 1.0f /* 1 / scale must be finite */;
-        float inverse = 1.0f / scale[at];
-        for (int i = 0; i < n; i++) /* 1.5 * 2^23 rounds to nearest even */
-            ((int8_t *)words)[at * stride + (size_t)i] = (int8_t)((row[i] * inverse + 12582912.0f) - 12582912.0f);
-    }
-}
 
 hd_status hd__table_row_mapped(const hd_tensor *mapping, int i, uint64_t n_rows, uint64_t *row, hd_error *err)
 {

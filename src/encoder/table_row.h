@@ -1,13 +1,10 @@
-/* table_row.h - one row of a table of words: where a static model has it, and how it is kept in each type.
+/* table_row.h - one row of a table of words: where a static model has it.
  */
 #ifndef HD_ENCODER_TABLE_ROW_H
 #define HD_ENCODER_TABLE_ROW_H
 
 #include "device/device.h"
 #include "model/tensors.h"
-
-/* The row of n values, as number `at` of a table of such rows, each `stride` values long; int8 ones with their scale. */
-void hd__table_row_store(k_type type, const float *row, int n, size_t stride, size_t at, void *words, float *scale);
 
 /* The i-th of a list of integers, to be a row of so many. */
 HD_MUST_USE hd_status hd__table_row_mapped(const hd_tensor *mapping, int i, uint64_t n_rows, uint64_t *row, hd_error *err);

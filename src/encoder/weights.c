@@ -434,15 +434,6 @@ static hd_status find_weight(hd_weights *w, const hd_tensors *tensors, const hd_
     return find_tensor(w, tensors, part->prefix, ".weight", 2, n_all, k, tensor, err);
 }
 
-/* By H / r, which undoes what H did to the rows of a product. */
-static void multiply_by_h(float *row, int n, int order)
-{
-    const float share = 1.0f / (float)order; /* exact, and first, so that no sum overflows */
-    for (int i = 0; i < n; i++)
-        row[i] *= share;
-    k_hadamard(row, n, order);
-}
-
 static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error *err)
 {
     const row_pieces *p = data;
@@ -450,7 +441,7 @@ static hd_status pack_piece(void *data, size_t piece, uint32_t worker, hd_error 
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
     for (int i = 0; i < n_rows && p->hadamard > 1; i++)
-        multiply_by_h(rows + (size_t)i * (size_t)p->k, p->k, p->hadamard);
+        k_hadamard_weights(rows + (size_t)i * (size_t)p->k, p->k, p->hadamard);
     k_pack_rows(p->type, p->w->narrow, p->k, p->at + row, n_rows, rows, p->to, p->scale, p->sum);
     return HD_OK;
 }
@@ -725,7 +716,7 @@ static hd_status bind_identity(hd_weights *w, const char *name, k_type type, hd_
         memset(w->rows, 0, (size_t)n * sizeof *w->rows);
         w->rows[i] = 1.0f;
         if (result.hadamard > 1)
-            multiply_by_h(w->rows, n, result.hadamard);
+            k_hadamard_weights(w->rows, n, result.hadamard);
         k_pack_rows(type, w->narrow, n, i, 1, w->rows, fill.panels, fill.scale, fill.sum);
     }
     return HD_OK;
@@ -832,8 +823,7 @@ static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
     for (int i = 0; i < n_rows; i++)
-        hd__table_row_store(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to,
-                            p->scale);
+        k_embed_pack(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to, p->scale);
     return HD_OK;
 }
 
@@ -879,10 +869,10 @@ hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding
         HD_TRY(hd__table_row_static(table, row, (size_t)n, w->rows, err));
         for (int j = 0; j < n; j++)
             w->rows[j] *= weight;
-        hd__table_row_store(e->type, w->rows, n, e->word_stride, (size_t)id, words, scale);
+        k_embed_pack(e->type, w->rows, n, e->word_stride, (size_t)id, words, scale);
     }
     memset(w->rows, 0, (size_t)n * sizeof *w->rows);
-    hd__table_row_store(e->type, w->rows, n, e->word_stride, (size_t)vocab - 1, words, scale);
+    k_embed_pack(e->type, w->rows, n, e->word_stride, (size_t)vocab - 1, words, scale);
     return HD_OK;
 }
 

@@ -8,6 +8,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/round_i8.h"
+
+_Static_assert(K_ROUND_BLOCK == K_PAD, "a row's last block is its padding's too");
+
 size_t k_pack_bytes(k_type type, int n, int k)
 {
     return (size_t)k_padded(n) * (size_t)k_padded(k) * k_type_bytes(type);
@@ -33,47 +37,49 @@ static void pack_bf16(int k, int channel, const float *row, uint16_t *panels)
         to[(size_t)(i / 2) * K_PANEL * 2 + (size_t)(i % 2)] = k_bf16_from_f32(row[i]);
 }
 
-/* The largest magnitude; NaN when the row holds one, or an infinity. */
-static float largest(const float *row, int k)
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_bits __attribute__((vector_size(16)));
+
+static inline four sizes_of(four x)
 {
-    float most = 0.0f, nothing = 0.0f;
-    for (int i = 0; i < k; i++) {
-        float size = fabsf(row[i]);
-        most = size > most ? size : most;
-        nothing += size - size;
-    }
-    return most + nothing;
+    return (four)((four_bits)x & 0x7fffffff);
 }
 
-/* The larger of what the positive and the negative of w[{0, 1, 4, 5}] sum to: their sum is that of all sizes, their
- * difference that of all. */
-static float lane_sum(const float *w)
+/* The larger of what the positive and the negative weights of each of four lanes sum to, w[8 i + 2 j + {0, 1, 4, 5}], i
+ * and j being 0 or 1: their sum is that of all sizes, their difference that of all. */
+static inline four lane_sums(const float w[16])
 {
-    const float sizes = fabsf(w[0]) + fabsf(w[1]) + fabsf(w[4]) + fabsf(w[5]);
-    return 0.5f * (sizes + fabsf(w[0] + w[1] + w[4] + w[5]));
+    four a, b, c, d;
+    memcpy(&a, w, sizeof a);
+    memcpy(&b, w + 4, sizeof b);
+    memcpy(&c, w + 8, sizeof c);
+    memcpy(&d, w + 12, sizeof d);
+    const four w0 = __builtin_shufflevector(a, c, 0, 2, 4, 6), w1 = __builtin_shufflevector(a, c, 1, 3, 5, 7);
+    const four w4 = __builtin_shufflevector(b, d, 0, 2, 4, 6), w5 = __builtin_shufflevector(b, d, 1, 3, 5, 7);
+    return 0.5f * (sizes_of(w0) + sizes_of(w1) + sizes_of(w4) + sizes_of(w5) + sizes_of(w0 + w1 + w4 + w5));
 }
 
 /* The largest of all lanes that K_I8_NARROW_SUM is about. */
 static float largest_lane(const float *row, int k)
 {
-    float most = 0.0f;
-    for (int i = 0; i < k; i += 8) {
-        float rest[8] = {0.0f};
+    four most = {0.0f};
+    for (int i = 0; i < k; i += 16) {
+        float rest[16] = {0.0f};
         const float *w = row + i;
-        if (k - i < 8)
+        if (k - i < 16)
             w = memcpy(rest, w, (size_t)(k - i) * sizeof *w);
-        const float one = lane_sum(w), other = lane_sum(w + 2);
-        most = one > most ? one : most;
-        most = other > most ? other : most;
+        const four sums = lane_sums(w);
+        const four_bits larger = sums > most;
+        most = (four)(((four_bits)sums & larger) | ((four_bits)most & ~larger));
     }
-    return most;
+    return fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
 }
 
 /* Symmetric, one scale a channel: q = round(w / scale), scale = max |w| / 127. Narrow, lanes have their say too, and
  * four roundings add two at most. A channel that is not finite has NaN for scale and q = 0, so that its outputs are NaN. */
 static void pack_i8(bool narrow, int k, int channel, const float *row, int8_t *panels, float *scale, float *channel_sum)
 {
-    const float most = largest(row, k), lane = narrow ? largest_lane(row, k) : 0.0f;
+    const float most = k_largest(row, k), lane = narrow ? largest_lane(row, k) : 0.0f;
     if (isnan(most)) {
         *scale = *channel_sum = NAN;
         return;
@@ -86,12 +92,11 @@ static void pack_i8(bool narrow, int k, int channel, const float *row, int8_t *p
     float inverse = 1.0f / unit;
     int8_t *to = panels + panel_at(channel, k_padded(k), 4);
     int32_t sum = 0;
-    for (int i = 0; i < k; i++) {
-        /* 2^23 * 1.5 pushes the fraction out of the mantissa: round to nearest even without a call. */
-        float q = (row[i] * inverse + 12582912.0f) - 12582912.0f;
-        int32_t rounded = (int32_t)q;
-        sum += rounded;
-        to[(size_t)(i / 4) * K_PANEL * 4 + (size_t)(i % 4)] = (int8_t)rounded;
+    for (int i = 0; i < k; i += K_ROUND_BLOCK) {
+        int8_t q[K_ROUND_BLOCK] = {0};
+        sum += k_round_block(row + i, k - i < K_ROUND_BLOCK ? k - i : K_ROUND_BLOCK, inverse, q);
+        for (int group = 0; group < K_ROUND_BLOCK; group += 4, to += K_PANEL * 4)
+            memcpy(to, q + group, 4);
     }
     *scale = unit;
     *channel_sum = unit * (float)sum;

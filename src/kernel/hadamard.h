@@ -47,4 +47,18 @@ static inline void k_hadamard(float *x, int n, int order)
     }
 }
 
+/* By H / r, which undoes what H did to the rows of a product. The share, which is exact, comes first, so that no sum
+ * overflows. */
+static inline void k_hadamard_weights(float *w, int n, int order)
+{
+    const float share = 1.0f / (float)order;
+    for (int i = 0; i < n; i += 4) {
+        k_four values;
+        memcpy(&values, w + i, sizeof values);
+        values *= share;
+        memcpy(w + i, &values, sizeof values);
+    }
+    k_hadamard(w, n, order);
+}
+
 #endif

@@ -66,6 +66,9 @@ typedef struct k_embed {
 } k_embed;
 typedef void k_embed_fn(const k_embed *embed);
 
+/* The row of n values as number `at` of such a table of words, in f32, bf16, or int8 with its scale (embed_pack.c). */
+void k_embed_pack(k_type type, const float *row, int n, size_t word_stride, size_t at, void *words, float *word_scale);
+
 /* Pooling over the rows of one sequence, f32 in and out:
  *   k_pool_sum: out[j] = sum_i weight_i * x[i, j], weight_i = 1 or, when linear, i + 1;
  *   k_pool_max: out[j] = max_i x[i, j] (NaN if any is NaN). */

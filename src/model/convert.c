@@ -11,7 +11,7 @@
 
 #include "base/half.h"
 
-#define BLOCK 128 /* values */
+#define BLOCK 64 /* values */
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "model files are little-endian, and so must be the machine"
@@ -45,20 +45,19 @@ static inline uint32_t f32_from_f16(uint16_t bits)
     return hd__half_widen(bits);
 }
 
-/* A loop over blocks, and one over what is left. Aliasing and alignment rule out pointer casts; memcpy of a
- * whole block costs nothing beside the conversion. */
+/* A loop over blocks, and one over what is left. Aliasing and alignment rule out pointer casts; memcpy of a whole block is
+ * moves of vectors, as long as it is not longer than compilers make of those (256 bytes). */
 #define DEFINE_CONVERT(type, bits_type)                                                                                     \
     __attribute__((always_inline)) static inline uint32_t block_##type(const char *in, size_t n, float *out)                \
     {                                                                                                                       \
         bits_type from[BLOCK];                                                                                              \
-        uint32_t to[BLOCK];                                                                                                 \
         uint32_t flags = 0;                                                                                                 \
         memcpy(from, in, n * sizeof *from);                                                                                 \
         for (size_t i = 0; i < n; i++) {                                                                                    \
-            to[i] = f32_from_##type(from[i]);                                                                               \
-            flags |= not_finite(to[i]);                                                                                     \
+            const uint32_t bits = f32_from_##type(from[i]);                                                                 \
+            flags |= not_finite(bits);                                                                                      \
+            out[i] = hd__float_of_bits(bits);                                                                               \
         }                                                                                                                   \
-        memcpy(out, to, n * sizeof *to);                                                                                    \
         return flags;                                                                                                       \
     }                                                                                                                       \
                                                                                                                             \
