@@ -105,6 +105,14 @@ static void check_hardware(const hd_device_info *info, char number)
     assert_string_equal(info->hardware + strlen(hardware), named);
 }
 
+/* The weights of the model that lie on devices. */
+static uint64_t bytes_of(hd_model *model)
+{
+    hd_model_info info;
+    hd_model_get_info(model, &info);
+    return info.device_bytes;
+}
+
 /* Nothing of a closed engine's is on a device. */
 static void check_nothing_is_left(void)
 {
@@ -137,6 +145,7 @@ static void test_device_computes(void **state)
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         hd_engine *engine = open_with(choices[i]);
         hd_model *model = open_model(engine, "tiny-cls", HD_DTYPE_F32);
+        assert_int_equal(bytes_of(model), 0);
         encode_and_check(model, "on the device");
         const hd_device_info info = device_of(engine, 0);
         assert_string_equal(info.name, "cuda:0");
@@ -144,8 +153,10 @@ static void test_device_computes(void **state)
         assert_true(info.is_up && info.used_bytes > 0 && info.n_batches > 0);
         assert_int_equal(info.n_texts, stats_of(engine).n_texts);
         assert_int_equal(info.n_returned, 0);
+        assert_in_range(bytes_of(model), 1, info.used_bytes);
         MUST(hd_model_unload(model, &err));
         assert_int_equal(device_of(engine, 0).used_bytes, 0);
+        assert_int_equal(bytes_of(model), 0);
         encode_and_check(model, "after it was unloaded");
         hd_engine_close(engine);
         check_nothing_is_left();
