@@ -49,7 +49,7 @@ static hd_status write_tokens(run *r, hd_text text, hd_error *err)
 {
     hd_tokens tokens = {0};
     const hd_status status = hd_tokenize(r->model, text, &r->options, &tokens, err);
-    if (status == HD_ERR_NOT_FOUND && flag_prompt_name != NULL) /* it has no such prompt */
+    if (status == HD_ERR_NOT_FOUND) /* the model is loaded: it is the name of a prompt */
         return HD_ERR_ARG;
     HD_TRY(status);
     hd_buffer *to = &r->output.pending;
@@ -105,6 +105,7 @@ static hd_status run_tokenize(run *r, int n_args, char **args, hd_error *err)
     HD_TRY(cli_config_max_length(&config, r->model, &r->options.max_length, err));
     if (n_args == 0)
         HD_TRY(cli_input_open(&r->input, flag_input != NULL ? flag_input : "-", jsonl, flag_strict, err));
+    HD_TRY(hd_model_load(r->model, err)); /* before the output is touched */
     HD_TRY(cli_output_open(&r->output, flag_output != NULL ? flag_output : "-", err));
     for (int i = 0; i < n_args; i++)
         HD_TRY(write_tokens(r, (hd_text){args[i], strlen(args[i])}, err));

@@ -1,7 +1,9 @@
 """heddle tokenize against what the reference tokenizers answered."""
 
 import json
+import shutil
 import unittest
+from pathlib import Path
 
 from harness import ROOT, CommandTest
 
@@ -40,6 +42,14 @@ class TokenizeTest(CommandTest):
         model = self.tiny("tiny-prompts")
         answer = json.loads(self.heddle("tokenize", "-m", model, "water")[0])
         self.assertNotIn("query", answer["tokens"])
+
+    def test_only_an_unknown_prompt_is_misuse(self):
+        folder = Path(shutil.copytree(self.tiny("tiny-prompts"), self.work / "model"))
+        self.fails("tokenize", "-m", folder, "--prompt-name", "qurey", "water", code=2, says='no prompt named "qurey"')
+        self.fails("tokenize", "-m", "no/such", "--prompt-name", "query", "water", code=1, says="no/such")
+        (folder / "model.safetensors").unlink()
+        for name in ("query", "qurey"):
+            self.fails("tokenize", "-m", folder, "--prompt-name", name, "water", code=1, says="model: neither model.safetensors nor")
 
     def test_output_file(self):
         self.heddle("tokenize", "-m", self.tiny(), "-o", "t.jsonl", "water")
