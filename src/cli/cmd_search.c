@@ -108,6 +108,6 @@ const cli_command cli_search = {
              "  heddle search how do I thread a loom\n"
              "  heddle search --filter 'source = docs AND created_at >= 2024' --json \"warp tension\"\n"
              "  heddle search --mode bm25 --facets source,author '\"error code 7\"'",
-    .tables = {cli_search_options, output_options, cli_search_model_options},
+    .tables = {cli_search_page_options, cli_search_options, output_options, cli_search_model_options},
     .run = search,
 };

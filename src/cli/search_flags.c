@@ -14,11 +14,7 @@ static const char *flag_db, *flag_mode, *flag_filter, *flag_fusion, *flag_weight
 static bool flag_rerank, flag_group, flag_sandwich;
 static uint32_t flag_limit, flag_offset, flag_candidates;
 
-const cli_option cli_search_options[] = {
-    {.name = "db",
-     .value = "FILE",
-     .text = &flag_db,
-     .help = "the index (default: HEDDLE_DB, else .heddle.db here or in a folder above)"},
+const cli_option cli_search_page_options[] = {
     {.letter = 'n',
      .name = "limit",
      .value = "N",
@@ -27,6 +23,14 @@ const cli_option cli_search_options[] = {
      .max = 10000,
      .help = "so many hits (default: 10)"},
     {.name = "offset", .value = "N", .number = &flag_offset, .min = 0, .max = 10000, .help = "leave out the first N hits"},
+    {0},
+};
+
+const cli_option cli_search_options[] = {
+    {.name = "db",
+     .value = "FILE",
+     .text = &flag_db,
+     .help = "the index (default: HEDDLE_DB, else .heddle.db here or in a folder above)"},
     {.name = "mode",
      .value = "NAME",
      .text = &flag_mode,

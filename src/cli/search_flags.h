@@ -1,11 +1,12 @@
-/* search_flags.h - how to search, as options of the command line: of `heddle search`, and as far as they make sense of
- * `heddle eval`. */
+/* search_flags.h - how to search, as options of the command line: of `heddle search`, and but for which hits are shown of
+ * `heddle eval`, whose measures say how many they look at. */
 #ifndef HD_CLI_SEARCH_FLAGS_H
 #define HD_CLI_SEARCH_FLAGS_H
 
 #include "cli/index_open.h"
 
-extern const cli_option cli_search_options[];
+extern const cli_option cli_search_page_options[]; /* --limit, --offset */
+extern const cli_option cli_search_options[];      /* all others */
 
 /* After cli_args_parse: what they ask for (the query is the caller's), and which models that takes. Texts live as long as
  * the arguments do. HD_ERR_ARG. */

@@ -236,6 +236,10 @@ class JudgedTest(SearchTest):
         self.fails("eval", "--queries", "none.jsonl", "--qrels", "bad.tsv", says="none.jsonl")
         self.fails("eval", "extra", code=2, says="takes no arguments")
 
+    def test_measures_say_how_many_hits(self):
+        for name in ("--offset", "--limit", "-n"):
+            self.fails("eval", "--queries", "queries.jsonl", "--qrels", "qrels.tsv", "--group", name, "5", code=2, says=f"'{name}'")
+
 
 if __name__ == "__main__":
     unittest.main()
