@@ -394,12 +394,11 @@ static int db(int n_args, char **args)
     hd_error err = {0};
     action a = {.report = json_object()};
     const struct action_row *row = NULL;
-    cli_config config;
     hd_status status = find_action(n_args, args, &row, &err);
     if (status == HD_OK)
         status = check_options(row, &err);
     if (status == HD_OK)
-        status = cli_config_load(&config, &err); /* `.env` may say which index */
+        status = cli_config_load_env(&err); /* it may say which index */
     if (status == HD_OK)
         status = cli_interrupt_begin(&err);
     if (status == HD_OK)

@@ -226,7 +226,7 @@ static hd_status take_env_line(hd_span line, const bool in_environment[N_SETTING
     return setenv(name, text, 1) == 0 ? HD_OK : hd__fail_errno(err, errno, ENV_FILE ": %s", name);
 }
 
-static hd_status load_env_file(hd_error *err)
+hd_status cli_config_load_env(hd_error *err)
 {
     bool in_environment[N_SETTINGS];
     for (size_t i = 0; i < N_SETTINGS; i++)
@@ -447,7 +447,7 @@ static hd_status load_numbers(cli_config *config, hd_error *err)
 hd_status cli_config_load(cli_config *config, hd_error *err)
 {
     *config = (cli_config){.model = CLI_DEFAULT_MODEL, .batch = 512};
-    HD_TRY(load_env_file(err));
+    HD_TRY(cli_config_load_env(err));
     found value = find(SET_MODEL, "model");
     if (value.text != NULL)
         config->model = value.text;

@@ -45,6 +45,9 @@ extern cli_texts cli_given_models;
 /* After cli_args_parse. Errors name the flag, the variable or the line of `.env`. */
 HD_MUST_USE hd_status cli_config_load(cli_config *config, hd_error *err);
 
+/* `.env` alone, into the environment: for commands that take none of these settings but HEDDLE_DB. */
+HD_MUST_USE hd_status cli_config_load_env(hd_error *err);
+
 /* The engine and the model that the config asks for. model may be NULL: the engine alone. */
 HD_MUST_USE hd_status cli_config_open(const cli_config *config, hd_engine **engine, hd_model **model, hd_error *err);
 

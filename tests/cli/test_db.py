@@ -58,6 +58,12 @@ class DbTest(CommandTest):
         self.write(".env", "HEDDLE_DB=own.db\n")
         self.assertEqual(self.report("stats")["documents"], 3)
 
+    def test_settings_of_others_are_not_looked_at(self):
+        self.make(1)
+        self.write(".env", "HEDDLE_THREADS=many\n")
+        self.assertTrue(self.report("check")["ok"])
+        self.heddle("db", "check", env={"HEDDLE_DTYPE": "nonsense", "HEDDLE_MEMORY_LIMIT": "1Q"})
+
     def test_stats(self):
         self.make(10)
         stats = self.report("stats")
