@@ -73,7 +73,8 @@ static hd_status copy_file(void *data, hd_remote_file *file, const char *to, hd_
 hd_status hd__folder_source_open(hd_pull_source *source, const char *dir, hd_arena *arena, hd_error *err)
 {
     const int most_depth = 4;
-    *source = (hd_pull_source){.files = {.arena = arena, .source = dir}, .fetch = copy_file, .data = (void *)(uintptr_t)dir};
+    *source = (hd_pull_source){
+        .files = {.arena = arena, .source = dir}, .fetch = copy_file, .data = (void *)(uintptr_t)dir, .dir = dir};
     return list_folder(&source->files, dir, "", most_depth, err);
 }
 

@@ -249,8 +249,10 @@ static hd_status choose(hd_pull_source *source, const char *staging, hd_arena *a
 {
     hd_modules modules;
     fetched_settings fetched = {source, staging, meter};
-    const hd_settings_source settings = {.read = read_fetched, .data = &fetched};
-    const hd_settings_reader reader = {&settings, staging, arena, err};
+    const hd_settings_source settings = source->dir != NULL
+                                            ? hd__settings_source_folder(source->dir, NULL)
+                                            : (hd_settings_source){.read = read_fetched, .data = &fetched};
+    const hd_settings_reader reader = {&settings, source->dir != NULL ? source->dir : staging, arena, err};
     HD_TRY(hd__modules_read(&reader, &modules));
     meter->bytes_before = 0; /* counted with the others */
     return hd__file_list_choose(&source->files, &modules, err);
@@ -266,6 +268,8 @@ hd_status hd__pull_fetch(hd_pull_source *source, const char *staging, const char
     hd__arena_init(&arena);
     HD_TRY_OUT(hd__dir_make(staging, err));
     HD_TRY_OUT(choose(source, staging, &arena, meter, err));
+    if (source->dir != NULL) /* before anything is copied */
+        HD_TRY_OUT(hd__model_check_folder(source->dir, cache_dir, err));
     HD_TRY_OUT(plan(source, staging, meter, err));
     HD_TRY_OUT(fetch_role(source, HD_FILE_SETTINGS, staging, meter, err));
     HD_TRY_OUT(hd__settings_read_from(&folder, staging, &arena, &settings, err)); /* before the large files are fetched */

@@ -25,6 +25,7 @@ typedef struct hd_pull_source {
     /* Brings one file to path `to`, whole and checked. */
     hd_status (*fetch)(void *data, hd_remote_file *file, const char *to, hd_pull_meter *meter, hd_error *err);
     void *data;
+    const char *dir; /* of a folder: it is checked there, so that faults are told by its name; NULL: no folder */
 } hd_pull_source;
 
 /* Fetches into `staging` all that Heddle needs of the source. Files that are there already are kept. Equal ones with one

@@ -54,6 +54,15 @@ class StoreTest(CommandTest):
         self.fails("pull", self.tiny(), "--as", "../../up", says="../../up", code=2)
         self.assertEqual(json.loads(self.heddle("models", "--json")[0]), [])
 
+    def test_a_damaged_folder_is_named_as_it_was_given(self):
+        for name in ("modules.json", "config.json", "1_Pooling/config.json", "model.safetensors"):
+            shutil.copytree(self.tiny("tiny-cls"), self.work / "bad")
+            (self.work / "bad" / name).write_bytes(b"nonsense")
+            said = self.fails("pull", "./bad", "--as", "me/bad", says=f"heddle: ./bad/{name}: ")
+            self.assertNotIn(str(self.cache), said)
+            self.assertFalse((self.cache / "models/me/bad").exists())
+            shutil.rmtree(self.work / "bad")
+
     def test_verify_finds_damage(self):
         self.heddle("pull", self.tiny("tiny-cls"), "--as", "me/tiny")
         weights = self.cache / "models/me/tiny/model.safetensors"
