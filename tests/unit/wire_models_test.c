@@ -160,6 +160,112 @@ static void test_closing_ends_a_pull(void **state)
     assert_int_equal(hd__models_find(models, "a/c", &entry, &fault), HD_ERR_BUSY); /* waits behind the first */
 }
 
+/* ---- waiting for one ---- */
+
+typedef struct waiter {
+    pthread_t thread;
+    const char *name;
+    hd_status status;
+    hd_model_entry *entry;
+    hd_fault fault;
+} waiter;
+
+static void *await(void *data)
+{
+    waiter *w = data;
+    w->status = hd__models_await(models, w->name, &w->entry, &w->fault);
+    return NULL;
+}
+
+static void begin_waiting(waiter *w, const char *name)
+{
+    *w = (waiter){.name = name};
+    assert_int_equal(pthread_create(&w->thread, NULL, await, w), 0);
+}
+
+static void test_await_pulls(void **state)
+{
+    (void)state;
+    waiter waiters[2];
+    hd_model_entry *entry;
+    hd_fault fault;
+    hd__models_allow_pull(models, pull_tiny, NULL);
+    MUST(hd__models_add(models, "a/b", NULL, NULL, &err));
+    for (size_t i = 0; i < 2; i++)
+        begin_waiting(&waiters[i], i == 0 ? "a/b" : NULL);
+    while (atomic_load(&n_pulls) == 0)
+        usleep(1000);
+    assert_int_equal(state_of(0), HD_MODEL_LOADING);
+    assert_int_equal(hd__models_find(models, "a/b", &entry, &fault), HD_ERR_BUSY); /* nobody else waits */
+    atomic_store(&gate_open, true);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        assert_int_equal(waiters[i].status, HD_OK);
+        assert_non_null(hd__models_handle(waiters[i].entry));
+    }
+    assert_ptr_equal(waiters[0].entry, waiters[1].entry);
+    MUST(hd__models_await(models, "a/b", &entry, &fault)); /* it is here */
+    assert_int_equal(atomic_load(&n_pulls), 1);
+}
+
+static void test_await_of_one_that_is_being_pulled(void **state)
+{
+    (void)state;
+    waiter w;
+    hd_model_entry *entry;
+    hd_fault fault;
+    hd__models_allow_pull(models, pull_tiny, NULL);
+    MUST(hd__models_add(models, "a/b", NULL, NULL, &err));
+    assert_int_equal(hd__models_find(models, "a/b", &entry, &fault), HD_ERR_BUSY);
+    begin_waiting(&w, "a/b");
+    atomic_store(&gate_open, true);
+    pthread_join(w.thread, NULL);
+    assert_int_equal(w.status, HD_OK);
+    assert_int_equal(atomic_load(&n_pulls), 1);
+}
+
+static void test_await_of_one_that_cannot_be_had(void **state)
+{
+    (void)state;
+    hd_model_entry *entry;
+    hd_fault fault = {0};
+    hd__models_allow_pull(models, pull_nothing, NULL);
+    assert_int_equal(hd__models_await(models, NULL, &entry, &fault), HD_ERR_NOT_FOUND);
+    assert_int_equal(fault.kind, HD_FAULT_MODEL);
+    MUST(hd__models_add(models, "a/b", NULL, NULL, &err));
+    MUST(hd__models_add(models, "a/c", NULL, NULL, &err));
+    assert_int_equal(hd__models_await(models, "a/d", &entry, &fault), HD_ERR_NOT_FOUND);
+    assert_int_equal(fault.kind, HD_FAULT_MODEL);
+    assert_int_equal(atomic_load(&n_pulls), 0);
+    for (int i = 0; i < 3; i++) { /* the hub is not asked again at once */
+        assert_int_equal(hd__models_await(models, "a/b", &entry, &fault), HD_ERR_PEER);
+        assert_int_equal(fault.kind, HD_FAULT_LOAD);
+        assert_string_equal(fault.text, "a/b: gated");
+    }
+    assert_int_equal(atomic_load(&n_pulls), 1);
+}
+
+static void test_await_ends_at_stop(void **state)
+{
+    (void)state;
+    waiter waiters[2]; /* one pulls, one waits for its turn */
+    hd__models_allow_pull(models, pull_tiny, NULL);
+    MUST(hd__models_add(models, "a/b", NULL, NULL, &err));
+    MUST(hd__models_add(models, "a/c", NULL, NULL, &err));
+    begin_waiting(&waiters[0], "a/b");
+    while (atomic_load(&n_pulls) == 0)
+        usleep(1000);
+    begin_waiting(&waiters[1], "a/c");
+    while (state_of(1) != HD_MODEL_LOADING)
+        usleep(1000);
+    hd__models_stop(models);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        assert_int_equal(waiters[i].status, HD_ERR_CANCELLED);
+    }
+    assert_int_equal(atomic_load(&n_pulls), 1);
+}
+
 static void test_options(void **state)
 {
     (void)state;
@@ -303,6 +409,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pull_that_fails, begin, end),
         cmocka_unit_test_setup_teardown(test_preload_pulls_and_stops, begin, end),
         cmocka_unit_test_setup_teardown(test_closing_ends_a_pull, begin, end),
+        cmocka_unit_test_setup_teardown(test_await_pulls, begin, end),
+        cmocka_unit_test_setup_teardown(test_await_of_one_that_is_being_pulled, begin, end),
+        cmocka_unit_test_setup_teardown(test_await_of_one_that_cannot_be_had, begin, end),
+        cmocka_unit_test_setup_teardown(test_await_ends_at_stop, begin, end),
         cmocka_unit_test_setup_teardown(test_options, begin, end),
         cmocka_unit_test_setup_teardown(test_when_it_is_unloaded, begin, end),
         cmocka_unit_test_setup_teardown(test_names, begin, end),
