@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/timed_cond.h"
 #include "cli/serve_models.h"
+#include "search/handle.h"
 
 #define DEFAULT_RERANK_K 5
 #define DEFAULT_RERANK_N 3
@@ -111,19 +112,7 @@ hd_status cli_serve_index_load(cli_serve_config *config, hd_error *err)
 
 /* ---- opening ---- */
 
-typedef struct needed {
-    hd_model_entry *model, *reranker; /* NULL: none */
-} needed;
-
 typedef hd_status find_model(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
-
-/* Of the served models the one that made the index's vectors; for a new index the first. And what reranks. */
-static hd_status find_needed(const cli_serve_index *x, find_model *find, needed *models, hd_fault *fault)
-{
-    *models = (needed){0};
-    HD_TRY(find(x->models, x->name, &models->model, fault));
-    return x->rerankers != NULL ? find(x->rerankers, NULL, &models->reranker, fault) : HD_OK;
-}
 
 /* With the lock. */
 static hd_status open_locked(cli_serve_index *x, const hd_index_options *options)
@@ -138,20 +127,27 @@ static hd_status open_locked(cli_serve_index *x, const hd_index_options *options
     return status;
 }
 
-static hd_status open_now(cli_serve_index *x, const needed *models, hd_error *err)
+static hd_status open_now(cli_serve_index *x, const hd_model_entry *model, hd_error *err)
 {
-    const hd_index_options options = {
-        .model = hd__models_handle(models->model),
-        .reranker = models->reranker != NULL ? hd__models_handle(models->reranker) : NULL,
-        .create = true,
-        .n_threads = x->n_threads,
-    };
+    const hd_index_options options = {.model = hd__models_handle(model), .create = true, .n_threads = x->n_threads};
     pthread_mutex_lock(&x->lock);
     const hd_status status = atomic_load(&x->index) == NULL ? open_locked(x, &options) : HD_OK;
     if (status != HD_OK)
         *err = x->error;
     pthread_mutex_unlock(&x->lock);
     return status;
+}
+
+/* Of an index that is open. */
+static hd_status set_reranker(cli_serve_index *x, find_model *find, hd_fault *fault)
+{
+    hd_model_entry *reranker;
+    if (x->rerankers == NULL || atomic_load(&x->has_reranker))
+        return HD_OK;
+    HD_TRY(find(x->rerankers, NULL, &reranker, fault));
+    hd__index_set_reranker(atomic_load(&x->index), hd__models_handle(reranker));
+    atomic_store(&x->has_reranker, true);
+    return HD_OK;
 }
 
 static hd_status add_reranker(const cli_serve_config *config, hd_engine *engine, const char *name, cli_serve_index *x,
@@ -167,7 +163,7 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
                                hd_error *err)
 {
     const char *path = index_path(), *reranker = reranker_name();
-    needed all;
+    hd_model_entry *model;
     hd_fault fault;
     if (path == NULL)
         return HD_OK;
@@ -181,28 +177,38 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
         HD_TRY(read_model(path, &x->arena, &x->name, err));
     if (reranker != NULL)
         HD_TRY(add_reranker(config, engine, reranker, x, err));
-    if (find_needed(x, hd__models_find, &all, &fault) == HD_OK)
-        return open_now(x, &all, err);
-    return fault.kind != HD_FAULT_MODEL /* then one is to be pulled */
+    if (hd__models_find(models, x->name, &model, &fault) == HD_OK) {
+        HD_TRY(open_now(x, model, err));
+        HD_IGNORE(set_reranker(x, hd__models_find, &fault)); /* or it is to be pulled */
+        return HD_OK;
+    }
+    return fault.kind != HD_FAULT_MODEL /* then it is to be pulled */
                ? HD_OK
                : hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
                           path, x->name != NULL ? x->name : "no model", fault.text);
 }
 
+static bool is_open(const cli_serve_index *x)
+{
+    return atomic_load(&x->index) != NULL;
+}
+
 bool cli_serve_index_is_awaited(const cli_serve_index *x)
 {
-    return x->path != NULL && atomic_load(&x->index) == NULL;
+    return x->path != NULL && (!is_open(x) || (x->rerankers != NULL && !atomic_load(&x->has_reranker)));
 }
 
 void cli_serve_index_await(cli_serve_index *x)
 {
-    needed models;
-    hd_fault fault;
+    hd_model_entry *model;
+    hd_fault fault; /* was logged, unless it was stopped */
     hd_error error;
-    if (!cli_serve_index_is_awaited(x) || find_needed(x, hd__models_await, &models, &fault) != HD_OK)
-        return; /* and why was logged, unless it was stopped */
-    if (open_now(x, &models, &error) != HD_OK)
+    if (!cli_serve_index_is_awaited(x) || hd__models_await(x->models, x->name, &model, &fault) != HD_OK)
+        return;
+    if (open_now(x, model, &error) != HD_OK)
         hd__log(HD_LOG_ERROR, "%s", error.text);
+    else
+        HD_IGNORE(set_reranker(x, hd__models_await, &fault));
 }
 
 /* Whether it may go on, some time later. */
@@ -236,21 +242,27 @@ static hd_status fault_of(const hd_error *error, hd_fault *fault)
     return hd__fault(fault, error->status == HD_ERR_MEMORY ? HD_FAULT_MEMORY : HD_FAULT_INTERNAL, NULL, "%s", error->text);
 }
 
-hd_status cli_serve_index_find(void *data, hd_index **index, hd_fault *fault)
+static hd_status find_index(cli_serve_index *x, bool reranks, hd_index **index, hd_fault *fault)
 {
-    cli_serve_index *x = data;
-    needed models;
+    hd_model_entry *model;
     hd_error error;
-    if (cli_serve_index_is_awaited(x)) {
-        const hd_status status = find_needed(x, hd__models_find, &models, fault);
-        if (status != HD_OK)
-            fault->field = NULL; /* no request has named it */
-        HD_TRY(status);
-        if (open_now(x, &models, &error) != HD_OK)
+    if (!is_open(x)) {
+        HD_TRY(hd__models_find(x->models, x->name, &model, fault));
+        if (open_now(x, model, &error) != HD_OK)
             return fault_of(&error, fault);
     }
+    if (reranks)
+        HD_TRY(set_reranker(x, hd__models_find, fault));
     *index = atomic_load(&x->index);
     return HD_OK;
+}
+
+hd_status cli_serve_index_find(void *data, bool reranks, hd_index **index, hd_fault *fault)
+{
+    const hd_status status = find_index(data, reranks, index, fault);
+    if (status != HD_OK)
+        fault->field = NULL; /* of a model, which no request has named */
+    return status;
 }
 
 void cli_serve_index_stop(cli_serve_index *x)

@@ -2,17 +2,22 @@
 #ifndef HD_SEARCH_HANDLE_H
 #define HD_SEARCH_HANDLE_H
 
+#include <stdatomic.h>
+
 #include "heddle/index.h"
 #include "ingest/extract.h"
 #include "search/embedder.h"
 
 struct hd_index {
     hd_store *store;
-    hd_embedder *embedder; /* NULL: BM25 alone */
-    hd_model *reranker;    /* NULL: none; the caller's */
+    hd_embedder *embedder;        /* NULL: BM25 alone */
+    _Atomic(hd_model *) reranker; /* NULL: none; the caller's */
     bool read_only;
     bool owns_embedder;
 };
+
+/* What reranks from now on, where the index was opened before that was there; it must outlive the index. */
+void hd__index_set_reranker(hd_index *index, hd_model *reranker);
 
 /* Puts whole lines of JSONL, which are the document's text, in one transaction; those that cannot be kept are left out. */
 HD_MUST_USE hd_status hd__index_put_lines(hd_index *index, const hd_document *document, hd_lines *lines, hd_error *err);

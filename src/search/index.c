@@ -52,7 +52,7 @@ hd_status hd_index_open(const char *path, const hd_index_options *options, hd_in
     hd_index *index = hd__calloc(1, sizeof *index);
     if (index == NULL)
         return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to open it", path);
-    index->reranker = options->reranker;
+    atomic_init(&index->reranker, options->reranker);
     index->read_only = options->read_only;
     hd_status status = open_embedder(index, path, options, err);
     if (status == HD_OK) {
@@ -80,6 +80,11 @@ void hd_index_close(hd_index *index)
     if (index->owns_embedder)
         hd__embedder_close(index->embedder);
     hd__free(index);
+}
+
+void hd__index_set_reranker(hd_index *index, hd_model *reranker)
+{
+    atomic_store(&index->reranker, reranker);
 }
 
 hd_status hd__index_check_writes(const hd_index *index, hd_error *err)
@@ -390,6 +395,6 @@ hd_status hd_index_get_stats(hd_index *index, hd_index_stats *stats, hd_error *e
     stats->legs |= has_model && identity->n_dimensions > 0 ? (uint32_t)HD_LEG_DENSE : 0u;
     stats->legs |= has_model && identity->has_sparse ? (uint32_t)HD_LEG_SPARSE : 0u;
     stats->legs |= has_model && identity->n_token_dimensions > 0 ? (uint32_t)HD_LEG_MULTI : 0u;
-    stats->legs |= index->reranker != NULL ? (uint32_t)HD_LEG_RERANK : 0u;
+    stats->legs |= atomic_load(&index->reranker) != NULL ? (uint32_t)HD_LEG_RERANK : 0u;
     return HD_OK;
 }

@@ -112,7 +112,7 @@ static hd_status run_words_and_model(hd_searching *s, hd_ranked *items, hd_ranke
     first_step step = {.s = s, .items = items, .list = &lists[HD_AT_BM25]};
     const bool words = hd__search_has(s, HD_AT_BM25);
     const bool model = hd__search_has(s, HD_AT_DENSE) || hd__search_has(s, HD_AT_SPARSE) || hd__search_has(s, HD_AT_MULTI) ||
-                       (s->wanted.rerank && s->index->reranker == NULL && s->identity->n_token_dimensions > 0);
+                       (s->wanted.rerank && s->reranker == NULL && s->identity->n_token_dimensions > 0);
     if (words && model && s->index->embedder != NULL && s->allowed->n >= PARALLEL_CHUNKS) {
         HD_TRY(hd__parallel(2, 2, run_first, &step, err));
     } else {

@@ -73,7 +73,7 @@ static hd_status read_pairs(hd_searching *s, const hd_text *texts, size_t n, flo
     hd_job *job;
     sem_init(&done, 0, 0);
     const hd_job_options options = {.done = job_is_done, .data = &done};
-    hd_status status = hd_rerank_submit(s->index->reranker, s->plain_query, texts, n, NULL, &options, scores, &job, err);
+    hd_status status = hd_rerank_submit(s->reranker, s->plain_query, texts, n, NULL, &options, scores, &job, err);
     if (status == HD_OK) {
         struct timespec until;
         do {
@@ -129,7 +129,7 @@ static hd_status rerank(hd_searching *s, hd_error *err)
     size_t leg = HD_AT_RERANK;
     hd_error why = {0};
     hd_status status;
-    if (s->index->reranker != NULL) {
+    if (s->reranker != NULL) {
         status = score_pairs(s, n, &why);
     } else if (s->identity->n_token_dimensions > 0 && s->vectors.n_token_vectors > 0) {
         leg = HD_AT_MULTI;
@@ -263,7 +263,10 @@ hd_status hd__search_run(hd_index *index, const hd_search *search, hd_search_ste
 {
     const uint64_t start = hd__now_ns();
     hd_results found = {0};
-    hd_searching s = {.index = index, .identity = hd__store_identity(index->store), .results = &found};
+    hd_searching s = {.index = index,
+                      .reranker = atomic_load(&index->reranker),
+                      .identity = hd__store_identity(index->store),
+                      .results = &found};
     hd_status status;
     s.arena = hd__malloc(sizeof *s.arena);
     if (s.arena == NULL)

@@ -11,6 +11,7 @@
 
 typedef struct hd_searching {
     hd_index *index;
+    hd_model *reranker; /* the index's when the search began */
     hd_snapshot *snapshot;
     const hd_identity *identity;
     hd_search wanted; /* with every default filled in; keep_going asks `asked` and remembers */

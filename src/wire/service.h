@@ -20,8 +20,9 @@ typedef struct hd_service_options {
     uint32_t n_threads;                    /* for heavy exchanges; 0: one for each 2 CPUs, at least 2 */
     void (*finish)(hd_exchange *exchange); /* takes answered exchanges, from any thread */
 
-    /* The index, open until the service is closed, or why it is not open yet; asked on the index's threads. NULL: none. */
-    hd_status (*find_index)(void *data, hd_index **index, hd_fault *fault);
+    /* The index, open until the service is closed, or why it is not open yet, or why it does not rerank yet; asked on the
+     * index's threads. NULL: none. */
+    hd_status (*find_index)(void *data, bool reranks, hd_index **index, hd_fault *fault);
     void *index_data;
 } hd_service_options;
 

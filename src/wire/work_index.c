@@ -124,6 +124,15 @@ static hd_status run(hd_work *w, hd_error *err)
     }
 }
 
+static bool reranks(const hd_call *call)
+{
+    const hd_index_call *c = call->index;
+    bool any = false;
+    for (size_t i = 0; i < c->n_searches; i++)
+        any |= c->searches[i].rerank;
+    return any;
+}
+
 /* ---- steps ---- */
 
 static void index_step(hd_task_node *node)
@@ -135,7 +144,7 @@ static void index_step(hd_task_node *node)
     atomic_fetch_sub(is_write(w->call.task) ? &s->n_waiting_writes : &s->n_waiting_searches, 1);
     const uint64_t start_ns = hd__now_ns();
     w->exchange->record.queue_ns = start_ns - w->step_ns;
-    if (s->options.find_index(s->options.index_data, &w->asked_index, &fault) != HD_OK) {
+    if (s->options.find_index(s->options.index_data, reranks(&w->call), &w->asked_index, &fault) != HD_OK) {
         hd__work_fault(w, &fault);
         return;
     }

@@ -350,17 +350,20 @@ class Pulling(LifecycleTest):
         self.assertEqual(self.said().count("no/such"), 1, self.said())
         self.assertEqual(len(self.hub.asked("hub")), 1)
 
-    def test_an_index_whose_model_comes_later(self):
+    def test_an_index_whose_models_come_later(self):
         """What the hub did not have at the start is asked for again half a minute later, by nobody's request."""
-        self.serve("--model", "e/f", "--allow-pull", "--index", self.work / "new.db", env=self.at)
+        self.serve("--model", "e/f", "--rerank-model", "c/d", "--allow-pull", "--index", self.work / "new.db", env=self.at)
         self.wait_until_ready()
-        self.hub.add("e/f", {str(path.relative_to(self.tiny("tiny-cls"))): path.read_bytes()
-                             for path in Path(self.tiny("tiny-cls")).rglob("*") if path.is_file()})
+        for name, folder in (("e/f", Path(self.tiny("tiny-cls"))), ("c/d", tiny_architectures() / "tiny-bert-reranker")):
+            self.hub.add(name, {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
         end = time.monotonic() + 40 + PATIENCE_S
         while b"heddle_index_documents 0" not in self.ask("/metrics").body:
             self.assertLess(time.monotonic(), end, self.said())
             time.sleep(0.5)
         self.assertEqual(self.finds("a"), [])
+        while not (self.cache / "models/c/d").exists():
+            self.assertLess(time.monotonic(), end, self.said())
+            time.sleep(0.1)
 
     def test_an_index_that_cannot_be_made_when_its_model_has_come(self):
         self.serve("--model", "a/b", "--allow-pull", "--index", self.work / "none" / "new.db", env=self.at)
@@ -388,8 +391,10 @@ class Pulling(LifecycleTest):
             self.serve(*options, "--allow-pull", env=self.at)
             self.vector("tiny-mrl")
             self.assertEqual(self.ask("/ready").status, 503)
-            answer = self.ask("/v1/search", {"query": "a river"})
+            answer = self.ask("/v1/search", {"query": "a river", "rerank": True})
             self.assertEqual((answer.status, answer.json["error"]["message"]), (503, "The model `c/d` is being fetched"))
+            self.assertGreater(int(answer.headers["Retry-After"]), 0)
+            self.assertEqual(self.ask("/v1/search", {"query": "a river"}).status, 200)
             self.assertEqual(self.stop(), 0)
         self.serve(*options, "--allow-pull", env=self.at)
         self.wait_until_ready()
@@ -397,6 +402,19 @@ class Pulling(LifecycleTest):
         hit = self.ask("/v1/search", {"query": "stone", "rerank": True}).json["hits"][0]
         self.assertIn("rerank", hit["scores"])
         self.assertEqual([model["id"] for model in self.ask("/v1/models").json["data"]], ["tiny-mrl"])
+
+    def test_searches_without_what_reranks_when_it_cannot_be_had(self):
+        self.serve("--model", self.tiny("tiny-mrl"), "--rerank-model", "no/such", "--allow-pull", "--index", self.work / "new.db", env=self.at)
+        self.wait_until_ready()
+        self.assertIn("no/such@main: no such model at ", self.said())
+        self.ask("/v1/documents", {"documents": [{"id": "river", "text": "a river of stone"}]})
+        self.assertEqual(self.finds("stone"), ["river"])
+        self.assertEqual(self.ask("/query", {"queries": [{"query": "stone"}]}).status, 500)
+        answer = self.ask("/v1/search", {"query": "stone", "rerank": True})
+        self.assertEqual(answer.status, 500, answer.body)
+        self.assertIn("no/such@main: no such model at ", answer.json["error"]["message"])
+        self.assertEqual(self.ask("/v1/index").status, 200)
+        self.assertEqual(self.stop(), 0)
 
     def test_an_index_of_a_model_that_is_not_served(self):
         self.serve("--model", self.tiny("tiny-cls"), "--index", self.work / "a.db")
