@@ -5,9 +5,12 @@
  */
 #include "cli/serve_index.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -159,6 +162,18 @@ static hd_status add_reranker(const cli_serve_config *config, hd_engine *engine,
     return hd__models_add(x->rerankers, name, NULL, &(hd_model_options){.dtype = config->base.dtype}, err);
 }
 
+/* Whether there can be a new index: said before models are fetched for it. */
+static hd_status check_folder(cli_serve_index *x, hd_error *err)
+{
+    const char *slash = strrchr(x->path, '/');
+    const char *folder = slash != NULL ? hd__arena_strndup(&x->arena, x->path, (size_t)(slash + 1 - x->path)) : ".";
+    if (folder == NULL)
+        return hd__fail(err, HD_ERR_MEMORY, "%s: no memory to make it", x->path);
+    if (hd__dir_exists(x->path))
+        return hd__fail(err, HD_ERR_FORMAT, "%s: a folder, no index", x->path);
+    return access(folder, W_OK | X_OK) == 0 ? HD_OK : hd__fail_errno(err, errno, "%s: cannot make the index", x->path);
+}
+
 hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine, hd_models *models, cli_serve_index *x,
                                hd_error *err)
 {
@@ -173,8 +188,7 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
     pthread_mutex_init(&x->lock, NULL);
     hd__timed_cond_init(&x->stopped);
     hd__arena_init(&x->arena);
-    if (hd__file_exists(path))
-        HD_TRY(read_model(path, &x->arena, &x->name, err));
+    HD_TRY(hd__file_exists(path) ? read_model(path, &x->arena, &x->name, err) : check_folder(x, err));
     if (reranker != NULL)
         HD_TRY(add_reranker(config, engine, reranker, x, err));
     if (hd__models_find(models, x->name, &model, &fault) == HD_OK) {

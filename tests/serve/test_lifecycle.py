@@ -263,6 +263,15 @@ class Pulling(LifecycleTest):
         self.hub.add("a/b", {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
         self.at = {"HF_ENDPOINT": self.hub.endpoint}
 
+    def nobody(self):
+        """The user of a server that must not write everywhere."""
+        user = {"user": 65534} if os.geteuid() == 0 else {}
+        try:
+            subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, **user)
+        except PermissionError:
+            self.skipTest("the program is not for all users")
+        return user
+
     def embed_until_there(self, *args):
         end = time.monotonic() + PATIENCE_S
         answer = self.embed(*args)
@@ -366,7 +375,10 @@ class Pulling(LifecycleTest):
             time.sleep(0.1)
 
     def test_an_index_that_cannot_be_made_when_its_model_has_come(self):
-        self.serve("--model", "a/b", "--allow-pull", "--index", self.work / "none" / "new.db", env=self.at)
+        (self.work / "none").mkdir()
+        with self.hub.lock:
+            self.serve("--model", "a/b", "--allow-pull", "--index", self.work / "none" / "new.db", env=self.at)
+            (self.work / "none").rmdir()
         self.wait_until_ready()
         self.wait_for("none/new.db")
         answer = self.ask("/v1/search", {"query": "a"})
@@ -380,6 +392,17 @@ class Pulling(LifecycleTest):
         self.assertEqual(answer.json["hits"], [])
         self.fails("serve", "--model", "x=./typo", "--allow-pull", env=self.at, says="./typo: no such folder or file")
         self.fails("serve", "--index", "new.db", "--rerank-model", "/no/typo", "--allow-pull", env=self.at, says="/no/typo: no such")
+
+    def test_an_index_that_cannot_be_made(self):
+        """It is said before anything is fetched for it."""
+        for index, why in (("none/new.db", "cannot make the index: No such file or directory"), (".", "a folder, no index")):
+            self.fails("serve", "--model", "a/b", "--allow-pull", "--index", index, env=self.at, says=f"heddle: {index}: {why}")
+        self.folder.chmod(0o755)
+        (self.folder / "closed").mkdir(mode=0o555)
+        self.serve("--model", "a/b", "--allow-pull", "--index", self.folder / "closed" / "new.db", env=self.at, wait=False, **self.nobody())
+        self.assertEqual(self.server.wait(PATIENCE_S), 1)
+        self.assertIn("closed/new.db: cannot make the index: Permission denied", self.said())
+        self.assertEqual(self.hub.asked("hub"), [])
 
     def test_an_index_waits_for_what_reranks(self):
         folder = tiny_architectures() / "tiny-bert-reranker"
@@ -434,13 +457,9 @@ class Pulling(LifecycleTest):
         self.folder.chmod(0o755)
         self.cache.mkdir()
         self.cache.chmod(0o555)
-        (self.folder / "public").mkdir(mode=0o777)
-        user = {"user": 65534} if os.geteuid() == 0 else {}
-        try:
-            subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, **user)
-        except PermissionError:
-            self.skipTest("the program is not for all users")
-        self.serve("--model", "a/b", "--allow-pull", "--index", self.folder / "public" / "new.db", env=self.at, **user)
+        (self.folder / "public").mkdir()
+        (self.folder / "public").chmod(0o777)
+        self.serve("--model", "a/b", "--allow-pull", "--index", self.folder / "public" / "new.db", env=self.at, **self.nobody())
         self.wait_for(re.escape(f"{self.cache}/pull: cannot make folder: Permission denied"))
         self.wait_until_ready()
         self.assertIn(str(self.cache), self.ask("/v1/search", {"query": "a"}).json["error"]["message"])
