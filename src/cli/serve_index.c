@@ -196,10 +196,12 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
         HD_IGNORE(set_reranker(x, hd__models_find, &fault)); /* or it is to be pulled */
         return HD_OK;
     }
-    return fault.kind != HD_FAULT_MODEL /* then it is to be pulled */
-               ? HD_OK
-               : hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
-                          path, x->name != NULL ? x->name : "no model", fault.text);
+    if (fault.kind == HD_FAULT_MODEL)
+        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: its vectors were made by %s, which is not among the served models: %s",
+                        path, x->name != NULL ? x->name : "no model", fault.text);
+    if (x->name != NULL && !hd__models_has(models, x->name)) /* one that was renamed is the same model */
+        cli_notice("%s: its vectors were made by %s: it is opened if the model that is fetched is that one", path, x->name);
+    return HD_OK;
 }
 
 static bool is_open(const cli_serve_index *x)

@@ -324,10 +324,8 @@ static bool matches(hd_span asked, hd_span name, int way)
     return asked.len > 0 && same(asked, name);
 }
 
-static hd_model_entry *find(hd_models *m, size_t n, const char *name)
+static hd_model_entry *find_called(hd_models *m, size_t n, const char *name)
 {
-    if (name == NULL || name[0] == '\0' || (n == 1 && !m->strict))
-        return m->entries[0];
     for (size_t i = 0; i < n; i++)
         if (strcmp(m->entries[i]->name, name) == 0 || strcmp(m->entries[i]->source, name) == 0)
             return m->entries[i];
@@ -336,6 +334,17 @@ static hd_model_entry *find(hd_models *m, size_t n, const char *name)
             if (matches(hd__span_of(name), hd__span_of(m->entries[i]->name), way))
                 return m->entries[i];
     return NULL;
+}
+
+static hd_model_entry *find(hd_models *m, size_t n, const char *name)
+{
+    const bool any = name == NULL || name[0] == '\0' || (n == 1 && !m->strict);
+    return any ? m->entries[0] : find_called(m, n, name);
+}
+
+bool hd__models_has(hd_models *m, const char *name)
+{
+    return find_called(m, count(m), name) != NULL;
 }
 
 static hd_status find_pulled(hd_models *m, const char *name, bool waits, hd_model_entry **entry, hd_fault *fault)

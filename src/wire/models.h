@@ -45,6 +45,9 @@ HD_MUST_USE hd_status hd__models_find(hd_models *models, const char *name, hd_mo
 /* The same, but a model that is not here is pulled first, unless that has failed a moment ago. */
 HD_MUST_USE hd_status hd__models_await(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
 
+/* Whether a model is called so, also where any name means the one that there is. Nothing is pulled. */
+bool hd__models_has(hd_models *models, const char *name);
+
 hd_model *hd__models_handle(const hd_model_entry *entry);
 
 /* What is known now. */

@@ -344,6 +344,7 @@ class Pulling(LifecycleTest):
             self.wait_until_ready()
             self.assertEqual(self.finds("stone"), ["river"])
             self.assertEqual(self.stop(), 0)
+            self.assertNotIn("its vectors", self.said())
 
     def test_an_index_whose_model_is_not_there_either(self):
         self.serve("--model", "no/such", "--model", self.tiny("tiny-mrl"), "--allow-pull", "--preload", "--index", self.work / "new.db",
@@ -444,6 +445,25 @@ class Pulling(LifecycleTest):
         self.stop()
         self.fails("serve", "--model", "a/b", "--model", "no/such", "--allow-pull", "--index", self.work / "a.db", env=self.at,
                    says=["a.db", "tiny-cls", "not among the served models"])
+
+    def test_an_index_of_a_model_of_another_name(self):
+        """Said before the one that is served has been fetched, of which only its weights tell whether it is the same."""
+        folder, made_by = self.tiny("tiny-mrl"), self.tiny("tiny-cls")
+        notice = f"a.db: its vectors were made by {made_by}: it is opened if "
+        self.hub.add("c/d", {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()})
+        self.serve("--model", made_by, "--index", self.work / "a.db")
+        self.stop()
+        for model, status in (("a/b", 200), ("c/d", 500)):
+            with self.hub.lock:
+                self.serve("--model", model, "--allow-pull", "--index", self.work / "a.db", env=self.at)
+                self.assertIn(notice, self.said())
+            self.wait_until_ready()
+            answer = self.ask("/v1/search", {"query": "a"})
+            self.assertEqual(answer.status, status, answer.body)
+            self.assertEqual(f"made with {made_by}, not with c/d" in self.said(), status == 500, self.said())
+            self.stop()
+        self.serve("--model", "a/b", "--allow-pull", "--index", self.work / "a.db", env=self.at)  # it is here
+        self.assertNotIn(notice, self.said())
 
     def test_stopped_meanwhile(self):
         for more in (["--index", self.work / "new.db"], ["--preload"]):

@@ -357,6 +357,21 @@ static void test_names(void **state)
     models = given;
 }
 
+static void test_whether_one_is_called_so(void **state)
+{
+    (void)state;
+    hd_model_entry *entry;
+    hd_fault fault;
+    assert_false(hd__models_has(models, "BAAI/bge-m3"));
+    hd__models_allow_pull(models, pull_nothing, NULL);
+    MUST(hd__models_add(models, "BAAI/bge-m3", NULL, NULL, &err));
+    assert_true(hd__models_has(models, "BAAI/bge-m3"));
+    assert_true(hd__models_has(models, "bge-m3:latest"));
+    assert_false(hd__models_has(models, "gpt2"));
+    assert_int_equal(atomic_load(&n_pulls), 0);
+    assert_int_equal(hd__models_find(models, "gpt2", &entry, &fault), HD_ERR_BUSY); /* it means the one that there is */
+}
+
 /* Two of the same last part; what they were registered by finds them, too. */
 static void test_names_of_two_paths(void **state)
 {
@@ -416,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_options, begin, end),
         cmocka_unit_test_setup_teardown(test_when_it_is_unloaded, begin, end),
         cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_whether_one_is_called_so, begin, end),
         cmocka_unit_test_setup_teardown(test_names_of_two_paths, begin, end),
         cmocka_unit_test_setup_teardown(test_as_many_as_the_limit, begin, end),
         cmocka_unit_test_setup_teardown(test_no_memory, begin, end),
