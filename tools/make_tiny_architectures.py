@@ -219,6 +219,30 @@ def qwen3_causal(w, c):
     qwen3(w.at("model."), c)
 
 
+def gemma3(w, c):
+    h, middle, dim = c["hidden_size"], c["intermediate_size"], c["head_dim"]
+    q, kv = c["num_attention_heads"] * dim, c["num_key_value_heads"] * dim
+    def norm(name, n):      # weights less one
+        w.add(name + ".weight", [n], 0.6)
+    w.table("embed_tokens", c["vocab_size"], h, 0.2)
+    for i in range(c["num_hidden_layers"]):
+        layer = f"layers.{i}."
+        norm(layer + "input_layernorm", h)
+        w.linear(layer + "self_attn.q_proj", q, h, bias=False)
+        w.linear(layer + "self_attn.k_proj", kv, h, bias=False)
+        w.linear(layer + "self_attn.v_proj", kv, h, bias=False)
+        norm(layer + "self_attn.q_norm", dim)
+        norm(layer + "self_attn.k_norm", dim)
+        w.linear(layer + "self_attn.o_proj", h, q, bias=False)
+        norm(layer + "post_attention_layernorm", h)
+        norm(layer + "pre_feedforward_layernorm", h)
+        w.linear(layer + "mlp.gate_proj", middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.up_proj", middle, h, 1.2, bias=False)
+        w.linear(layer + "mlp.down_proj", h, middle, 1.2, bias=False)
+        norm(layer + "post_feedforward_layernorm", h)
+    norm("norm", h)
+
+
 def gte(w, c):
     h, middle, heads = c["hidden_size"], c["intermediate_size"], c["architectures"][0]
     if not heads.endswith("Model"):
@@ -382,6 +406,13 @@ QWEN3 = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_s
          "num_key_value_heads": 2, "head_dim": 32, "num_hidden_layers": 2, "intermediate_size": 96, "hidden_act": "silu",
          "rms_norm_eps": 1e-6, "rope_theta": 1000000, "attention_bias": False, "use_sliding_window": False,
          "sliding_window": None, "max_position_embeddings": 160, "pad_token_id": 0, "tie_word_embeddings": True}
+GEMMA3 = {"model_type": "gemma3_text", "architectures": ["Gemma3TextModel"], "hidden_size": 96, "num_attention_heads": 3,
+          "num_key_value_heads": 1, "head_dim": 64, "num_hidden_layers": 4, "intermediate_size": 96,
+          "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+          "rope_local_base_freq": 10000.0, "rope_scaling": None, "attention_bias": False, "attn_logit_softcapping": None,
+          "final_logit_softcapping": None, "query_pre_attn_scalar": 64, "sliding_window": 32, "sliding_window_pattern": 3,
+          "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+          "use_bidirectional_attention": True, "max_position_embeddings": 160, "pad_token_id": 0}
 GTE = dict(BERT, model_type="new", architectures=["NewModel"], position_embedding_type="rope", rope_theta=500000.0,
            rope_scaling=None, layer_norm_type="layer_norm", logn_attention_scale=False, logn_attention_clip1=False,
            pack_qkv=True, unpad_inputs=False, use_memory_efficient_attention=False)
@@ -468,6 +499,12 @@ MODELS = {
                           dict(QWEN3, tie_word_embeddings=False), dict(answers=(311, 47))),
     "tiny-qwen3-reranker": ("Qwen3-Reranker without modules.json: the head is the table of words, the tokenizer knows yes",
                             qwen3_causal, dict(QWEN3, max_position_embeddings=1024), dict(chat=True)),
+    "tiny-gemma3": ("EmbeddingGemma: windows to both sides, three heads of queries to one of keys", gemma3, GEMMA3,
+                    dict(pooling="mean", normalize=True)),
+    "tiny-gemma3-wide": ("heads of 256 values, narrower than the hidden states in 16 bits", gemma3,
+                         dict(GEMMA3, hidden_size=768, num_attention_heads=1, head_dim=256, query_pre_attn_scalar=256,
+                              num_hidden_layers=3, layer_types=GEMMA3["layer_types"][:3], intermediate_size=70),
+                         dict(pooling="mean", normalize=True)),
     "tiny-gte": ("gte-base-en-v1.5: angles stretched by two, no token types", gte,
                  dict(GTE, type_vocab_size=0, rope_scaling={"factor": 2.0, "type": "ntk"}),
                  dict(pooling="cls", normalize=True)),

@@ -222,6 +222,16 @@ def sentencepiece():
     return t, raw("<unk>", "<s>", "</s>") + [f"<0x{b:02X}>" for b in range(256)], [], wrapped("<s>", "", "<s> $A <s>:1 $B:1")
 
 
+def gemma():
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    t.normalizer = normalizers.Replace(" ", "▁")
+    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")    # finds none: all of them were replaced
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    lines = [AddedToken(text, special=False, normalized=False) for text in ("\n", "\n\n", "▁▁", "▁▁▁", "<table>")]
+    return t, raw("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>") + lines + [f"<0x{b:02X}>" for b in range(256)], [], \
+        wrapped("<bos>", "<eos>", "<bos> $A <eos> <bos>:1 $B:1 <eos>:1")
+
+
 def clip():
     t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
     t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
@@ -240,8 +250,8 @@ def continuing():
 
 
 KINDS = dict(gpt2=gpt2, roberta=roberta, qwen2=qwen2, llama3=llama3, modernbert=modernbert, prefix_space=prefix_space,
-             sentencepiece=sentencepiece, clip=clip, continuing=continuing)
-PUBLISHED = ("gpt2", "roberta", "qwen2", "modernbert")
+             sentencepiece=sentencepiece, gemma=gemma, clip=clip, continuing=continuing)
+PUBLISHED = ("gpt2", "roberta", "qwen2", "modernbert", "gemma")
 OLD_SPELLING = ("gpt2", "roberta", "clip")     # merges as "a b", no "type" in the model
 
 
@@ -266,8 +276,11 @@ def train(name):
     if name in ("roberta", "modernbert"):      # added as the published files have them, not as the trainer leaves them
         for token in settings["added_tokens"]:
             token["special"], token["normalized"] = flags[token["content"]]
-    if name == "sentencepiece":
-        settings["added_tokens"] = settings["added_tokens"][:3]
+    if name in ("sentencepiece", "gemma"):     # pieces of bytes are none
+        settings["added_tokens"] = [a for a in settings["added_tokens"] if not a["content"].startswith("<0x")]
+    if name == "gemma":
+        for token in settings["added_tokens"]:
+            token["special"], token["normalized"] = flags[token["content"]]
     if name in OLD_SPELLING:
         settings["model"]["merges"] = [" ".join(m) for m in settings["model"]["merges"]]
         del settings["model"]["type"], settings["model"]["ignore_merges"], settings["model"]["byte_fallback"]

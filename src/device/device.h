@@ -93,8 +93,9 @@ typedef struct hd_ffn {
     const k_weights *up, *down;
     hd_change up_change, down_change;
     k_epilogue activation;
-    hd_act act; /* input rows */
-    float *x;   /* [n_rows, x_stride] */
+    hd_act act;  /* input rows */
+    bool stores; /* x = …, not x += … */
+    float *x;    /* [n_rows, x_stride] */
     size_t x_stride;
     int n_rows;
     hd_act middle_act; /* the middle as `down` reads it, [block_rows, ..]; all but K_I8 are written there at once, */

@@ -16,7 +16,7 @@ void hd__device_ffn(const hd_device_ops *device, const hd_kernels *kernels, hd_r
                        f->gate != NULL ? K_MUL : f->activation, middle->type, middle->data, middle->stride);
         if (converts)
             device->convert(kernels, run, middle, rows, f->up->n, &f->middle_act);
-        device->linear(kernels, run, f->down, &f->down_change, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL, K_ADD,
-                       K_F32, f->x + (size_t)row * f->x_stride, f->x_stride);
+        device->linear(kernels, run, f->down, &f->down_change, &f->middle_act, rows, 0, f->down->n_pad / K_PANEL,
+                       f->stores ? K_STORE : K_ADD, K_F32, f->x + (size_t)row * f->x_stride, f->x_stride);
     }
 }

@@ -62,7 +62,10 @@ static hd_status bind_norm(const layer_binder *b, const char *blob, const char *
     if (tensor == NULL)
         return HD_OK;
     name_of(b, blob, tensor, name, path);
-    HD_TRY(hd__weights_norm(b->w, name, path, n, !b->names->no_norm_bias, b->e->settings->norm_eps, norm, b->err));
+    if (b->names->norms_from_one)
+        HD_TRY(hd__weights_norm_from_one(b->w, name, path, n, b->e->settings->norm_eps, norm, b->err));
+    else
+        HD_TRY(hd__weights_norm(b->w, name, path, n, !b->names->no_norm_bias, b->e->settings->norm_eps, norm, b->err));
     norm->rms = b->names->rms;
     return HD_OK;
 }
@@ -70,13 +73,8 @@ static hd_status bind_norm(const layer_binder *b, const char *blob, const char *
 /* The RMS norm of the heads of queries or keys. */
 static hd_status bind_head_norm(const layer_binder *b, const char *blob, const char *tensor, const float **gamma)
 {
-    char name[NAME_BYTES], path[NAME_BYTES];
-    hd_norm norm;
-    if (tensor == NULL)
-        return HD_OK;
-    name_of(b, blob, tensor, name, path);
-    HD_TRY(
-        hd__weights_norm(b->w, name, path, (int)b->e->settings->head_dim, false, b->e->settings->norm_eps, &norm, b->err));
+    hd_norm norm = {0};
+    HD_TRY(bind_norm(b, blob, tensor, (int)b->e->settings->head_dim, &norm));
     *gamma = norm.gamma;
     return HD_OK;
 }
@@ -142,6 +140,8 @@ static hd_status bind_layer(const layer_binder *b, hd_layer *layer)
     HD_TRY(bind_norm(b, "query_norm", names->query_norm, hd__q_width(set), &layer->query_norm));
     HD_TRY(bind_norm(b, "key_norm", names->key_norm, hd__kv_width(set), &layer->key_norm));
     HD_TRY(bind_norm(b, "inner_norm", names->inner_norm, (int)set->hidden, &layer->inner_norm));
+    HD_TRY(bind_norm(b, "attention_post_norm", names->attention_post_norm, (int)set->hidden, &layer->attention_post_norm));
+    HD_TRY(bind_norm(b, "ffn_post_norm", names->ffn_post_norm, (int)set->hidden, &layer->ffn_post_norm));
     HD_TRY(bind_linear(b, "attention_out", names->attention_out, HD_OF_OTHERS, (int)set->hidden, 0, 0, hd__q_width(set),
                        names->no_out_bias, &layer->attention_out));
     if (b->i > 0 || !names->begins_without_norm)
@@ -182,7 +182,8 @@ hd_status hd__bind_embedding(hd_encoder *e, hd_weights *w, const char *prefix, c
     snprintf(path, sizeof path, "%s%s.weight", prefix, names->words);
     e->embedding.n = (int)set->hidden;
     if (e->embedding.tied == NULL)
-        HD_TRY(hd__weights_words(w, path, (int)set->vocab_size, (int)set->hidden, &e->embedding, err));
+        HD_TRY(hd__weights_words(w, path, (int)set->vocab_size, (int)set->hidden,
+                                 names->times_root ? sqrtf((float)set->hidden) : 1.0f, &e->embedding, err));
     HD_TRY(bind_table_adapter(e, w, "words", prefix, names->words, set->vocab_size, &e->word_adapter, err));
     if (names->positions != NULL)
         HD_TRY(bind_table(w, "positions", prefix, names->positions, set->position_offset, set->n_positions, set->hidden,
@@ -243,6 +244,17 @@ hd_status hd__bind_rotary(hd_encoder *e, hd_weights *w, const char *name, double
             sines[i * half + j] = sinf(angle);
         }
     }
+    return HD_OK;
+}
+
+hd_status hd__bind_windows(hd_encoder *e, hd_weights *w, hd_error *err)
+{
+    const hd_settings *set = e->settings;
+    e->rules[1] = (hd_attention_rule){.reach_back = (int)set->local_window, .reach_ahead = (int)set->local_window};
+    HD_TRY(hd__bind_rotary(e, w, "rotary", set->rotary_theta, &e->rules[0], err));
+    HD_TRY(hd__bind_rotary(e, w, "rotary_local", set->rotary_theta_local, &e->rules[1], err));
+    for (uint32_t i = 0; i < set->n_layers; i++)
+        e->layers[i].rule = &e->rules[i % set->global_every != set->global_first];
     return HD_OK;
 }
 
@@ -474,22 +486,33 @@ static void copy_rows(const hd_states *s, const float *from, float *to, bool add
                     });
 }
 
+/* x += norm(update), in update's place. */
+static void add_normed(const hd_states *s, const hd_norm *norm)
+{
+    const hd_encoder *e = s->encoder;
+    const hd_act none = {.type = K_F32};
+    e->device->norm(&e->kernels, s->run, norm, s->update, s->x_stride, s->n_rows, false, &none);
+    copy_rows(s, s->update, s->x, true);
+}
+
 /* x += Wo in, by way of the layer's inner norm if it has one: its rows take the place of qkv, which are wider. */
 static void project_out(hd_states *s, const hd_layer *layer, const hd_act *in)
 {
     const hd_encoder *e = s->encoder;
     const hd_act none = {.type = K_F32};
-    const bool inner = layer->inner_norm.n > 0;
+    const bool inner = layer->inner_norm.n > 0, post = layer->attention_post_norm.n > 0;
     const hd_change change = change_of(s, &layer->out_adapter);
-    float *out = inner ? s->qkv : s->x;
+    float *out = inner ? s->qkv : post ? s->update : s->x;
     if (inner)
         copy_rows(s, s->x, out, false);
     e->device->linear(&e->kernels, s->run, &layer->attention_out, &change, in, s->n_rows, 0,
-                      layer->attention_out.n_pad / K_PANEL, K_ADD, K_F32, out, s->x_stride);
+                      layer->attention_out.n_pad / K_PANEL, post ? K_STORE : K_ADD, K_F32, out, s->x_stride);
     if (inner) {
         e->device->norm(&e->kernels, s->run, &layer->inner_norm, out, s->x_stride, s->n_rows, false, &none);
         copy_rows(s, out, s->x, true);
     }
+    if (post)
+        add_normed(s, &layer->attention_post_norm);
 }
 
 /* Queries are of the rows worked on, keys and values of all tokens. */
@@ -524,6 +547,7 @@ void hd__attention_block(hd_states *s, const hd_layer *layer, bool pick)
 void hd__ffn_block(hd_states *s, const hd_layer *layer)
 {
     const hd_encoder *e = s->encoder;
+    const bool post = layer->ffn_post_norm.n > 0;
     hd__device_ffn(e->device, &e->kernels, s->run,
                    &(hd_ffn){
                        .gate = layer->gate.n > 0 ? &layer->gate : NULL,
@@ -533,13 +557,16 @@ void hd__ffn_block(hd_states *s, const hd_layer *layer)
                        .down_change = change_of(s, &layer->down_adapter),
                        .activation = hd__epilogue_of(e->settings->activation),
                        .act = s->in,
-                       .x = s->x,
+                       .stores = post,
+                       .x = post ? s->update : s->x,
                        .x_stride = s->x_stride,
                        .n_rows = s->n_rows,
                        .middle = s->middle,
                        .middle_act = s->middle_act,
                        .block_rows = s->block_rows,
                    });
+    if (post)
+        add_normed(s, &layer->ffn_post_norm);
 }
 
 void hd__post_norm_forward(const hd_encoder *e, hd_run *run, const hd_batch *batch, const hd_room *room, char *scratch)

@@ -16,6 +16,7 @@
 typedef struct hd_embedding_names {
     const char *words, *positions, *types, *norm;
     bool no_norm_bias;
+    bool times_root; /* words are multiplied by the root of their width */
 } hd_embedding_names;
 
 /* Binds the tables and the norm behind them. A masked-language head that may share the words is bound before. */
@@ -33,10 +34,12 @@ typedef struct hd_layer_names {
     const char *attention_out, *attention_norm;
     const char *up, *gate, *gate_up; /* gate NULL: not gated; or both in one, the gate above */
     const char *down, *output_norm;
+    const char *attention_post_norm, *ffn_post_norm; /* of what is added to the stream, or NULL */
     const struct hd_layer_names *peft; /* the same in transformers' class, after which PEFT's adapters are called; or NULL */
     bool gate_below;                   /* in gate_up, that is */
     bool no_qkv_bias, no_out_bias, no_up_bias, no_down_bias, no_norm_bias;
     bool rms;                 /* norms are RMS norms */
+    bool norms_from_one;      /* and their weights are stored less one */
     bool begins_without_norm; /* the first layer has no attention_norm */
 } hd_layer_names;
 
@@ -59,6 +62,10 @@ void hd__embed(hd_states *states);
 HD_MUST_USE hd_status hd__bind_rotary(hd_encoder *encoder, hd_weights *weights, const char *name, double theta,
                                       hd_attention_rule *rule, hd_error *err);
 
+/* Rotary positions in all layers, after hd__bind_layers: those that see a window only have angles of their own, the others
+ * are every settings->global_every-th from settings->global_first on. */
+HD_MUST_USE hd_status hd__bind_windows(hd_encoder *encoder, hd_weights *weights, hd_error *err);
+
 /* Binds "bias", [n_heads, 2 reach + 1] with reach = n_positions - 1: what attention adds by the distance from query to key,
  * -reach to reach. *fill is where the values go, NULL when they are there already. */
 HD_MUST_USE hd_status hd__bind_distance_bias(hd_encoder *encoder, hd_weights *weights, hd_attention_rule *rule, float **fill,
@@ -71,11 +78,13 @@ void hd__norm(hd_states *states, const hd_norm *norm);
 void hd__pre_norm(hd_states *states, const hd_norm *norm);
 
 /* x += Wo attention(split(Wqkv in)), heads of queries and keys normalised and turned as the layer says; where it has an
- * inner norm, x += inner_norm(x + Wo attention(split(Wqkv in))). With `pick`, keys
- * and values are of all tokens, and queries and all that follows of the rows that the heads read (hd__states_pick). */
+ * inner norm, x += inner_norm(x + Wo attention(split(Wqkv in))); where it has a post norm, x += post_norm(Wo …). With
+ * `pick`, keys and values are of all tokens, and queries and all that follows of the rows that the heads read
+ * (hd__states_pick). */
 void hd__attention_block(hd_states *states, const hd_layer *layer, bool pick);
 
-/* x += Wdown activation(Wup in), or gated, x += Wdown (activation(Wgate in) * Wup in). */
+/* x += Wdown activation(Wup in), or gated, x += Wdown (activation(Wgate in) * Wup in); where the layer has a post norm, that
+ * of what is added. */
 void hd__ffn_block(hd_states *states, const hd_layer *layer);
 
 /* The whole forward of the post-norm encoders that differ in names only:

@@ -69,6 +69,7 @@ typedef struct hd_layer {
     const float *q_gamma, *k_gamma;      /* [head_dim]: RMS norm of each head of queries and keys, or NULL */
     hd_norm query_norm, key_norm;        /* of all heads of queries and keys together, or n 0 */
     hd_norm inner_norm;                  /* behind attention once more, before it is added to the residual stream; or n 0 */
+    hd_norm attention_post_norm, ffn_post_norm; /* of what attention and feed-forward add to the stream; or n 0 */
     hd_adapter qkv_adapter, out_adapter, up_adapter, down_adapter; /* rank 0: none */
     const hd_attention_rule *rule;
 } hd_layer;
@@ -150,6 +151,6 @@ bool hd__encoder_runs_on_devices(const hd_settings *settings);
 uint64_t hd__encoder_flops_per_token(const hd_settings *settings);
 
 extern const hd_architecture hd__bert, hd__roberta, hd__xlm_roberta, hd__camembert, hd__distilbert, hd__mpnet,
-    hd__nomic_bert, hd__modernbert, hd__qwen3, hd__gte, hd__jina_bert, hd__xlm_roberta_flash, hd__static;
+    hd__nomic_bert, hd__modernbert, hd__qwen3, hd__gemma3, hd__gte, hd__jina_bert, hd__xlm_roberta_flash, hd__static;
 
 #endif

@@ -62,11 +62,7 @@ static hd_status modernbert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
     snprintf(path, sizeof path, "%sfinal_norm", prefix);
     HD_TRY(hd__weights_norm(w, "final_norm", path, (int)set->hidden, false, set->norm_eps, &e->final_norm, err));
-    e->rules[1] = (hd_attention_rule){.reach_back = (int)set->local_window, .reach_ahead = (int)set->local_window};
-    HD_TRY(hd__bind_rotary(e, w, "rotary", set->rotary_theta, &e->rules[0], err));
-    HD_TRY(hd__bind_rotary(e, w, "rotary_local", set->rotary_theta_local, &e->rules[1], err));
-    for (uint32_t i = 0; i < set->n_layers; i++)
-        e->layers[i].rule = &e->rules[i % set->global_every != 0];
+    HD_TRY(hd__bind_windows(e, w, err));
     return hd__bind_scores(e, w, &score_names, set->score_activation, err);
 }
 

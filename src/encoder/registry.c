@@ -8,8 +8,9 @@
 #include "encoder/states.h"
 
 static const hd_architecture *const architectures[] = {
-    &hd__bert,       &hd__roberta, &hd__xlm_roberta, &hd__camembert, &hd__distilbert,        &hd__mpnet,  &hd__nomic_bert,
-    &hd__modernbert, &hd__qwen3,   &hd__gte,         &hd__jina_bert, &hd__xlm_roberta_flash, &hd__static,
+    &hd__bert,  &hd__roberta,    &hd__xlm_roberta,       &hd__camembert, &hd__distilbert,
+    &hd__mpnet, &hd__nomic_bert, &hd__modernbert,        &hd__qwen3,     &hd__gemma3,
+    &hd__gte,   &hd__jina_bert,  &hd__xlm_roberta_flash, &hd__static,
 };
 
 static const hd_architecture *find(const char *model_type)

@@ -100,6 +100,8 @@ static size_t plan(const hd_encoder *e, const hd_room *room, char *base, hd_stat
     const int low = e->settings->n_layers > 0 ? e->layers[0].qkv_adapter.down.n : 0; /* the widest of a layer's */
     s->low_stride = k_row_stride(low, K_F32);
     s->low = low > 0 ? hd__carve(base, &at, tokens * s->low_stride * sizeof(float)) : NULL;
+    const bool has_update = e->settings->n_layers > 0 && e->layers[0].attention_post_norm.n > 0;
+    s->update = has_update ? hd__carve(base, &at, tokens * s->x_stride * sizeof(float)) : NULL;
     s->picked_begin = hd__carve(base, &at, (rows + 1) * sizeof(int32_t));
     s->picked_positions = hd__carve(base, &at, rows * sizeof(int32_t));
     s->attention_bytes = hd__round_up(k_attention_scratch_bytes(room->n_tokens, (int)e->settings->head_dim), 64);

@@ -11,6 +11,7 @@
  *   qkv      qkv_type [T, q + k + v]       context  f32   [T, widest of attention and heads]
  *   middle   middle_type [R, intermediate], int8     middle_act act_type [R, intermediate] (+ scale, offset [R])
  *   low      f32   [T, n_tasks * rank], models with adapters only
+ *   update   f32   [T, hidden], models that normalise what they add to the stream only
  *   picked   the rows that go on after hd__states_pick: x f32 [S, hidden], act [S, ..], rows int32 [S + 1]
  *   head, and for each member the attention kernel's own
  *
@@ -53,6 +54,7 @@ typedef struct hd_states {
     int block_rows;            /* R */
     float *low;                /* [n_rows, low_stride]: what adapters make of the rows that a product reads */
     size_t low_stride;
+    float *update; /* [n_rows, x_stride]: what a layer's half adds to the stream, to be normalised before */
     char *head;
     char *attention;
     size_t attention_bytes; /* for each member */

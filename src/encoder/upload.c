@@ -303,8 +303,8 @@ static void move_layer(mover *m, hd_layer *layer, const hd_settings *s)
 {
     k_weights *const of_norms[] = {&layer->qkv, &layer->up, &layer->gate};
     k_weights *const others[] = {&layer->attention_out, &layer->down};
-    hd_norm *const norms[] = {&layer->attention_norm, &layer->output_norm, &layer->query_norm, &layer->key_norm,
-                              &layer->inner_norm};
+    hd_norm *const norms[] = {&layer->attention_norm, &layer->output_norm,         &layer->query_norm,   &layer->key_norm,
+                              &layer->inner_norm,     &layer->attention_post_norm, &layer->ffn_post_norm};
     move_rounded_bias(m, &layer->qkv, m->normed_type);
     for (size_t i = 0; i < sizeof of_norms / sizeof of_norms[0]; i++)
         move_linear(m, of_norms[i], m->normed_type);

@@ -342,7 +342,8 @@ typedef struct row_pieces {
     int at;       /* the first row's output channel */
     void *to;
     float *scale, *sum;
-    size_t word_stride; /* words only */
+    size_t word_stride; /* words only, */
+    float word_factor;  /* and what they are multiplied by */
 } row_pieces;
 
 /* Reads a piece's rows into the worker's buffer. What was read of the tensor is let go from time to time: both whole
@@ -754,7 +755,7 @@ hd_status hd__weights_file_linear(hd_weights *w, const char *file, const char *n
     return status;
 }
 
-hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, bool has_bias, double eps,
+static hd_status bind_norm(hd_weights *w, const char *name, const char *prefix, int n, bool has_bias, float from, double eps,
                            hd_norm *norm, hd_error *err)
 {
     size_t bytes = (size_t)k_padded(n) * sizeof(float);
@@ -768,11 +769,25 @@ hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, 
             return hd__fail(err, HD_ERR_MEMORY, "%s: no memory", w->model_dir);
         bool is_old = hd__tensors_find(w->tensors, old) != NULL;
         HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".gamma" : ".weight", n, fill_gamma, err));
+        for (int i = 0; i < n; i++)
+            ((float *)fill_gamma)[i] += from;
         if (has_bias)
             HD_TRY(read_vector(w, w->tensors, prefix, is_old ? ".beta" : ".bias", n, fill_beta, err));
     }
     *norm = (hd_norm){.gamma = gamma, .beta = beta, .n = n, .eps = (float)eps};
     return HD_OK;
+}
+
+hd_status hd__weights_norm(hd_weights *w, const char *name, const char *prefix, int n, bool has_bias, double eps,
+                           hd_norm *norm, hd_error *err)
+{
+    return bind_norm(w, name, prefix, n, has_bias, 0.0f, eps, norm, err);
+}
+
+hd_status hd__weights_norm_from_one(hd_weights *w, const char *name, const char *prefix, int n, double eps, hd_norm *norm,
+                                    hd_error *err)
+{
+    return bind_norm(w, name, prefix, n, false, 1.0f, eps, norm, err);
 }
 
 hd_status hd__weights_table(hd_weights *w, const char *name, const hd_table *table, const float **values, hd_error *err)
@@ -822,6 +837,8 @@ static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error
     int row, n_rows;
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
+    for (size_t i = 0; i < (size_t)n_rows * (size_t)p->k; i++)
+        rows[i] *= p->word_factor;
     for (int i = 0; i < n_rows; i++)
         k_embed_pack(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to, p->scale);
     return HD_OK;
@@ -876,7 +893,8 @@ hd_status hd__weights_static_words(hd_weights *w, int vocab, int n, hd_embedding
     return HD_OK;
 }
 
-hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, hd_embedding *e, hd_error *err)
+hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n, float factor, hd_embedding *e,
+                            hd_error *err)
 {
     void *words, *scale;
     const char *module;
@@ -885,8 +903,14 @@ hd_status hd__weights_words(hd_weights *w, const char *tensor, int vocab, int n,
     HD_TRY(bind_words(w, vocab, n, e, &words, &scale, err));
     if (words == NULL)
         return HD_OK;
-    row_pieces pieces = {
-        .w = w, .n = vocab, .k = n, .type = e->type, .to = words, .scale = scale, .word_stride = e->word_stride};
+    row_pieces pieces = {.w = w,
+                         .n = vocab,
+                         .k = n,
+                         .type = e->type,
+                         .to = words,
+                         .scale = scale,
+                         .word_stride = e->word_stride,
+                         .word_factor = factor};
     HD_TRY(find_tensor(w, w->tensors, tensor, "", 2, vocab, n, &pieces.tensor, err));
     return run_merged(w, store_piece, module, true, &pieces, err);
 }

@@ -106,6 +106,10 @@ HD_MUST_USE hd_status hd__weights_file_linear(hd_weights *weights, const char *f
 HD_MUST_USE hd_status hd__weights_norm(hd_weights *weights, const char *name, const char *prefix, int n, bool has_bias,
                                        double eps, hd_norm *norm, hd_error *err);
 
+/* The same without a bias, of a file that has weights less one (Gemma). */
+HD_MUST_USE hd_status hd__weights_norm_from_one(hd_weights *weights, const char *name, const char *prefix, int n, double eps,
+                                                hd_norm *norm, hd_error *err);
+
 /* Binds `name` as f32 values of a tensor [first + rows, columns]: the rows from `first` on. */
 typedef struct hd_table {
     const char *tensor;
@@ -119,9 +123,9 @@ HD_MUST_USE hd_status hd__weights_table(hd_weights *weights, const char *name, c
 HD_MUST_USE hd_status hd__weights_values(hd_weights *weights, const char *name, size_t n, const float **values, float **fill,
                                          hd_error *err);
 
-/* Binds the table of words, tensor [vocab, n], in the weights' embedding type. */
-HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor, int vocab, int n, hd_embedding *embedding,
-                                        hd_error *err);
+/* Binds the table of words, tensor [vocab, n] times factor, in the weights' embedding type. */
+HD_MUST_USE hd_status hd__weights_words(hd_weights *weights, const char *tensor, int vocab, int n, float factor,
+                                        hd_embedding *embedding, hd_error *err);
 
 /* The table of a static model's file: row id is weights[id] * embeddings[mapping[id]], of tensors "embeddings" [rows, n], or
  * "embedding.weight", and where they are there, "weights" and "mapping" [vocab - 1]; the last row is zero. */

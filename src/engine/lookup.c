@@ -66,6 +66,7 @@ static void add_settings(hd_sha256 *hash, const hd_model *m)
         s->position_offset,
         s->local_window,
         s->global_every,
+        s->global_first,
         s->gated,
         (uint64_t)s->activation,
         s->absolute_positions,

@@ -87,7 +87,8 @@ typedef struct hd_settings {
     uint32_t position_offset; /* rows of the position table before that of the first token; n_positions counts from there */
     double rotary_theta, rotary_theta_local; /* base of the angles, in layers that see a window only; 0: not turned */
     double rotary_factor;                    /* angles are stretched for texts so many times as long (NTK); 1: not */
-    uint32_t local_window, global_every;     /* such layers see so many places each way; every so many-th sees all */
+    uint32_t local_window;                   /* such layers see so many places each way; */
+    uint32_t global_every, global_first;     /* every so many-th sees all, from that one on */
     bool gated;                              /* the feed-forward has a gate */
     int32_t pad_id;                          /* -1: none */
     uint32_t n_tasks, adapter_rank;          /* low-rank adapters, one for each task; 0: none */

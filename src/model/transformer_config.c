@@ -20,6 +20,7 @@ typedef struct config_family {
         uint32_t n_layers, hidden, n_heads, intermediate, vocab_size, n_positions, n_token_types;
         double norm_eps;
         int32_t pad_id;
+        const char *activation; /* NULL: gelu */
     } defaults;
     bool has_token_types, may_lack_token_types;
     bool counts_from_pad; /* places in the table of positions begin at pad_token_id + 1, as in fairseq */
@@ -48,6 +49,7 @@ static hd_status more_of_mpnet(const json_t *root, const char *shown, hd_setting
 static hd_status more_of_nomic(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_modernbert(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
+static hd_status more_of_gemma3(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 static hd_status more_of_model2vec(const json_t *root, const char *shown, hd_settings *s, hd_error *err);
 
 static const config_family families[] = {
@@ -143,6 +145,20 @@ static const config_family families[] = {
         .more = more_of_qwen3,
     },
     {
+        .model_type = "gemma3_text",
+        .norm_eps = "rms_norm_eps",
+        .activation = "hidden_activation",
+        .defaults = {.n_layers = 26,
+                     .hidden = 2304,
+                     .n_heads = 8,
+                     .intermediate = 9216,
+                     .norm_eps = 1e-6,
+                     .vocab_size = 262208,
+                     .n_positions = 131072,
+                     .activation = "gelu_pytorch_tanh"},
+        .more = more_of_gemma3,
+    },
+    {
         .model_type = "model2vec",
         .hidden = "hidden_dim",
         .defaults = {.hidden = 256,
@@ -221,7 +237,8 @@ static hd_status parse_sizes(const json_t *root, const config_family *f, const c
 static hd_status parse_activation(const json_t *root, const config_family *f, const char *shown, hd_settings *s,
                                   hd_error *err)
 {
-    const char *key = either(root, f->activation, "hidden_act"), *name = "gelu";
+    const char *key = either(root, f->activation, "hidden_act");
+    const char *name = f->defaults.activation != NULL ? f->defaults.activation : "gelu";
     HD_TRY(hd__json_get_text(root, key, shown, &name, err));
     if (!hd__activation_parse(name, &s->activation))
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\" is \"%s\", which Heddle does not run", shown, key, name);
@@ -373,13 +390,13 @@ static hd_status parse_modernbert_classifier(const json_t *root, const char *sho
     return HD_OK;
 }
 
-/* "layer_types", where a file has it, must be what "global_attn_every_n_layers" says. */
+/* "layer_types", where a file has it, must be what the settings say. */
 static hd_status check_layer_types(const json_t *root, const char *shown, const hd_settings *s, hd_error *err)
 {
     const json_t *types = json_object_get(root, "layer_types");
     for (uint32_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
-        const char *wanted = i % s->global_every == 0 ? "full_attention" : "sliding_attention";
+        const char *wanted = i % s->global_every == s->global_first ? "full_attention" : "sliding_attention";
         if (type == NULL || strcmp(type, wanted) != 0)
             return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"layer_types\": layer %u is not \"%s\"", shown, i, wanted);
     }
@@ -419,6 +436,53 @@ static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_setting
     HD_TRY(get_u32(root, "head_dim", 2, HD_LIMIT_HEAD_DIM, shown, &s->head_dim, err));
     HD_TRY(get_u32(root, "num_key_value_heads", 1, HD_LIMIT_HIDDEN, shown, &s->n_kv_heads, err));
     return parse_theta(root, "rope_theta", "full_attention", shown, &s->rotary_theta, err);
+}
+
+/* Fields that a file has as null or not at all. */
+static hd_status check_absent(const json_t *root, const char *const *keys, size_t n, const char *shown, hd_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const json_t *field = json_object_get(root, keys[i]);
+        if (field != NULL && !json_is_null(field))
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\": Heddle runs models without it", shown, keys[i]);
+    }
+    return HD_OK;
+}
+
+/* The window is of both sides together. */
+static hd_status more_of_gemma3(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
+{
+    static const fixed_field fixed[] = {{"attention_bias", false}};
+    static const char *const absent[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+    uint32_t window = 4096;
+    double scalar = 256.0;
+    bool sees_ahead = false;
+    HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
+    HD_TRY(check_absent(root, absent, sizeof absent / sizeof *absent, shown, err));
+    HD_TRY(hd__json_get_bool(root, "use_bidirectional_attention", shown, &sees_ahead, err));
+    if (!sees_ahead)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"use_bidirectional_attention\" is not true: Heddle runs encoders",
+                        shown);
+    s->rotary_theta = 1000000;
+    s->rotary_theta_local = 10000;
+    s->global_every = 6;
+    s->gated = true;
+    s->head_dim = 256;
+    s->n_kv_heads = 4;
+    HD_TRY(get_u32(root, "head_dim", 2, HD_LIMIT_HEAD_DIM, shown, &s->head_dim, err));
+    HD_TRY(get_u32(root, "num_key_value_heads", 1, HD_LIMIT_HIDDEN, shown, &s->n_kv_heads, err));
+    HD_TRY(hd__json_get_real(root, "query_pre_attn_scalar", 1, 1e6, shown, &scalar, err));
+    if (scalar != (double)s->head_dim)
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"query_pre_attn_scalar\" is %g, Heddle runs head_dim, %u", shown,
+                        scalar, s->head_dim);
+    HD_TRY(get_u32(root, "sliding_window", 2, HD_LIMIT_SEQUENCE, shown, &window, err));
+    HD_TRY(get_u32(root, either(root, "sliding_window_pattern", "_sliding_window_pattern"), 1, HD_LIMIT_LAYERS, shown,
+                   &s->global_every, err));
+    s->local_window = window / 2;
+    s->global_first = s->global_every - 1;
+    HD_TRY(check_layer_types(root, shown, s, err));
+    HD_TRY(parse_theta(root, "rope_theta", "full_attention", shown, &s->rotary_theta, err));
+    return parse_theta(root, "rope_local_base_freq", "sliding_attention", shown, &s->rotary_theta_local, err);
 }
 
 /* No transformer at all: what there is of one is as small as can be. */

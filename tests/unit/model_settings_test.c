@@ -13,6 +13,7 @@
 #include "unit/scratch.h"
 
 #define BERT "\"model_type\":\"bert\""
+#define GEMMA "\"model_type\":\"gemma3_text\",\"use_bidirectional_attention\":true"
 #define SMALL                                                                                                               \
     "\"hidden_size\":64,\"num_attention_heads\":4,\"num_hidden_layers\":2,\"intermediate_size\":256,\"vocab_size\":100"
 #define POOLED                                                                                                              \
@@ -388,6 +389,10 @@ static const struct {
     {CONFIG("{\"model_type\":\"modernbert\",\"layer_types\":[\"sliding_attention\"]}"),
      HD_ERR_UNSUPPORTED,
      {"layer_types", "layer 0"}},
+    {CONFIG("{\"model_type\":\"gemma3_text\"}"), HD_ERR_UNSUPPORTED, {"use_bidirectional_attention", "not true"}},
+    {CONFIG("{" GEMMA ",\"query_pre_attn_scalar\":128}"), HD_ERR_UNSUPPORTED, {"query_pre_attn_scalar", "128"}},
+    {CONFIG("{" GEMMA ",\"attn_logit_softcapping\":50.0}"), HD_ERR_UNSUPPORTED, {"attn_logit_softcapping", "without"}},
+    {CONFIG("{" GEMMA ",\"layer_types\":[\"full_attention\"]}"), HD_ERR_UNSUPPORTED, {"layer_types", "layer 0"}},
     {CONFIG("{\"model_type\":\"qwen3\",\"rope_scaling\":{\"type\":\"yarn\"}}"),
      HD_ERR_UNSUPPORTED,
      {"rope_scaling", "rotary"}},
@@ -622,6 +627,13 @@ static void reads_families(void **state)
     s = good((folder){{{"config.json", "{\"model_type\":\"qwen3\"," SMALL ",\"num_key_value_heads\":2,\"head_dim\":64,"
                                        "\"rope_theta\":1000000,\"rms_norm_eps\":1e-6,\"pad_token_id\":null}"}}});
     assert_true(s.n_kv_heads == 2 && s.head_dim == 64 && s.norm_eps == 1e-6 && s.pad_id == -1);
+    s = good((folder){
+        {{"config.json", "{" GEMMA "," SMALL ",\"head_dim\":64,\"query_pre_attn_scalar\":64,\"num_key_value_heads\":1,"
+                         "\"rope_theta\":1000000.0,\"rope_local_base_freq\":10000.0,\"sliding_window\":512,"
+                         "\"_sliding_window_pattern\":6,\"attn_logit_softcapping\":null,\"rope_scaling\":null}"}}});
+    assert_true(s.n_kv_heads == 1 && s.head_dim == 64 && s.local_window == 256 && s.global_every == 6 &&
+                s.global_first == 5);
+    assert_true(s.rotary_theta == 1e6 && s.rotary_theta_local == 1e4 && s.gated && s.activation == HD_ACTIVATION_GELU_TANH);
     s = good((folder){
         {{"config.json", "{\"model_type\":\"new\"," SMALL ",\"position_embedding_type\":\"rope\",\"type_vocab_size\":0,"
                          "\"rope_theta\":20000,\"rope_scaling\":{\"factor\":8.0,\"type\":\"ntk\"}}"}}});

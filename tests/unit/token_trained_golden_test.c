@@ -122,7 +122,7 @@ static void test_unigram_bytes(void **state)
 static void test_byte_pairs(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"bpe/gpt2", "bpe/roberta", "bpe/qwen2", "bpe/modernbert"};
+    static const char *const kinds[] = {"bpe/gpt2", "bpe/roberta", "bpe/qwen2", "bpe/modernbert", "bpe/gemma"};
     json_t *texts = read_lines(GOLDEN "bpe/texts.jsonl");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         check_kind(kinds[i], texts, 1000);
