@@ -1,5 +1,6 @@
 /* main.c - `heddle COMMAND`: finds the command, prints help and errors, exits. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +99,18 @@ static int run_program(int argc, char **argv)
     return run_named(argv[1], argc - 2, argv + 2);
 }
 
+/* A standard file that the caller has closed would be the next one that is opened: texts would be read from it, or messages
+ * written into it. What stands in its place can only be used the other way round, so that using it is an error. */
+static void hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest that is free: fd */
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_files();
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL); /* a closed pipe is an error of write(), */
     sigaction(SIGXFSZ, &ignore, NULL); /* and so is a file of more than `ulimit -f` */

@@ -294,6 +294,22 @@ class BadOutputTest(CommandTest):
                 process.stderr.close()
                 self.assertEqual(process.wait(timeout=30), 1)
 
+    def test_closed_standard_files(self):
+        """No file takes the place of one: it would be read as texts, or have messages written into it."""
+        def closed(which, *args):
+            done = subprocess.run(["/bin/bash", "-c", f'exec "$@" {which}', "bash", str(PROGRAM), *map(str, args)], capture_output=True,
+                                  env=self.env(), cwd=self.work, timeout=30)
+            return done.returncode, done.stdout, done.stderr.decode()
+        says = "heddle: standard input: cannot read: Bad file descriptor\n"
+        for command in ("embed", "tokenize"):
+            self.assertEqual(closed("<&-", command, "-m", self.tiny()), (1, b"", says))
+        code, _, stderr = closed(">&-", "embed", "-m", self.tiny(), "x")
+        self.assertEqual((code, stderr), (1, "heddle: standard output: cannot write: Bad file descriptor\n"))
+        good = self.heddle("embed", "-m", self.tiny(), "x")[0]
+        for which in ("2>&-", "<&- 2>&-", "<&- >&- 2>&-"):
+            self.assertEqual(closed(which, "embed", "-m", self.tiny(), "-v", "-o", "v.jsonl", "x"), (0, b"", ""))
+            self.assertEqual((self.work / "v.jsonl").read_bytes(), good)
+
     def test_places_that_cannot_be_written(self):
         self.fails("embed", "-m", self.tiny(), "-o", "no/such/folder/v.npy", "x", says=["no/such/folder/v.npy", "No such file"])
         self.fails("embed", "-m", self.tiny(), "-o", self.work, "x", says="is a folder")
