@@ -86,7 +86,9 @@ static hd_status encode(bench *b, const hd_text *texts, size_t n, hd_encode_stat
     if ((b->info.heads & HD_HEAD_DENSE) != 0)
         return hd_encode(b->model, texts, n, NULL, b->rows, stats, err);
     hd_output outputs[SWEEP_TEXTS];
-    const hd_encode_options options = {.heads = (b->info.heads & HD_HEAD_SCORES) != 0 ? HD_HEAD_SCORES : HD_HEAD_SPARSE};
+    const hd_encode_options options = {.heads = (b->info.heads & HD_HEAD_SCORES) != 0   ? HD_HEAD_SCORES
+                                                : (b->info.heads & HD_HEAD_SPARSE) != 0 ? HD_HEAD_SPARSE
+                                                                                        : HD_HEAD_MULTI};
     HD_TRY(hd_encode_outputs(b->model, texts, NULL, n, &options, NULL, outputs, stats, err));
     hd_outputs_free(outputs, n);
     return HD_OK;

@@ -4,7 +4,7 @@ import json
 import sys
 import unittest
 
-from harness import ROOT, CommandTest
+from harness import ROOT, CommandTest, tiny_architectures
 
 sys.path.insert(0, str(ROOT / "tests/remote"))
 import fake_hub
@@ -50,6 +50,10 @@ class BenchTest(CommandTest):
         text = self.heddle("bench", "-m", self.tiny(), "--seconds", "1", "--compare", path)[0].decode()
         self.assertRegex(text, r"a query with five passages +- +[\d.]+ +-\n\Z")
         self.assertIn("share", self.heddle("bench", "--help")[0].decode())
+
+    def test_a_model_with_token_vectors_alone(self):
+        out = self.heddle("bench", "-m", tiny_architectures() / "tiny-colbert", "--seconds", "1", "--json")[0]
+        self.assertEqual(list(json.loads(out)["cases"]), ["query", "queries", "documents", "rerank"])
 
     def test_compare_with_nonsense(self):
         self.fails("bench", "-m", self.tiny(), "--compare", "none.json", says="none.json")
