@@ -74,13 +74,16 @@ static hd_status write_tokens(run *r, hd_text text, hd_error *err)
 
 static hd_status tokenize_input(run *r, hd_error *err)
 {
-    while (!r->input.at_end || r->window.n > 0) {
-        HD_TRY(cli_input_fill(&r->input, &r->window, 256, 64u << 10, true, err));
+    const size_t max_texts = 256, max_bytes = 64u << 10;
+    do {
+        HD_TRY(cli_input_fill(&r->input, &r->window, max_texts, max_bytes, false, err));
+        if (r->window.n == 0 && !r->input.at_end) { /* the next line may be long in coming: show what is done */
+            HD_TRY(cli_output_flush(&r->output, true, err));
+            HD_TRY(cli_input_fill(&r->input, &r->window, max_texts, max_bytes, true, err));
+        }
         for (size_t i = 0; i < r->window.n; i++)
             HD_TRY(write_tokens(r, r->window.texts[i], err));
-        if (isatty(STDOUT_FILENO) == 1)
-            HD_TRY(cli_output_flush(&r->output, true, err));
-    }
+    } while (!r->input.at_end || r->window.n > 0);
     return HD_OK;
 }
 

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import subprocess
+import threading
 import unittest
 from pathlib import Path
 
-from harness import ROOT, CommandTest
+from harness import PROGRAM, ROOT, CommandTest, patience
 
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -50,6 +52,18 @@ class TokenizeTest(CommandTest):
         (folder / "model.safetensors").unlink()
         for name in ("query", "qurey"):
             self.fails("tokenize", "-m", folder, "--prompt-name", name, "water", code=1, says="model: neither model.safetensors nor")
+
+    def test_answers_before_the_next_line_comes(self):
+        process = subprocess.Popen([PROGRAM, "tokenize", "-m", self.tiny()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.env())
+        killer = threading.Timer(patience(20), process.kill)
+        killer.start()
+        for _ in range(2):
+            process.stdin.write(b"water\n")
+            process.stdin.flush()
+            self.assertIn(b'"water"', process.stdout.readline())
+        self.assertEqual(process.communicate()[0], b"")
+        self.assertEqual(process.returncode, 0)
+        killer.cancel()
 
     def test_output_file(self):
         self.heddle("tokenize", "-m", self.tiny(), "-o", "t.jsonl", "water")
