@@ -89,6 +89,11 @@ static hd_status open_archive(const char *path, hd_arena *arena, zip_t **archive
 {
     int code = 0;
     *archive = zip_open(path, ZIP_RDONLY | ZIP_CHECKCONS, &code);
+    if (*archive == NULL && code == ZIP_ER_NOZIP)
+        return hd__fail(err, HD_ERR_FORMAT,
+                        "%s: no zip archive, or one that is cut short; what is pulled is a folder, a .zip or a .whl, and a "
+                        "GGUF file is used where it lies",
+                        path);
     if (*archive == NULL) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);

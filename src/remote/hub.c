@@ -2,6 +2,7 @@
 #include "remote/hub.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -9,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "model/locate.h"
 #include "remote/archive.h"
 #include "remote/hub_source.h"
@@ -247,26 +249,44 @@ static hd_status pull_name(pull *p, const char *name, const char **path, hd_erro
 
 /* ---- from this machine ---- */
 
+/* How many of the last of n bytes say that it is an archive; 0: none. */
+static size_t archive_suffix(const char *path, size_t n)
+{
+    static const char *const suffixes[] = {".zip", ".whl"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t n_suffix = strlen(suffixes[i]);
+        if (n > n_suffix && strncasecmp(path + n - n_suffix, suffixes[i], n_suffix) == 0)
+            return n_suffix;
+    }
+    return 0;
+}
+
+/* Where the last part of a path begins; *end is moved before the slashes behind it. */
+static size_t last_part(const char *path, size_t *end)
+{
+    size_t n = strlen(path);
+    while (n > 0 && path[n - 1] == '/')
+        n--;
+    size_t begin = n;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    *end = n;
+    return begin;
+}
+
 /* The name that a folder or an archive gives its model. */
 static hd_status local_name(pull *p, const char *source, const char **name, hd_error *err)
 {
-    static const char *const suffixes[] = {".zip", ".whl"};
-    if (p->options->as_name != NULL) {
-        *name = p->options->as_name;
-        return HD_OK;
+    char real[PATH_MAX];
+    size_t end, begin = last_part(source, &end);
+    const hd_span part = hd__span(source + begin, end - begin);
+    if ((hd__span_is(part, ".") || hd__span_is(part, "..")) && realpath(source, real) != NULL) {
+        source = real;
+        begin = last_part(source, &end);
     }
-    size_t n = strlen(source);
-    while (n > 0 && source[n - 1] == '/')
-        n--;
-    size_t begin = n;
-    while (begin > 0 && source[begin - 1] != '/')
-        begin--;
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t n_suffix = strlen(suffixes[i]);
-        if (n - begin > n_suffix && strncasecmp(source + n - n_suffix, suffixes[i], n_suffix) == 0)
-            n -= n_suffix;
-    }
-    *name = hd__arena_strndup(&p->arena, source + begin, n - begin);
+    *name = p->options->as_name != NULL
+                ? p->options->as_name
+                : hd__arena_strndup(&p->arena, source + begin, end - begin - archive_suffix(source + begin, end - begin));
     return *name != NULL ? HD_OK : no_memory(err);
 }
 
@@ -276,9 +296,11 @@ static hd_status pull_local(pull *p, const char *from, bool is_folder, const cha
     hd_pull_source source;
     int lock = -1;
     HD_TRY(local_name(p, from, &name, err));
-    HD_TRY(prepare(p, name, err));
+    hd_status status = prepare(p, name, err);
+    if (status == HD_ERR_ARG && p->options->as_name == NULL)
+        return hd__fail(err, status, "%s: \"%s\" is no name for a model; --as OWNER/NAME gives it one", from, name);
+    HD_TRY(status);
     HD_TRY(lock_work(p, &lock, err));
-    hd_status status = HD_OK;
     *path = p->place;
     if (!is_model(p->place) || p->options->force) {
         wipe_work(p, ""); /* a copy is begun anew */
@@ -286,6 +308,8 @@ static hd_status pull_local(pull *p, const char *from, bool is_folder, const cha
                            : hd__archive_source_open(&source, from, p->options->subfolder, &p->arena, err);
         if (status == HD_OK)
             status = fetch_and_place(p, &source, "local", err);
+    } else {
+        hd__log(HD_LOG_WARN, "%s is there already and stays as it is; --force puts %s in its place", p->place, from);
     }
     hd__file_lock_close(lock);
     return status;
@@ -301,7 +325,7 @@ static hd_status pull_any(pull *p, const char *source, const char **path, hd_err
     bool is_folder = hd__dir_exists(source);
     if (is_folder || hd__file_exists(source))
         return pull_local(p, source, is_folder, path, err);
-    if (hd__path_is_meant(source))
+    if (hd__path_is_meant(source) || archive_suffix(source, strlen(source)) > 0)
         return hd__fail(err, HD_ERR_NOT_FOUND, "%s: no such folder or archive", source);
     return pull_name(p, source, path, err);
 }

@@ -784,6 +784,12 @@ class Local(PullCase):
         self.assert_pulled(str(folder) + "/", "--as", "a/b@v1", place="models/a/b@v1")
         self.assertEqual(self.hub.requests, [])
 
+    def test_a_folder_by_its_place(self):
+        folder = self.write_folder(model_files())
+        (folder / "below").mkdir()
+        for place in (f"{folder}/.", f"{folder}/.//", f"{folder}/below/.."):
+            self.assert_pulled(place, "--force", place="models/model")
+
     def test_a_folder_of_links(self):
         """As the Hugging Face cache keeps them."""
         blobs = self.write_folder(model_files(), "blobs")
@@ -806,6 +812,7 @@ class Local(PullCase):
         self.assert_pulled(folder, "--as", "a/b")
         self.write_folder(model_files(1000, seed=2))
         self.assert_pulled(folder, "--as", "a/b", files=model_files())
+        self.assertIn(f"models/a/b is there already and stays as it is; --force puts {folder} in its place", self.pull(folder, "--as", "a/b")[2])
         self.assert_pulled(folder, "--as", "a/b", "--force")
 
     def test_archives(self):
@@ -844,10 +851,15 @@ class Local(PullCase):
                 self.assert_refused("format", arguments=(archive,))
         archive = self.write_zip({"README.md": b""})
         self.assert_refused("not found", "config.json", arguments=(archive,))
+        archive = self.root / "model.tar.gz"
+        archive.write_bytes(b"\x1f\x8b" + bytes(1000))
+        self.assert_refused("format", "model.tar.gz: no zip archive", "a .zip or a .whl", arguments=(archive,))
+        self.assert_refused("not found", "model2.ZIP: no such folder or archive", arguments=("model2.ZIP",))
 
     def test_folders_that_are_no_models(self):
         self.assert_refused("unsupported", "config.json", arguments=(self.write_folder({"README.md": b""}),))
-        self.assert_refused("argument", "neither a folder nor a model's name", arguments=(self.write_folder(model_files(), "bad name"),))
+        self.assert_refused("argument", 'bad name: "bad name" is no name for a model; --as OWNER/NAME gives it one',
+                            arguments=(self.write_folder(model_files(), "bad name"),))
 
     def test_too_many_entries(self):
         files = model_files(1000)
