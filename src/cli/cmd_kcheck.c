@@ -10,10 +10,15 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/config.h"
 
 static int kcheck(int n_args, char **args)
 {
     (void)n_args; /* execv's array ends with NULL, as args does */
+    hd_error err;
+    const hd_status status = cli_config_load_env(&err); /* HEDDLE_CPU may be in .env */
+    if (status != HD_OK)
+        return cli_exit_code(status, &err);
     char path[PATH_MAX] = "";
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "heddle-kcheck");
     char *slash = n > 0 ? strrchr(path, '/') : NULL;
@@ -25,7 +30,6 @@ static int kcheck(int n_args, char **args)
     }
     execvp("heddle-kcheck", args - 1);
     args[-1] = argv0;
-    hd_error err;
     return cli_exit_code(hd__fail_errno(&err, errno, "heddle-kcheck, which comes with the tests and 'make install'"), &err);
 }
 

@@ -1,6 +1,7 @@
 """A flag wins over the environment, that over .env, that over the default; other servers' names are understood."""
 
 import re
+import shutil
 import unittest
 
 from harness import CommandTest
@@ -35,6 +36,19 @@ class SettingsTest(CommandTest):
     def test_file_syntax(self):
         self.write(".env", "# comment\n\n  export HEDDLE_THREADS = '3'   # why\nHEDDLE_DTYPE=\"int8\"\r\nOTHER=$(rm -rf x)\nnonsense\n")
         self.assertEqual(self.summary(), ("int8", 3))
+
+    def test_the_hugging_face_cache_from_the_file(self):
+        hub = self.folder / "hf/hub/models--me--model"
+        shutil.copytree(self.tiny(), hub / "snapshots/abc")
+        (hub / "refs").mkdir()
+        (hub / "refs/main").write_text("abc")
+        for setting in (f"HF_HOME={self.folder}/hf", f"HF_HUB_CACHE={self.folder}/hf/hub", f"HUGGINGFACE_HUB_CACHE={self.folder}/hf/hub"):
+            self.write(".env", setting + "\n")
+            self.heddle("embed", "-m", "me/model", "x")
+            self.assertIn("me/model", self.heddle("models")[0].decode())
+        self.fails("embed", "-m", "me/model", "x", env={"HF_HUB_CACHE": str(self.folder)}, says='no model "me/model"')
+        self.write(".env", "HF_HUB_OFFLINE=1\n")
+        self.fails("pull", "a/b", says="the hub may not be asked (offline)", env={"HF_ENDPOINT": "http://127.0.0.1:1"})
 
     def test_file_errors_name_it(self):
         self.write(".env", "HEDDLE_DTYPE=f17\n")
@@ -85,6 +99,9 @@ class SettingsTest(CommandTest):
         self.fails("embed", "-m", self.tiny(), "x", env={"HEDDLE_CPU": "-warp"}, code=2, says="HEDDLE_CPU: '-warp' is not one of")
         self.write(".env", "HEDDLE_CPU=-avx2,-neon\n")
         self.assertEqual(self.heddle("info")[0].decode().count("removed"), masked.count("removed"))
+        self.assertIn("removed by HEDDLE_CPU", self.heddle("kcheck", "--list")[0].decode())
+        stderr = self.heddle("kcheck", "--list", env={"HEDDLE_CPU": "-warp"}, code=2)[1]
+        self.assertRegex(stderr, r"\Aheddle-kcheck: HEDDLE_CPU: '-warp' is not one of [-a-z0-9 ]+\n\Z")
 
 
 if __name__ == "__main__":

@@ -316,8 +316,10 @@ int main(int argc, char **argv)
         return 0;
     }
     hd_error err;
-    if (hd__isa_init(&err) != HD_OK)
-        return usage(err.text, "HEDDLE_CPU");
+    if (hd__isa_init(&err) != HD_OK) {
+        fprintf(stderr, "heddle-kcheck: %s\n", err.text);
+        return 2;
+    }
     if (o.bench)
         return kc_bench(o.n_filters > 0 ? o.filters[0] : "", o.json);
     if (!o.list)
