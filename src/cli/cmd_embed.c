@@ -277,6 +277,30 @@ static hd_status parse_long_text(hd_long_text *way, hd_error *err)
                : hd__fail(err, HD_ERR_ARG, "--long-text: '%s' is not one of cut, windows, late", flag_long_text);
 }
 
+/* The names of heads that can be asked for, with commas. */
+static const char *list_heads(uint32_t heads, char text[32])
+{
+    size_t n = 0;
+    text[0] = '\0';
+    for (uint32_t i = HD_HEAD_DENSE; i <= HD_HEAD_MULTI; i <<= 1)
+        if ((heads & i) != 0)
+            n += (size_t)snprintf(text + n, 32 - n, "%s%s", n > 0 ? "," : "", hd_head_name(i));
+    return text;
+}
+
+/* The engine knows of heads that are no option here; what can be done is asking for others, or another command. */
+static hd_status check_heads(uint32_t heads, const hd_model_info *info, hd_error *err)
+{
+    char wanted[32], given[32];
+    if ((heads & ~info->heads) == 0)
+        return HD_OK;
+    if (list_heads(info->heads, given)[0] == '\0')
+        return hd__fail(err, HD_ERR_UNSUPPORTED, "%s gives scores and no vectors%s", info->name,
+                        info->reranks ? ": heddle rerank takes it" : "");
+    return hd__fail(err, HD_ERR_UNSUPPORTED, "%s gives no %s vectors: --heads %s is what it gives", info->name,
+                    list_heads(heads & ~info->heads, wanted), given);
+}
+
 /* What goes together: a document's pieces are given all at once, and other heads than dense have no rows. */
 static hd_status check_ways(const run *r, int n_args, hd_error *err)
 {
@@ -306,6 +330,7 @@ static hd_status set_up(run *r, hd_error *err)
     HD_TRY(cli_config_max_length(&r->config, r->model, &r->options.max_length, err));
     hd_model_info info;
     hd_model_get_info(r->model, &info);
+    HD_TRY(check_heads(r->options.heads, &info, err));
     if (flag_dimensions > info.n_dimensions)
         return hd__fail(err, HD_ERR_ARG, "--dimensions: %u, but vectors of %s have %u values", flag_dimensions, info.name,
                         info.n_dimensions);

@@ -319,6 +319,15 @@ class BadOutputTest(CommandTest):
         self.fails("rerank", "query", "document", env={"HEDDLE_MODEL": str(self.tiny())}, says="tiny-mrl does not rerank")
         self.fails("rerank", "-m", self.tiny(), "query", "document", says=["tiny-mrl does not rerank", "--model names one that does"])
 
+    def test_a_model_without_the_heads_wanted(self):
+        """What is advised is an option that there is."""
+        models = tiny_architectures()
+        self.fails("embed", "-m", models / "tiny-bert-splade", "x", says="tiny-bert-splade gives no dense vectors: --heads sparse is what it gives")
+        self.fails("embed", "-m", models / "tiny-colbert", "--heads", "dense,sparse,colbert", "x",
+                   says="tiny-colbert gives no dense,sparse vectors: --heads colbert is what it gives")
+        self.fails("embed", "-m", models / "tiny-bert-reranker", "x", says="tiny-bert-reranker gives scores and no vectors: heddle rerank takes it")
+        self.fails("embed", "-m", models / "tiny-distilbert-classifier", "x", says="tiny-distilbert-classifier gives scores and no vectors\n")
+
     def test_cache_that_cannot_be_written(self):
         """Packed weights are a convenience: without a place for them all goes on."""
         good = self.heddle("embed", "-m", self.tiny(), "water")[0]
