@@ -88,7 +88,8 @@ typedef struct hd_engine_options {
     uint32_t idle_unload_s;       /* unload a model unused for so many seconds; 0: never */
     uint64_t memory_limit_bytes;  /* all models' weights and batches, and the cache; 0: 0.8 of the machine's (or cgroup's) */
     uint64_t cache_bytes;         /* vectors kept by (model, prompt, text), least recently used go; 0: off */
-    const char *cache_dir;        /* packed weights and pulled models; NULL: $XDG_CACHE_HOME/heddle */
+    const char *cache_dir;        /* packed weights and pulled models; NULL: $HEDDLE_CACHE, else $XDG_CACHE_HOME/heddle, else
+                                   * ~/.cache/heddle. Without any of them models are folders, and are packed at each start */
     bool no_packed_cache;         /* neither read nor write packed weights on disk */
     uint64_t max_queue_tokens;    /* hd_job_submit says HD_ERR_BUSY rather than queue more; 0: no limit */
     const char *device;           /* "cpu"; "cuda", every GPU; "cuda:N", one; NULL or "auto": GPUs if there are any */

@@ -51,8 +51,15 @@ static hd_status packed_paths(hd_model *m, hd_error *err)
     if (!m->engine->use_packed)
         return HD_OK;
     const char *cache = m->engine->cache_dir;
-    if (cache == NULL)
-        HD_TRY(hd__cache_dir(&m->arena, &cache, err));
+    if (cache == NULL) {
+        const hd_status status = hd__cache_dir(&m->arena, &cache, err);
+        if (status == HD_ERR_NOT_FOUND) { /* which a model that is here can do without */
+            hd__log(HD_LOG_WARN,
+                    "%s: packed weights are not kept: no variable says where (HEDDLE_CACHE, XDG_CACHE_HOME, HOME)", m->name);
+            return HD_OK;
+        }
+        HD_TRY(status);
+    }
     const hd_settings *s = &m->settings;
     unsigned long long dir_hash = hd__hash64(hd__span_of(s->dir), 0);
     const unsigned long long tokenizer_hash = hd__hash64(hd__span_of(s->tokenizer_dir), 0);

@@ -333,6 +333,11 @@ class BadOutputTest(CommandTest):
         good = self.heddle("embed", "-m", self.tiny(), "water")[0]
         blocked = self.write("not-a-folder", "")
         self.assertEqual(self.heddle("embed", "-m", self.tiny(), "-q", "water", env={"HEDDLE_CACHE": str(blocked)})[0], good)
+        nowhere = {"HEDDLE_CACHE": "", "XDG_CACHE_HOME": "", "HOME": ""}
+        stdout, stderr = self.heddle("embed", "-m", self.tiny(), "water", env=nowhere)
+        self.assertEqual(stdout, good)
+        self.assertRegex(stderr, r"\Aheddle: warning: .*tiny-mrl: packed weights are not kept: .*HOME\)\n\Z")
+        self.fails("embed", "-m", "no/model", "water", env=nowhere, says="no cache folder")
 
 
 if __name__ == "__main__":
