@@ -188,8 +188,8 @@ typedef struct hd_model_options {
 /* Registers a model: a folder in the Hub's layout, or a name ("sentence-transformers/all-MiniLM-L6-v2",
  * optionally "@revision") found among pulled models or in the Hugging Face cache. Nothing is downloaded.
  * Reads the settings files only; weights are loaded at first use.
- * HD_ERR_NOT_FOUND when there is no such folder; HD_ERR_FORMAT, HD_ERR_UNSUPPORTED for its contents; HD_ERR_ARG for
- * options that do not go with it. */
+ * HD_ERR_NOT_FOUND when there is no such folder; HD_ERR_IO when it may not be read; HD_ERR_FORMAT, HD_ERR_UNSUPPORTED for
+ * its contents; HD_ERR_ARG for options that do not go with it. */
 HD_API HD_MUST_USE hd_status hd_model_open(hd_engine *engine, const char *name_or_dir, const hd_model_options *options,
                                            hd_model **model, hd_error *err);
 

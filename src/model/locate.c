@@ -2,9 +2,11 @@
 #include "model/locate.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -313,6 +315,17 @@ static hd_status find_name(const hd_model_name *name, const char *cache_dir, boo
     return *path != NULL ? HD_OK : find_snapshot(name, cache_dir, check, arena, path, why);
 }
 
+/* Why a path is no model. */
+static hd_status no_model_at(const char *path, hd_error *err)
+{
+    const bool is_dir = hd__dir_exists(path);
+    if (access(path, is_dir ? R_OK | X_OK : F_OK) != 0 && errno == EACCES)
+        return hd__fail_errno(err, errno, "%s: cannot open", path);
+    return hd__fail(err, HD_ERR_NOT_FOUND, "%s: %s", path,
+                    is_dir ? "a folder without config.json and without one GGUF file is no model"
+                           : "no such folder or file");
+}
+
 static hd_status locate(const char *name_or_dir, const char *cache_dir, bool check, hd_arena *arena, const char **path,
                         hd_error *err)
 {
@@ -320,9 +333,7 @@ static hd_status locate(const char *name_or_dir, const char *cache_dir, bool che
     if (*path != NULL)
         return HD_OK;
     if (hd__path_is_meant(name_or_dir))
-        return hd__fail(err, HD_ERR_NOT_FOUND, "%s: %s", name_or_dir,
-                        hd__dir_exists(name_or_dir) ? "a folder without config.json and without one GGUF file is no model"
-                                                    : "no such folder or file");
+        return no_model_at(name_or_dir, err);
     if (cache_dir == NULL)
         HD_TRY(hd__cache_dir(arena, &cache_dir, err));
     hd_model_name name;

@@ -40,6 +40,19 @@ class BadModelTest(CommandTest):
         self.fails("embed", "-m", "nobody/nothing", "x", says=["nobody/nothing", "heddle pull"])
         self.fails("embed", "-m", "./no-such-folder", "x", says="no-such-folder")
 
+    def test_a_folder_that_may_not_be_read(self):
+        user = {"user": 65534} if os.geteuid() == 0 else {}
+        try:
+            subprocess.run([str(PROGRAM), "--version"], check=True, capture_output=True, **user)
+        except PermissionError:
+            self.skipTest("the program is not for all users")
+        self.folder.chmod(0o755)
+        self.addCleanup(self.model.chmod, 0o700)
+        self.model.chmod(0)
+        for path in (self.model, self.model / "below"):
+            done = subprocess.run([str(PROGRAM), "embed", "-m", str(path), "x"], capture_output=True, env=self.env(), cwd=self.work, **user)
+            self.assertEqual((done.returncode, done.stderr.decode()), (1, f"heddle: {path}: cannot open: Permission denied\n"))
+
     def test_missing_files(self):
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
             with self.subTest(name):
