@@ -64,6 +64,7 @@ static hd_status run_pull(int n_args, char **args, char **path, hd_error *err)
     const hd_pull_options options = {
         .cache_dir = config.cache_dir,
         .endpoint = flag_endpoint,
+        .token = flag_endpoint == NULL ? cli_config_hub_token() : NULL,
         .as_name = flag_as,
         .subfolder = flag_subfolder,
         .force = flag_force,

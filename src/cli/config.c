@@ -252,6 +252,16 @@ hd_status cli_config_load_env(hd_error *err)
     return status;
 }
 
+const char *cli_config_hub_token(void)
+{
+    if (!from_file[SET_HUB] || from_file[SET_HUB_TOKEN])
+        return NULL;
+    if (first_in_environment(SET_HUB_TOKEN) != NULL)
+        cli_notice(ENV_FILE " names the hub: HF_TOKEN is not sent there, unless it is in " ENV_FILE
+                            " as well or HF_ENDPOINT in the environment");
+    return "";
+}
+
 /* ---- values ---- */
 
 /* What was chosen for one setting. */

@@ -48,6 +48,10 @@ HD_MUST_USE hd_status cli_config_load(cli_config *config, hd_error *err);
 /* `.env` alone, into the environment: for commands that take none of these settings but HEDDLE_DB. */
 HD_MUST_USE hd_status cli_config_load_env(hd_error *err);
 
+/* The token of a pull, after either: NULL, the user's own; "", none, where `.env` alone names the hub, which may then be
+ * anybody's, and no token of its own. */
+const char *cli_config_hub_token(void);
+
 /* The engine and the model that the config asks for. model may be NULL: the engine alone. */
 HD_MUST_USE hd_status cli_config_open(const cli_config *config, hd_engine **engine, hd_model **model, hd_error *err);
 

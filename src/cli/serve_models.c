@@ -64,8 +64,9 @@ static hd_status pull_model(const char *name, const atomic_bool *stop, void *dat
     const cli_config *config = data;
     pull_watch watch = {stop};
     char *path = NULL;
-    hd_status status = hd__hub_pull(
-        name, &(hd_pull_options){.cache_dir = config->cache_dir, .on_progress = go_on, .progress_data = &watch}, &path, err);
+    const hd_pull_options options = {
+        .cache_dir = config->cache_dir, .token = cli_config_hub_token(), .on_progress = go_on, .progress_data = &watch};
+    hd_status status = hd__hub_pull(name, &options, &path, err);
     hd__free(path);
     return status;
 }

@@ -20,7 +20,7 @@ typedef struct hd_pull_progress {
 typedef struct hd_pull_options {
     const char *cache_dir; /* NULL: hd__cache_dir's; the model lands in <cache_dir>/models/<owner>/<name>[@revision] */
     const char *endpoint;  /* NULL: $HF_ENDPOINT, else the public hub */
-    const char *token;     /* NULL: $HF_TOKEN, else the Hugging Face client's token file, else none */
+    const char *token;     /* NULL: $HF_TOKEN, else the Hugging Face client's token file, else none; "": none */
     const char *as_name;   /* "owner/name" for folders and archives, which carry none; NULL: from their name */
     const char *subfolder; /* archives: the folder inside that is the model; NULL: the one with config.json */
     bool force;            /* pull again although it is there */

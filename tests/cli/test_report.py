@@ -77,6 +77,29 @@ class PullTest(CommandTest):
         self.assertTrue(text.endswith(f"\r\x1b[K{self.cache}/models/me/model\r\n"), text)
 
 
+    def test_a_hub_of_the_folder_gets_no_token_of_the_user(self):
+        files = {str(path.relative_to(self.tiny())): path.read_bytes() for path in self.tiny().rglob("*") if path.is_file()}
+        cases = (("HF_ENDPOINT={hub}", {"HF_TOKEN": "hf_mine"}, {None}, "HF_TOKEN is not sent there"),
+                 ("HF_ENDPOINT={hub}", {}, {None}, None),
+                 ("HF_ENDPOINT={hub}\nHF_TOKEN=hf_file", {}, {"Bearer hf_file"}, None),
+                 ("HEDDLE_DTYPE=f32", {"HF_ENDPOINT": "{hub}", "HF_TOKEN": "hf_mine"}, {"Bearer hf_mine"}, None),
+                 ("HF_ENDPOINT=http://127.0.0.1:1", {"HF_ENDPOINT": "{hub}", "HF_TOKEN": "hf_mine"}, {"Bearer hf_mine"}, None))
+        for lines, environment, sent, notice in cases:
+            with fake_hub.FakeHub() as hub:
+                hub.add("me/model", files)
+                self.write(".env", lines.format(hub=hub.endpoint) + "\n")
+                env = {name: value.format(hub=hub.endpoint) for name, value in environment.items()}
+                said = self.heddle("pull", "--force", "me/model", env=env)[1]
+                self.assertEqual({r.headers.get("Authorization") for r in hub.asked("hub")}, sent, lines)
+                self.assertEqual("token" in said.lower(), notice is not None, said)
+                self.assertIn(notice or "", said)
+        self.write(".env", "HF_ENDPOINT=http://127.0.0.1:1\n")
+        with fake_hub.FakeHub() as hub:     # a flag is the user's own word
+            hub.add("me/model", files)
+            self.heddle("pull", "--force", "--endpoint", hub.endpoint, "me/model", env={"HF_TOKEN": "hf_mine"})
+            self.assertEqual({r.headers.get("Authorization") for r in hub.asked("hub")}, {"Bearer hf_mine"})
+
+
 class KcheckTest(CommandTest):
     def test_arguments_are_handed_on(self):
         self.assertIn("k_gemm_i8_ref", self.heddle("kcheck", "--list")[0].decode())
