@@ -755,6 +755,7 @@ hd_status hd__weights_file_linear(hd_weights *w, const char *file, const char *n
     return status;
 }
 
+/* gamma is the file's plus `from`. */
 static hd_status bind_norm(hd_weights *w, const char *name, const char *prefix, int n, bool has_bias, float from, double eps,
                            hd_norm *norm, hd_error *err)
 {
@@ -837,7 +838,7 @@ static hd_status store_piece(void *data, size_t piece, uint32_t worker, hd_error
     int row, n_rows;
     float *rows;
     HD_TRY(read_piece(p, piece, worker, &row, &n_rows, &rows, err));
-    for (size_t i = 0; i < (size_t)n_rows * (size_t)p->k; i++)
+    for (size_t i = 0; i < (size_t)n_rows * (size_t)p->k && p->word_factor != 1.0f; i++)
         rows[i] *= p->word_factor;
     for (int i = 0; i < n_rows; i++)
         k_embed_pack(p->type, rows + (size_t)i * (size_t)p->k, p->k, p->word_stride, (size_t)(row + i), p->to, p->scale);
