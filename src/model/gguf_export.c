@@ -74,8 +74,8 @@ static hd_status find_architecture(export *e)
     e->names = hd__gguf_names(e->settings->model_type);
     if (e->architecture == NULL || e->names == NULL)
         return hd__fail(e->err, HD_ERR_UNSUPPORTED,
-                        "%s: models of type \"%s\" are not written as GGUF: llama.cpp runs bert, roberta, xlm-roberta, "
-                        "camembert, distilbert, nomic_bert, jina_bert, modernbert and qwen3",
+                        "%s: models of type \"%s\" are not written as GGUF; those of bert, roberta, xlm-roberta, camembert, "
+                        "distilbert, nomic_bert, jina_bert, modernbert and qwen3 are",
                         e->settings->dir, e->settings->model_type);
     return HD_OK;
 }
