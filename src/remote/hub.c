@@ -300,6 +300,7 @@ static hd_status pull_local(pull *p, const char *from, bool is_folder, const cha
     if (status == HD_ERR_ARG && p->options->as_name == NULL)
         return hd__fail(err, status, "%s: \"%s\" is no name for a model; --as OWNER/NAME gives it one", from, name);
     HD_TRY(status);
+    const bool was_there = is_model(p->place); /* and not put there by who pulls it beside us */
     HD_TRY(lock_work(p, &lock, err));
     *path = p->place;
     if (!is_model(p->place) || p->options->force) {
@@ -308,7 +309,7 @@ static hd_status pull_local(pull *p, const char *from, bool is_folder, const cha
                            : hd__archive_source_open(&source, from, p->options->subfolder, &p->arena, err);
         if (status == HD_OK)
             status = fetch_and_place(p, &source, "local", err);
-    } else {
+    } else if (was_there) {
         hd__log(HD_LOG_WARN, "%s is there already and stays as it is; --force puts %s in its place", p->place, from);
     }
     hd__file_lock_close(lock);
