@@ -273,12 +273,9 @@ def train(name):
     if processor is not None:
         tokenizer.post_processor = processor(tokenizer)
     settings = json.loads(tokenizer.to_str())
-    if name in ("roberta", "modernbert"):      # added as the published files have them, not as the trainer leaves them
-        for token in settings["added_tokens"]:
-            token["special"], token["normalized"] = flags[token["content"]]
     if name in ("sentencepiece", "gemma"):     # pieces of bytes are none
         settings["added_tokens"] = [a for a in settings["added_tokens"] if not a["content"].startswith("<0x")]
-    if name == "gemma":
+    if name in ("roberta", "modernbert", "gemma"):     # added as the published files have them, not as the trainer leaves them
         for token in settings["added_tokens"]:
             token["special"], token["normalized"] = flags[token["content"]]
     if name in OLD_SPELLING:

@@ -117,6 +117,11 @@ hd_status cli_serve_index_load(cli_serve_config *config, hd_error *err)
 
 typedef hd_status find_model(hd_models *models, const char *name, hd_model_entry **entry, hd_fault *fault);
 
+static bool is_open(const cli_serve_index *x)
+{
+    return atomic_load(&x->index) != NULL;
+}
+
 /* With the lock. */
 static hd_status open_locked(cli_serve_index *x, const hd_index_options *options)
 {
@@ -134,22 +139,27 @@ static hd_status open_now(cli_serve_index *x, const hd_model_entry *model, hd_er
 {
     const hd_index_options options = {.model = hd__models_handle(model), .create = true, .n_threads = x->n_threads};
     pthread_mutex_lock(&x->lock);
-    const hd_status status = atomic_load(&x->index) == NULL ? open_locked(x, &options) : HD_OK;
+    const hd_status status = is_open(x) ? HD_OK : open_locked(x, &options);
     if (status != HD_OK)
         *err = x->error;
     pthread_mutex_unlock(&x->lock);
     return status;
 }
 
+/* Of an index that is open: what is to rerank is not here yet. */
+static bool lacks_reranker(const cli_serve_index *x)
+{
+    return x->rerankers != NULL && atomic_load(&atomic_load(&x->index)->reranker) == NULL;
+}
+
 /* Of an index that is open. */
 static hd_status set_reranker(cli_serve_index *x, find_model *find, hd_fault *fault)
 {
     hd_model_entry *reranker;
-    if (x->rerankers == NULL || atomic_load(&x->has_reranker))
+    if (!lacks_reranker(x))
         return HD_OK;
     HD_TRY(find(x->rerankers, NULL, &reranker, fault));
     hd__index_set_reranker(atomic_load(&x->index), hd__models_handle(reranker));
-    atomic_store(&x->has_reranker, true);
     return HD_OK;
 }
 
@@ -204,14 +214,9 @@ hd_status cli_serve_index_open(const cli_serve_config *config, hd_engine *engine
     return HD_OK;
 }
 
-static bool is_open(const cli_serve_index *x)
-{
-    return atomic_load(&x->index) != NULL;
-}
-
 bool cli_serve_index_is_awaited(const cli_serve_index *x)
 {
-    return x->path != NULL && (!is_open(x) || (x->rerankers != NULL && !atomic_load(&x->has_reranker)));
+    return x->path != NULL && (!is_open(x) || lacks_reranker(x));
 }
 
 void cli_serve_index_await(cli_serve_index *x)

@@ -19,8 +19,7 @@ typedef struct cli_serve_index {
     const char *path; /* NULL: none */
     const char *name; /* of the model, on the arena; NULL: the first */
     hd_models *models;
-    hd_models *rerankers;     /* one, which is not served by itself; NULL: none */
-    atomic_bool has_reranker; /* the open index has it */
+    hd_models *rerankers; /* one, which is not served by itself; NULL: none */
     uint32_t n_threads;
     pthread_mutex_t lock; /* held by the one who opens; all below */
     pthread_cond_t stopped;

@@ -55,6 +55,18 @@ static hd_status bind_qkv(const layer_binder *b, k_weights *linear)
     return hd__weights_linear(b->w, name, b->e->type, HD_OF_NORM, parts, 3, (int)b->e->settings->hidden, linear, b->err);
 }
 
+/* A norm of the kind that the layers have. */
+static hd_status bind_norm_at(hd_encoder *e, hd_weights *w, const hd_layer_names *names, const char *name, const char *path,
+                              int n, hd_norm *norm, hd_error *err)
+{
+    if (names->norms_from_one)
+        HD_TRY(hd__weights_norm_from_one(w, name, path, n, e->settings->norm_eps, norm, err));
+    else
+        HD_TRY(hd__weights_norm(w, name, path, n, !names->no_norm_bias, e->settings->norm_eps, norm, err));
+    norm->rms = names->rms;
+    return HD_OK;
+}
+
 /* Nothing for an architecture that does not name it. */
 static hd_status bind_norm(const layer_binder *b, const char *blob, const char *tensor, int n, hd_norm *norm)
 {
@@ -62,12 +74,7 @@ static hd_status bind_norm(const layer_binder *b, const char *blob, const char *
     if (tensor == NULL)
         return HD_OK;
     name_of(b, blob, tensor, name, path);
-    if (b->names->norms_from_one)
-        HD_TRY(hd__weights_norm_from_one(b->w, name, path, n, b->e->settings->norm_eps, norm, b->err));
-    else
-        HD_TRY(hd__weights_norm(b->w, name, path, n, !b->names->no_norm_bias, b->e->settings->norm_eps, norm, b->err));
-    norm->rms = b->names->rms;
-    return HD_OK;
+    return bind_norm_at(b->e, b->w, b->names, name, path, n, norm, b->err);
 }
 
 /* The RMS norm of the heads of queries or keys. */
@@ -212,6 +219,14 @@ hd_status hd__bind_layers(hd_encoder *e, hd_weights *w, const char *prefix, cons
         HD_TRY(bind_layer(&b, &e->layers[i]));
     }
     return HD_OK;
+}
+
+hd_status hd__bind_final_norm(hd_encoder *e, hd_weights *w, const char *prefix, const char *tensor,
+                              const hd_layer_names *names, hd_error *err)
+{
+    char path[NAME_BYTES];
+    snprintf(path, sizeof path, "%s%s", prefix, tensor);
+    return bind_norm_at(e, w, names, "final_norm", path, (int)e->settings->hidden, &e->final_norm, err);
 }
 
 hd_status hd__bind_distance_bias(hd_encoder *e, hd_weights *w, hd_attention_rule *rule, float **fill, hd_error *err)

@@ -51,6 +51,10 @@ extern const hd_layer_names hd__bert_layer_names;
 HD_MUST_USE hd_status hd__bind_layers(hd_encoder *encoder, hd_weights *weights, const char *prefix,
                                       const hd_layer_names *names, hd_error *err);
 
+/* Binds the norm behind the last layer of a pre-norm encoder, of the kind that the layers have. */
+HD_MUST_USE hd_status hd__bind_final_norm(hd_encoder *encoder, hd_weights *weights, const char *prefix, const char *tensor,
+                                          const hd_layer_names *names, hd_error *err);
+
 /* The epilogue of a matrix product that applies an activation. */
 k_epilogue hd__epilogue_of(hd_activation activation);
 

@@ -12,10 +12,7 @@
  *
  * A norm's weights are stored less one.
  */
-#include <stdio.h>
-
 #include "encoder/block.h"
-#include "encoder/head.h"
 
 static const hd_embedding_names embedding_names = {.words = "embed_tokens", .times_root = true};
 
@@ -46,15 +43,11 @@ static const hd_layer_names layer_names = {
 static hd_status gemma3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
 {
     static const char *const prefixes[] = {"", "model.", "0.auto_model.", NULL};
-    const hd_settings *set = e->settings;
     const char *prefix;
-    char path[128];
     HD_TRY(hd__weights_prefix(w, prefixes, "embed_tokens.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
-    snprintf(path, sizeof path, "%snorm", prefix);
-    HD_TRY(hd__weights_norm_from_one(w, "final_norm", path, (int)set->hidden, set->norm_eps, &e->final_norm, err));
-    e->final_norm.rms = true;
+    HD_TRY(hd__bind_final_norm(e, w, prefix, "norm", &layer_names, err));
     return hd__bind_windows(e, w, err);
 }
 

@@ -10,8 +10,6 @@
  * Classifier: norm(gelu(W x)) of the first token or the mean, then a linear layer. Masked-language head: the same, then the
  * table of words.
  */
-#include <stdio.h>
-
 #include "encoder/block.h"
 #include "encoder/head.h"
 
@@ -55,13 +53,11 @@ static hd_status modernbert_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     static const char *const prefixes[] = {"", "model.", "0.auto_model.", NULL};
     const hd_settings *set = e->settings;
     const char *prefix;
-    char path[128];
     HD_TRY(hd__weights_prefix(w, prefixes, "embeddings.tok_embeddings.weight", &prefix, err));
     HD_TRY(hd__bind_vocab(e, w, &vocab_names, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
-    snprintf(path, sizeof path, "%sfinal_norm", prefix);
-    HD_TRY(hd__weights_norm(w, "final_norm", path, (int)set->hidden, false, set->norm_eps, &e->final_norm, err));
+    HD_TRY(hd__bind_final_norm(e, w, prefix, "final_norm", &layer_names, err));
     HD_TRY(hd__bind_windows(e, w, err));
     return hd__bind_scores(e, w, &score_names, set->score_activation, err);
 }

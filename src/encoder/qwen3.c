@@ -47,13 +47,11 @@ static hd_status qwen3_bind(hd_encoder *e, hd_weights *w, hd_error *err)
     static const char *const prefixes[] = {"", "model.", "0.auto_model.", NULL};
     const hd_settings *set = e->settings;
     const char *prefix;
-    char path[128], words[128];
+    char words[128];
     HD_TRY(hd__weights_prefix(w, prefixes, "embed_tokens.weight", &prefix, err));
     HD_TRY(hd__bind_embedding(e, w, prefix, &embedding_names, err));
     HD_TRY(hd__bind_layers(e, w, prefix, &layer_names, err));
-    snprintf(path, sizeof path, "%snorm", prefix);
-    HD_TRY(hd__weights_norm(w, "final_norm", path, (int)set->hidden, false, set->norm_eps, &e->final_norm, err));
-    e->final_norm.rms = true;
+    HD_TRY(hd__bind_final_norm(e, w, prefix, "norm", &layer_names, err));
     e->rules[0].reach_ahead = 0;
     HD_TRY(hd__bind_rotary(e, w, "rotary", set->rotary_theta, &e->rules[0], err));
     snprintf(words, sizeof words, "%sembed_tokens.weight", prefix);

@@ -265,6 +265,18 @@ static hd_status check_fixed(const json_t *root, const fixed_field *fields, size
     return HD_OK;
 }
 
+/* Fields that a file has as null or not at all; `what` Heddle does tells why. */
+static hd_status check_absent(const json_t *root, const char *const *keys, size_t n, const char *what, const char *shown,
+                              hd_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const json_t *field = json_object_get(root, keys[i]);
+        if (field != NULL && !json_is_null(field))
+            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\": Heddle %s", shown, keys[i], what);
+    }
+    return HD_OK;
+}
+
 /* The base of rotary angles: a key of its own, else "rope_parameters", perhaps by kind of layer. Scaled ones are refused. */
 static hd_status parse_theta(const json_t *root, const char *own, const char *kind, const char *shown, double *theta,
                              hd_error *err)
@@ -302,15 +314,11 @@ static hd_status more_of_bert(const json_t *root, const char *shown, hd_settings
 static hd_status more_of_flash(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
 {
     static const fixed_field fixed[] = {{"rotary_emb_interleaved", false}, {"last_layer_subset", false}};
-    static const char *const unknown[] = {"rotary_emb_dim", "rotary_emb_scale_base"};
+    static const char *const absent[] = {"rotary_emb_dim", "rotary_emb_scale_base"};
     const char *positions = "rotary";
     HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
-        const json_t *field = json_object_get(root, unknown[i]);
-        if (field != NULL && !json_is_null(field))
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\": Heddle turns whole heads by angles as they are", shown,
-                            unknown[i]);
-    }
+    HD_TRY(
+        check_absent(root, absent, sizeof absent / sizeof *absent, "turns whole heads by angles as they are", shown, err));
     HD_TRY(hd__json_get_text(root, "position_embedding_type", shown, &positions, err));
     if (strcmp(positions, "rotary") != 0 && strcmp(positions, "absolute") != 0)
         return hd__fail(err, HD_ERR_UNSUPPORTED,
@@ -438,17 +446,6 @@ static hd_status more_of_qwen3(const json_t *root, const char *shown, hd_setting
     return parse_theta(root, "rope_theta", "full_attention", shown, &s->rotary_theta, err);
 }
 
-/* Fields that a file has as null or not at all. */
-static hd_status check_absent(const json_t *root, const char *const *keys, size_t n, const char *shown, hd_error *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        const json_t *field = json_object_get(root, keys[i]);
-        if (field != NULL && !json_is_null(field))
-            return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"%s\": Heddle runs models without it", shown, keys[i]);
-    }
-    return HD_OK;
-}
-
 /* The window is of both sides together. */
 static hd_status more_of_gemma3(const json_t *root, const char *shown, hd_settings *s, hd_error *err)
 {
@@ -458,7 +455,7 @@ static hd_status more_of_gemma3(const json_t *root, const char *shown, hd_settin
     double scalar = 256.0;
     bool sees_ahead = false;
     HD_TRY(check_fixed(root, fixed, sizeof fixed / sizeof *fixed, shown, err));
-    HD_TRY(check_absent(root, absent, sizeof absent / sizeof *absent, shown, err));
+    HD_TRY(check_absent(root, absent, sizeof absent / sizeof *absent, "runs models without it", shown, err));
     HD_TRY(hd__json_get_bool(root, "use_bidirectional_attention", shown, &sees_ahead, err));
     if (!sees_ahead)
         return hd__fail(err, HD_ERR_UNSUPPORTED, "%s: \"use_bidirectional_attention\" is not true: Heddle runs encoders",

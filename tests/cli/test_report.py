@@ -69,16 +69,19 @@ class BenchTest(CommandTest):
 
 
 class PullTest(CommandTest):
+    def files(self):
+        return {str(path.relative_to(self.tiny())): path.read_bytes() for path in self.tiny().rglob("*") if path.is_file()}
+
     def test_on_a_terminal(self):
         with fake_hub.FakeHub() as hub:
-            hub.add("me/model", {str(path.relative_to(self.tiny())): path.read_bytes() for path in self.tiny().rglob("*") if path.is_file()})
+            hub.add("me/model", self.files())
             text = self.on_terminal("pull", "me/model", env={"HF_ENDPOINT": hub.endpoint})
         self.assertTrue(text.startswith("\rlist of files\x1b[K\r"), text)
         self.assertTrue(text.endswith(f"\r\x1b[K{self.cache}/models/me/model\r\n"), text)
 
 
     def test_a_hub_of_the_folder_gets_no_token_of_the_user(self):
-        files = {str(path.relative_to(self.tiny())): path.read_bytes() for path in self.tiny().rglob("*") if path.is_file()}
+        files = self.files()
         cases = (("HF_ENDPOINT={hub}", {"HF_TOKEN": "hf_mine"}, {None}, "HF_TOKEN is not sent there"),
                  ("HF_ENDPOINT={hub}", {}, {None}, None),
                  ("HF_ENDPOINT={hub}\nHF_TOKEN=hf_file", {}, {"Bearer hf_file"}, None),
